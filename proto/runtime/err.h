@@ -1,0 +1,137 @@
+/*
+ * Errors: one convention for every folder.
+ *
+ * A function that can fail returns OK (0) or a negative `enum code` and takes a
+ * `struct err *` as its last parameter. The struct is the caller's, has a fixed
+ * size, and is written only on failure; nothing in it needs freeing, so it
+ * survives threads and a lack of memory. NULL is allowed where only the code
+ * matters. On the way up err_wrap() puts context in front of the message; the
+ * RPC boundary logs it once and sends it as a gRPC status.
+ *
+ * ERR_TABLE is the one table of DESIGN.md 11.5: our code, the gRPC status code,
+ * the reason that goes out as google.rpc.ErrorInfo.reason (stable, never
+ * renamed), and how imagectl presents it (prefix of the text, exit code).
+ */
+#ifndef PROTO_RUNTIME_ERR_H
+#define PROTO_RUNTIME_ERR_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+/* gRPC status codes by name, so that no grpc header is needed here. */
+enum grpc_code {
+	GRPC_CODE_OK = 0,
+	GRPC_CODE_CANCELLED = 1,
+	GRPC_CODE_UNKNOWN = 2,
+	GRPC_CODE_INVALID_ARGUMENT = 3,
+	GRPC_CODE_DEADLINE_EXCEEDED = 4,
+	GRPC_CODE_NOT_FOUND = 5,
+	GRPC_CODE_ALREADY_EXISTS = 6,
+	GRPC_CODE_PERMISSION_DENIED = 7,
+	GRPC_CODE_RESOURCE_EXHAUSTED = 8,
+	GRPC_CODE_FAILED_PRECONDITION = 9,
+	GRPC_CODE_ABORTED = 10,
+	GRPC_CODE_OUT_OF_RANGE = 11,
+	GRPC_CODE_UNIMPLEMENTED = 12,
+	GRPC_CODE_INTERNAL = 13,
+	GRPC_CODE_UNAVAILABLE = 14,
+	GRPC_CODE_DATA_LOSS = 15,
+	GRPC_CODE_UNAUTHENTICATED = 16,
+};
+
+/* How imagectl words it: DAEMON puts "Error response from daemon: " in front
+ * when the failure came before the first progress line. */
+enum err_prefix { ERR_PREFIX_NONE, ERR_PREFIX_DAEMON };
+
+/* clang-format off */
+/*	 code                    gRPC                 reason                     prefix exit */
+#define ERR_TABLE(X) \
+	X(E_CANCELLED,           CANCELLED,           "CANCELLED",               NONE,   1) \
+	X(E_UNKNOWN,             UNKNOWN,             "UNKNOWN",                 DAEMON, 1) \
+	X(E_INVALID,             INVALID_ARGUMENT,    "INVALID_ARGUMENT",        DAEMON, 1) \
+	X(E_INVALID_REFERENCE,   INVALID_ARGUMENT,    "INVALID_REFERENCE",       DAEMON, 1) \
+	X(E_INVALID_PLATFORM,    INVALID_ARGUMENT,    "INVALID_PLATFORM",        DAEMON, 1) \
+	X(E_INVALID_FILTER,      INVALID_ARGUMENT,    "INVALID_FILTER",          DAEMON, 1) \
+	X(E_DEADLINE,            DEADLINE_EXCEEDED,   "DEADLINE_EXCEEDED",       DAEMON, 1) \
+	X(E_NOT_FOUND,           NOT_FOUND,           "NOT_FOUND",               DAEMON, 1) \
+	X(E_NO_SUCH_IMAGE,       NOT_FOUND,           "NO_SUCH_IMAGE",           DAEMON, 1) \
+	X(E_MANIFEST_UNKNOWN,    NOT_FOUND,           "MANIFEST_UNKNOWN",        DAEMON, 1) \
+	X(E_NO_PLATFORM,         NOT_FOUND,           "NO_MATCHING_PLATFORM",    NONE,   1) \
+	X(E_EXISTS,              ALREADY_EXISTS,      "ALREADY_EXISTS",          DAEMON, 1) \
+	X(E_DENIED,              PERMISSION_DENIED,   "ACCESS_DENIED",           DAEMON, 1) \
+	X(E_LIMIT,               RESOURCE_EXHAUSTED,  "LIMIT_EXCEEDED",          DAEMON, 1) \
+	X(E_BUSY,                RESOURCE_EXHAUSTED,  "SERVICE_BUSY",            DAEMON, 1) \
+	X(E_DISK_FULL,           RESOURCE_EXHAUSTED,  "DISK_FULL",               DAEMON, 1) \
+	X(E_NO_MEMORY,           RESOURCE_EXHAUSTED,  "OUT_OF_MEMORY",           DAEMON, 1) \
+	X(E_RATE_LIMITED,        RESOURCE_EXHAUSTED,  "RATE_LIMITED",            DAEMON, 1) \
+	X(E_CONFLICT,            FAILED_PRECONDITION, "CONFLICT",                DAEMON, 1) \
+	X(E_READ_ONLY,           FAILED_PRECONDITION, "READ_ONLY_STORE",         DAEMON, 1) \
+	X(E_FORMAT,              FAILED_PRECONDITION, "STORE_FORMAT",            DAEMON, 1) \
+	X(E_UNSUPPORTED,         FAILED_PRECONDITION, "UNSUPPORTED_CONTENT",     DAEMON, 1) \
+	X(E_BAD_CONTENT,         FAILED_PRECONDITION, "INVALID_CONTENT",         DAEMON, 1) \
+	X(E_ABORTED,             ABORTED,             "ABORTED",                 DAEMON, 1) \
+	X(E_OUT_OF_RANGE,        OUT_OF_RANGE,        "OUT_OF_RANGE",            DAEMON, 1) \
+	X(E_UNIMPLEMENTED,       UNIMPLEMENTED,       "UNIMPLEMENTED",           DAEMON, 1) \
+	X(E_INTERNAL,            INTERNAL,            "INTERNAL",                DAEMON, 1) \
+	X(E_IO,                  INTERNAL,            "IO_ERROR",                DAEMON, 1) \
+	X(E_WORKER,              INTERNAL,            "WORKER_FAILED",           DAEMON, 1) \
+	X(E_UNAVAILABLE,         UNAVAILABLE,         "UNAVAILABLE",             DAEMON, 1) \
+	X(E_REGISTRY,            UNAVAILABLE,         "REGISTRY_UNAVAILABLE",    DAEMON, 1) \
+	X(E_TLS,                 UNAVAILABLE,         "REGISTRY_TLS",            DAEMON, 1) \
+	X(E_NO_DAEMON,           UNAVAILABLE,         "DAEMON_UNREACHABLE",      NONE,   1) \
+	X(E_CORRUPT,             DATA_LOSS,           "CONTENT_DAMAGED",         DAEMON, 1) \
+	X(E_DIGEST_MISMATCH,     DATA_LOSS,           "DIGEST_MISMATCH",         DAEMON, 1) \
+	X(E_UNAUTHENTICATED,     UNAUTHENTICATED,     "UNAUTHENTICATED",         DAEMON, 1) \
+	X(E_USAGE,               INVALID_ARGUMENT,    "USAGE",                   NONE, 125) \
+	X(E_TEMPLATE,            INVALID_ARGUMENT,    "TEMPLATE",                NONE,  64)
+/* clang-format on */
+
+#define OK 0
+
+enum code {
+	CODE_ZERO_ = 0,
+#define X(name, grpc, reason, prefix, exit_code) ERR_ORDINAL_##name,
+	ERR_TABLE(X)
+#undef X
+		CODE_COUNT_,
+#define X(name, grpc, reason, prefix, exit_code) name = -ERR_ORDINAL_##name,
+	ERR_TABLE(X)
+#undef X
+};
+
+enum { ERR_TEXT_MAX = 1024 };
+
+struct err {
+	int code;		 /* OK or a negative enum code */
+	int64_t needed_bytes;	 /* E_DISK_FULL: what the operation wanted; else 0 */
+	int64_t free_bytes;	 /* E_DISK_FULL: what there was */
+	int64_t retry_after_ms;	 /* how long waiting helps; 0 when unknown */
+	char text[ERR_TEXT_MAX]; /* UTF-8, without a final newline */
+};
+
+/* clang-format off */
+#define ERR_INIT { .code = OK }
+/* clang-format on */
+
+/* Fill err and return the code. `fail` takes the message from a format;
+ * `fail_errno` appends strerror(errno) and maps ENOSPC/EDQUOT to E_DISK_FULL,
+ * ENOMEM to E_NO_MEMORY, EROFS to E_READ_ONLY, all else to E_IO. */
+int fail(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int failv(struct err *err, int code, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+int fail_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "context: " in front of the message; returns err->code. */
+int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Table look-ups. An unknown code reads as E_UNKNOWN. */
+enum grpc_code err_grpc_code(int code);
+const char *err_reason(int code);
+enum err_prefix err_prefix(int code);
+int err_exit_code(int code);
+
+/* The code for a reason, or the most general one for a gRPC code when the
+ * reason is NULL or unknown: how a client turns a status back into an err. */
+int err_code_from(enum grpc_code grpc, const char *reason);
+
+#endif

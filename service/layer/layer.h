@@ -1,0 +1,47 @@
+/*
+ * The daemon's side of imaged-layer: workers of one pull.
+ *
+ * A `struct layer_workers` starts at most one process per core, when a layer needs
+ * one, and gives each one layer after another; it belongs to one pull (and the
+ * transfers that the pull began), never to two images. A worker that dies, says
+ * nonsense or passes a limit fails its layer with E_WORKER, E_BAD_CONTENT or
+ * E_LIMIT and a reason, and is replaced for the next one.
+ *
+ * Threads: workers from any thread; a layer_job belongs to one thread, which feeds
+ * it while it fetches and then waits for its result.
+ */
+#ifndef SERVICE_LAYER_LAYER_H
+#define SERVICE_LAYER_LAYER_H
+
+#include "proto/runtime/cancel.h"
+#include "store/image/image.h"
+
+struct layer_workers;
+struct layer_job;
+
+/* `program`: path of imaged-layer. max 0: one per core. */
+int layer_workers_new(const char *program, unsigned max, struct layer_workers **ret_workers, struct err *err);
+struct layer_workers *layer_workers_ref(struct layer_workers *w);
+void layer_workers_unref(struct layer_workers *w); /* ends the processes */
+
+/* Takes `fd` (a read-only descriptor of the blob's file), also on failure. Does not
+ * wait: a job for which no worker is free is queued and catches up from the file.
+ * size: of the blob. */
+int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
+		    struct layer_job **ret_job, struct err *err);
+
+/* So many bytes of the file are there. Cheap; tells the worker now and then. */
+void layer_job_available(struct layer_job *j, int64_t bytes);
+/* The bytes before were not good: the job begins again at 0. */
+void layer_job_restart(struct layer_job *j);
+/* All `size` bytes are there: waits for the result. */
+int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err);
+void layer_job_free(struct layer_job *j); /* cancels what still runs */
+void layer_job_freep(struct layer_job **j);
+
+/* Starts a worker, reads READY, ends it: how the sandbox looks on this machine,
+ * e.g. "userns,seccomp,rlimits,no-new-privs". For GetInfo and for a clear error at
+ * the daemon's start when the program is missing. */
+int layer_probe(const char *program, char *ret_sandbox, size_t size, struct err *err);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * HTTP exchanges: one thread drives all of libcurl, callers block.
+ *
+ * A caller starts an exchange, waits for the status and the headers, decides, and
+ * then takes the body piece by piece; a caller that is slow pauses its transfer
+ * (at most HTTP_WINDOW bytes are buffered), one that is done closes it. So status
+ * comes before body, and everything above reads as straight code.
+ *
+ * Redirects are never followed here and no credential is ever attached here:
+ * policy lies in registry.c. Content-Encoding is never asked for. Connections are
+ * reused between exchanges to the same origin with the same TLS settings.
+ *
+ * Threads: the client from any thread; an exchange belongs to its caller.
+ */
+#ifndef SERVICE_REGISTRY_HTTP_H
+#define SERVICE_REGISTRY_HTTP_H
+
+#include "proto/runtime/buf.h"
+#include "proto/runtime/cancel.h"
+
+enum {
+	HTTP_WINDOW = 1024 * 1024,
+	HTTP_HEADER_BYTES_MAX = 64 * 1024, /* of one response in all */
+	HTTP_HEADERS_MAX = 128,
+};
+
+struct http_client;
+struct http_exchange;
+
+struct http_options {
+	int64_t connect_timeout_ms;    /* TCP and TLS; 0: 30 s */
+	int64_t header_timeout_ms;     /* from request to status; 0: 60 s */
+	int64_t stall_timeout_ms;      /* no byte while we read; 0: 60 s */
+	unsigned connections_per_host; /* 0: 16 */
+	unsigned connections;	       /* 0: 64 */
+	const char *user_agent;
+	const char *ca_file; /* in place of the system's; NULL: system */
+};
+
+int http_client_new(const struct http_options *options, struct http_client **ret_client, struct err *err);
+void http_client_free(struct http_client *c); /* all exchanges must be closed */
+void http_client_freep(struct http_client **c);
+
+struct http_header {
+	const char *name, *value;
+};
+
+struct http_request {
+	const char *method; /* "GET", "HEAD", "POST" */
+	const char *url;
+	const struct http_header *headers;
+	size_t n_headers;
+	struct bytes body; /* for POST; copied */
+	bool insecure;	   /* do not verify the certificate */
+};
+
+/* A response without its body. Belongs to the exchange. Header values are without
+ * surrounding blanks; a repeated header appears several times, in order. */
+struct http_response {
+	int status;
+	const struct http_header *headers;
+	size_t n_headers;
+	int64_t content_length; /* -1 unknown */
+};
+
+/* Sends the request and waits for the status line and the headers. E_REGISTRY for
+ * what fails on the network (the text names host and cause, as docker words it:
+ * `Get "URL": dial tcp HOST:PORT: connect: connection refused`), E_TLS when the
+ * certificate or the handshake is refused, or when the peer does not speak TLS. */
+int http_open(struct http_client *c, const struct http_request *request, struct cancel *cancel,
+	      struct http_exchange **ret_exchange, struct err *err);
+void http_close(struct http_exchange *x); /* NULL is fine; aborts what still comes */
+void http_closep(struct http_exchange **x);
+
+const struct http_response *http_response_of(const struct http_exchange *x);
+/* The first header of that name (case does not matter), or NULL. */
+const char *http_header_of(const struct http_exchange *x, const char *name);
+
+/* The next piece of the body, valid until the next call. 1 with a piece, 0 at the
+ * end of a complete body; E_REGISTRY when it broke off or stalled. */
+int http_next(struct http_exchange *x, struct bytes *ret_piece, struct cancel *cancel, struct err *err);
+
+/* The whole body, at most the buffer's maximum (E_LIMIT past it). */
+int http_body(struct http_exchange *x, struct buf *out, struct cancel *cancel, struct err *err);
+
+#endif

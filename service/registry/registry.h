@@ -1,0 +1,98 @@
+/*
+ * The registry client, pull side (OCI distribution-spec 1.1; registry-cri.md 1).
+ *
+ * A `struct registry` is the daemon's: HTTP client, token cache, policy on hosts.
+ * A `struct repository` is one repository with the credentials of one call. What
+ * goes over the wire: HEAD/GET of manifests with an explicit Accept, GET of blobs
+ * with Range, Basic and Bearer authentication on a challenge, redirects followed
+ * by our own rules (credentials never leave scheme+host+port, https never becomes
+ * http), retries from one table (retry.h).
+ *
+ * Which scheme: https, unless the host is loopback or listed as insecure; those
+ * try https first and fall back to http when the peer does not speak TLS
+ * (registry-cri.md 1.3); for others there is no fallback.
+ *
+ * Threads: registry from any thread; a repository too (transfers share it).
+ */
+#ifndef SERVICE_REGISTRY_REGISTRY_H
+#define SERVICE_REGISTRY_REGISTRY_H
+
+#include "service/registry/http.h"
+#include "store/content/ingest.h"
+#include "store/types/manifest.h"
+#include "store/types/reference.h"
+
+struct registry;
+struct repository;
+
+struct registry_options {
+	const char *const *insecure; /* HOST[:PORT] or CIDR */
+	size_t n_insecure;
+	const char *ca_file; /* extra trust, PEM; NULL: the system's only */
+	struct http_options http;
+};
+
+int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err);
+void registry_free(struct registry *r);
+void registry_freep(struct registry **r);
+
+/* Credentials of a call. Strings are copied; wiped when the last user is gone. */
+struct credentials {
+	const char *server_address, *username, *password, *identity_token, *registry_token; /* NULL or "" */
+};
+
+/* domain and path of the reference. `credentials` may be NULL. */
+int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
+		    struct repository **ret_repository, struct err *err);
+struct repository *repository_ref(struct repository *r);
+void repository_unref(struct repository *r);
+void repository_unrefp(struct repository **r);
+
+struct remote_manifest {
+	struct digest digest; /* of the bytes */
+	char media_type[MEDIA_TYPE_MAX];
+	struct buf body; /* empty after a HEAD */
+	int64_t size;
+};
+
+void remote_manifest_free(struct remote_manifest *m);
+
+/* What the reference leads to now, by HEAD where the registry gives a digest
+ * (which is a hint only: whoever uses the content compares), else by GET. */
+int registry_resolve(struct repository *r, const struct reference *ref, struct cancel *cancel,
+		     struct remote_manifest *ret_manifest, struct err *err);
+
+/* The bytes, by tag or by digest. By digest they are compared with it:
+ * E_DIGEST_MISMATCH. At most MANIFEST_BYTES_MAX. E_MANIFEST_UNKNOWN:
+ * "manifest for REF not found: manifest unknown: …"; E_DENIED: "pull access denied
+ * for REPO, repository does not exist or may require 'docker login': …". */
+int registry_manifest(struct repository *r, const struct reference *ref, struct cancel *cancel,
+		      struct remote_manifest *ret_manifest, struct err *err);
+
+/* A small blob (an image configuration) whole and compared. */
+int registry_blob(struct repository *r, const struct descriptor *d, struct buf *out, struct cancel *cancel,
+		  struct err *err);
+
+/* What a blob transfer tells while it runs; may be called often. */
+struct fetch_observer {
+	/* Bytes of the ingest so far; `fetched` of them came over the network now. */
+	void (*progress)(void *arg, int64_t offset, int64_t fetched);
+	/* A connection failed and the transfer goes on: shown to users. */
+	void (*retrying)(void *arg, const char *why);
+	/* The ingest starts again at 0: whoever reads the file must too. */
+	void (*restarted)(void *arg);
+	void *arg;
+};
+
+/* Fetches what is missing of the ingest, through interruptions, until it is
+ * finished (ingest_finish() is called). Resumes by Range with If-Range; a server
+ * without ranges starts over; 416 at the end is the end. */
+int registry_fetch(struct repository *r, const struct descriptor *d, struct ingest *ingest,
+		   const struct fetch_observer *observer, struct cancel *cancel, struct err *err);
+
+/* GET /v2/ with the credentials: OK, E_UNAUTHENTICATED. ret_identity_token (may be
+ * NULL) is a refresh token or NULL; wipe and free it. */
+int registry_check_auth(struct registry *r, const char *server, const struct credentials *credentials,
+			char **ret_identity_token, struct cancel *cancel, struct err *err);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * The gRPC server: listeners, polling threads, handler pool, drain.
+ *
+ * Order: rpc_server_new(), rpc_server_add() for each service, rpc_server_listen()
+ * for each address, rpc_server_start(), then rpc_server_drain() and
+ * rpc_server_free(). Health and reflection (v1, v1alpha) are added by
+ * rpc_server_start(). Signals must be blocked before rpc_server_new(), since
+ * gRPC's threads inherit the mask.
+ *
+ * Bounds (registry-cri.md 5.3, grpc-core.md 1): every limit is a field of
+ * rpc_server_options with a default, and exceeding one gives the client
+ * RESOURCE_EXHAUSTED, never an unbounded queue.
+ */
+#ifndef SERVICE_RPC_SERVER_H
+#define SERVICE_RPC_SERVER_H
+
+#include "service/rpc/call.h"
+
+struct rpc_server;
+
+struct rpc_server_options {
+	unsigned pollers;		 /* 0: 2 */
+	unsigned handlers;		 /* blocking calls at once; 0: 64 */
+	unsigned queued;		 /* calls that wait for a handler; 0: 64 */
+	unsigned streams_per_connection; /* 0: 128 */
+	unsigned unix_connections;	 /* 0: 512 */
+	size_t message_bytes;		 /* received; 0: 4 MiB */
+	size_t metadata_bytes;		 /* 0: 16 KiB */
+	int64_t send_timeout_ms;	 /* a reader that takes nothing; 0: 60 s */
+	int64_t recv_timeout_ms;	 /* a writer that sends nothing; 0: 60 s */
+	int64_t grace_ms;		 /* drain; 0: 10 s */
+};
+
+struct rpc_tls {
+	const char *cert_file, *key_file; /* PEM; NULL: no TLS */
+	const char *client_ca_file;	  /* PEM; a client certificate is demanded */
+};
+
+/* One finished call that failed, for the log: method, peer, code, text. */
+typedef void rpc_log_fn(void *arg, const char *method, const char *peer, const struct err *err);
+
+int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, void *log_arg,
+		   struct rpc_server **ret_server, struct err *err);
+void rpc_server_free(struct rpc_server *s);
+void rpc_server_freep(struct rpc_server **s);
+
+int rpc_server_add(struct rpc_server *s, const struct rpc_binding *binding, struct err *err);
+
+/* "unix:///PATH" (mode 0660, a stale socket is replaced, a live one is an error),
+ * "tcp://HOST:PORT" (without TLS only on loopback: E_INVALID otherwise), or
+ * "fd://N" for a listening unix socket handed over by systemd. */
+int rpc_server_listen(struct rpc_server *s, const char *address, const struct rpc_tls *tls, struct err *err);
+
+/* The addresses in the form that clients use, ports filled in. */
+size_t rpc_server_addresses(const struct rpc_server *s, const char *const **ret_addresses);
+
+int rpc_server_start(struct rpc_server *s, struct err *err);
+
+/* Health says NOT_SERVING, no new calls, watches end; waits for the calls that
+ * run, and after the grace time cancels them. */
+void rpc_server_drain(struct rpc_server *s);
+
+/* Calls that run or wait now. */
+unsigned rpc_server_active(const struct rpc_server *s);
+
+#endif

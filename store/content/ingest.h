@@ -1,0 +1,70 @@
+/*
+ * Bytes on their way in: the only door to content.
+ *
+ * An ingest is opened for a digest and a size, written in order, and hashed and
+ * counted as it is written. ingest_finish() compares both; content_commit() then
+ * makes any number of finished ingests durable and visible: fsync each file (or
+ * one syncfs for more than 8), link into place, sync the directories. After
+ * content_commit() has returned OK, the metadata that names them may be written,
+ * not before.
+ *
+ * An ingest that is closed unfinished keeps its bytes and a journal (DESIGN.md
+ * 11.8): the next ingest_open() of that digest, in this or a later process, goes
+ * on at ingest_offset(). After a reboot (boot_id differs) the prefix is hashed
+ * again. A journal that does not fit its data counts for nothing: offset 0.
+ *
+ * One ingest per digest at a time: E_BUSY (callers share transfers above).
+ * Threads: an ingest belongs to one thread at a time; ingest_ref/unref from any.
+ * Dirty pages are pushed out behind the writer (sync_file_range).
+ */
+#ifndef STORE_CONTENT_INGEST_H
+#define STORE_CONTENT_INGEST_H
+
+#include "proto/runtime/cancel.h"
+#include "store/content/content.h"
+
+struct ingest;
+
+enum { INGEST_ETAG_MAX = 256 };
+
+/* size -1: unknown. OK also when the blob is committed already? No: E_EXISTS. */
+int ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest, struct err *err);
+struct ingest *ingest_ref(struct ingest *i);
+/* The last reference checkpoints and closes: the bytes stay for a resume. */
+void ingest_unref(struct ingest *i);
+void ingest_unrefp(struct ingest **i);
+
+int64_t ingest_offset(const struct ingest *i); /* bytes that are written and hashed */
+int64_t ingest_size(const struct ingest *i);
+const struct digest *ingest_digest(const struct ingest *i);
+/* What the server called this version of the bytes, for If-Range; "" if unknown. */
+const char *ingest_etag(const struct ingest *i);
+void ingest_set_etag(struct ingest *i, const char *etag);
+
+/* E_LIMIT past the size: the server sent more than the descriptor says. */
+int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err);
+/* Forgets all bytes: the server does not know ranges, or the bytes were wrong. */
+int ingest_restart(struct ingest *i, struct err *err);
+
+/* A read-only descriptor of the growing file, for the worker; the caller closes it. */
+int ingest_reader(struct ingest *i, int *ret_fd, struct err *err);
+
+/* All bytes are here: E_CORRUPT when there are fewer than the size says,
+ * E_DIGEST_MISMATCH otherwise, and then the bytes are dropped. */
+int ingest_finish(struct ingest *i, struct err *err);
+
+/* See above. Ingests may be shared with other callers of content_commit(): each
+ * is committed once and everybody returns when it is durable. */
+int content_commit(struct store *s, struct ingest *const *ingests, size_t n, struct err *err);
+
+/* A small blob in one call: ingest, finish; not yet committed. NULL in
+ * *ret_ingest when it is committed already. */
+int ingest_bytes(struct store *s, const struct digest *d, struct bytes data, struct ingest **ret_ingest,
+		 struct err *err);
+
+/* Unfinished ingests: bytes on disk now, and removal of those that nobody has
+ * open and that were last written before `older_than_ns`. */
+int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err);
+int ingest_sweep(struct store *s, int64_t older_than_ns, int64_t *ret_freed, struct err *err);
+
+#endif

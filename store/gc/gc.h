@@ -1,0 +1,27 @@
+/*
+ * Garbage collection.
+ *
+ * Roots are image records, names and leases that have not expired; edges are the
+ * reverse edges written with every record. gc_blobs() looks at given candidates
+ * only (what a removal just let go of); gc_run() is the auditor: expired leases,
+ * edges without a parent, indexes and blobs that nothing needs, old ingests.
+ *
+ * Never a stop of the world: per digest, lock → look again at edges and leases →
+ * unlink → delete its local record → unlock; content_commit() and
+ * content_claim() take the same lock.
+ */
+#ifndef STORE_GC_GC_H
+#define STORE_GC_GC_H
+
+#include "store/content/ingest.h"
+
+/* Removes those of the candidates that nothing needs. */
+int gc_blobs(struct store *s, const struct digest *candidates, size_t n, int64_t *ret_freed, struct err *err);
+
+struct gc_result {
+	int64_t blobs, bytes, leases, edges, ingest_bytes;
+};
+
+int gc_run(struct store *s, int64_t now_ns, struct cancel *cancel, struct gc_result *ret_result, struct err *err);
+
+#endif

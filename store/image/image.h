@@ -1,0 +1,118 @@
+/*
+ * Images and names: publish, look up, tag, remove.
+ *
+ * An image is a manifest whose configuration and layers are committed and
+ * verified; its record (meta/keys.h, m) is written last, so a listed image is
+ * complete. It stays until it is removed, with or without names; names are what
+ * users call it.
+ *
+ * Records are returned unpacked (protobuf-c), in an arena of the caller.
+ */
+#ifndef STORE_IMAGE_IMAGE_H
+#define STORE_IMAGE_IMAGE_H
+
+#include "proto/runtime/arena.h"
+#include "store/gc/gc.h"
+#include "store/gc/lease.h"
+#include "store/records.pb-c.h"
+
+/* ---- publish -------------------------------------------------------------- */
+
+struct layer_facts {
+	struct digest diff_id;
+	int64_t tar_size, files_size, entries;
+	uint32_t worker_version;
+};
+
+struct publication {
+	/* The names that will lead to the image, canonical; may be none. */
+	const struct reference *names;
+	size_t n_names;
+	struct digest root;	 /* the index, or the manifest itself */
+	struct bytes root_bytes; /* of the index; empty when root is the manifest */
+	const char *root_media_type;
+	struct digest manifest_digest;
+	int64_t manifest_size;
+	const char *manifest_media_type;
+	const struct manifest *manifest;
+	const struct image_config *config;
+	const struct layer_facts *layers; /* one for each manifest layer */
+	const char *source;		  /* domain/path; NULL when it came from no registry */
+	const struct lease_id *lease;	  /* ended by the publication; may be NULL */
+	int32_t action;			  /* of the event: pull, load, … */
+	int64_t now_ns;
+};
+
+/* All blobs must be committed. *ret_changed: a name did not lead here before. */
+int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err);
+
+/* What is on record about a layer blob; E_NOT_FOUND when it was never verified. */
+int layer_facts_get(struct store *s, const struct digest *blob, struct layer_facts *ret_facts, struct err *err);
+/* A blob that is committed and has this diff ID, if any. */
+int layer_by_diff_id(struct store *s, const struct digest *diff_id, struct digest *ret_blob, struct err *err);
+
+/* ---- look up -------------------------------------------------------------- */
+
+struct image {
+	struct digest manifest;
+	Imaged__Store__V1__ImageRecord *record; /* in the arena */
+	/* Canonical, sorted; in the arena. All names of all manifests of the same
+	 * configuration, since those are one image. */
+	char **names;
+	size_t n_names;
+	struct digest *manifests; /* of the same configuration, this one included */
+	size_t n_manifests;
+};
+
+/* As docker resolves (docker-cli.md 1.5): 64 hex digits are an ID; then a
+ * reference; then a prefix of an ID (config digest, then manifest digest). *ret_by_id
+ * tells which. E_NO_SUCH_IMAGE: "No such image: NAME:latest". */
+int image_resolve(struct store *s, const char *text, struct arena *arena, struct image *ret_image, bool *ret_by_id,
+		  struct err *err);
+int image_get(struct store *s, const struct digest *manifest, struct arena *arena, struct image *ret_image,
+	      struct err *err);
+int name_get(struct store *s, const char *canonical, struct arena *arena, Imaged__Store__V1__NameRecord **ret_record,
+	     struct err *err);
+
+/* Pages of images. `after` is the key of the last image of the page before (empty
+ * for the first) and gets the key of the last one visited. Visits one
+ * image for each configuration, at most `limit` accepted ones: the visitor
+ * returns 1 (accepted), 0 (filtered out) or a negative code. *ret_more: there may
+ * be further ones. */
+enum image_order { IMAGE_ORDER_CREATED_DESC, IMAGE_ORDER_NAME };
+
+typedef int image_visit(void *arg, const struct image *image);
+
+int image_list(struct store *s, enum image_order order, struct buf *after, size_t limit, struct arena *arena,
+	       image_visit *visit, void *arg, bool *ret_more, struct err *err);
+
+/* ---- change --------------------------------------------------------------- */
+
+int image_tag(struct store *s, const struct image *image, const struct reference *target, int64_t now_ns,
+	      struct err *err);
+
+enum removed_kind { REMOVED_NAME = 1, REMOVED_IMAGE = 2, REMOVED_CHAIN = 3 };
+
+/* Called for each thing that went (would go), in docker's order: names, the
+ * image, its layer chains from the top. */
+typedef int removed_visit(void *arg, enum removed_kind kind, const char *value, int64_t size);
+
+struct removal {
+	bool force;
+	bool dry_run;
+	int64_t now_ns;
+	removed_visit *visit;
+	void *arg;
+	int64_t freed; /* out: bytes of content */
+};
+
+/* docker rmi (docker-cli.md 7) for one argument. E_CONFLICT: several repositories
+ * name it and the argument is an ID. */
+int image_remove(struct store *s, const char *text, struct removal *r, struct err *err);
+/* Removes one image with all its names and manifests. */
+int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err);
+
+void image_touch(struct store *s, const struct digest *manifest, int64_t now_ns);
+int64_t image_last_used_ns(struct store *s, const struct digest *manifest);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * The key schema: every key of both spaces is built and taken apart here, and
+ * nobody else spells a prefix. Values: store/records.proto. D(x) is a digest as a
+ * key: one byte for the algorithm and the hash (digests are fixed-length per
+ * algorithm, so concatenations stay unambiguous and ordered). References are
+ * canonical text, capped by store/types/reference.h, so that every key fits 500
+ * bytes.
+ *
+ * shared (LMDB, later etcd)
+ *   n REFERENCE                 NameRecord    a name (with tag or with digest)
+ *   m D(manifest)               ImageRecord   a complete image
+ *   i D(index)                  IndexRecord   an index that is kept
+ *   c D(config) D(manifest)     -             image ID → its manifests
+ *   o CREATED D(manifest)       -             newest first: CREATED is the inverted
+ *                                             time (8 bytes seconds, 4 bytes nanos)
+ *   h D(chain) D(manifest)      int64 LE      images that use a layer chain; size of its top layer
+ *   e D(child) P PARENT         -             reverse edge; P is the parent's kind:
+ *                                             'm' D(manifest) needs this config or layer,
+ *                                             'i' D(index) lists this manifest,
+ *                                             'n' REFERENCE has it as root or manifest,
+ *                                             'l' LEASE holds it
+ *   l LEASE                     LeaseRecord   LEASE is 16 random bytes
+ *   k LEASE D(blob)             -             what a lease holds
+ *   v REVISION                  EventRecord   8 bytes big endian
+ *   s NAME                      text          settings: "schema" = version
+ *
+ * local (always LMDB)
+ *   b D(blob)                   LayerRecord   a layer blob whose diff ID was verified
+ *   f D(diff) D(blob)           -             diff ID → blobs
+ *   u D(manifest)               UseRecord     last used
+ *   s NAME                      text
+ *
+ * Order of writes that span transactions: edges before the record that is their
+ * parent, and when removing the record before its edges; so an edge without its
+ * parent is garbage, never a hole (gc.h clears it).
+ */
+#ifndef STORE_META_KEYS_H
+#define STORE_META_KEYS_H
+
+#include "store/meta/meta.h"
+#include "store/types/image_config.h"
+#include "store/types/reference.h"
+
+enum { LEASE_ID_LEN = 16 };
+
+struct lease_id {
+	uint8_t bytes[LEASE_ID_LEN];
+};
+
+struct key {
+	size_t len; /* <= META_KEY_MAX */
+	uint8_t bytes[META_KEY_MAX];
+};
+
+static inline struct bytes key_bytes(const struct key *k)
+{
+	return (struct bytes){ k->bytes, k->len };
+}
+
+enum edge_kind { EDGE_MANIFEST = 'm', EDGE_INDEX = 'i', EDGE_NAME = 'n', EDGE_LEASE = 'l' };
+
+struct edge_parent {
+	enum edge_kind kind;
+	struct digest digest;		    /* EDGE_MANIFEST, EDGE_INDEX */
+	char reference[REFERENCE_TEXT_MAX]; /* EDGE_NAME */
+	struct lease_id lease;		    /* EDGE_LEASE */
+};
+
+/* Digests inside values. */
+size_t digest_to_key(const struct digest *d, uint8_t out[DIGEST_KEY_MAX]);
+bool digest_from_key(struct bytes b, struct digest *ret_digest);
+
+struct key key_name(const char *canonical_reference);
+struct key key_name_prefix(const char *text); /* all names that begin so; "" for all */
+bool key_parse_name(struct bytes key, char ret_reference[REFERENCE_TEXT_MAX]);
+
+struct key key_image(const struct digest *manifest);
+struct key key_image_prefix(void);
+bool key_parse_image(struct bytes key, struct digest *ret_manifest);
+
+struct key key_index(const struct digest *index);
+struct key key_index_prefix(void);
+bool key_parse_index(struct bytes key, struct digest *ret_index);
+
+struct key key_config(const struct digest *config, const struct digest *manifest);
+struct key key_config_prefix(const struct digest *config);
+/* All configs whose hex begins so: `hex` is 1..64 lower-case digits. For sha256. */
+void key_config_hex_range(const char *hex, struct key *ret_from, struct key *ret_to);
+void key_image_hex_range(const char *hex, struct key *ret_from, struct key *ret_to);
+bool key_parse_config(struct bytes key, struct digest *ret_config, struct digest *ret_manifest);
+
+struct key key_order(const struct timestamp *created, const struct digest *manifest);
+struct key key_order_prefix(void);
+bool key_parse_order(struct bytes key, struct timestamp *ret_created, struct digest *ret_manifest);
+
+struct key key_chain(const struct digest *chain, const struct digest *manifest);
+struct key key_chain_prefix(const struct digest *chain); /* NULL: all */
+bool key_parse_chain(struct bytes key, struct digest *ret_chain, struct digest *ret_manifest);
+
+struct key key_edge(const struct digest *child, const struct edge_parent *parent);
+struct key key_edge_prefix(const struct digest *child);
+struct key key_edge_kind_prefix(const struct digest *child, enum edge_kind kind);
+struct key key_edge_all(void);
+bool key_parse_edge(struct bytes key, struct digest *ret_child, struct edge_parent *ret_parent);
+
+struct key key_lease(const struct lease_id *id);
+struct key key_lease_prefix(void);
+bool key_parse_lease(struct bytes key, struct lease_id *ret_id);
+struct key key_held(const struct lease_id *id, const struct digest *blob);
+struct key key_held_prefix(const struct lease_id *id);
+bool key_parse_held(struct bytes key, struct lease_id *ret_id, struct digest *ret_blob);
+
+struct key key_event(uint64_t revision);
+struct key key_event_prefix(void);
+bool key_parse_event(struct bytes key, uint64_t *ret_revision);
+
+struct key key_setting(const char *name);
+
+struct key key_layer(const struct digest *blob);
+struct key key_layer_prefix(void);
+bool key_parse_layer(struct bytes key, struct digest *ret_blob);
+struct key key_diff(const struct digest *diff_id, const struct digest *blob);
+struct key key_diff_prefix(const struct digest *diff_id);
+bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest *ret_blob);
+struct key key_use(const struct digest *manifest);
+
+#endif

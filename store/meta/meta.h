@@ -1,0 +1,77 @@
+/*
+ * The metadata store: ordered keys, values with revisions, transactions.
+ *
+ * One vtable with the semantics of etcd v3, so that a clustered back end can take
+ * the place of LMDB: a revision counter that grows with every committed
+ * transaction; each value knows the revision that wrote it; a transaction
+ * compares revisions, then applies all its operations or none. A committed
+ * transaction is durable. There is no read transaction to hold: each get or range
+ * sees one consistent state, and calls in a row may see different ones.
+ *
+ * Limits (DESIGN.md 11.2, 11.3): keys <= META_KEY_MAX bytes, at most META_TXN_OPS
+ * operations and META_TXN_BYTES bytes in one transaction (asserted: callers split).
+ * A full map or disk is E_DISK_FULL.
+ *
+ * Threads: all functions from any thread. Visitors run inside a read snapshot:
+ * they copy what they need and must not call the store.
+ */
+#ifndef STORE_META_META_H
+#define STORE_META_META_H
+
+#include "proto/runtime/buf.h"
+
+enum {
+	META_KEY_MAX = 500,
+	META_TXN_OPS = 100,
+	META_TXN_BYTES = 1024 * 1024,
+};
+
+struct meta;
+
+/* A transaction being collected. Compares and operations copy their bytes. */
+struct meta_txn;
+
+/* Returns false to stop. */
+typedef bool meta_visit(void *arg, struct bytes key, struct bytes value, uint64_t revision);
+
+struct meta_ops {
+	/* OK with the value in `out` and its revision; E_NOT_FOUND. */
+	int (*get)(struct meta *m, struct bytes key, struct buf *out, uint64_t *ret_revision, struct err *err);
+	/* Visits from <= key < to in order; an empty `to` means to the end. */
+	int (*range)(struct meta *m, struct bytes from, struct bytes to, meta_visit *visit, void *arg, struct err *err);
+	/* E_ABORTED when a comparison does not hold. */
+	int (*commit)(struct meta *m, struct meta_txn *txn, uint64_t *ret_revision, struct err *err);
+	uint64_t (*revision)(struct meta *m);
+	/* Bytes on the disk. */
+	int64_t (*size)(struct meta *m);
+	void (*close)(struct meta *m);
+};
+
+struct meta {
+	const struct meta_ops *ops;
+};
+
+/* The LMDB back end in `dir_fd`/name (a directory, made if missing). */
+int meta_open_lmdb(int dir_fd, const char *name, struct meta **ret_meta, struct err *err);
+void meta_close(struct meta *m); /* NULL is fine */
+
+int meta_get(struct meta *m, struct bytes key, struct buf *out, uint64_t *ret_revision, struct err *err);
+int meta_range(struct meta *m, struct bytes from, struct bytes to, meta_visit *visit, void *arg, struct err *err);
+/* All keys that begin with the prefix. */
+int meta_prefix(struct meta *m, struct bytes prefix, meta_visit *visit, void *arg, struct err *err);
+
+struct meta_txn *meta_txn_new(void);
+void meta_txn_free(struct meta_txn *t);
+void meta_txn_freep(struct meta_txn **t);
+/* The value must still be of this revision; 0: the key must not exist. */
+void meta_txn_compare(struct meta_txn *t, struct bytes key, uint64_t revision);
+void meta_txn_put(struct meta_txn *t, struct bytes key, struct bytes value);
+void meta_txn_delete(struct meta_txn *t, struct bytes key);
+/* Like put; the key is `prefix` + the revision of this transaction (8 bytes, big
+ * endian): how events get their number. */
+void meta_txn_put_at_revision(struct meta_txn *t, struct bytes prefix, struct bytes value);
+size_t meta_txn_ops(const struct meta_txn *t);
+/* Commits and empties the transaction. Lack of memory while collecting shows here. */
+int meta_txn_commit(struct meta *m, struct meta_txn *t, uint64_t *ret_revision, struct err *err);
+
+#endif

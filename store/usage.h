@@ -1,0 +1,22 @@
+/*
+ * Where the disk went: what GetDiskUsage and `system df` say.
+ */
+#ifndef STORE_USAGE_H
+#define STORE_USAGE_H
+
+#include "store/image/image.h"
+
+struct usage {
+	int64_t image_count, layers_size, reclaimable_size;
+	int64_t content_bytes, ingest_bytes, metadata_bytes, blob_count;
+};
+
+int store_usage(struct store *s, struct usage *ret_usage, struct err *err);
+/* Of an image's size: what other images use too. */
+int image_shared_size(struct store *s, const struct image *image, int64_t *ret_shared, struct err *err);
+
+/* Cheap counts for GetInfo. */
+int64_t store_image_count(struct store *s);
+int64_t store_name_count(struct store *s);
+
+#endif
