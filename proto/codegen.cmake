@@ -2,9 +2,16 @@
 #
 #   imaged_proto_messages(TARGET ROOT file.proto…)
 #     a static library of messages (protoc-gen-c): file.pb-c.{h,c}
-#   imaged_proto_service(TARGET_PREFIX ROOT file.proto…)
-#     services (protoc-gen-imaged-c), as object lists in three libraries:
-#     TARGET_PREFIX_rpc (file.rpc.*), _server (file.server.*), _client (file.client.*)
+#   imaged_proto_service(PREFIX ROOT file.proto… [MESSAGES TARGET…])
+#     services (protoc-gen-imaged-c), as three static libraries:
+#       PREFIX_rpc     file.rpc.*     tables of constants, embedded descriptors
+#       PREFIX_server  file.server.*  typed handlers; needs service/rpc at the link
+#       PREFIX_client  file.client.*  typed stubs; needs imaged_client at the link
+#     MESSAGES are the libraries that hold the message types of the methods.
+#
+# And the two ways to link gRPC C core (only service/rpc and client/lib call it):
+#   imaged_grpc         shared: for a daemon, which starts once
+#   imaged_grpc_static  archives: for a command, whose start is what the user waits for
 
 find_program(PROTOC protoc REQUIRED)
 find_program(PROTOC_GEN_C protoc-gen-c REQUIRED)
@@ -16,6 +23,35 @@ endif()
 set(PROTOBUF_INCLUDE ${PROTOBUF_PREFIX}/include CACHE INTERNAL "")
 set(GENERATED ${CMAKE_BINARY_DIR}/generated CACHE INTERNAL "")
 file(MAKE_DIRECTORY ${GENERATED})
+
+# ---- gRPC ----------------------------------------------------------------------
+
+pkg_check_modules(GRPC REQUIRED grpc)
+add_library(imaged_grpc INTERFACE)
+target_include_directories(imaged_grpc SYSTEM INTERFACE ${GRPC_INCLUDE_DIRS})
+target_link_directories(imaged_grpc INTERFACE ${GRPC_LIBRARY_DIRS})
+target_link_libraries(imaged_grpc INTERFACE grpc gpr Threads::Threads)
+
+# Every archive that exists; OpenSSL and zlib stay shared, as security updates
+# must reach them.
+add_library(imaged_grpc_static INTERFACE)
+target_include_directories(imaged_grpc_static SYSTEM INTERFACE ${GRPC_INCLUDE_DIRS})
+target_link_directories(imaged_grpc_static INTERFACE ${GRPC_STATIC_LIBRARY_DIRS})
+set(archives)
+foreach(name ${GRPC_STATIC_LIBRARIES})
+  if(name MATCHES "^(ssl|crypto|z|dl|rt|pthread|atomic)$")
+    continue()
+  endif()
+  find_library(GRPC_ARCHIVE_${name} NAMES lib${name}.a HINTS ${GRPC_STATIC_LIBRARY_DIRS} REQUIRED)
+  mark_as_advanced(GRPC_ARCHIVE_${name})
+  list(APPEND archives ${GRPC_ARCHIVE_${name}})
+endforeach()
+list(REMOVE_DUPLICATES archives)
+target_link_libraries(imaged_grpc_static INTERFACE
+  -Wl,--start-group ${archives} -Wl,--end-group ssl crypto z
+  -Wl,-Bstatic stdc++ -Wl,-Bdynamic m dl rt Threads::Threads)
+
+# ---- messages --------------------------------------------------------------------
 
 function(imaged_proto_messages target root)
   set(sources)
@@ -35,4 +71,42 @@ function(imaged_proto_messages target root)
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${GENERATED})
   target_link_libraries(${target} PUBLIC PkgConfig::PROTOBUF_C)
+endfunction()
+
+# ---- services --------------------------------------------------------------------
+
+function(imaged_proto_service prefix root)
+  cmake_parse_arguments(ARG "" "" "MESSAGES" ${ARGN})
+  foreach(part rpc server client)
+    set(${part}_sources)
+  endforeach()
+  foreach(proto ${ARG_UNPARSED_ARGUMENTS})
+    string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+    set(outputs)
+    foreach(part rpc server client)
+      list(APPEND outputs ${GENERATED}/${stem}.${part}.c ${GENERATED}/${stem}.${part}.h)
+      list(APPEND ${part}_sources ${GENERATED}/${stem}.${part}.c)
+    endforeach()
+    string(MAKE_C_IDENTIFIER ${prefix}_${stem} id)
+    add_custom_command(
+      OUTPUT ${outputs}
+      COMMAND ${PROTOC} --plugin=protoc-gen-imaged-c=$<TARGET_FILE:protoc-gen-imaged-c> -I ${root} -I ${PROTOBUF_INCLUDE}
+              --dependency_out=${CMAKE_CURRENT_BINARY_DIR}/${id}.d --imaged-c_out=${GENERATED} ${proto}
+      DEPENDS ${root}/${proto} protoc-gen-imaged-c
+      DEPFILE ${CMAKE_CURRENT_BINARY_DIR}/${id}.d
+      COMMENT "service of ${proto}" VERBATIM)
+  endforeach()
+  # Generated once, by the library whose build order all three share.
+  add_custom_target(${prefix}_generate DEPENDS ${rpc_sources} ${server_sources} ${client_sources})
+  foreach(part rpc server client)
+    add_library(${prefix}_${part} STATIC ${${part}_sources})
+    add_dependencies(${prefix}_${part} ${prefix}_generate)
+    target_include_directories(${prefix}_${part} PUBLIC ${CMAKE_SOURCE_DIR} ${GENERATED})
+    target_compile_definitions(${prefix}_${part} PRIVATE _GNU_SOURCE)
+    target_compile_options(${prefix}_${part} PRIVATE -Wall -Wextra)
+    target_link_libraries(${prefix}_${part} PUBLIC ${ARG_MESSAGES} PkgConfig::PROTOBUF_C)
+  endforeach()
+  foreach(part server client)
+    target_link_libraries(${prefix}_${part} PUBLIC ${prefix}_rpc)
+  endforeach()
 endfunction()
