@@ -1,0 +1,314 @@
+#include "service/config/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "proto/runtime/buf.h"
+#include "service/config/toml.h"
+
+enum { FILE_BYTES_MAX = 1024 * 1024 };
+
+#define DEFAULT_FILE "/etc/imaged/imaged.toml"
+
+const char config_usage[] =
+	"Usage:  imaged [OPTIONS]\n"
+	"\n"
+	"The container-image service of this machine.\n"
+	"\n"
+	"Options:\n"
+	"      --config FILE              Configuration file (default " DEFAULT_FILE ", if there is one)\n"
+	"      --root DIR                 Where images are kept (default /var/lib/imaged)\n"
+	"      --listen ADDRESS           unix:///PATH, tcp://HOST:PORT or fd://N; may be repeated\n"
+	"                                 (default unix:///run/imaged/imaged.sock)\n"
+	"      --tls-cert FILE            Certificate chain for tcp:// (PEM)\n"
+	"      --tls-key FILE             Its private key (PEM)\n"
+	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
+	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
+	"      --log-format FORMAT        text or json (default text)\n"
+	"      --log-level LEVEL          error, warn, info or debug (default info)\n"
+	"      --version                  Print the version and exit\n"
+	"  -h, --help                     Print this help and exit\n";
+
+/* One row per flag: where its value goes. */
+struct field {
+	const char *name;
+	size_t offset;
+	bool list;
+};
+
+static const struct field fields[] = {
+	{ "root", offsetof(struct config, root), false },
+	{ "listen", offsetof(struct config, listen), true },
+	{ "tls-cert", offsetof(struct config, tls_cert), false },
+	{ "tls-key", offsetof(struct config, tls_key), false },
+	{ "tls-client-ca", offsetof(struct config, tls_client_ca), false },
+	{ "insecure-registry", offsetof(struct config, insecure_registry), true },
+	{ "log-format", offsetof(struct config, log_format), false },
+	{ "log-level", offsetof(struct config, log_level), false },
+};
+
+static const struct field *field_named(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (strlen(fields[i].name) == len && !memcmp(fields[i].name, name, len))
+			return &fields[i];
+	return NULL;
+}
+
+static char **text_of(struct config *c, const struct field *f)
+{
+	return (char **)((char *)c + f->offset);
+}
+
+static struct config_list *list_of(struct config *c, const struct field *f)
+{
+	return (struct config_list *)((char *)c + f->offset);
+}
+
+static void list_free(struct config_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct config_list){ 0 };
+}
+
+static int list_add(struct config_list *list, const char *value, struct err *err)
+{
+	char **items = realloc(list->items, (list->n + 2) * sizeof *items);
+
+	if (!items)
+		return fail_nomem(err);
+	list->items = items;
+	items[list->n] = strdup(value);
+	if (!items[list->n])
+		return fail_nomem(err);
+	items[++list->n] = NULL;
+	return OK;
+}
+
+static int set_text(struct config *c, const struct field *f, const char *value, struct err *err)
+{
+	char **slot = text_of(c, f), *copy = strdup(value);
+
+	if (!copy)
+		return fail_nomem(err);
+	free(*slot);
+	*slot = copy;
+	return OK;
+}
+
+void config_free(struct config *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		if (fields[i].list)
+			list_free(list_of(c, &fields[i]));
+		else
+			free(*text_of(c, &fields[i]));
+	}
+	*c = (struct config){ 0 };
+}
+
+/* ---- the file ------------------------------------------------------------- */
+
+static int apply_value(struct config *c, const char *file, const struct toml_value *v, struct err *err)
+{
+	const struct field *f = v->n_path == 1 ? field_named(v->path[0], strlen(v->path[0])) : NULL;
+
+	if (!f)
+		return fail(err, E_INVALID, "%s:%u:%u: unknown key '%s'", file, v->line, v->column, v->path[0]);
+	if (!f->list) {
+		if (v->kind != TOML_STRING)
+			return fail(err, E_INVALID, "%s:%u:%u: '%s' must be a string", file, v->line, v->column,
+				    f->name);
+		return set_text(c, f, v->text, err);
+	}
+	if (v->kind != TOML_STRINGS)
+		return fail(err, E_INVALID, "%s:%u:%u: '%s' must be an array of strings", file, v->line, v->column,
+			    f->name);
+	for (size_t i = 0; i < v->n_items; i++)
+		if (list_add(list_of(c, f), v->items[i], err) < 0)
+			return err->code;
+	return OK;
+}
+
+static int read_all(int fd, struct buf *out, const char *file, struct err *err)
+{
+	for (;;) {
+		void *room = buf_reserve(out, 4096);
+		ssize_t n;
+
+		if (!room)
+			return fail(err, E_LIMIT, "configuration file %s is larger than 1 MiB", file);
+		n = read(fd, room, 4096);
+		if (n < 0)
+			return fail_errno(err, "configuration file %s", file);
+		if (n == 0)
+			return OK;
+		out->len += (size_t)n;
+	}
+}
+
+static int apply_file(struct config *c, const char *file, bool must_exist, struct err *err)
+{
+	CLEANUP(closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(FILE_BYTES_MAX);
+	CLEANUP(toml_file_freep) struct toml_file *t = NULL;
+
+	if (fd < 0 && errno == ENOENT && !must_exist)
+		return OK;
+	if (fd < 0)
+		return fail_errno(err, "configuration file %s", file);
+	if (read_all(fd, &text, file, err) < 0 || toml_file_parse(file, buf_text(&text), text.len, &t, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < t->n_values; i++)
+		if (apply_value(c, file, &t->values[i], err) < 0)
+			return err->code;
+	return OK;
+}
+
+/* ---- the command line ----------------------------------------------------- */
+
+/* Splits "--name=value" or "--name value"; *i moves past what was used. */
+static int flag_value(int argc, char **argv, int *i, size_t *ret_name_len, const char **ret_value, struct err *err)
+{
+	const char *arg = argv[*i] + 2, *equals = strchr(arg, '=');
+
+	*ret_name_len = equals ? (size_t)(equals - arg) : strlen(arg);
+	if (equals) {
+		*ret_value = equals + 1;
+		return OK;
+	}
+	if (*i + 1 >= argc)
+		return fail(err, E_USAGE, "flag needs an argument: %s", argv[*i]);
+	*ret_value = argv[++*i];
+	return OK;
+}
+
+static int apply_flag(struct config *c, int argc, char **argv, int *i, bool seen[], struct err *err)
+{
+	const char *name = argv[*i] + 2, *value = NULL;
+	const struct field *f;
+	size_t len = strcspn(name, "=");
+
+	f = field_named(name, len);
+	if (!f && (len != strlen("config") || memcmp(name, "config", len) != 0))
+		return fail(err, E_USAGE, "unknown flag: --%.*s", (int)len, name);
+	if (flag_value(argc, argv, i, &len, &value, err) < 0)
+		return err->code;
+	if (!f)
+		return OK; /* --config was read before */
+	if (!f->list)
+		return set_text(c, f, value, err);
+	if (!seen[f - fields]) {
+		list_free(list_of(c, f));
+		seen[f - fields] = true;
+	}
+	return list_add(list_of(c, f), value, err);
+}
+
+static int apply_arguments(struct config *c, int argc, char **argv, struct err *err)
+{
+	bool seen[ARRAY_LEN(fields)] = { false };
+
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "--", 2) != 0 || !argv[i][2])
+			return fail(err, E_USAGE, argv[i][0] == '-' ? "unknown flag: %s" : "unexpected argument: %s",
+				    argv[i]);
+		if (apply_flag(c, argc, argv, &i, seen, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+/* The values of "what else": help and version win over everything. */
+static enum config_action find_action(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return CONFIG_HELP;
+		if (!strcmp(argv[i], "--version"))
+			return CONFIG_VERSION;
+	}
+	return CONFIG_RUN;
+}
+
+static const char *find_file(int argc, char **argv)
+{
+	const char *file = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strncmp(argv[i], "--config=", 9))
+			file = argv[i] + 9;
+		else if (!strcmp(argv[i], "--config") && i + 1 < argc)
+			file = argv[++i];
+	}
+	return file;
+}
+
+/* ---- defaults and checks -------------------------------------------------- */
+
+static char *default_path(const char *for_root, const char *variable, const char *fallback, const char *rest)
+{
+	const char *base = getenv(variable), *home = getenv("HOME");
+
+	if (geteuid() == 0)
+		return strdup(for_root);
+	if (base && *base == '/')
+		return format("%s/%s", base, rest);
+	return format("%s/%s/%s", home && *home == '/' ? home : "/tmp", fallback, rest);
+}
+
+static int apply_defaults(struct config *c, struct err *err)
+{
+	if (!c->root)
+		c->root = default_path("/var/lib/imaged", "XDG_DATA_HOME", ".local/share", "imaged");
+	if (!c->listen.n) {
+		CLEANUP(freep)
+		char *path = default_path("/run/imaged/imaged.sock", "XDG_RUNTIME_DIR", ".local/run",
+					  "imaged/imaged.sock");
+		CLEANUP(freep) char *address = path ? format("unix://%s", path) : NULL;
+
+		if (!address)
+			return fail_nomem(err);
+		if (list_add(&c->listen, address, err) < 0)
+			return err->code;
+	}
+	if (!c->log_format)
+		c->log_format = strdup("text");
+	if (!c->log_level)
+		c->log_level = strdup("info");
+	if (!c->root || !c->log_format || !c->log_level)
+		return fail_nomem(err);
+	return OK;
+}
+
+static int check(struct config *c, struct err *err)
+{
+	if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
+		return fail(err, E_INVALID, "log-format must be text or json, not '%s'", c->log_format);
+	if (!log_level_parse(c->log_level, &c->level))
+		return fail(err, E_INVALID, "log-level must be error, warn, info or debug, not '%s'", c->log_level);
+	if (!c->tls_cert != !c->tls_key)
+		return fail(err, E_INVALID, "tls-cert and tls-key must be given together");
+	if (c->tls_client_ca && !c->tls_cert)
+		return fail(err, E_INVALID, "tls-client-ca needs tls-cert and tls-key");
+	if (!*c->root)
+		return fail(err, E_INVALID, "root must not be empty");
+	return OK;
+}
+
+int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action, struct err *err)
+{
+	CLEANUP(config_free) struct config c = { 0 };
+	const char *file = find_file(argc, argv);
+
+	*ret_action = find_action(argc, argv);
+	if (*ret_action != CONFIG_RUN)
+		return OK;
+	if (apply_file(&c, file ? file : DEFAULT_FILE, file != NULL, err) < 0 ||
+	    apply_arguments(&c, argc, argv, err) < 0 || apply_defaults(&c, err) < 0 || check(&c, err) < 0)
+		return err->code;
+	*ret_config = TAKE(c);
+	return OK;
+}

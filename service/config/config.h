@@ -1,0 +1,37 @@
+/*
+ * What the daemon was told: command line over configuration file over defaults.
+ * Every flag has a key of the same name in the TOML file; a key that is not known
+ * is an error with line and column. Lists on the command line replace the list of
+ * the file.
+ */
+#ifndef SERVICE_CONFIG_CONFIG_H
+#define SERVICE_CONFIG_CONFIG_H
+
+#include "proto/runtime/mem.h"
+#include "service/log.h"
+
+struct config_list {
+	char **items; /* NULL-terminated */
+	size_t n;
+};
+
+struct config {
+	char *root;
+	struct config_list listen;
+	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
+	struct config_list insecure_registry;
+	char *log_format; /* "text" or "json" */
+	char *log_level;
+	enum log_level level;
+};
+
+/* What the command line asks for besides. */
+enum config_action { CONFIG_RUN, CONFIG_VERSION, CONFIG_HELP };
+
+/* E_USAGE for flags, E_INVALID for the file and for values. */
+int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action, struct err *err);
+void config_free(struct config *c); /* also the cleanup function */
+
+extern const char config_usage[];
+
+#endif

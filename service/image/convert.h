@@ -1,0 +1,53 @@
+/*
+ * Store values as messages of the API. Results live in the arena; every function
+ * returns NULL (or fails with E_NO_MEMORY) when it is exhausted.
+ */
+#ifndef SERVICE_IMAGE_CONVERT_H
+#define SERVICE_IMAGE_CONVERT_H
+
+#include "imaged/v1/image.pb-c.h"
+#include "imaged/v1/transfer.pb-c.h"
+#include "service/registry/registry.h"
+#include "service/rpc/call.h"
+#include "store/image/image.h"
+
+enum { ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
+
+/* An arena for an answer: freed when the call is over. */
+int answer_arena(struct rpc_call *call, struct arena **ret_arena, struct err *err);
+
+char *digest_message(struct arena *a, const struct digest *d);
+/* The digest of a record's bytes field; E_CORRUPT when it is none. */
+int digest_of_record(const ProtobufCBinaryData *field, struct digest *ret_digest, struct err *err);
+
+Google__Protobuf__Timestamp *time_message(struct arena *a, int64_t seconds, int32_t nanos);
+Google__Protobuf__Timestamp *timestamp_message(struct arena *a, const struct timestamp *t); /* NULL if absent */
+
+Imaged__V1__Descriptor *descriptor_message(struct arena *a, const char *media_type, const struct digest *d,
+					   int64_t size);
+
+/* With the names that are given (a filter may have left some out). */
+int summary_message(struct store *s, struct arena *a, const struct image *image, char *const *names, size_t n_names,
+		    Imaged__V1__ImageSummary *ret_summary, struct err *err);
+
+/* Manifest and configuration of a stored image, read and parsed. */
+struct image_content {
+	struct buf manifest_body, config_body;
+	struct manifest manifest;
+	struct image_config config;
+};
+
+int image_content_read(struct store *s, const struct image *image, struct image_content *ret_content, struct err *err);
+void image_content_free(struct image_content *c); /* also the cleanup function */
+
+int config_message(struct arena *a, const struct container_config *c, Imaged__V1__ContainerConfig **ret_config,
+		   struct err *err);
+
+/* Newest first; layer sizes from the record. */
+int history_messages(struct arena *a, const struct image *image, const struct image_config *config, size_t *ret_n,
+		     Imaged__V1__HistoryEntry ***ret_entries, struct err *err);
+
+/* Borrows the strings of the message. */
+struct credentials credentials_of(const Imaged__V1__Credentials *message);
+
+#endif

@@ -1,0 +1,22 @@
+#include "service/image/image_service.h"
+
+static const struct imaged__v1__image_service__impl handlers = {
+	.list_images = list_images,
+	.inspect_image = inspect_image,
+	.get_history = get_history,
+	.tag_image = tag_image,
+	.remove_image = remove_image,
+	.prune_images = prune_images,
+	.pull = pull,
+	.check_auth = check_auth,
+	.get_disk_usage = get_disk_usage,
+	.check_store = check_store,
+	.watch_events = watch_events,
+	.get_version = get_version,
+	.get_info = get_info,
+};
+
+struct rpc_binding image_service_binding(struct image_service *service)
+{
+	return imaged__v1__image_service__bind(&handlers, service);
+}

@@ -1,0 +1,57 @@
+/*
+ * imaged.v1.ImageService: one file per RPC, over the store and the registry
+ * client. The struct is what all of them share; it outlives the RPC server.
+ */
+#ifndef SERVICE_IMAGE_IMAGE_SERVICE_H
+#define SERVICE_IMAGE_IMAGE_SERVICE_H
+
+#include <stdatomic.h>
+
+#include "imaged/v1/image_service.server.h"
+#include "service/image/transfer.h"
+#include "service/rpc/call.h"
+#include "store/image/image.h"
+
+struct image_service {
+	struct store *store;
+	struct registry *registry;
+	struct transfers *transfers;
+	struct platform platform;   /* of this machine */
+	const char *worker_program; /* imaged-layer */
+	const char *sandbox;	    /* how it is confined, for GetInfo */
+	const char *const *listeners;
+	size_t n_listeners;
+	char *const *insecure_registries;
+	size_t n_insecure_registries;
+	int64_t started_ns;
+	atomic_int running_pulls;
+};
+
+struct rpc_binding image_service_binding(struct image_service *service);
+
+/* The handlers, in the order of the .proto. `self` is the struct above. */
+int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesRequest *request,
+		Imaged__V1__ListImagesResponse *response, struct err *err);
+int inspect_image(void *self, struct rpc_call *call, const Imaged__V1__InspectImageRequest *request,
+		  Imaged__V1__InspectImageResponse *response, struct err *err);
+int get_history(void *self, struct rpc_call *call, const Imaged__V1__GetHistoryRequest *request,
+		Imaged__V1__GetHistoryResponse *response, struct err *err);
+int tag_image(void *self, struct rpc_call *call, const Imaged__V1__TagImageRequest *request,
+	      Imaged__V1__TagImageResponse *response, struct err *err);
+int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImageRequest *request,
+		 Imaged__V1__RemoveImageResponse *response, struct err *err);
+int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
+		 Imaged__V1__PruneImagesResponse *response, struct err *err);
+int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err);
+int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
+	       Imaged__V1__CheckAuthResponse *response, struct err *err);
+int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,
+		   Imaged__V1__GetDiskUsageResponse *response, struct err *err);
+int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreRequest *request, struct err *err);
+int watch_events(void *self, struct rpc_call *call, const Imaged__V1__WatchEventsRequest *request, struct err *err);
+int get_version(void *self, struct rpc_call *call, const Imaged__V1__GetVersionRequest *request,
+		Imaged__V1__GetVersionResponse *response, struct err *err);
+int get_info(void *self, struct rpc_call *call, const Imaged__V1__GetInfoRequest *request,
+	     Imaged__V1__GetInfoResponse *response, struct err *err);
+
+#endif

@@ -1,0 +1,121 @@
+/* PruneImages: collects the candidates page by page, then removes each as
+ * RemoveImage would; one that is gone or in use meanwhile is passed over. */
+#include "proto/runtime/clock.h"
+#include "service/image/convert.h"
+#include "service/image/filter.h"
+#include "service/image/image_service.h"
+#include "service/image/removed.h"
+
+enum { PAGE = 256, PAGE_BYTES_MAX = 16 * 1024 * 1024 };
+
+struct candidates {
+	bool all;
+	struct image_filter filter;
+	struct arena *page;
+	struct digest *manifests;
+	size_t n, capacity;
+	struct err *err;
+};
+
+static bool dangling(const struct image *image)
+{
+	for (size_t i = 0; i < image->n_names; i++)
+		if (!strchr(image->names[i], '@'))
+			return false;
+	return true;
+}
+
+static int add_candidate(void *arg, const struct image *image)
+{
+	struct candidates *c = arg;
+	char **names;
+	size_t n;
+	int r;
+
+	if (!c->all && !dangling(image))
+		return 0;
+	r = image_filter_match(&c->filter, image, c->page, &names, &n, c->err);
+	if (r <= 0)
+		return r;
+	if (c->n == c->capacity) {
+		size_t capacity = c->capacity ? c->capacity * 2 : PAGE;
+		struct digest *grown = reallocarray(c->manifests, capacity, sizeof *grown);
+
+		if (!grown)
+			return fail_nomem(c->err);
+		c->manifests = grown;
+		c->capacity = capacity;
+	}
+	c->manifests[c->n++] = image->manifest;
+	return 1;
+}
+
+static int collect(struct store *s, struct candidates *c, struct cancel *cancel, struct err *err)
+{
+	CLEANUP(buf_free) struct buf after = BUF_INIT(META_KEY_MAX);
+	bool more = true;
+
+	while (more) {
+		CLEANUP(arena_free) struct arena page;
+
+		arena_init(&page, PAGE_BYTES_MAX);
+		c->page = &page;
+		if (cancel_check(cancel, err) < 0 ||
+		    image_list(s, IMAGE_ORDER_CREATED_DESC, &after, PAGE, &page, add_candidate, c, &more, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+static int prune_one(struct store *s, const struct digest *manifest, struct removal *removal, struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	struct image image;
+	int r;
+
+	arena_init(&a, PAGE_BYTES_MAX);
+	r = image_get(s, manifest, &a, &image, err);
+	if (r == OK)
+		r = image_delete(s, &image, removal, err);
+	return r == E_NOT_FOUND || r == E_NO_SUCH_IMAGE || r == E_CONFLICT ? OK : r;
+}
+
+int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
+		 Imaged__V1__PruneImagesResponse *response, struct err *err)
+{
+	struct image_service *service = self;
+	struct cancel *cancel = rpc_call_cancel(call);
+	struct candidates c = { .all = request->all, .err = err };
+	struct removed_list list = { .arena = NULL };
+	struct removal removal = {
+		.force = true,
+		.dry_run = request->dry_run,
+		.now_ns = clock_wall_ns(),
+		.visit = removed_list_add,
+		.arg = &list,
+	};
+	Imaged__V1__ImageFilter filter = IMAGED__V1__IMAGE_FILTER__INIT;
+	int r;
+
+	/* As docker: dangling=false is another word for `all`. */
+	if (request->filter) {
+		filter = *request->filter;
+		c.all = c.all || filter.dangling == IMAGED__V1__CHOICE__CHOICE_NO;
+		filter.dangling = IMAGED__V1__CHOICE__CHOICE_UNSPECIFIED;
+	}
+	if (answer_arena(call, &list.arena, err) < 0 || image_filter_init(service->store, &filter, &c.filter, err) < 0)
+		return err->code;
+	r = collect(service->store, &c, cancel, err);
+	for (size_t i = 0; r == OK && i < c.n; i++) {
+		r = cancel_check(cancel, err);
+		if (r == OK)
+			r = prune_one(service->store, &c.manifests[i], &removal, err);
+	}
+	free(c.manifests);
+	if (r < 0)
+		return r;
+	response->items = list.items;
+	response->n_items = list.n;
+	response->freed_bytes = removal.freed;
+	return OK;
+}

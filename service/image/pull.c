@@ -1,0 +1,305 @@
+/* Pull: the steps of pull.h in order, and the publication. */
+#include "service/image/pull.h"
+
+#include "proto/runtime/clock.h"
+#include "service/image/convert.h"
+
+/* ---- events --------------------------------------------------------------- */
+
+static int send_event(struct pull *p, const Imaged__V1__PullEvent *event, struct err *err)
+{
+	return imaged__v1__image_service__pull_send(p->call, event, err);
+}
+
+int pull_send_resolved(struct pull *p, struct err *err)
+{
+	Imaged__V1__PullEvent event = IMAGED__V1__PULL_EVENT__INIT;
+	Imaged__V1__PullResolved m = IMAGED__V1__PULL_RESOLVED__INIT;
+	char name[REFERENCE_TEXT_MAX];
+	CLEANUP(arena_free) struct arena a;
+
+	arena_init(&a, ANSWER_BYTES_MAX);
+	m.reference = reference_text(&p->ref, name);
+	m.root = descriptor_message(&a, p->root_media_type, &p->root, (int64_t)p->root_body.len);
+	m.manifest = descriptor_message(&a, p->manifest_media_type, &p->manifest_digest, (int64_t)p->manifest_body.len);
+	m.layers = arena_array(&a, p->manifest.n_layers + 1, sizeof *m.layers);
+	if (!m.root || !m.manifest || !m.layers)
+		return fail_nomem(err);
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		const struct descriptor *d = &p->manifest.layers[i];
+
+		m.layers[i] = descriptor_message(&a, d->media_type, &d->digest, d->size);
+		if (!m.layers[i])
+			return fail_nomem(err);
+	}
+	m.n_layers = p->manifest.n_layers;
+	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_RESOLVED;
+	event.resolved = &m;
+	return send_event(p, &event, err);
+}
+
+static Imaged__V1__LayerProgress__State state_message(enum transfer_state state, bool existed)
+{
+	if (existed)
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_EXISTS;
+	switch (state) {
+	case TRANSFER_WAITING:
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_WAITING;
+	case TRANSFER_DOWNLOADING:
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_DOWNLOADING;
+	case TRANSFER_RETRYING:
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_RETRYING;
+	case TRANSFER_VERIFYING:
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_VERIFYING;
+	case TRANSFER_DONE:
+		return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_COMPLETE;
+	case TRANSFER_FAILED:
+		break;
+	}
+	return IMAGED__V1__LAYER_PROGRESS__STATE__STATE_UNSPECIFIED;
+}
+
+int pull_send_layer(struct pull *p, const struct pull_blob *b, const struct transfer_status *status, bool existed,
+		    struct err *err)
+{
+	Imaged__V1__PullEvent event = IMAGED__V1__PULL_EVENT__INIT;
+	Imaged__V1__LayerProgress m = IMAGED__V1__LAYER_PROGRESS__INIT;
+	char text[DIGEST_TEXT_MAX];
+
+	m.digest = digest_text(&b->descriptor.digest, text);
+	m.state = state_message(status->state, existed);
+	m.current = existed ? b->descriptor.size : status->offset;
+	m.total = b->descriptor.size;
+	m.message = (char *)status->message;
+	m.resumed = status->resumed;
+	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_LAYER;
+	event.layer = &m;
+	return send_event(p, &event, err);
+}
+
+static int send_done(struct pull *p, const struct digest *manifest, const struct digest *config, bool up_to_date,
+		     const char *warning, struct err *err)
+{
+	Imaged__V1__PullEvent event = IMAGED__V1__PULL_EVENT__INIT;
+	Imaged__V1__PullDone m = IMAGED__V1__PULL_DONE__INIT;
+	char name[REFERENCE_TEXT_MAX], id[DIGEST_TEXT_MAX], root[DIGEST_TEXT_MAX], chosen[DIGEST_TEXT_MAX];
+
+	m.reference = reference_text(&p->ref, name);
+	m.image_id = digest_text(config, id);
+	m.root_digest = digest_text(&p->root, root);
+	m.manifest_digest = digest_text(manifest, chosen);
+	m.up_to_date = up_to_date;
+	m.warning = (char *)warning;
+	m.fetched_bytes = p->fetched_bytes;
+	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_DONE;
+	event.done = &m;
+	return send_event(p, &event, err);
+}
+
+/* ---- publish -------------------------------------------------------------- */
+
+/* What is shared between images is keyed by diff ID, so the claim of the
+ * configuration must be what the worker found (DESIGN.md 11.7). */
+static int check_diff_ids(const struct pull *p, struct err *err)
+{
+	char claimed[DIGEST_TEXT_MAX], found[DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		const struct pull_blob *b = &p->blobs[p->layer_blob[i]];
+
+		if (!digest_eq(&b->facts.diff_id, &p->config.diff_ids[i]))
+			return fail(
+				err, E_DIGEST_MISMATCH, "layer %zu has the diff ID %s, the image configuration says %s",
+				i, digest_text(&b->facts.diff_id, found), digest_text(&p->config.diff_ids[i], claimed));
+	}
+	return OK;
+}
+
+static int commit(struct pull *p, struct err *err)
+{
+	CLEANUP(freep) struct ingest **ingests = calloc(p->n_blobs, sizeof *ingests);
+	size_t n = 0;
+
+	if (!ingests)
+		return fail_nomem(err);
+	for (size_t i = 0; i < p->n_blobs; i++)
+		if (p->blobs[i].ingest)
+			ingests[n++] = p->blobs[i].ingest;
+	return n ? content_commit(p->service->store, ingests, n, err) : OK;
+}
+
+static int publish(struct pull *p, bool *ret_changed, struct err *err)
+{
+	CLEANUP(freep) struct layer_facts *facts = calloc(p->manifest.n_layers + 1, sizeof *facts);
+	struct reference names[2] = { p->ref, p->ref };
+	bool by_digest = digest_is_set(&p->ref.digest);
+	char source[REFERENCE_TEXT_MAX];
+	struct publication publication = {
+		.names = names,
+		.n_names = by_digest ? 1 : 2,
+		.root = p->root,
+		.root_media_type = p->root_media_type,
+		.manifest_digest = p->manifest_digest,
+		.manifest_size = (int64_t)p->manifest_body.len,
+		.manifest_media_type = p->manifest_media_type,
+		.manifest = &p->manifest,
+		.config = &p->config,
+		.layers = facts,
+		.source = reference_name(&p->ref, source),
+		.lease = &p->lease,
+		.action = IMAGED__V1__EVENT__ACTION__ACTION_PULL,
+		.now_ns = clock_wall_ns(),
+	};
+
+	if (!facts)
+		return fail_nomem(err);
+	names[1].tag[0] = 0;
+	names[1].digest = p->root;
+	if (!digest_eq(&p->root, &p->manifest_digest))
+		publication.root_bytes = buf_bytes(&p->root_body);
+	for (size_t i = 0; i < p->manifest.n_layers; i++)
+		facts[i] = p->blobs[p->layer_blob[i]].facts;
+	if (image_publish(p->service->store, &publication, ret_changed, err) < 0)
+		return err->code;
+	p->leased = false;
+	return OK;
+}
+
+/* A manifest without an index is taken as it is, whatever it runs on. */
+static void platform_warning(const struct pull *p, char *out, size_t size)
+{
+	char name[REFERENCE_TEXT_MAX], wanted[PLATFORM_TEXT_MAX], actual[PLATFORM_TEXT_MAX];
+
+	*out = 0;
+	if (!p->platform_given || !*p->config.platform.os || platform_rank(&p->platform, &p->config.platform))
+		return;
+	snprintf(out, size,
+		 "image with reference %s was found but its platform (%s) does not match the specified platform (%s)",
+		 reference_familiar(&p->ref, name), platform_text(&p->config.platform, actual),
+		 platform_text(&p->platform, wanted));
+}
+
+static int pull_and_publish(struct pull *p, struct err *err)
+{
+	enum { WARNING_MAX = 1024 };
+	char warning[WARNING_MAX];
+	bool changed = false;
+
+	if (pull_manifest(p, err) < 0 || pull_fetch(p, err) < 0 || check_diff_ids(p, err) < 0 || commit(p, err) < 0 ||
+	    publish(p, &changed, err) < 0)
+		return err->code;
+	platform_warning(p, warning, sizeof warning);
+	return send_done(p, &p->manifest_digest, &p->manifest.config.digest, !changed, warning, err);
+}
+
+/* ---- the call ------------------------------------------------------------- */
+
+static int up_to_date(struct pull *p, bool *ret_done, struct err *err)
+{
+	enum { LOOKUP_BYTES_MAX = 8 * 1024 * 1024 };
+	CLEANUP(arena_free) struct arena a;
+	Imaged__Store__V1__NameRecord *name = NULL;
+	struct digest manifest, config;
+	int r;
+
+	arena_init(&a, LOOKUP_BYTES_MAX);
+	r = pull_up_to_date(p, &a, &name, err);
+	*ret_done = r == 1;
+	if (r <= 0)
+		return r;
+	if (digest_of_record(&name->manifest, &manifest, err) < 0 || digest_of_record(&name->config, &config, err) < 0)
+		return err->code;
+	image_touch(p->service->store, &manifest, clock_wall_ns());
+	return send_done(p, &manifest, &config, true, "", err);
+}
+
+static int run(struct pull *p, struct err *err)
+{
+	bool done = false;
+
+	if (repository_open(p->service->registry, &p->ref, &p->credentials, &p->repository, err) < 0 ||
+	    pull_resolve(p, err) < 0 || up_to_date(p, &done, err) < 0)
+		return err->code;
+	return done ? OK : pull_and_publish(p, err);
+}
+
+/* A pull that was interrupted keeps its lease, so that the next one finds its
+ * bytes; one that was refused for good does not. */
+static bool worth_keeping(int code)
+{
+	switch (code) {
+	case E_BAD_CONTENT:
+	case E_DIGEST_MISMATCH:
+	case E_UNSUPPORTED:
+	case E_LIMIT:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static void release(struct pull *p, int code)
+{
+	pull_leave(p);
+	if (p->leased && !worth_keeping(code)) {
+		lease_release(p->service->store, &p->lease, NULL);
+		for (size_t i = 0; i < p->n_blobs; i++) {
+			int64_t freed = 0;
+
+			gc_blobs(p->service->store, &p->blobs[i].descriptor.digest, 1, &freed, NULL);
+		}
+	}
+	layer_workers_unref(p->workers);
+	repository_unref(p->repository);
+	manifest_free(&p->manifest);
+	image_config_free(&p->config);
+	buf_free(&p->root_body);
+	buf_free(&p->manifest_body);
+	buf_free(&p->config_body);
+	free(p->blobs);
+	free(p->layer_blob);
+	transfer_watch_destroy(&p->watch);
+}
+
+static int parse_request(struct pull *p, const Imaged__V1__PullRequest *request, struct err *err)
+{
+	char name[REFERENCE_TEXT_MAX];
+
+	if (reference_parse(request->reference, &p->ref, err) < 0)
+		return err->code;
+	if (!strcmp(reference_familiar_name(&p->ref, name), "scratch"))
+		return fail(err, E_INVALID_REFERENCE, "'scratch' is a reserved name");
+	reference_default_tag(&p->ref);
+	if (digest_is_set(&p->ref.digest))
+		p->ref.tag[0] = 0;
+	p->platform = p->service->platform;
+	p->platform_given = *request->platform != 0;
+	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;
+}
+
+int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err)
+{
+	struct image_service *service = self;
+	struct pull p = {
+		.service = service,
+		.call = call,
+		.cancel = rpc_call_cancel(call),
+		.credentials = credentials_of(request->credentials),
+		.root_body = BUF_INIT(MANIFEST_BYTES_MAX),
+		.manifest_body = BUF_INIT(MANIFEST_BYTES_MAX),
+		.config_body = BUF_INIT(CONFIG_BYTES_MAX),
+	};
+	int r;
+
+	if (store_read_only(service->store))
+		return fail(err, E_READ_ONLY, "the store at %s is read-only: nothing can be pulled",
+			    store_root(service->store));
+	if (parse_request(&p, request, err) < 0)
+		return err->code;
+	transfer_watch_init(&p.watch);
+	atomic_fetch_add(&service->running_pulls, 1);
+	r = run(&p, err);
+	release(&p, r);
+	atomic_fetch_sub(&service->running_pulls, 1);
+	return r;
+}

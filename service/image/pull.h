@@ -1,0 +1,90 @@
+/*
+ * One pull, in steps (DESIGN.md 6):
+ *
+ *   resolve   pull_resolve.c   reference → root → manifest, from the store where it
+ *                              has them, else from the registry
+ *   fetch     pull_fetch.c     lease, claims, shared transfers, progress events
+ *   publish   pull.c           configuration against manifest against verified diff
+ *                              IDs, commit, image record and names
+ *
+ * All of it runs on the thread of the call.
+ */
+#ifndef SERVICE_IMAGE_PULL_H
+#define SERVICE_IMAGE_PULL_H
+
+#include "service/image/image_service.h"
+
+enum {
+	PULL_PARALLEL = 8,	/* blobs of one image at once */
+	PULL_PROGRESS_MS = 100, /* between two progress events of one layer */
+};
+
+enum pull_blob_kind { BLOB_DOCUMENT, BLOB_CONFIG, BLOB_LAYER };
+
+/* A blob of the image; one that several layers share stands once. */
+struct pull_blob {
+	enum pull_blob_kind kind;
+	struct descriptor descriptor; /* borrowed strings */
+	struct bytes data;	      /* BLOB_DOCUMENT: what was received; empty when it is stored */
+	bool here;		      /* committed before, or its transfer is done */
+	bool retried;		      /* after a transfer of somebody else's failed */
+	bool started;		      /* its transfer is ours */
+	struct transfer *transfer;
+	struct ingest *ingest; /* to be committed; the transfer's */
+	struct layer_facts facts;
+	struct transfer_status sent; /* what the client was told */
+	int64_t sent_ms;
+};
+
+struct pull {
+	struct image_service *service;
+	struct rpc_call *call;
+	struct cancel *cancel;
+	struct credentials credentials;
+
+	struct reference ref; /* with a tag or a digest; a digest drops the tag */
+	struct platform platform;
+	bool platform_given;
+	struct repository *repository;
+
+	struct digest root;
+	struct buf root_body; /* empty when the root is in the store */
+	char root_media_type[MEDIA_TYPE_MAX];
+	struct digest manifest_digest;
+	struct buf manifest_body; /* always */
+	char manifest_media_type[MEDIA_TYPE_MAX];
+	bool manifest_stored; /* its bytes came from the store */
+	bool root_stored;
+	struct manifest manifest;
+	struct buf config_body;
+	struct image_config config;
+	bool config_known;
+
+	struct lease_id lease;
+	bool leased;
+	struct layer_workers *workers;
+	struct transfer_watch watch;
+	struct pull_blob *blobs; /* documents, config, then layers from the lowest */
+	size_t n_blobs;
+	size_t *layer_blob; /* for each layer of the manifest its index in blobs */
+	int64_t fetched_bytes;
+};
+
+/* Fills root: what the reference leads to now. */
+int pull_resolve(struct pull *p, struct err *err);
+/* 1 when the name leads to that root already, complete; then nothing is to be done
+ * and manifest and config digests are in *ret_name (in the arena). */
+int pull_up_to_date(struct pull *p, struct arena *arena, Imaged__Store__V1__NameRecord **ret_name, struct err *err);
+/* Fills the manifest, through the index if the root is one. */
+int pull_manifest(struct pull *p, struct err *err);
+
+/* Brings all blobs here; fills ingests, facts and config. */
+int pull_fetch(struct pull *p, struct err *err);
+void pull_leave(struct pull *p);
+
+/* Events. */
+int pull_send_resolved(struct pull *p, struct err *err);
+int pull_send_layer(struct pull *p, const struct pull_blob *b, const struct transfer_status *status, bool existed,
+		    struct err *err);
+
+#endif

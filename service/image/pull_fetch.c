@@ -1,0 +1,307 @@
+#include "proto/runtime/clock.h"
+#include "service/image/pull.h"
+
+/* ---- plan ----------------------------------------------------------------- */
+
+static struct pull_blob *find_blob(struct pull *p, const struct digest *d)
+{
+	for (size_t i = 0; i < p->n_blobs; i++)
+		if (digest_eq(&p->blobs[i].descriptor.digest, d))
+			return &p->blobs[i];
+	return NULL;
+}
+
+static struct pull_blob *add_blob(struct pull *p, enum pull_blob_kind kind, const struct descriptor *d)
+{
+	struct pull_blob *b = &p->blobs[p->n_blobs++];
+
+	*b = (struct pull_blob){ .kind = kind, .descriptor = *d };
+	return b;
+}
+
+static void add_document(struct pull *p, const struct digest *d, const char *media_type, const struct buf *body)
+{
+	struct descriptor descriptor = {
+		.media_type = (char *)media_type,
+		.digest = *d,
+		.size = (int64_t)body->len,
+	};
+
+	add_blob(p, BLOB_DOCUMENT, &descriptor)->data = buf_bytes(body);
+}
+
+static int add_layers(struct pull *p, struct err *err)
+{
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		const struct descriptor *layer = &p->manifest.layers[i];
+		struct pull_blob *b = find_blob(p, &layer->digest);
+
+		if (!b)
+			b = add_blob(p, BLOB_LAYER, layer);
+		else if (b->kind != BLOB_LAYER || b->descriptor.size != layer->size)
+			return fail(err, E_BAD_CONTENT, "layer %zu is also listed as something else", i);
+		p->layer_blob[i] = (size_t)(b - p->blobs);
+	}
+	return OK;
+}
+
+static int plan(struct pull *p, struct err *err)
+{
+	enum { DOCUMENTS_AND_CONFIG = 3 };
+
+	p->blobs = calloc(p->manifest.n_layers + DOCUMENTS_AND_CONFIG, sizeof *p->blobs);
+	p->layer_blob = calloc(p->manifest.n_layers + 1, sizeof *p->layer_blob);
+	if (!p->blobs || !p->layer_blob)
+		return fail_nomem(err);
+	if (!digest_eq(&p->root, &p->manifest_digest))
+		add_document(p, &p->root, p->root_media_type, &p->root_body);
+	add_document(p, &p->manifest_digest, p->manifest_media_type, &p->manifest_body);
+	if (find_blob(p, &p->manifest.config.digest))
+		return fail(err, E_BAD_CONTENT, "the configuration is also listed as a manifest");
+	add_blob(p, BLOB_CONFIG, &p->manifest.config);
+	return add_layers(p, err);
+}
+
+/* ---- what is here --------------------------------------------------------- */
+
+static int take_lease(struct pull *p, struct err *err)
+{
+	CLEANUP(freep) struct digest *all = calloc(p->n_blobs, sizeof *all);
+	char name[REFERENCE_TEXT_MAX];
+	CLEANUP(freep) char *purpose = format("pull %s", reference_text(&p->ref, name));
+
+	if (!all || !purpose)
+		return fail_nomem(err);
+	for (size_t i = 0; i < p->n_blobs; i++)
+		all[i] = p->blobs[i].descriptor.digest;
+	if (lease_create(p->service->store, purpose, all, p->n_blobs, &p->lease, err) < 0)
+		return err->code;
+	p->leased = true;
+	return OK;
+}
+
+/* A layer that is here but was never verified goes through a transfer all the same. */
+static int claim(struct pull *p, struct pull_blob *b, int64_t *missing, struct err *err)
+{
+	int64_t size = 0;
+	int r;
+
+	if (!content_claim(p->service->store, &b->descriptor.digest, &size)) {
+		*missing += b->descriptor.size;
+		return OK;
+	}
+	if (size != b->descriptor.size)
+		return fail(err, E_BAD_CONTENT, "a blob has %lld bytes, the manifest says %lld", (long long)size,
+			    (long long)b->descriptor.size);
+	if (b->kind != BLOB_LAYER) {
+		b->here = true;
+		return OK;
+	}
+	r = layer_facts_get(p->service->store, &b->descriptor.digest, &b->facts, err);
+	b->here = r == OK;
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+static int tell_plan(struct pull *p, struct err *err)
+{
+	if (pull_send_resolved(p, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < p->n_blobs; i++) {
+		struct pull_blob *b = &p->blobs[i];
+		struct transfer_status status = { .state = b->here ? TRANSFER_DONE : TRANSFER_WAITING };
+
+		if (b->kind == BLOB_LAYER && pull_send_layer(p, b, &status, b->here, err) < 0)
+			return err->code;
+		b->sent = status;
+	}
+	return OK;
+}
+
+static int prepare(struct pull *p, struct err *err)
+{
+	int64_t missing = 0;
+
+	if (plan(p, err) < 0 || take_lease(p, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < p->n_blobs; i++)
+		if (claim(p, &p->blobs[i], &missing, err) < 0)
+			return err->code;
+	if (missing && store_reserve(p->service->store, missing, err) < 0)
+		return err->code;
+	if (layer_workers_new(p->service->worker_program, 0, &p->workers, err) < 0)
+		return err->code;
+	return tell_plan(p, err);
+}
+
+/* ---- configuration -------------------------------------------------------- */
+
+static int read_ingest(struct ingest *ingest, struct buf *out, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+	int64_t size = ingest_offset(ingest);
+	uint8_t *room;
+
+	if (ingest_reader(ingest, &fd, err) < 0)
+		return err->code;
+	room = size <= CONFIG_BYTES_MAX ? buf_reserve(out, (size_t)size) : NULL;
+	if (!room)
+		return fail(err, E_LIMIT, "the image configuration has %lld bytes; at most %d are read",
+			    (long long)size, CONFIG_BYTES_MAX);
+	for (int64_t done = 0; done < size;) {
+		ssize_t n = pread(fd, room + done, (size_t)(size - done), done);
+
+		if (n < 0)
+			return fail_errno(err, "image configuration");
+		if (n == 0)
+			return fail(err, E_CORRUPT, "the image configuration has become shorter");
+		done += n;
+	}
+	out->len += (size_t)size;
+	return OK;
+}
+
+/* As soon as the configuration is here: its counts against the manifest's, before
+ * either list indexes the other. */
+static int learn_config(struct pull *p, struct pull_blob *b, struct err *err)
+{
+	int r = b->ingest ? read_ingest(b->ingest, &p->config_body, err)
+			  : content_read(p->service->store, &b->descriptor.digest, &p->config_body, err);
+
+	if (r < 0)
+		return r;
+	if (image_config_parse(buf_bytes(&p->config_body), &p->config, err) < 0)
+		return err->code;
+	p->config_known = true;
+	return image_config_check_layers(&p->config, p->manifest.n_layers, err);
+}
+
+/* ---- transfers ------------------------------------------------------------ */
+
+static int join(struct pull *p, struct pull_blob *b, struct err *err)
+{
+	struct transfer_request request = {
+		.blob = &b->descriptor,
+		.repository = p->repository,
+		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
+		.data = b->data,
+	};
+
+	return transfer_join(p->service->transfers, &request, &p->watch, p->cancel, &b->transfer, &b->started, err);
+}
+
+static void leave(struct pull *p, struct pull_blob *b)
+{
+	if (b->transfer)
+		transfer_leave(TAKE(b->transfer), &p->watch);
+	b->ingest = NULL;
+}
+
+void pull_leave(struct pull *p)
+{
+	for (size_t i = 0; i < p->n_blobs; i++)
+		leave(p, &p->blobs[i]);
+}
+
+static int on_done(struct pull *p, struct pull_blob *b, const struct transfer_status *status, struct err *err)
+{
+	if (transfer_result(b->transfer, &b->ingest, &b->facts, err) < 0)
+		return err->code;
+	b->here = true;
+	if (b->started)
+		p->fetched_bytes += status->fetched;
+	return b->kind == BLOB_CONFIG ? learn_config(p, b, err) : OK;
+}
+
+/* Somebody else's transfer may have failed for reasons that are theirs (their
+ * credentials, their repository): once more with ours. */
+static int on_failed(struct pull *p, struct pull_blob *b, struct err *err)
+{
+	struct layer_facts facts;
+	struct ingest *ingest;
+	int r = transfer_result(b->transfer, &ingest, &facts, err);
+
+	if (b->started || b->retried)
+		return r;
+	leave(p, b);
+	b->retried = true;
+	return join(p, b, err);
+}
+
+static int tell(struct pull *p, struct pull_blob *b, const struct transfer_status *status, struct err *err)
+{
+	int64_t now = clock_monotonic_ms();
+	bool changed = status->state != b->sent.state;
+
+	if (b->kind != BLOB_LAYER)
+		return OK;
+	if (!changed && (status->offset == b->sent.offset || now - b->sent_ms < PULL_PROGRESS_MS))
+		return OK;
+	b->sent = *status;
+	b->sent_ms = now;
+	return pull_send_layer(p, b, status, false, err);
+}
+
+static int look(struct pull *p, struct pull_blob *b, struct err *err)
+{
+	struct transfer_status status;
+
+	transfer_status(b->transfer, &status);
+	if (status.state == TRANSFER_FAILED)
+		return on_failed(p, b, err);
+	if (status.state == TRANSFER_DONE && on_done(p, b, &status, err) < 0)
+		return err->code;
+	return tell(p, b, &status, err);
+}
+
+/* Looks at all that runs, starts what may run; *ret_open counts what is not here. */
+static int step(struct pull *p, size_t *ret_open, struct err *err)
+{
+	size_t running = 0;
+
+	*ret_open = 0;
+	for (size_t i = 0; i < p->n_blobs; i++) {
+		struct pull_blob *b = &p->blobs[i];
+
+		if (b->here)
+			continue;
+		if (!b->transfer && running < PULL_PARALLEL && join(p, b, err) < 0)
+			return err->code;
+		if (b->transfer && look(p, b, err) < 0)
+			return err->code;
+		if (b->here)
+			continue;
+		running += b->transfer != NULL;
+		(*ret_open)++;
+	}
+	return OK;
+}
+
+static int run(struct pull *p, struct err *err)
+{
+	size_t open = 0;
+
+	for (;;) {
+		if (cancel_check(p->cancel, err) < 0 || step(p, &open, err) < 0)
+			return err->code;
+		if (!open)
+			return OK;
+		transfer_watch_wait(&p->watch, PULL_PROGRESS_MS);
+	}
+}
+
+int pull_fetch(struct pull *p, struct err *err)
+{
+	struct cancel_hook hook = { .fn = transfer_watch_wake, .arg = &p->watch };
+	struct pull_blob *config;
+	int r;
+
+	if (prepare(p, err) < 0)
+		return err->code;
+	config = find_blob(p, &p->manifest.config.digest);
+	if (config->here && learn_config(p, config, err) < 0)
+		return err->code;
+	cancel_hook(p->cancel, &hook);
+	r = run(p, err);
+	cancel_unhook(p->cancel, &hook);
+	return r;
+}

@@ -1,0 +1,84 @@
+/*
+ * Blobs on their way from a registry: one transfer per digest in the whole daemon,
+ * however many pulls want it (DESIGN.md 6).
+ *
+ * A pull joins a transfer and watches it; each has its own deadline. The transfer
+ * runs on a pool thread: fetch into an ingest, and for a layer feed the worker of
+ * the pull that started it. When the last watcher leaves an unfinished transfer it
+ * is cancelled and its bytes stay for a resume. A finished one holds a finished,
+ * not yet committed ingest that every watcher may commit.
+ *
+ * Threads: a `struct transfer_watch` belongs to the pull's thread; the rest is
+ * locked inside. Nothing is locked while bytes move.
+ */
+#ifndef SERVICE_IMAGE_TRANSFER_H
+#define SERVICE_IMAGE_TRANSFER_H
+
+#include <pthread.h>
+
+#include "service/layer/layer.h"
+#include "service/registry/registry.h"
+#include "store/content/ingest.h"
+
+struct transfers;
+struct transfer;
+
+enum { TRANSFER_MESSAGE_MAX = 256 };
+
+enum transfer_state {
+	TRANSFER_WAITING,
+	TRANSFER_DOWNLOADING,
+	TRANSFER_RETRYING,
+	TRANSFER_VERIFYING,
+	TRANSFER_DONE,
+	TRANSFER_FAILED,
+};
+
+struct transfer_status {
+	enum transfer_state state;
+	int64_t offset;			    /* bytes of the blob that are here */
+	int64_t fetched;		    /* of them, over the network by this transfer */
+	int64_t resumed;		    /* of them, left by an earlier one */
+	char message[TRANSFER_MESSAGE_MAX]; /* TRANSFER_RETRYING: why */
+};
+
+/* What one pull waits on: signalled whenever one of its transfers changes. */
+struct transfer_watch {
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	bool dirty; /* guarded by mu */
+};
+
+void transfer_watch_init(struct transfer_watch *w);
+void transfer_watch_destroy(struct transfer_watch *w);
+/* Until a change or `ms`; clears dirty. Fires early on cancel. */
+void transfer_watch_wait(struct transfer_watch *w, int64_t ms);
+void transfer_watch_wake(void *watch); /* also as a cancel hook */
+
+int transfers_new(struct store *s, unsigned threads, struct transfers **ret_transfers, struct err *err);
+/* All watchers must have left. */
+void transfers_free(struct transfers *t);
+
+struct transfer_request {
+	const struct descriptor *blob;
+	struct repository *repository;
+	struct layer_workers *workers; /* NULL: no layer, nothing is inflated */
+	struct bytes data;	       /* set: the caller has the bytes, nothing is fetched; copied */
+};
+
+/* Joins the transfer of that digest or starts it (*ret_started). A transfer that is
+ * being cancelled is waited for. E_BUSY when too many wait. */
+int transfer_join(struct transfers *t, const struct transfer_request *request, struct transfer_watch *watch,
+		  struct cancel *cancel, struct transfer **ret_transfer, bool *ret_started, struct err *err);
+void transfer_leave(struct transfer *t, struct transfer_watch *watch);
+
+void transfer_status(struct transfer *t, struct transfer_status *ret_status);
+
+/* After TRANSFER_DONE or TRANSFER_FAILED only. The ingest is NULL when the blob had
+ * been committed by somebody else meanwhile; it stays the transfer's. */
+int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer_facts *ret_facts, struct err *err);
+
+/* Transfers that run or wait. */
+size_t transfers_running(struct transfers *t);
+
+#endif

@@ -1,0 +1,97 @@
+/* GetVersion and GetInfo. */
+#include <curl/curl.h>
+#include <grpc/grpc.h>
+#include <lmdb.h>
+#include <openssl/crypto.h>
+#include <sys/utsname.h>
+
+#include "service/image/convert.h"
+#include "service/image/image_service.h"
+#include "store/usage.h"
+
+#ifndef IMAGED_GIT_COMMIT
+#define IMAGED_GIT_COMMIT ""
+#endif
+
+static Imaged__V1__Platform *platform_of(struct arena *a, const struct platform *p)
+{
+	Imaged__V1__Platform *m = arena_alloc(a, sizeof *m);
+
+	if (!m)
+		return NULL;
+	imaged__v1__platform__init(m);
+	m->os = arena_string(a, p->os);
+	m->architecture = arena_string(a, p->architecture);
+	m->variant = arena_string(a, p->variant);
+	return m->os && m->architecture && m->variant ? m : NULL;
+}
+
+static int add_component(struct arena *a, Imaged__V1__GetVersionResponse *m, const char *name, const char *version,
+			 struct err *err)
+{
+	Imaged__V1__GetVersionResponse__ComponentsEntry *entry = arena_alloc(a, sizeof *entry);
+
+	if (!entry)
+		return fail_nomem(err);
+	imaged__v1__get_version_response__components_entry__init(entry);
+	entry->key = arena_string(a, name);
+	entry->value = arena_string(a, version);
+	if (!entry->key || !entry->value)
+		return fail_nomem(err);
+	m->components[m->n_components++] = entry;
+	return OK;
+}
+
+int get_version(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetVersionRequest *request,
+		Imaged__V1__GetVersionResponse *response, struct err *err)
+{
+	enum { COMPONENTS = 4 };
+	struct image_service *service = self;
+	struct arena *a = NULL;
+	struct utsname kernel;
+
+	if (answer_arena(call, &a, err) < 0)
+		return err->code;
+	if (uname(&kernel) < 0)
+		return fail_errno(err, "uname");
+	response->version = IMAGED_VERSION;
+	response->api_version = "v1";
+	response->git_commit = IMAGED_GIT_COMMIT;
+	response->platform = platform_of(a, &service->platform);
+	response->kernel = arena_string(a, kernel.release);
+	response->components = arena_array(a, COMPONENTS, sizeof *response->components);
+	if (!response->platform || !response->kernel || !response->components)
+		return fail_nomem(err);
+	if (add_component(a, response, "grpc", grpc_version_string(), err) < 0 ||
+	    add_component(a, response, "libcurl", curl_version_info(CURLVERSION_NOW)->version, err) < 0 ||
+	    add_component(a, response, "lmdb", mdb_version(NULL, NULL, NULL), err) < 0 ||
+	    add_component(a, response, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING), err) < 0)
+		return err->code;
+	return OK;
+}
+
+int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfoRequest *request,
+	     Imaged__V1__GetInfoResponse *response, struct err *err)
+{
+	enum { NS_PER_S = 1000000000 };
+	struct image_service *service = self;
+	struct arena *a = NULL;
+
+	if (answer_arena(call, &a, err) < 0 ||
+	    store_disk(service->store, &response->disk_total_bytes, &response->disk_free_bytes, err) < 0)
+		return err->code;
+	response->root = arena_string(a, store_root(service->store));
+	response->listeners = (char **)service->listeners;
+	response->n_listeners = service->n_listeners;
+	response->platform = platform_of(a, &service->platform);
+	response->images = store_image_count(service->store);
+	response->names = store_name_count(service->store);
+	response->running_pulls = atomic_load(&service->running_pulls);
+	response->store_format = STORE_FORMAT;
+	response->insecure_registries = (char **)service->insecure_registries;
+	response->n_insecure_registries = service->n_insecure_registries;
+	response->started = time_message(a, service->started_ns / NS_PER_S, (int32_t)(service->started_ns % NS_PER_S));
+	response->sandbox = (char *)service->sandbox;
+	response->cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	return response->root && response->platform && response->started ? OK : fail_nomem(err);
+}

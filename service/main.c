@@ -1,0 +1,250 @@
+/* imaged: puts the parts together, waits for a signal, takes them apart. */
+#include <fcntl.h>
+#include <grpc/grpc.h>
+#include <limits.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "proto/runtime/buf.h"
+#include "proto/runtime/clock.h"
+#include "service/config/config.h"
+#include "service/image/image_service.h"
+#include "service/maintenance.h"
+#include "service/notify.h"
+#include "service/rpc/server.h"
+
+enum { TRANSFER_THREADS = 32, SANDBOX_MAX = 128 };
+
+struct daemon {
+	struct config config;
+	char worker_program[PATH_MAX];
+	char sandbox[SANDBOX_MAX];
+	struct store *store;
+	struct registry *registry;
+	struct rpc_server *server;
+	struct maintenance *maintenance;
+	struct image_service images;
+};
+
+/* ---- the process ---------------------------------------------------------- */
+
+/* Threads of libraries inherit the mask, so signals are blocked before any starts;
+ * main waits for them. gRPC's tuning variables are not for a daemon's environment. */
+static void prepare_process(sigset_t *ret_signals)
+{
+	static const char *const unwanted[] = { "GRPC_VERBOSITY",	  "GRPC_TRACE",
+						"GRPC_POLL_STRATEGY",	  "GRPC_DNS_RESOLVER",
+						"GRPC_SSL_CIPHER_SUITES", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" };
+
+	for (size_t i = 0; i < ARRAY_LEN(unwanted); i++)
+		unsetenv(unwanted[i]);
+	setenv("GRPC_VERBOSITY", "none", 1);
+	notify_init();
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(ret_signals);
+	sigaddset(ret_signals, SIGTERM);
+	sigaddset(ret_signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, ret_signals, NULL);
+	mallopt(M_ARENA_MAX, 4); /* threads come and go; their arenas would stay */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* credentials pass through: no core dumps */
+#endif
+}
+
+static bool executable_at(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IXUSR);
+}
+
+/* Beside us in a build, in libexec when installed. */
+static int find_worker(char out[PATH_MAX], struct err *err)
+{
+	static const char *const places[] = { "imaged-layer", "../libexec/imaged/imaged-layer" };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	if (n < 0)
+		return fail_errno(err, "/proc/self/exe");
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		int len = snprintf(out, PATH_MAX, "%s/%s", self, places[i]);
+
+		if (len < PATH_MAX && executable_at(out))
+			return OK;
+	}
+	return fail(err, E_NOT_FOUND,
+		    "the program imaged-layer is neither in %s nor in %s/../libexec/imaged; install it", self, self);
+}
+
+/* ---- parts ---------------------------------------------------------------- */
+
+static void log_failed_call(UNUSED void *arg, const char *method, const char *peer, const struct err *e)
+{
+	enum log_level level = e->code == E_INTERNAL || e->code == E_IO || e->code == E_CORRUPT ? LOG_ERROR : LOG_INFO;
+
+	log_line(level, "%s from %s: %s: %s", method, peer, err_reason(e->code), e->text);
+}
+
+/* The directory of a unix socket, since /run is empty after a boot. */
+static int make_socket_directory(const char *address, struct err *err)
+{
+	const char *path = strncmp(address, "unix://", 7) ? NULL : address + 7;
+	char *slash;
+	CLEANUP(freep) char *directory = path ? strdup(path) : NULL;
+
+	if (!directory)
+		return OK;
+	slash = strrchr(directory, '/');
+	if (!slash || slash == directory)
+		return OK;
+	*slash = 0;
+	for (char *p = directory + 1; p; p = strchr(p + 1, '/')) {
+		char *end = strchr(p, '/');
+
+		if (end)
+			*end = 0;
+		if (mkdir(directory, 0755) == 0)
+			(void)!chmod(directory, 0755); /* reachable for the socket's group, whatever the umask */
+		else if (errno != EEXIST)
+			return fail_errno(err, "directory %s for the socket", directory);
+		if (!end)
+			break;
+		*end = '/';
+	}
+	return OK;
+}
+
+static int open_registry(struct daemon *d, struct err *err)
+{
+	struct registry_options options = {
+		.insecure = (const char *const *)d->config.insecure_registry.items,
+		.n_insecure = d->config.insecure_registry.n,
+		.http = { .user_agent = "imaged/" IMAGED_VERSION },
+	};
+
+	return registry_new(&options, &d->registry, err);
+}
+
+static int open_server(struct daemon *d, struct err *err)
+{
+	struct rpc_server_options options = { .handlers = 0 };
+	struct rpc_tls tls = {
+		.cert_file = d->config.tls_cert,
+		.key_file = d->config.tls_key,
+		.client_ca_file = d->config.tls_client_ca,
+	};
+	struct rpc_binding binding = image_service_binding(&d->images);
+
+	if (rpc_server_new(&options, log_failed_call, NULL, &d->server, err) < 0 ||
+	    rpc_server_add(d->server, &binding, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < d->config.listen.n; i++) {
+		const char *address = d->config.listen.items[i];
+
+		if (make_socket_directory(address, err) < 0 || rpc_server_listen(d->server, address, &tls, err) < 0)
+			return err->code;
+	}
+	d->images.n_listeners = rpc_server_addresses(d->server, &d->images.listeners);
+	return rpc_server_start(d->server, err);
+}
+
+static int daemon_open(struct daemon *d, struct err *err)
+{
+	if (find_worker(d->worker_program, err) < 0 || store_open(d->config.root, &d->store, err) < 0 ||
+	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0)
+		return err->code;
+	d->images = (struct image_service){
+		.store = d->store,
+		.registry = d->registry,
+		.platform = platform_host(),
+		.worker_program = d->worker_program,
+		.sandbox = d->sandbox,
+		.insecure_registries = d->config.insecure_registry.items,
+		.n_insecure_registries = d->config.insecure_registry.n,
+		.started_ns = clock_wall_ns(),
+	};
+	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_server(d, err) < 0)
+		return err->code;
+	return store_read_only(d->store) ? OK : maintenance_start(d->store, &d->maintenance, err);
+}
+
+static void daemon_close(struct daemon *d)
+{
+	if (d->server)
+		rpc_server_drain(d->server);
+	maintenance_stop(d->maintenance);
+	rpc_server_free(d->server);
+	transfers_free(d->images.transfers);
+	registry_free(d->registry);
+	store_close(d->store);
+	config_free(&d->config);
+}
+
+/* The line that scripts wait for (DESIGN.md 3), whatever the log's format. */
+static void say_ready(const struct daemon *d)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(64 * 1024);
+
+	buf_puts(&line, "imaged " IMAGED_VERSION " ready: listening on");
+	for (size_t i = 0; i < d->images.n_listeners; i++)
+		buf_printf(&line, " %s", d->images.listeners[i]);
+	buf_puts(&line, store_read_only(d->store) ? " (read-only store)\n" : "\n");
+	(void)!write(STDERR_FILENO, buf_text(&line), line.len);
+	notify_state("READY=1");
+}
+
+static int fail_start(const struct err *err)
+{
+	fprintf(stderr, "imaged: %s\n", err->text);
+	if (err->code == E_USAGE)
+		fputs("Run 'imaged --help' for more information\n", stderr);
+	return err->code == E_USAGE ? err_exit_code(err->code) : 1;
+}
+
+static int run(struct daemon *d, const sigset_t *signals)
+{
+	struct err err;
+	int number = 0;
+
+	if (daemon_open(d, &err) < 0) {
+		daemon_close(d);
+		return fail_start(&err);
+	}
+	say_ready(d);
+	sigwait(signals, &number);
+	notify_state("STOPPING=1");
+	log_line(LOG_INFO, "%s: finishing the calls that run", sigabbrev_np(number));
+	daemon_close(d);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { .store = NULL };
+	enum config_action action;
+	sigset_t signals;
+	struct err err;
+
+	prepare_process(&signals);
+	if (config_load(argc, argv, &d.config, &action, &err) < 0)
+		return fail_start(&err);
+	switch (action) {
+	case CONFIG_HELP:
+		fputs(config_usage, stdout);
+		return 0;
+	case CONFIG_VERSION:
+		puts("imaged " IMAGED_VERSION);
+		return 0;
+	case CONFIG_RUN:
+		break;
+	}
+	log_init(d.config.level, !strcmp(d.config.log_format, "json"));
+	return run(&d, &signals);
+}
