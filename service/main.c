@@ -1,6 +1,5 @@
 /* imaged: puts the parts together, waits for a signal, takes them apart. */
 #include <fcntl.h>
-#include <grpc/grpc.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>

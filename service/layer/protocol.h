@@ -13,20 +13,30 @@
  *   worker → daemon   READY     after the sandbox is up, before anything is read
  *                     PROGRESS  compressed bytes read, tar bytes written
  *                     RESULT    diff ID and counts
- *                     FAILED    a code and a text
+ *                     FAILED    a code and a text; instead of READY: no sandbox
  *                     CANCELLED answer to CANCEL: nothing of this layer follows
  *
- * One layer at a time; the worker exits when the socket closes.
+ * One layer at a time; a BEGIN follows the answer to the one before, or its CANCEL
+ * (whose answer need not be awaited). A layer ends with exactly one of RESULT,
+ * FAILED and CANCELLED, except that a CANCEL sent while RESULT or FAILED was on its
+ * way is answered too. The worker exits when the socket closes.
+ *
+ * Threads: functions keep no state. Failure: E_WORKER; a message that fails its
+ * check means that the peer is not to be talked to any more.
  */
 #ifndef SERVICE_LAYER_PROTOCOL_H
 #define SERVICE_LAYER_PROTOCOL_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "proto/runtime/err.h"
 
 enum {
 	LAYER_PROTOCOL_VERSION = 1,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
+	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
 };
 
 enum layer_message_type {
@@ -41,8 +51,9 @@ enum layer_message_type {
 	LAYER_CANCELLED,
 };
 
+/* Each is from 1 to INT64_MAX. */
 struct layer_limits {
-	uint64_t tar_bytes; /* uncompressed */
+	uint64_t tar_bytes; /* uncompressed; also of one sparse file */
 	uint64_t ratio;	    /* uncompressed / compressed, once past 64 MiB */
 	uint64_t entries;
 	uint64_t zstd_window; /* bytes */
@@ -51,11 +62,11 @@ struct layer_limits {
 struct layer_message {
 	uint16_t version;
 	uint16_t type;
-	uint32_t layer; /* counts BEGINs: answers to an older layer are dropped */
+	uint32_t layer; /* counts BEGINs from 1, 0 before the first: answers to an older layer are dropped */
 	union {
 		struct {
-			uint32_t compression; /* enum compression */
-			uint32_t reserved;
+			uint32_t compression; /* enum compression: a hint, the bytes decide */
+			uint32_t reserved;    /* 0 */
 			struct layer_limits limits;
 		} begin;
 		struct {
@@ -65,18 +76,22 @@ struct layer_message {
 			uint64_t read, written;
 		} progress;
 		struct {
-			uint8_t diff_id[32];
+			uint8_t diff_id[32]; /* sha256 of every byte of the tar stream */
 			uint64_t tar_bytes, files_bytes, entries;
 		} result;
 		struct {
-			int32_t code;
+			int32_t code;		   /* E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED, E_NO_MEMORY, E_IO, E_WORKER */
 			char text[LAYER_TEXT_MAX]; /* NUL-terminated */
 		} failed;
 		struct {
-			uint32_t sandbox; /* enum layer_sandbox bits */
+			uint32_t sandbox;	   /* enum layer_sandbox bits */
+			char note[LAYER_TEXT_MAX]; /* NUL-terminated: why an optional part is not in force */
 		} ready;
+		uint8_t bytes[264]; /* those past the type's own fields are 0 */
 	} u;
 };
+
+_Static_assert(sizeof(struct layer_message) == 272, "messages have one size");
 
 /* What READY says is in force. */
 enum layer_sandbox {
@@ -85,6 +100,38 @@ enum layer_sandbox {
 	SANDBOX_SECCOMP = 4,
 	SANDBOX_RLIMITS = 8,
 	SANDBOX_NO_NEW_PRIVS = 16,
+	SANDBOX_NO_CAPABILITIES = 32,
+	SANDBOX_LANDLOCK = 64,	  /* no path can be opened, below seccomp's refusal */
+	SANDBOX_NAMESPACES = 128, /* own, empty network and ipc namespaces */
+	SANDBOX_ALL = 255,
+	/* Without these no layer is given to a worker. */
+	SANDBOX_REQUIRED = SANDBOX_SECCOMP | SANDBOX_RLIMITS | SANDBOX_NO_NEW_PRIVS | SANDBOX_NO_CAPABILITIES,
 };
+
+/* "uid,seccomp,rlimits": the names of the bits, in out, which is returned. */
+char *layer_sandbox_text(uint32_t sandbox, char *out, size_t size);
+
+/* A message of this type; everything else is 0. */
+struct layer_message layer_message_of(enum layer_message_type type, uint32_t layer);
+
+enum layer_sender { LAYER_FROM_DAEMON, LAYER_FROM_WORKER };
+
+/* Size, version, type, and every field that can be checked without its context. */
+int layer_message_check(const struct layer_message *m, size_t len, enum layer_sender sender, struct err *err);
+
+/* Sends one message, with a descriptor unless fd is -1; flags: 0 or MSG_DONTWAIT.
+ * E_BUSY: the socket's queue is full; E_UNAVAILABLE: the peer has closed. */
+int layer_message_send(int socket, const struct layer_message *m, int fd, int flags, struct err *err);
+
+/* Receives and checks one message. E_BUSY: there is none (MSG_DONTWAIT);
+ * E_UNAVAILABLE: the peer has closed; E_WORKER: nonsense. A descriptor is accepted
+ * with BEGIN only and goes to *ret_fd, which is the caller's; with ret_fd NULL
+ * every descriptor that is sent along is dropped by the kernel. */
+int layer_message_receive(int socket, int flags, enum layer_sender sender, struct layer_message *ret_message,
+			  int *ret_fd, struct err *err);
+
+/* Bytes from the worker as a text that can be logged: printable ASCII, the rest
+ * as '?', ended at the first NUL. */
+void layer_text_clean(const char *text, size_t len, char *out, size_t size);
 
 #endif
