@@ -90,7 +90,9 @@ void write_literal(const char *text, struct buf *out)
 {
 	buf_putc(out, '"');
 	for (; *text; text++) {
-		if ((uint8_t)*text < ' ' || (uint8_t)*text > '~' || strchr("\"\\?", *text))
+		if (*text == '"' || *text == '\\')
+			buf_printf(out, "\\%c", *text);
+		else if ((uint8_t)*text < ' ' || (uint8_t)*text > '~' || *text == '?')
 			buf_printf(out, "\\%03o", (uint8_t)*text);
 		else
 			buf_putc(out, *text);

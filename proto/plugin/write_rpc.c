@@ -5,11 +5,13 @@ static void write_header_service(const struct service *s, struct buf *out)
 {
 	buf_putc(out, '\n');
 	write_comment(&s->place, "", out);
-	buf_printf(out, "extern const struct rpc_service %s__rpc;\n\n", s->lower);
-	buf_printf(out, "/* Index of a method in %s__rpc.methods. */\nenum {\n", s->lower);
+	buf_printf(out, "extern const struct rpc_service %s__rpc;\n", s->lower);
+	if (!s->n_methods)
+		return;
+	buf_printf(out, "\n/* Index of a method in %s__rpc.methods. */\nenum {\n", s->lower);
 	for (size_t i = 0; i < s->n_methods; i++)
 		buf_printf(out, "\t%s__%s = %zu,\n", s->upper, s->methods[i].upper, i);
-	buf_printf(out, "\t%s__COUNT_ = %zu,\n};\n", s->upper, s->n_methods);
+	buf_puts(out, "};\n");
 }
 
 static const char *bool_of(bool value)

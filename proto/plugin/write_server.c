@@ -4,12 +4,12 @@
 /* The arguments of a handler, by the kind of the method. */
 static void write_handler_type(const struct method *m, struct buf *out)
 {
-	buf_printf(out, "\tint (*%s)(void *self, struct rpc_call *call", m->member);
+	buf_printf(out, "\tint (*%s)(void *self, struct rpc_call *call,\n\t\t", m->member);
 	if (!m->client_streaming)
-		buf_printf(out, ", const %s *request", m->input_c);
+		buf_printf(out, "const %s *request, ", m->input_c);
 	if (!m->server_streaming)
-		buf_printf(out, ", %s *response", m->output_c);
-	buf_puts(out, ", struct err *err);\n");
+		buf_printf(out, "%s *response, ", m->output_c);
+	buf_puts(out, "struct err *err);\n");
 }
 
 static void write_impl(const struct service *s, struct buf *out)
