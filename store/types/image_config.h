@@ -1,6 +1,8 @@
 /*
  * The image configuration (OCI image-spec, config.md, plus Docker's fields), read
- * as strictly as a manifest. Lists that may be absent keep the difference.
+ * as strictly as a manifest (E_BAD_CONTENT; a root file system of another type
+ * than "layers" is E_UNSUPPORTED). Lists that may be absent keep the difference;
+ * null is absent.
  */
 #ifndef STORE_TYPES_IMAGE_CONFIG_H
 #define STORE_TYPES_IMAGE_CONFIG_H
@@ -54,7 +56,7 @@ struct history {
 };
 
 struct image_config {
-	struct platform platform; /* normalised */
+	struct platform platform; /* as written; parts may be "" */
 	struct timestamp created;
 	char *author, *comment, *docker_version, *container; /* "" when absent */
 	struct container_config config, container_config;
@@ -73,10 +75,12 @@ void image_config_free(struct image_config *c); /* also the cleanup function */
  * other. */
 int image_config_check_layers(const struct image_config *c, size_t n_layers, struct err *err);
 
-/* Chain ID of layers 0..n-1 (OCI image-spec, config.md "Layer ChainID"). */
+/* Chain ID of layers 0..n-1 (OCI image-spec, config.md "Layer ChainID"); an unset
+ * digest when n is 0. */
 struct digest chain_id(const struct digest *diff_ids, size_t n);
 
-/* RFC 3339 with fraction and zone; years 0001..9999. */
+/* RFC 3339 with fraction (digits past the ninth are cut) and zone; years 0001..9999
+ * also in UTC; no leap second. E_INVALID. */
 int timestamp_parse(const char *text, struct timestamp *ret_time, struct err *err);
 /* RFC 3339 in UTC, fraction without trailing zeros ("2021-10-16T01:47:45.87597179Z").
  * An absent time gives "0001-01-01T00:00:00Z". */

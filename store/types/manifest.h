@@ -53,17 +53,17 @@ struct descriptor {
 	char *media_type; /* never NULL, may be "" */
 	struct media_type type;
 	struct digest digest;
-	int64_t size; /* >= 0 */
-	struct platform platform;
-	bool has_platform;
-	bool attestation; /* annotation vnd.docker.reference.type = attestation-manifest */
+	int64_t size;		  /* >= 0 */
+	struct platform platform; /* as written */
+	bool has_platform;	  /* it names a system or an architecture */
+	bool attestation;	  /* annotation vnd.docker.reference.type = attestation-manifest */
 };
 
 struct manifest {
 	enum media_kind kind; /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
 	struct descriptor config;
 	struct descriptor *layers;
-	size_t n_layers; /* <= MANIFEST_LAYERS_MAX */
+	size_t n_layers; /* <= MANIFEST_LAYERS_MAX; all sizes add up within an int64_t */
 	bool is_image;	 /* the config is an image configuration, not an artifact */
 };
 
@@ -74,7 +74,8 @@ struct index {
 };
 
 /* What a document is: by its `mediaType`, else by its fields, and in agreement
- * with `content_type` (NULL or "" when none was given). */
+ * with `content_type` (NULL or "" when none was given; general types like text/plain
+ * claim nothing). E_UNSUPPORTED for Docker schema 1 and for unknown types. */
 int document_kind(struct bytes json, const char *content_type, enum media_kind *ret_kind, struct err *err);
 
 int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err *err);

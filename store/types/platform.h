@@ -1,6 +1,8 @@
 /*
  * Platforms and the choice among those that an index offers
- * (registry-cri.md 1.5, as containerd chooses). Pure values.
+ * (registry-cri.md 1.5, as containerd chooses). Pure values. Platforms out of
+ * documents stay as written, so that they show as their author wrote them;
+ * platform_rank() and platform_eq() normalise for themselves.
  */
 #ifndef STORE_TYPES_PLATFORM_H
 #define STORE_TYPES_PLATFORM_H
@@ -16,8 +18,9 @@ struct platform {
 	char os_version[PLATFORM_PART_MAX];
 };
 
-/* "os/arch[/variant]", "os" or "arch" alone (the rest from the host). The result
- * is normalised. E_INVALID_PLATFORM:
+/* "os[(version)]/arch[/variant]", "os" or "arch" alone (the rest from the host).
+ * The result is normalised, but for containerd's two exceptions: "linux/arm" keeps
+ * no variant (it means v7) and "linux/arm64/v8" keeps its v8. E_INVALID_PLATFORM:
  * "\"a/b/c/d\": cannot parse platform specifier: invalid argument". */
 int platform_parse(const char *text, struct platform *ret_platform, struct err *err);
 
