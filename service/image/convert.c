@@ -168,7 +168,7 @@ int summary_message(struct store *s, struct arena *a, const struct image *image,
 	m->n_manifest_digests = image->n_manifests;
 	m->size = r->size;
 	m->content_size = content_size(r);
-	m->created = r->has_created ? nanoseconds_message(a, r->created_ns) : NULL;
+	m->created = r->has_created ? time_message(a, r->created_seconds, r->created_nanos) : NULL;
 	m->last_used = used_ns ? nanoseconds_message(a, used_ns) : NULL;
 	if ((r->has_created && !m->created) || (used_ns && !m->last_used))
 		return fail_nomem(err);

@@ -1,8 +1,25 @@
 #include "service/image/filter.h"
 
-enum { NS_PER_S = 1000000000, RESOLVE_BYTES_MAX = 4 * 1024 * 1024 };
+enum { RESOLVE_BYTES_MAX = 4 * 1024 * 1024 };
 
-static int created_of(struct store *s, const char *text, int64_t *ret_ns, struct err *err)
+static struct timestamp created_of(const Imaged__Store__V1__ImageRecord *r)
+{
+	return (struct timestamp){ .present = r->has_created,
+				   .seconds = r->created_seconds,
+				   .nanos = r->created_nanos };
+}
+
+/* An image without a time counts as older than any other, as docker has it. */
+static bool earlier(const struct timestamp *a, const struct timestamp *b)
+{
+	if (a->present != b->present)
+		return b->present;
+	if (a->seconds != b->seconds)
+		return a->seconds < b->seconds;
+	return a->nanos < b->nanos;
+}
+
+static int created_of_named(struct store *s, const char *text, struct timestamp *ret_created, struct err *err)
 {
 	CLEANUP(arena_free) struct arena a;
 	struct image image;
@@ -11,7 +28,7 @@ static int created_of(struct store *s, const char *text, int64_t *ret_ns, struct
 	arena_init(&a, RESOLVE_BYTES_MAX);
 	if (image_resolve(s, text, &a, &image, &by_id, err) < 0)
 		return err->code;
-	*ret_ns = image.record->has_created ? image.record->created_ns : INT64_MIN;
+	*ret_created = created_of(image.record);
 	return OK;
 }
 
@@ -20,22 +37,14 @@ int image_filter_init(struct store *s, const Imaged__V1__ImageFilter *m, struct 
 {
 	struct image_filter f = { .message = m };
 
-	if (m && *m->before) {
-		f.has_before = true;
-		if (created_of(s, m->before, &f.before_ns, err) < 0)
-			return err->code;
-	}
-	if (m && *m->since) {
-		f.has_since = true;
-		if (created_of(s, m->since, &f.since_ns, err) < 0)
-			return err->code;
-	}
-	if (m && m->until) {
-		f.has_until = true;
-		if (__builtin_mul_overflow(m->until->seconds, (int64_t)NS_PER_S, &f.until_ns) ||
-		    __builtin_add_overflow(f.until_ns, (int64_t)m->until->nanos, &f.until_ns))
-			return fail(err, E_INVALID_FILTER, "invalid filter 'until': the time is out of range");
-	}
+	f.has_before = m && *m->before;
+	f.has_since = m && *m->since;
+	if (f.has_before && created_of_named(s, m->before, &f.before, err) < 0)
+		return err->code;
+	if (f.has_since && created_of_named(s, m->since, &f.since, err) < 0)
+		return err->code;
+	if (m && m->until)
+		f.until = (struct timestamp){ true, m->until->seconds, m->until->nanos };
 	*ret_filter = f;
 	return OK;
 }
@@ -67,13 +76,12 @@ static bool labels_match(const Imaged__V1__ImageFilter *m, const Imaged__Store__
 	return true;
 }
 
-/* An image without a time counts as older than any other, as docker has it. */
 static bool times_match(const struct image_filter *f, const Imaged__Store__V1__ImageRecord *r)
 {
-	int64_t created = r->has_created ? r->created_ns : INT64_MIN;
+	struct timestamp created = created_of(r);
 
-	return (!f->has_before || created < f->before_ns) && (!f->has_since || created > f->since_ns) &&
-	       (!f->has_until || created < f->until_ns);
+	return (!f->has_before || earlier(&created, &f->before)) && (!f->has_since || earlier(&f->since, &created)) &&
+	       (!f->until.present || earlier(&created, &f->until));
 }
 
 static int name_matches(const Imaged__V1__ImageFilter *m, const char *name, bool *ret_match, struct err *err)

@@ -9,8 +9,8 @@
 
 struct image_filter {
 	const Imaged__V1__ImageFilter *message; /* NULL: everything */
-	bool has_before, has_since, has_until;
-	int64_t before_ns, since_ns, until_ns;
+	bool has_before, has_since;
+	struct timestamp before, since, until; /* until: not present when not asked for */
 };
 
 /* Looks up `before` and `since`. E_NO_SUCH_IMAGE, E_INVALID_FILTER. */
