@@ -19,6 +19,10 @@
 #include <stdarg.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* gRPC status codes by name, so that no grpc header is needed here. */
 enum grpc_code {
 	GRPC_CODE_OK = 0,
@@ -133,5 +137,9 @@ int err_exit_code(int code);
 /* The code for a reason, or the most general one for a gRPC code when the
  * reason is NULL or unknown: how a client turns a status back into an err. */
 int err_code_from(enum grpc_code grpc, const char *reason);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
