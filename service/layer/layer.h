@@ -8,39 +8,61 @@
  * E_LIMIT and a reason, and is replaced for the next one.
  *
  * Threads: workers from any thread; a layer_job belongs to one thread, which feeds
- * it while it fetches and then waits for its result.
+ * it while it fetches and then waits for its result. There is no thread inside: a
+ * job moves when its thread calls layer_job_available() or layer_job_finish(), so
+ * one thread must not wait in finish() for a job while it holds another one that
+ * it does not feed (max 1: the other one may have the only worker).
  */
 #ifndef SERVICE_LAYER_LAYER_H
 #define SERVICE_LAYER_LAYER_H
 
 #include "proto/runtime/cancel.h"
+#include "service/layer/protocol.h"
 #include "store/image/image.h"
 
 struct layer_workers;
 struct layer_job;
 
+/* What a layer may cost. */
+struct layer_policy {
+	struct layer_limits limits;
+	int64_t stall_ms; /* a worker that has bytes and makes nothing of them for so long is ended */
+};
+
+/* 512 GiB of tar, 1 : 400, 10 million entries, a zstd window of 128 MiB, 60 s. */
+struct layer_policy layer_policy_default(void);
+
 /* `program`: path of imaged-layer. max 0: one per core. */
 int layer_workers_new(const char *program, unsigned max, struct layer_workers **ret_workers, struct err *err);
+/* Before the first job. */
+void layer_workers_set_policy(struct layer_workers *w, const struct layer_policy *policy);
 struct layer_workers *layer_workers_ref(struct layer_workers *w);
-void layer_workers_unref(struct layer_workers *w); /* ends the processes */
+void layer_workers_unref(struct layer_workers *w); /* NULL is fine; the last one ends the processes */
+void layer_workers_unrefp(struct layer_workers **w);
 
 /* Takes `fd` (a read-only descriptor of the blob's file), also on failure. Does not
  * wait: a job for which no worker is free is queued and catches up from the file.
- * size: of the blob. */
+ * compression: a hint, the layer's first bytes decide. size: of the blob. E_WORKER
+ * when no worker can be started. */
 int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
 		    struct layer_job **ret_job, struct err *err);
 
 /* So many bytes of the file are there. Cheap; tells the worker now and then. */
 void layer_job_available(struct layer_job *j, int64_t bytes);
-/* The bytes before were not good: the job begins again at 0. */
+/* The bytes before were not good: the job begins again at 0, also after it failed. */
 void layer_job_restart(struct layer_job *j);
-/* All `size` bytes are there: waits for the result. */
+/* The layer's failure as far as it is known by now, so that the rest of a bad blob
+ * need not be fetched; OK when there is none. */
+int layer_job_check(const struct layer_job *j, struct err *err);
+/* All `size` bytes are there: waits for the result. E_BAD_CONTENT: damaged,
+ * truncated or no tar; E_LIMIT; E_UNSUPPORTED: another compression; E_WORKER; or
+ * the cancel token's code. */
 int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err);
-void layer_job_free(struct layer_job *j); /* cancels what still runs */
+void layer_job_free(struct layer_job *j); /* cancels what still runs; NULL is fine */
 void layer_job_freep(struct layer_job **j);
 
 /* Starts a worker, reads READY, ends it: how the sandbox looks on this machine,
- * e.g. "userns,seccomp,rlimits,no-new-privs". For GetInfo and for a clear error at
+ * e.g. "uid,seccomp,rlimits,no-new-privs". For GetInfo and for a clear error at
  * the daemon's start when the program is missing. */
 int layer_probe(const char *program, char *ret_sandbox, size_t size, struct err *err);
 

@@ -80,7 +80,7 @@ struct layer_message {
 			uint64_t tar_bytes, files_bytes, entries;
 		} result;
 		struct {
-			int32_t code;		   /* E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED, E_NO_MEMORY, E_IO, E_WORKER */
+			int32_t code; /* E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED, E_NO_MEMORY, E_IO, E_WORKER */
 			char text[LAYER_TEXT_MAX]; /* NUL-terminated */
 		} failed;
 		struct {
@@ -130,7 +130,7 @@ int layer_message_send(int socket, const struct layer_message *m, int fd, int fl
 int layer_message_receive(int socket, int flags, enum layer_sender sender, struct layer_message *ret_message,
 			  int *ret_fd, struct err *err);
 
-/* Bytes from the worker as a text that can be logged: printable ASCII, the rest
+/* Bytes as a text that can be sent and logged: printable ASCII, the rest
  * as '?', ended at the first NUL. */
 void layer_text_clean(const char *text, size_t len, char *out, size_t size);
 

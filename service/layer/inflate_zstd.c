@@ -1,0 +1,86 @@
+/* zstd (RFC 8878) with libzstd, which verifies the frame checksums by itself. */
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "service/layer/inflate.h"
+
+struct inflate_zstd {
+	ZSTD_DCtx *context;
+	size_t wants; /* 0: between two frames */
+};
+
+/* The largest power of two that is not above the limit, as its exponent. */
+static int window_log(uint64_t window)
+{
+	ZSTD_bounds bounds = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+	int log = bounds.lowerBound;
+
+	while (log < bounds.upperBound && log < 62 && (uint64_t)1 << (log + 1) <= window)
+		log++;
+	return log;
+}
+
+struct inflate_zstd *inflate_zstd_new(uint64_t window)
+{
+	struct inflate_zstd *z = calloc(1, sizeof *z);
+
+	if (!z)
+		return NULL;
+	z->wants = 1; /* a stream without any frame is truncated */
+	z->context = ZSTD_createDCtx();
+	if (!z->context || ZSTD_isError(ZSTD_DCtx_setParameter(z->context, ZSTD_d_windowLogMax, window_log(window)))) {
+		inflate_zstd_free(z);
+		return NULL;
+	}
+	return z;
+}
+
+void inflate_zstd_free(struct inflate_zstd *z)
+{
+	if (!z)
+		return;
+	ZSTD_freeDCtx(z->context);
+	free(z);
+}
+
+static int fail_zstd(struct err *err, size_t code)
+{
+	switch (ZSTD_getErrorCode(code)) {
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return fail(err, E_LIMIT, "layer needs a larger zstd window than is allowed");
+	case ZSTD_error_memory_allocation:
+		return fail_nomem(err);
+	default:
+		return fail(err, E_BAD_CONTENT, "layer is damaged: zstd: %s", ZSTD_getErrorName(code));
+	}
+}
+
+int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
+{
+	size_t before;
+
+	do {
+		ZSTD_inBuffer from = { in->next, in->left, 0 };
+		ZSTD_outBuffer to = { out->next, out->left, 0 };
+		size_t wants;
+
+		before = in->left + out->left;
+		/* Without input, a call between frames would begin a new one. */
+		if (!z->wants && !in->left)
+			return OK;
+		wants = ZSTD_decompressStream(z->context, &to, &from);
+		if (ZSTD_isError(wants))
+			return fail_zstd(err, wants);
+		z->wants = wants;
+		in->next += from.pos;
+		in->left -= from.pos;
+		out->next += to.pos;
+		out->left -= to.pos;
+	} while (in->left && out->left && in->left + out->left != before);
+	return OK;
+}
+
+bool inflate_zstd_ended(const struct inflate_zstd *z)
+{
+	return !z->wants;
+}

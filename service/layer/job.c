@@ -1,0 +1,411 @@
+#include "service/layer/workers.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/mem.h"
+
+enum {
+	STEP_MIN = 1024 * 1024,
+	STEPS_MAX = 128,    /* AVAILABLE messages of one layer: they fit into the socket's queue */
+	LOOK_MESSAGES = 64, /* messages taken at a time: a worker cannot keep the thread busy */
+};
+
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE };
+
+struct layer_job {
+	struct layer_workers *workers; /* a reference */
+	int fd;
+	enum compression compression;
+	uint64_t size;
+	struct waiter waiter; /* its eventfd also wakes for a cancel */
+
+	enum job_state state;
+	struct slot *slot; /* JOB_RUNNING: held */
+	uint32_t number;   /* of the BEGIN */
+	uint64_t available, next_look;
+	uint64_t told; /* in the last AVAILABLE or END */
+	bool told_end;
+	uint64_t read, written; /* of the last PROGRESS */
+	int64_t moved_ms;	/* when it came */
+
+	/* JOB_DONE */
+	struct err failure;
+	struct layer_facts facts;
+};
+
+/* ---- ends ---------------------------------------------------------------------- */
+
+static void be_done(struct layer_job *j)
+{
+	if (j->slot)
+		workers_give_back(j->workers, TAKE(j->slot));
+	j->state = JOB_DONE;
+}
+
+static void be_failed(struct layer_job *j, const struct err *why)
+{
+	j->failure = *why;
+	be_done(j);
+}
+
+/* The worker cannot be trusted with anything any more. */
+static void fail_worker(struct layer_job *j, const char *what)
+{
+	struct err why = ERR_INIT;
+
+	process_end(&j->slot->process);
+	fail(&why, E_WORKER, "imaged-layer %s", what);
+	be_failed(j, &why);
+}
+
+/* ---- to the worker --------------------------------------------------------------- */
+
+static int send_begin(struct layer_job *j, struct err *err)
+{
+	struct process *p = &j->slot->process;
+	struct layer_message m = layer_message_of(LAYER_BEGIN, ++p->layers);
+
+	m.u.begin.compression = j->compression;
+	m.u.begin.limits = workers_policy(j->workers)->limits;
+	j->number = p->layers;
+	return process_send(p, &m, j->fd, err);
+}
+
+/* Once more with a new process when the old one died between two layers. */
+static int begin_on_slot(struct layer_job *j, struct err *err)
+{
+	struct process *p = &j->slot->process;
+	int rc = p->pid ? send_begin(j, err) : E_WORKER;
+
+	if (rc == OK)
+		return OK;
+	process_end(p);
+	rc = process_start(workers_program(j->workers), p, err);
+	return rc == OK ? send_begin(j, err) : rc;
+}
+
+static void begin(struct layer_job *j, struct slot *slot)
+{
+	struct err why = ERR_INIT;
+
+	j->slot = slot;
+	j->state = JOB_RUNNING;
+	j->told = j->read = j->written = 0;
+	j->told_end = false;
+	j->moved_ms = clock_monotonic_ms();
+	if (begin_on_slot(j, &why) != OK)
+		be_failed(j, &why);
+}
+
+static void take_slot(struct layer_job *j)
+{
+	struct slot *slot = workers_take(j->workers, &j->waiter);
+
+	j->state = JOB_QUEUED;
+	if (slot)
+		begin(j, slot);
+}
+
+/* AVAILABLE may be left out when the worker's queue is full; END may not. */
+static void tell(struct layer_job *j)
+{
+	bool end = j->available == j->size;
+	struct layer_message m = layer_message_of(end ? LAYER_END : LAYER_AVAILABLE, j->number);
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (j->told_end || (!end && j->available == j->told))
+		return;
+	m.u.available.bytes = j->available;
+	rc = process_send(&j->slot->process, &m, -1, &why);
+	if (rc == E_BUSY && end)
+		fail_worker(j, "does not take its messages");
+	else if (rc != OK && rc != E_BUSY)
+		be_failed(j, &why);
+	else if (rc == OK) {
+		j->told = j->available;
+		j->told_end = end;
+	}
+}
+
+/* ---- from the worker ------------------------------------------------------------- */
+
+static void take_progress(struct layer_job *j, const struct layer_message *m)
+{
+	uint64_t read = m->u.progress.read, written = m->u.progress.written;
+
+	if (read > j->told || read < j->read || written < j->written) {
+		fail_worker(j, "speaks nonsense: progress that cannot be");
+		return;
+	}
+	if (read > j->read || written > j->written)
+		j->moved_ms = clock_monotonic_ms();
+	j->read = read;
+	j->written = written;
+}
+
+static void take_result(struct layer_job *j, const struct layer_message *m)
+{
+	const struct layer_limits *limits = &workers_policy(j->workers)->limits;
+
+	if (!j->told_end || m->u.result.tar_bytes > limits->tar_bytes || m->u.result.tar_bytes < j->written ||
+	    m->u.result.entries > limits->entries || m->u.result.entries > m->u.result.tar_bytes) {
+		fail_worker(j, "speaks nonsense: a result that cannot be");
+		return;
+	}
+	j->facts = (struct layer_facts){
+		.diff_id.algorithm = DIGEST_SHA256,
+		.tar_size = (int64_t)m->u.result.tar_bytes,
+		.files_size = (int64_t)m->u.result.files_bytes,
+		.entries = (int64_t)m->u.result.entries,
+		.worker_version = LAYER_WORKER_VERSION,
+	};
+	memcpy(j->facts.diff_id.bytes, m->u.result.diff_id, sizeof m->u.result.diff_id);
+	be_done(j);
+}
+
+static void take_failed(struct layer_job *j, const struct layer_message *m)
+{
+	char text[LAYER_TEXT_MAX];
+	struct err why = ERR_INIT;
+
+	layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
+	fail(&why, m->u.failed.code, "%s", text);
+	be_failed(j, &why);
+}
+
+static void take_message(struct layer_job *j, const struct layer_message *m)
+{
+	if (m->layer < j->number)
+		return; /* of a layer that was cancelled */
+	if (m->layer > j->number) {
+		fail_worker(j, "speaks nonsense: an answer to a layer that it does not have");
+		return;
+	}
+	switch (m->type) {
+	case LAYER_PROGRESS:
+		take_progress(j, m);
+		break;
+	case LAYER_RESULT:
+		take_result(j, m);
+		break;
+	case LAYER_FAILED:
+		take_failed(j, m);
+		break;
+	default:
+		fail_worker(j, "speaks nonsense: it cancelled a layer by itself");
+		break;
+	}
+}
+
+/* What there is of messages, up to a bound. */
+static void listen_to_worker(struct layer_job *j)
+{
+	for (int i = 0; i < LOOK_MESSAGES && j->state == JOB_RUNNING; i++) {
+		struct err why = ERR_INIT;
+		struct layer_message m;
+		int rc = process_receive(&j->slot->process, MSG_DONTWAIT, &m, &why);
+
+		if (rc == E_BUSY)
+			return;
+		if (rc == OK)
+			take_message(j, &m);
+		else
+			be_failed(j, &why);
+	}
+}
+
+/* Moves the job as far as it goes without waiting. */
+static void look(struct layer_job *j)
+{
+	if (j->state == JOB_QUEUED) {
+		struct slot *slot = workers_granted(j->workers, &j->waiter);
+
+		if (slot)
+			begin(j, slot);
+	}
+	if (j->state == JOB_RUNNING)
+		tell(j);
+	if (j->state == JOB_RUNNING)
+		listen_to_worker(j);
+}
+
+/* ---- the job's life -------------------------------------------------------------- */
+
+static bool is_read_only(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
+}
+
+int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
+		    struct layer_job **ret_job, struct err *err)
+{
+	CLEANUP(closep) int owned = fd;
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+
+	if (!is_read_only(fd) || size < 0)
+		return fail(err, E_INTERNAL, "a layer is given to imaged-layer by a read-only descriptor and its size");
+	j = calloc(1, sizeof *j);
+	if (!j)
+		return fail_nomem(err);
+	j->workers = layer_workers_ref(w);
+	j->fd = take_fd(&owned);
+	j->compression = compression;
+	j->size = (uint64_t)size;
+	j->waiter.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (j->waiter.wake < 0)
+		return fail_errno(err, "make an event descriptor");
+	take_slot(j);
+	if (j->state == JOB_DONE)
+		return fail(err, j->failure.code, "%s", j->failure.text);
+	*ret_job = TAKE(j);
+	return OK;
+}
+
+static uint64_t step(const struct layer_job *j)
+{
+	uint64_t step = j->size / STEPS_MAX;
+
+	return step < STEP_MIN ? STEP_MIN : step;
+}
+
+void layer_job_available(struct layer_job *j, int64_t bytes)
+{
+	uint64_t now_there = bytes < 0 ? 0 : (uint64_t)bytes;
+
+	if (now_there <= j->available)
+		return;
+	j->available = now_there < j->size ? now_there : j->size;
+	if (j->available < j->next_look && j->available < j->size)
+		return;
+	j->next_look = j->available + step(j);
+	look(j);
+}
+
+/* Ends the layer on its worker, which goes on with the next one; one that does not
+ * even take the message is ended. */
+static void cancel_on_worker(struct layer_job *j)
+{
+	struct layer_message m = layer_message_of(LAYER_CANCEL, j->number);
+
+	if (process_send(&j->slot->process, &m, -1, NULL) != OK)
+		process_end(&j->slot->process);
+}
+
+void layer_job_restart(struct layer_job *j)
+{
+	j->available = j->next_look = 0;
+	j->failure = (struct err)ERR_INIT;
+	if (j->state == JOB_DONE) {
+		take_slot(j);
+	} else if (j->state == JOB_RUNNING) {
+		cancel_on_worker(j);
+		begin(j, j->slot);
+	}
+}
+
+int layer_job_check(const struct layer_job *j, struct err *err)
+{
+	return j->failure.code == OK ? OK : fail(err, j->failure.code, "%s", j->failure.text);
+}
+
+/* ---- waiting --------------------------------------------------------------------- */
+
+static void wake(void *arg)
+{
+	struct layer_job *j = arg;
+
+	eventfd_write(j->waiter.wake, 1);
+}
+
+/* Until when the worker must have moved; a queued job waits for others' work. */
+static int patience(const struct layer_job *j)
+{
+	int64_t left;
+
+	if (j->state != JOB_RUNNING)
+		return -1;
+	left = j->moved_ms + workers_policy(j->workers)->stall_ms - clock_monotonic_ms();
+	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+}
+
+/* Waits for the worker, a slot, a cancel, or the end of patience. */
+static int wait_for_event(struct layer_job *j, struct err *err)
+{
+	struct pollfd events[] = {
+		{ .fd = j->waiter.wake, .events = POLLIN },
+		{ .fd = j->state == JOB_RUNNING ? j->slot->process.socket : -1, .events = POLLIN },
+	};
+	int ms = patience(j);
+	eventfd_t count;
+	int n = poll(events, ARRAY_LEN(events), ms);
+
+	if (n < 0 && errno != EINTR)
+		return fail_errno(err, "wait for imaged-layer");
+	if (n == 0 && ms == 0)
+		fail_worker(j, "has stopped: it makes no progress though bytes are available");
+	if (events[0].revents)
+		eventfd_read(j->waiter.wake, &count);
+	return OK;
+}
+
+static int wait_until_done(struct layer_job *j, struct cancel *cancel, struct err *err)
+{
+	int rc = OK;
+
+	j->moved_ms = clock_monotonic_ms();
+	look(j);
+	while (rc == OK && j->state != JOB_DONE) {
+		rc = cancel_check(cancel, err);
+		if (rc == OK)
+			rc = wait_for_event(j, err);
+		if (rc == OK)
+			look(j);
+	}
+	return rc;
+}
+
+int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err)
+{
+	struct cancel_hook hook = { .fn = wake, .arg = j };
+	int rc;
+
+	j->available = j->size;
+	if (cancel)
+		cancel_hook(cancel, &hook);
+	rc = wait_until_done(j, cancel, err);
+	if (cancel)
+		cancel_unhook(cancel, &hook);
+	if (rc == OK)
+		rc = layer_job_check(j, err);
+	if (rc == OK)
+		*ret_facts = j->facts;
+	return rc;
+}
+
+void layer_job_free(struct layer_job *j)
+{
+	if (!j)
+		return;
+	if (j->state == JOB_RUNNING) {
+		cancel_on_worker(j);
+		be_done(j);
+	}
+	workers_forget(j->workers, &j->waiter);
+	closep(&j->fd);
+	closep(&j->waiter.wake);
+	layer_workers_unref(j->workers);
+	free(j);
+}
+
+void layer_job_freep(struct layer_job **j)
+{
+	layer_job_free(*j);
+}

@@ -1,0 +1,289 @@
+#include "service/layer/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/mem.h"
+
+enum { EXIT_PATIENCE_MS = 1000, FIRST_CLOSED_FD = LAYER_SOCKET_FD + 1 };
+
+/* ---- start ------------------------------------------------------------------- */
+
+/* Makes a descriptor that dup2 onto 0 to 3 cannot overwrite before its turn. */
+static int above_targets(int *fd, struct err *err)
+{
+	int moved;
+
+	if (*fd >= FIRST_CLOSED_FD)
+		return OK;
+	moved = fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
+	if (moved < 0)
+		return fail_errno(err, "duplicate a descriptor");
+	close(*fd);
+	*fd = moved;
+	return OK;
+}
+
+/* All of these return 0 or an errno. */
+static int place_descriptors(posix_spawn_file_actions_t *actions, int socket, int errors)
+{
+	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+
+	if (!number)
+		number = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDOUT_FILENO);
+	if (!number)
+		number = posix_spawn_file_actions_adddup2(actions, errors, STDERR_FILENO);
+	if (!number)
+		number = posix_spawn_file_actions_adddup2(actions, socket, LAYER_SOCKET_FD);
+	if (!number)
+		number = posix_spawn_file_actions_addclosefrom_np(actions, FIRST_CLOSED_FD);
+	return number;
+}
+
+/* Default signals, none blocked, and a process group of its own: a terminal's ^C is
+ * for the daemon, which still wants to drain. */
+static int set_attributes(posix_spawnattr_t *attr)
+{
+	sigset_t all, none;
+	int number;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	number = posix_spawnattr_setsigdefault(attr, &all);
+	if (!number)
+		number = posix_spawnattr_setsigmask(attr, &none);
+	if (!number)
+		number = posix_spawnattr_setpgroup(attr, 0);
+	if (!number)
+		number = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+								POSIX_SPAWN_SETPGROUP);
+	return number;
+}
+
+static int spawn(const char *program, int socket, int errors, pid_t *ret_pid)
+{
+	char name[] = "imaged-layer", *argv[] = { name, NULL }, *environment[] = { NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int number = posix_spawn_file_actions_init(&actions);
+
+	if (number)
+		return number;
+	number = posix_spawnattr_init(&attr);
+	if (!number) {
+		number = place_descriptors(&actions, socket, errors);
+		if (!number)
+			number = set_attributes(&attr);
+		if (!number)
+			number = posix_spawn(ret_pid, program, &actions, &attr, argv, environment);
+		posix_spawnattr_destroy(&attr);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return number;
+}
+
+int process_start(const char *program, struct process *ret_process, struct err *err)
+{
+	int sockets[2], errors[2], number;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return fail_errno(err, "make a socket for imaged-layer");
+	CLEANUP(closep) int ours = sockets[0];
+	CLEANUP(closep) int theirs = sockets[1];
+	if (pipe2(errors, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail_errno(err, "make a pipe for imaged-layer");
+	CLEANUP(closep) int errors_ours = errors[0];
+	CLEANUP(closep) int errors_theirs = errors[1];
+
+	if (above_targets(&theirs, err) != OK || above_targets(&errors_theirs, err) != OK)
+		return err ? err->code : E_IO;
+	number = spawn(program, theirs, errors_theirs, &pid);
+	if (number)
+		return fail(err, E_WORKER, "cannot start %s: %s", program, strerrordesc_np(number));
+	*ret_process = (struct process){ .pid = pid, .socket = take_fd(&ours), .errors = take_fd(&errors_ours) };
+	return OK;
+}
+
+/* ---- end --------------------------------------------------------------------- */
+
+static int reap(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static void close_all(struct process *p)
+{
+	close(p->socket);
+	close(p->errors);
+	*p = (struct process)PROCESS_INIT;
+}
+
+void process_end(struct process *p)
+{
+	if (!p->pid)
+		return;
+	kill(p->pid, SIGKILL);
+	reap(p->pid);
+	close_all(p);
+}
+
+/* Its socket has closed, so it is about to be a zombie; one that is not soon is
+ * killed. Returns whether it ended by itself. */
+static bool await_exit(pid_t pid)
+{
+	CLEANUP(closep) int fd = pidfd_open(pid, 0);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+	if (fd >= 0 && poll(&wait, 1, EXIT_PATIENCE_MS) == 1)
+		return true;
+	kill(pid, SIGKILL);
+	return false;
+}
+
+static void describe_end(int status, bool by_itself, char *out, size_t size)
+{
+	if (!by_itself)
+		snprintf(out, size, "closed its socket without ending");
+	else if (WIFEXITED(status))
+		snprintf(out, size, "ended with exit code %d", WEXITSTATUS(status));
+	else if (WTERMSIG(status) == SIGSYS)
+		snprintf(out, size, "was killed by its system-call filter (SIGSYS)");
+	else if (WTERMSIG(status) == SIGKILL)
+		snprintf(out, size, "was killed (SIGKILL), perhaps for lack of memory");
+	else
+		snprintf(out, size, "was killed by SIG%s", sigabbrev_np(WTERMSIG(status)) ?: "?");
+}
+
+/* What it left on its standard error, on one line: ": TEXT" or "". */
+static void read_errors(int fd, char *out, size_t size)
+{
+	char raw[LAYER_TEXT_MAX];
+	ssize_t n = read(fd, raw, sizeof raw);
+
+	while (n > 0 && raw[n - 1] == '\n')
+		n--;
+	out[0] = 0;
+	if (n <= 0)
+		return;
+	out[0] = ':';
+	out[1] = ' ';
+	layer_text_clean(raw, (size_t)n, out + 2, size - 2);
+}
+
+static int fail_died(struct process *p, struct err *err)
+{
+	char end[96], errors[LAYER_TEXT_MAX + 4];
+	bool by_itself = await_exit(p->pid);
+	int status = reap(p->pid);
+
+	describe_end(status, by_itself, end, sizeof end);
+	read_errors(p->errors, errors, sizeof errors);
+	close_all(p);
+	return fail(err, E_WORKER, "imaged-layer %s%s", end, errors);
+}
+
+/* ---- messages ---------------------------------------------------------------- */
+
+static int fail_nonsense(struct process *p, const char *what, struct err *err)
+{
+	process_end(p);
+	return fail(err, E_WORKER, "imaged-layer speaks nonsense: %s", what);
+}
+
+static int take_ready(struct process *p, const struct layer_message *m, struct err *err)
+{
+	char text[LAYER_TEXT_MAX], missing[LAYER_TEXT_MAX];
+
+	layer_text_clean(m->u.ready.note, sizeof m->u.ready.note, text, sizeof text);
+	if (~m->u.ready.sandbox & SANDBOX_REQUIRED) {
+		layer_sandbox_text(~m->u.ready.sandbox & SANDBOX_REQUIRED, missing, sizeof missing);
+		process_end(p);
+		return fail(err, E_WORKER, "imaged-layer has no sandbox: %s is missing", missing);
+	}
+	p->ready = true;
+	p->sandbox = m->u.ready.sandbox;
+	memcpy(p->note, text, sizeof p->note);
+	return OK;
+}
+
+/* The first message: READY, or FAILED in its place. */
+static int take_first(struct process *p, const struct layer_message *m, struct err *err)
+{
+	char text[LAYER_TEXT_MAX];
+
+	if (m->type == LAYER_READY)
+		return take_ready(p, m, err);
+	if (m->type != LAYER_FAILED || m->layer)
+		return fail_nonsense(p, "a message before READY", err);
+	layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
+	process_end(p);
+	return fail(err, E_WORKER, "imaged-layer: %s", text);
+}
+
+/* A transport failure: the text of a dead process, or of one that is ended here. */
+static int fail_receive(struct process *p, int rc, const struct err *why, struct err *err)
+{
+	if (rc == E_BUSY)
+		return fail(err, rc, "%s", why->text);
+	if (rc == E_UNAVAILABLE)
+		return fail_died(p, err);
+	return fail_nonsense(p, why->text, err);
+}
+
+int process_receive(struct process *p, int flags, struct layer_message *ret_message, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int rc = layer_message_receive(p->socket, flags, LAYER_FROM_WORKER, ret_message, NULL, &why);
+
+	if (rc == OK && !p->ready) {
+		rc = take_first(p, ret_message, err);
+		if (rc != OK)
+			return rc;
+		rc = layer_message_receive(p->socket, flags, LAYER_FROM_WORKER, ret_message, NULL, &why);
+	}
+	if (rc != OK)
+		return fail_receive(p, rc, &why, err);
+	if (ret_message->type == LAYER_READY)
+		return fail_nonsense(p, "READY twice", err);
+	return OK;
+}
+
+int process_send(struct process *p, const struct layer_message *m, int fd, struct err *err)
+{
+	int rc = layer_message_send(p->socket, m, fd, MSG_DONTWAIT, err);
+
+	return rc == OK || rc == E_BUSY ? rc : fail_died(p, err);
+}
+
+int process_await_ready(struct process *p, int64_t ms, struct err *err)
+{
+	struct pollfd wait = { .fd = p->socket, .events = POLLIN };
+	int64_t until = clock_monotonic_ms() + ms;
+	struct layer_message m;
+	int rc;
+
+	do {
+		int64_t left = until - clock_monotonic_ms();
+
+		if (left <= 0 || (poll(&wait, 1, (int)left) < 0 && errno != EINTR)) {
+			process_end(p);
+			return fail(err, E_WORKER, "imaged-layer does not get ready");
+		}
+		rc = process_receive(p, MSG_DONTWAIT, &m, err);
+		if (rc == OK)
+			return fail_nonsense(p, "an answer to nothing", err);
+	} while (rc == E_BUSY && !p->ready);
+	return rc == E_BUSY ? OK : rc;
+}

@@ -1,0 +1,51 @@
+/*
+ * One imaged-layer process as the daemon holds it: started, spoken to, ended.
+ *
+ * The process gets its socket at LAYER_SOCKET_FD, /dev/null as input and output, a
+ * pipe as its standard error (for the dynamic linker's words; read once, when it
+ * has died), and neither environment nor any other descriptor.
+ *
+ * A struct process belongs to one thread at a time (workers.h). Nothing is left
+ * behind: each end waits for the process by its id.
+ */
+#ifndef SERVICE_LAYER_PROCESS_H
+#define SERVICE_LAYER_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "service/layer/protocol.h"
+
+struct process {
+	pid_t pid; /* 0: there is none */
+	int socket, errors;
+	bool ready;	 /* READY was received, and was good enough */
+	uint32_t layers; /* BEGINs sent */
+	uint32_t sandbox;
+	char note[LAYER_TEXT_MAX];
+};
+
+#define PROCESS_INIT                       \
+	{                                  \
+		.socket = -1, .errors = -1 \
+	}
+
+/* E_WORKER with the path and the reason. */
+int process_start(const char *program, struct process *ret_process, struct err *err);
+
+/* Kills and reaps it; nothing when there is none. */
+void process_end(struct process *p); /* also the cleanup function */
+
+/* The next message but READY, which it takes note of and checks. E_BUSY: none there
+ * (MSG_DONTWAIT). E_WORKER: the process has died, speaks nonsense or has no sandbox;
+ * it has been ended then, and the text says which. */
+int process_receive(struct process *p, int flags, struct layer_message *ret_message, struct err *err);
+
+/* Sends without waiting. E_BUSY: it does not take its messages; E_WORKER: it has
+ * died, and was ended. */
+int process_send(struct process *p, const struct layer_message *m, int fd, struct err *err);
+
+/* Waits at most `ms` for READY. */
+int process_await_ready(struct process *p, int64_t ms, struct err *err);
+
+#endif

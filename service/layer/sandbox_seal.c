@@ -1,0 +1,155 @@
+#include "service/layer/sandbox.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "proto/runtime/mem.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { ANY_ARGUMENTS = 0 };
+
+/* ---- resource limits --------------------------------------------------------- */
+
+struct limit {
+	__rlimit_resource_t resource;
+	rlim_t value;
+	bool not_sanitized; /* the sanitizers' shadow memory and reports do not fit in */
+};
+
+static const struct limit limits[] = {
+	{ RLIMIT_CORE, 0, false },
+	{ RLIMIT_FSIZE, 0, true },
+	{ RLIMIT_NPROC, 0, true },
+	{ RLIMIT_CPU, SANDBOX_CPU_SECONDS, false },
+	{ RLIMIT_NOFILE, LAYER_SOCKET_FD + 2, true }, /* stdio, the socket, one content file */
+	{ RLIMIT_AS, 512UL << 20, true },	      /* a zstd window of 128 MiB, twice, and the libraries */
+	{ RLIMIT_MEMLOCK, 0, false },
+	{ RLIMIT_MSGQUEUE, 0, false },
+};
+
+static int set_limits(struct sandbox *s, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		const struct limit *l = &limits[i];
+		struct rlimit set = { l->value, l->value }, old;
+
+		if (SANITIZED && l->not_sanitized)
+			continue;
+		if (getrlimit(l->resource, &old) < 0)
+			return fail(err, E_WORKER, "sandbox: a resource limit cannot be read");
+		if (old.rlim_max < set.rlim_max) /* who may not raise it must not try */
+			set = (struct rlimit){ old.rlim_max, old.rlim_max };
+		if (setrlimit(l->resource, &set) < 0)
+			return fail(err, E_WORKER, "sandbox: a resource limit cannot be set: %s",
+				    strerrordesc_np(errno));
+	}
+	s->in_force |= SANDBOX_RLIMITS;
+	return OK;
+}
+
+/* ---- system calls ------------------------------------------------------------ */
+
+/* What the worker does: read the content file, wait for the other thread, take and
+ * give memory, end. clock_gettime is for kernels without a vDSO. */
+static const int allowed[] = {
+	SCMP_SYS(pread64),	  SCMP_SYS(close),	     SCMP_SYS(futex),
+	SCMP_SYS(munmap),	  SCMP_SYS(mremap),	     SCMP_SYS(brk),
+	SCMP_SYS(madvise),	  SCMP_SYS(clock_gettime),   SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+};
+
+/* What AddressSanitizer and ThreadSanitizer need to run and to report. */
+static const int allowed_sanitized[] = {
+	SCMP_SYS(read),		SCMP_SYS(write),       SCMP_SYS(openat),	  SCMP_SYS(open),
+	SCMP_SYS(readlink),	SCMP_SYS(newfstatat),  SCMP_SYS(fstat),		  SCMP_SYS(stat),
+	SCMP_SYS(getpid),	SCMP_SYS(gettid),      SCMP_SYS(tgkill),	  SCMP_SYS(sigaltstack),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(sched_yield), SCMP_SYS(getrusage),	  SCMP_SYS(prctl),
+	SCMP_SYS(pipe),		SCMP_SYS(nanosleep),   SCMP_SYS(clock_nanosleep), SCMP_SYS(getrlimit),
+	SCMP_SYS(prlimit64),	SCMP_SYS(lseek),       SCMP_SYS(mincore),	  SCMP_SYS(sched_getaffinity),
+};
+
+/* 0, or what libseccomp returns: -errno. */
+static int allow_list(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], ANY_ARGUMENTS);
+	return rc;
+}
+
+static int allow_without_exec(scmp_filter_ctx filter, int call)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static int allow_on_socket(scmp_filter_ctx filter, int call, int socket)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket));
+}
+
+static int fill_filter(scmp_filter_ctx filter, int socket)
+{
+	int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	if (!rc)
+		rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!rc)
+		rc = allow_list(filter, allowed, ARRAY_LEN(allowed));
+	if (!rc && SANITIZED)
+		rc = allow_list(filter, allowed_sanitized, ARRAY_LEN(allowed_sanitized));
+	if (!rc)
+		rc = allow_without_exec(filter, SCMP_SYS(mmap));
+	if (!rc)
+		rc = allow_without_exec(filter, SCMP_SYS(mprotect));
+	if (!rc)
+		rc = allow_on_socket(filter, SCMP_SYS(sendmsg), socket);
+	if (!rc)
+		rc = allow_on_socket(filter, SCMP_SYS(recvmsg), socket);
+	return rc;
+}
+
+static void filter_release(scmp_filter_ctx *filter)
+{
+	if (*filter)
+		seccomp_release(*filter);
+}
+
+static int filter_calls(struct sandbox *s, int socket, struct err *err)
+{
+	CLEANUP(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int rc;
+
+	if (!filter)
+		return fail_nomem(err);
+	rc = fill_filter(filter, socket);
+	if (!rc)
+		rc = seccomp_load(filter);
+	if (rc)
+		return fail(err, E_WORKER, "sandbox: the system-call filter cannot be set: %s", strerrordesc_np(-rc));
+	s->in_force |= SANDBOX_SECCOMP;
+	return OK;
+}
+
+int sandbox_seal(struct sandbox *s, int socket, struct err *err)
+{
+	int rc = set_limits(s, err);
+
+	return rc == OK ? filter_calls(s, socket, err) : rc;
+}

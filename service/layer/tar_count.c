@@ -1,0 +1,249 @@
+#include "service/layer/tar_count.h"
+
+#include <inttypes.h>
+
+static const struct tar_pax no_pax = { .size = -1, .real_size = -1 };
+
+void tar_count_init(struct tar_count *t, uint64_t max_entries, uint64_t max_file)
+{
+	*t = (struct tar_count){ .max_entries = max_entries, .max_file = max_file, .pax = no_pax };
+	t->extended = (struct buf)BUF_INIT(TAR_EXTENDED_MAX);
+}
+
+void tar_count_free(struct tar_count *t)
+{
+	buf_free(&t->extended);
+}
+
+/* `at`: where the block began that is wrong. */
+static int fail_tar(struct tar_count *t, const char *what, struct err *err)
+{
+	uint64_t at = t->offset - TAR_BLOCK;
+
+	return fail(err, E_BAD_CONTENT, "layer is not a sound tar: %s at byte %" PRIu64, what, at);
+}
+
+static void skip_to_header(struct tar_count *t, enum tar_state state, uint64_t size)
+{
+	t->padding = -size % TAR_BLOCK;
+	t->left = size + t->padding;
+	t->state = t->left ? state : TAR_AT_HEADER;
+}
+
+/* ---- extended headers ------------------------------------------------------ */
+
+static bool is_extended(uint8_t type)
+{
+	return type == TAR_PAX || type == TAR_PAX_GLOBAL || type == TAR_GNU_LONG_NAME || type == TAR_GNU_LONG_LINK;
+}
+
+static void take_long_name(struct tar_count *t, const uint8_t *name, size_t size)
+{
+	size_t len = strnlen((const char *)name, size);
+
+	t->has_long_name = len > 0;
+	t->long_name_is_directory = len && name[len - 1] == '/';
+}
+
+/* The whole extended header has been collected. Global ones change nothing that is
+ * counted (Go ignores them, too); they are only read for being sound. */
+static int take_extended(struct tar_count *t, struct err *err)
+{
+	struct bytes records = { (const uint8_t *)buf_text(&t->extended), (size_t)t->header.size };
+	struct tar_pax pax = no_pax;
+	const char *wrong = NULL;
+
+	if (t->header.type == TAR_PAX || t->header.type == TAR_PAX_GLOBAL)
+		wrong = tar_pax_read(records, &pax);
+	else if (t->header.type == TAR_GNU_LONG_NAME)
+		take_long_name(t, records.data, records.len);
+	if (wrong)
+		return fail_tar(t, wrong, err);
+	if (t->header.type == TAR_PAX)
+		t->pax = pax;
+	t->state = TAR_AT_HEADER;
+	return OK;
+}
+
+static int begin_extended(struct tar_count *t, struct err *err)
+{
+	if (t->header.size > TAR_EXTENDED_MAX - TAR_BLOCK)
+		return fail_tar(t, "extended header that is too long", err);
+	buf_reset(&t->extended);
+	skip_to_header(t, TAR_IN_EXTENDED, (uint64_t)t->header.size);
+	return t->left ? OK : take_extended(t, err);
+}
+
+static int collect(struct tar_count *t, const uint8_t *data, size_t len, struct err *err)
+{
+	if (!buf_append(&t->extended, data, len))
+		return fail_nomem(err);
+	t->left -= len;
+	return t->left ? OK : take_extended(t, err);
+}
+
+/* ---- entries ---------------------------------------------------------------- */
+
+/* V7 had no typeflag for directories: their name ends with a slash. */
+static bool is_directory_v7(const struct tar_count *t)
+{
+	if (t->header.type != TAR_REGULAR_V7)
+		return false;
+	if (t->pax.has_path)
+		return t->pax.path_is_directory;
+	return t->has_long_name ? t->long_name_is_directory : t->header.name_is_directory;
+}
+
+static bool is_regular(const struct tar_count *t)
+{
+	uint8_t type = t->header.type;
+
+	return type == TAR_REGULAR_V7 || type == TAR_REGULAR || type == TAR_CONTIGUOUS || type == TAR_GNU_SPARSE;
+}
+
+static bool carries_data(const struct tar_count *t)
+{
+	return !(t->header.type >= TAR_HARD_LINK && t->header.type <= TAR_FIFO) && !is_directory_v7(t);
+}
+
+/* `stored`: bytes in the archive. */
+static int count_file(struct tar_count *t, int64_t stored, struct err *err)
+{
+	uint64_t size = (uint64_t)stored;
+
+	if (t->header.type == TAR_GNU_SPARSE)
+		size = (uint64_t)t->header.real_size;
+	else if (t->pax.real_size >= 0)
+		size = (uint64_t)t->pax.real_size;
+	if (size > t->max_file || t->files_bytes + size > INT64_MAX)
+		return fail(err, E_LIMIT, "layer has a file of %" PRIu64 " bytes: the limit is %" PRIu64, size,
+			    t->max_file);
+	t->files_bytes += size;
+	return OK;
+}
+
+static int begin_entry(struct tar_count *t, struct err *err)
+{
+	int64_t stored = t->pax.size >= 0 ? t->pax.size : t->header.size;
+	int rc = OK;
+
+	if (t->entries == t->max_entries)
+		return fail(err, E_LIMIT, "layer has more than %" PRIu64 " entries", t->max_entries);
+	t->entries++;
+	if (!carries_data(t))
+		stored = 0;
+	else if (is_regular(t))
+		rc = count_file(t, stored, err);
+	if (rc != OK)
+		return rc;
+	skip_to_header(t, TAR_IN_DATA, (uint64_t)stored);
+	if (t->header.sparse_goes_on)
+		t->state = TAR_IN_SPARSE_MAP;
+	t->pax = no_pax;
+	t->has_long_name = false;
+	return OK;
+}
+
+/* ---- blocks ------------------------------------------------------------------ */
+
+static int take_header(struct tar_count *t, const uint8_t *block, struct err *err)
+{
+	const char *wrong;
+
+	if (tar_block_is_zero(block)) {
+		t->state = TAR_AT_SECOND_ZERO;
+		return OK;
+	}
+	wrong = tar_header_read(block, &t->header);
+	if (wrong)
+		return fail_tar(t, wrong, err);
+	return is_extended(t->header.type) ? begin_extended(t, err) : begin_entry(t, err);
+}
+
+static int take_block(struct tar_count *t, const uint8_t *block, struct err *err)
+{
+	switch (t->state) {
+	case TAR_AT_SECOND_ZERO:
+		if (!tar_block_is_zero(block))
+			return fail_tar(t, "header after a single zero block", err);
+		t->state = TAR_AT_END;
+		return OK;
+	case TAR_IN_SPARSE_MAP:
+		if (!tar_sparse_goes_on(block))
+			t->state = t->left ? TAR_IN_DATA : TAR_AT_HEADER;
+		return OK;
+	default:
+		return take_header(t, block, err);
+	}
+}
+
+/* The next block of `data`, or what there is of it. Returns how many bytes it took. */
+static int gather_block(struct tar_count *t, const uint8_t *data, size_t len, size_t *ret_taken, struct err *err)
+{
+	const uint8_t *block = data;
+	size_t n = TAR_BLOCK;
+
+	if (t->block_len || len < TAR_BLOCK) {
+		n = TAR_BLOCK - t->block_len < len ? TAR_BLOCK - t->block_len : len;
+		memcpy(t->block + t->block_len, data, n);
+		t->block_len += n;
+		block = t->block;
+	}
+	*ret_taken = n;
+	t->offset += n;
+	if (t->block_len && t->block_len < TAR_BLOCK)
+		return OK;
+	t->block_len = 0;
+	return take_block(t, block, err);
+}
+
+static int take_some(struct tar_count *t, const uint8_t *data, size_t len, size_t *ret_taken, struct err *err)
+{
+	size_t n = t->left < len ? (size_t)t->left : len;
+
+	switch (t->state) {
+	case TAR_AT_END:
+		*ret_taken = len;
+		t->offset += len;
+		return OK;
+	case TAR_IN_DATA:
+		*ret_taken = n;
+		t->offset += n;
+		t->left -= n;
+		if (!t->left)
+			t->state = TAR_AT_HEADER;
+		return OK;
+	case TAR_IN_EXTENDED:
+		*ret_taken = n;
+		t->offset += n;
+		return collect(t, data, n, err);
+	default:
+		return gather_block(t, data, len, ret_taken, err);
+	}
+}
+
+int tar_count_feed(struct tar_count *t, const uint8_t *data, size_t len, struct err *err)
+{
+	while (len) {
+		size_t taken;
+		int rc = take_some(t, data, len, &taken, err);
+
+		if (rc != OK)
+			return rc;
+		data += taken;
+		len -= taken;
+	}
+	return OK;
+}
+
+int tar_count_finish(struct tar_count *t, struct err *err)
+{
+	/* Some writers leave out the padding of the last file. */
+	bool only_padding_is_missing = t->state == TAR_IN_DATA && t->left <= t->padding;
+	bool at_border = t->state == TAR_AT_HEADER || t->state == TAR_AT_SECOND_ZERO || t->state == TAR_AT_END;
+
+	if (only_padding_is_missing || (at_border && !t->block_len))
+		return OK;
+	return fail(err, E_BAD_CONTENT, "layer is not a sound tar: it ends in the middle of an entry, at byte %" PRIu64,
+		    t->offset);
+}

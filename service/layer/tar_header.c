@@ -1,0 +1,116 @@
+#include "service/layer/tar_header.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct field {
+	size_t at, len;
+};
+
+static const struct field field_name = { 0, 100 };
+static const struct field field_size = { 124, 12 };
+static const struct field field_checksum = { 148, 8 };
+static const struct field field_magic = { 257, 8 };
+static const struct field field_gnu_real_size = { 483, 12 };
+
+enum { AT_TYPE = 156, AT_GNU_MORE = 482, AT_GNU_MAP_MORE = 504 };
+
+bool tar_block_is_zero(const uint8_t block[TAR_BLOCK])
+{
+	return !block[0] && !memcmp(block, block + 1, TAR_BLOCK - 1);
+}
+
+/* GNU base-256: big-endian two's complement below the marker bit. Negative numbers
+ * and those past INT64_MAX are refused. */
+static bool read_binary(const uint8_t *p, size_t len, int64_t *ret_value)
+{
+	uint64_t value = p[0] & 0x7f;
+
+	if (p[0] & 0x40)
+		return false;
+	for (size_t i = 1; i < len; i++) {
+		if (value >> 55)
+			return false;
+		value = value << 8 | p[i];
+	}
+	*ret_value = (int64_t)value;
+	return true;
+}
+
+/* Octal digits after spaces and NULs, ended by the field, spaces or a NUL, past which
+ * old programs left anything; an empty field is 0. */
+static bool read_octal(const uint8_t *p, size_t len, int64_t *ret_value)
+{
+	int64_t value = 0;
+	size_t i = 0;
+
+	while (i < len && (p[i] == ' ' || !p[i]))
+		i++;
+	for (; i < len && p[i] >= '0' && p[i] <= '7'; i++)
+		value = value << 3 | (p[i] - '0');
+	while (i < len && p[i] == ' ')
+		i++;
+	*ret_value = value;
+	return i == len || !p[i];
+}
+
+static bool read_number(const uint8_t *block, struct field f, int64_t *ret_value)
+{
+	const uint8_t *p = block + f.at;
+
+	return p[0] & 0x80 ? read_binary(p, f.len, ret_value) : read_octal(p, f.len, ret_value);
+}
+
+/* The sum of all bytes with the checksum field as spaces. Old programs summed signed
+ * bytes: each byte from 128 on makes that sum 256 smaller. */
+static bool checksum_matches(const uint8_t *block, int64_t wanted)
+{
+	int64_t sum = 0, high = 0;
+
+	for (size_t i = 0; i < TAR_BLOCK; i++) {
+		sum += block[i];
+		high += block[i] >> 7;
+	}
+	for (size_t i = 0; i < field_checksum.len; i++) {
+		sum += ' ' - block[field_checksum.at + i];
+		high -= block[field_checksum.at + i] >> 7;
+	}
+	return wanted == sum || wanted == sum - 256 * high;
+}
+
+static bool ends_with_slash(const uint8_t *block)
+{
+	size_t len = strnlen((const char *)block + field_name.at, field_name.len);
+
+	return len && block[field_name.at + len - 1] == '/';
+}
+
+static bool is_gnu(const uint8_t *block)
+{
+	return !memcmp(block + field_magic.at, "ustar  ", field_magic.len);
+}
+
+const char *tar_header_read(const uint8_t block[TAR_BLOCK], struct tar_header *ret_header)
+{
+	struct tar_header h = { .type = block[AT_TYPE], .name_is_directory = ends_with_slash(block) };
+	int64_t checksum;
+
+	if (!read_number(block, field_checksum, &checksum) || !checksum_matches(block, checksum))
+		return "header with a wrong checksum";
+	if (!read_number(block, field_size, &h.size))
+		return "header with a bad size";
+	if (h.type == TAR_GNU_SPARSE) {
+		if (!is_gnu(block))
+			return "sparse header that is not GNU's";
+		if (!read_number(block, field_gnu_real_size, &h.real_size))
+			return "sparse header with a bad size";
+		h.sparse_goes_on = block[AT_GNU_MORE] != 0;
+	}
+	*ret_header = h;
+	return NULL;
+}
+
+bool tar_sparse_goes_on(const uint8_t block[TAR_BLOCK])
+{
+	return block[AT_GNU_MAP_MORE] != 0;
+}

@@ -1,0 +1,121 @@
+#include "service/layer/tar_pax.h"
+
+struct record {
+	struct bytes key, value;
+};
+
+/* The values of GNU's sparse keys; which of them counts depends on the others. */
+struct sparse {
+	struct bytes major, minor, map, size, real_size;
+};
+
+static bool equals(struct bytes b, const char *text)
+{
+	return b.len == strlen(text) && (!b.len || !memcmp(b.data, text, b.len));
+}
+
+/* Decimal digits only. */
+static bool read_decimal(struct bytes b, int64_t *ret_value)
+{
+	int64_t value = 0;
+
+	if (!b.len)
+		return false;
+	for (size_t i = 0; i < b.len; i++) {
+		int digit = b.data[i] - '0';
+
+		if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	*ret_value = value;
+	return true;
+}
+
+/* Takes the next record off *rest. */
+static bool next_record(struct bytes *rest, struct record *ret_record)
+{
+	const uint8_t *space = memchr(rest->data, ' ', rest->len), *text, *equal, *end;
+	int64_t len;
+
+	if (!space || !read_decimal((struct bytes){ rest->data, (size_t)(space - rest->data) }, &len))
+		return false;
+	text = space + 1;
+	if (len > (int64_t)rest->len || len <= text - rest->data)
+		return false;
+	end = rest->data + len - 1;
+	if (*end != '\n')
+		return false;
+	equal = memchr(text, '=', (size_t)(end - text));
+	if (!equal || equal == text)
+		return false;
+	ret_record->key = (struct bytes){ text, (size_t)(equal - text) };
+	ret_record->value = (struct bytes){ equal + 1, (size_t)(end - equal - 1) };
+	rest->data += len;
+	rest->len -= (size_t)len;
+	return true;
+}
+
+static bool take_size(struct bytes value, int64_t *ret_size)
+{
+	if (value.len)
+		return read_decimal(value, ret_size);
+	*ret_size = -1;
+	return true;
+}
+
+static void take_path(struct bytes value, struct tar_pax *pax)
+{
+	pax->has_path = value.len > 0;
+	pax->path_is_directory = value.len && value.data[value.len - 1] == '/';
+}
+
+static void take_sparse(const struct record *r, struct sparse *s)
+{
+	const struct {
+		const char *key;
+		struct bytes *value;
+	} keys[] = {
+		{ "GNU.sparse.major", &s->major }, { "GNU.sparse.minor", &s->minor },
+		{ "GNU.sparse.map", &s->map },	   { "GNU.sparse.realsize", &s->real_size },
+		{ "GNU.sparse.size", &s->size },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (equals(r->key, keys[i].key))
+			*keys[i].value = r->value;
+}
+
+static bool is_sparse(const struct sparse *s)
+{
+	if (equals(s->major, "1"))
+		return equals(s->minor, "0");
+	if (equals(s->major, "0"))
+		return equals(s->minor, "0") || equals(s->minor, "1");
+	return s->map.len > 0;
+}
+
+const char *tar_pax_read(struct bytes records, struct tar_pax *ret_pax)
+{
+	struct tar_pax pax = { .size = -1, .real_size = -1 };
+	struct sparse sparse = { 0 };
+	struct record r;
+
+	while (records.len) {
+		if (!next_record(&records, &r))
+			return "extended header with a bad record";
+		if (equals(r.key, "size") && !take_size(r.value, &pax.size))
+			return "extended header with a bad size";
+		if (equals(r.key, "path"))
+			take_path(r.value, &pax);
+		take_sparse(&r, &sparse);
+	}
+	if (is_sparse(&sparse)) {
+		struct bytes real = sparse.size.len ? sparse.size : sparse.real_size;
+
+		if (!take_size(real, &pax.real_size))
+			return "extended header with a bad sparse size";
+	}
+	*ret_pax = pax;
+	return NULL;
+}
