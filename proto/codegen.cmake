@@ -105,6 +105,8 @@ function(imaged_proto_service prefix root)
     target_compile_definitions(${prefix}_${part} PRIVATE _GNU_SOURCE)
     target_compile_options(${prefix}_${part} PRIVATE -Wall -Wextra)
     target_link_libraries(${prefix}_${part} PUBLIC ${ARG_MESSAGES} PkgConfig::PROTOBUF_C)
+    # For the link only: our strict flags are not for generated code.
+    target_link_libraries(${prefix}_${part} INTERFACE $<LINK_ONLY:imaged_runtime>)
   endforeach()
   foreach(part server client)
     target_link_libraries(${prefix}_${part} PUBLIC ${prefix}_rpc)

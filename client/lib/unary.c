@@ -1,0 +1,80 @@
+#include <grpc/byte_buffer.h>
+#include <grpc/slice.h>
+
+#include "client/lib/internal.h"
+
+static void buffer_destroy(grpc_byte_buffer **buffer)
+{
+	if (*buffer)
+		grpc_byte_buffer_destroy(*buffer);
+}
+
+static void slice_unref(grpc_slice *slice)
+{
+	grpc_slice_unref(*slice);
+}
+
+/* The whole call is one batch under one tag. */
+static int run_batch(struct call *k, grpc_byte_buffer *request, grpc_byte_buffer **response, struct err *err)
+{
+	grpc_op ops[6] = {
+		{ .op = GRPC_OP_SEND_INITIAL_METADATA },  { .op = GRPC_OP_SEND_MESSAGE },
+		{ .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT }, { .op = GRPC_OP_RECV_INITIAL_METADATA },
+		{ .op = GRPC_OP_RECV_MESSAGE },		  { .op = GRPC_OP_RECV_STATUS_ON_CLIENT },
+	};
+	int r;
+
+	ops[1].data.send_message.send_message = request;
+	ops[3].data.recv_initial_metadata.recv_initial_metadata = &k->initial;
+	ops[4].data.recv_message.recv_message = response;
+	ops[5].data.recv_status_on_client.trailing_metadata = &k->trailing;
+	ops[5].data.recv_status_on_client.status = &k->status;
+	ops[5].data.recv_status_on_client.status_details = &k->status_text;
+	r = call_batch(k, ops, ARRAY_LEN(ops), k, err);
+	if (r < 0)
+		return r;
+	call_pluck(k, k); /* failed sends show in the status */
+	return call_result(k, err);
+}
+
+static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *buffer, ProtobufCMessage **ret_response,
+			   struct err *err)
+{
+	CLEANUP(slice_unref) grpc_slice slice = grpc_empty_slice();
+	struct err reason = ERR_INIT;
+	ProtobufCMessage *response;
+	struct bytes wire;
+
+	if (!buffer)
+		return fail(err, E_INTERNAL, "the server ended %s without a response", method->path);
+	if (wire_read(buffer, &slice, &reason) < 0)
+		return fail(err, E_INTERNAL, "%s: %s", method->path, reason.text);
+	wire = wire_bytes(&slice);
+	if (codec_check_wire(method->output, wire, &reason) < 0)
+		return fail(err, E_INTERNAL, "the server sent a bad response to %s: %s", method->path, reason.text);
+	response = protobuf_c_message_unpack(method->output, NULL, wire.len, wire.data);
+	if (!response)
+		return fail(err, E_INTERNAL, "the server sent a bad response to %s", method->path);
+	*ret_response = response;
+	return OK;
+}
+
+int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		   const ProtobufCMessage *request, ProtobufCMessage **ret_response, struct err *err)
+{
+	CLEANUP(buffer_destroy) grpc_byte_buffer *sent = NULL;
+	CLEANUP(buffer_destroy) grpc_byte_buffer *received = NULL;
+	struct call k;
+	int r = wire_pack(request, &sent, err);
+
+	if (r < 0)
+		return r;
+	r = call_start(&k, c, method, options, err);
+	if (r < 0)
+		return r;
+	r = run_batch(&k, sent, &received, err);
+	if (r == OK)
+		r = unpack_response(method, received, ret_response, err);
+	call_end(&k);
+	return r;
+}
