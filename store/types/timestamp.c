@@ -160,9 +160,11 @@ char *timestamp_text(const struct timestamp *t, char out[40])
 {
 	int64_t seconds = t->present ? t->seconds : first_second;
 	int64_t days = seconds / SECONDS_PER_DAY - (seconds % SECONDS_PER_DAY < 0), year;
-	int of_day = (int)(seconds - days * SECONDS_PER_DAY), month, day;
+	int of_day = (int)(seconds % SECONDS_PER_DAY), month, day;
 	char fraction[16];
 
+	if (of_day < 0)
+		of_day += SECONDS_PER_DAY;
 	date_of(days, &year, &month, &day);
 	fraction_text(t->present ? t->nanos : 0, fraction);
 	snprintf(out, 40, "%04lld-%02d-%02dT%02d:%02d:%02d%sZ", (long long)year, month, day, of_day / 3600,
