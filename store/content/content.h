@@ -4,6 +4,7 @@
 #ifndef STORE_CONTENT_CONTENT_H
 #define STORE_CONTENT_CONTENT_H
 
+#include "proto/runtime/cancel.h"
 #include "store/store.h"
 
 /* False also when it cannot be looked at. */

@@ -8,10 +8,14 @@
  * content_commit() has returned OK, the metadata that names them may be written,
  * not before.
  *
- * An ingest that is closed unfinished keeps its bytes and a journal (DESIGN.md
- * 11.8): the next ingest_open() of that digest, in this or a later process, goes
- * on at ingest_offset(). After a reboot (boot_id differs) the prefix is hashed
- * again. A journal that does not fit its data counts for nothing: offset 0.
+ * An ingest that is closed or cut off before its commit keeps its bytes and a
+ * journal (DESIGN.md 11.8; journal.h): the next ingest_open() of that digest, in
+ * this or a later process, goes on at ingest_offset(), which is the size when all
+ * bytes are there. The journal vouches for bytes that were synced, with the state
+ * of the hash; what lies behind them is hashed again by ingest_open(), and after a
+ * reboot (boot_id differs) dropped, and the rest hashed. A journal that does not
+ * fit its data counts for nothing: offset 0. Whatever the journal said, a file is
+ * committed only after its hash was right.
  *
  * One ingest per digest at a time: E_BUSY (callers share transfers above).
  * Threads: an ingest belongs to one thread at a time; ingest_ref/unref from any.
@@ -27,7 +31,8 @@ struct ingest;
 
 enum { INGEST_ETAG_MAX = 256 };
 
-/* size -1: unknown. OK also when the blob is committed already? No: E_EXISTS. */
+/* size -1: unknown. E_EXISTS when the blob is committed already; E_DISK_FULL when
+ * the rest of a known size does not fit. */
 int ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest, struct err *err);
 struct ingest *ingest_ref(struct ingest *i);
 /* The last reference checkpoints and closes: the bytes stay for a resume. */
@@ -49,8 +54,9 @@ int ingest_restart(struct ingest *i, struct err *err);
 /* A read-only descriptor of the growing file, for the worker; the caller closes it. */
 int ingest_reader(struct ingest *i, int *ret_fd, struct err *err);
 
-/* All bytes are here: E_CORRUPT when there are fewer than the size says,
- * E_DIGEST_MISMATCH otherwise, and then the bytes are dropped. */
+/* All bytes are here: E_CORRUPT when there are fewer than the size says (more may
+ * be written), E_DIGEST_MISMATCH when they are others, and then they are dropped:
+ * the ingest is at offset 0 again. After OK nothing is written any more. */
 int ingest_finish(struct ingest *i, struct err *err);
 
 /* See above. Ingests may be shared with other callers of content_commit(): each
@@ -58,7 +64,7 @@ int ingest_finish(struct ingest *i, struct err *err);
 int content_commit(struct store *s, struct ingest *const *ingests, size_t n, struct err *err);
 
 /* A small blob in one call: ingest, finish; not yet committed. NULL in
- * *ret_ingest when it is committed already. */
+ * *ret_ingest when it is committed already. Never E_BUSY. */
 int ingest_bytes(struct store *s, const struct digest *d, struct bytes data, struct ingest **ret_ingest,
 		 struct err *err);
 

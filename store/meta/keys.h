@@ -12,17 +12,21 @@
  *   i D(index)                  IndexRecord   an index that is kept
  *   c D(config) D(manifest)     -             image ID → its manifests
  *   o CREATED D(manifest)       -             newest first: CREATED is the inverted
- *                                             time (8 bytes seconds, 4 bytes nanos)
+ *                                             time (8 bytes seconds, 4 bytes nanos);
+ *                                             images without a time come last
  *   h D(chain) D(manifest)      int64 LE      images that use a layer chain; size of its top layer
  *   e D(child) P PARENT         -             reverse edge; P is the parent's kind:
  *                                             'm' D(manifest) needs this config or layer,
  *                                             'i' D(index) lists this manifest,
  *                                             'n' REFERENCE has it as root or manifest,
  *                                             'l' LEASE holds it
+ *   g D(manifest)               GuardRecord   edges of an image are being written whose
+ *                                             record does not exist yet
  *   l LEASE                     LeaseRecord   LEASE is 16 random bytes
  *   k LEASE D(blob)             -             what a lease holds
  *   v REVISION                  EventRecord   8 bytes big endian
- *   s NAME                      text          settings: "schema" = version
+ *   s NAME                      text          settings: "schema" = version; "trimmed" =
+ *                                             the newest event that was dropped
  *
  * local (always LMDB)
  *   b D(blob)                   LayerRecord   a layer blob whose diff ID was verified
@@ -30,9 +34,17 @@
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
- * Order of writes that span transactions: edges before the record that is their
- * parent, and when removing the record before its edges; so an edge without its
- * parent is garbage, never a hole (gc.h clears it).
+ * What an edge says counts only while its parent exists. Order of writes that span
+ * transactions: edges (e, h) before the record that is their parent, and when
+ * removing the record before its edges; so an edge without its parent is garbage,
+ * never a hole (gc.h clears it). Whoever clears the edges of a manifest compares,
+ * in the same transaction, that neither m nor g exists; whoever writes edges ahead
+ * of the record puts g first and compares g when the record goes in. So neither
+ * can take the edges of the other away, on one machine or on many.
+ *
+ * Edges of kinds m, n and l keep their child from being collected; i only tells
+ * which indexes list a manifest. Keys that begin with a zero byte are the back
+ * end's own.
  */
 #ifndef STORE_META_KEYS_H
 #define STORE_META_KEYS_H
@@ -66,6 +78,10 @@ struct edge_parent {
 	struct lease_id lease;		    /* EDGE_LEASE */
 };
 
+/* Whether the text can be a name: of the longest references those with both a tag
+ * and a digest do not fit a key, and they are no names (docker stores NAME@DIGEST). */
+bool key_name_fits(const char *canonical_reference);
+
 /* Digests inside values. */
 size_t digest_to_key(const struct digest *d, uint8_t out[DIGEST_KEY_MAX]);
 bool digest_from_key(struct bytes b, struct digest *ret_digest);
@@ -83,7 +99,7 @@ struct key key_index_prefix(void);
 bool key_parse_index(struct bytes key, struct digest *ret_index);
 
 struct key key_config(const struct digest *config, const struct digest *manifest);
-struct key key_config_prefix(const struct digest *config);
+struct key key_config_prefix(const struct digest *config); /* NULL: all */
 /* All configs whose hex begins so: `hex` is 1..64 lower-case digits. For sha256. */
 void key_config_hex_range(const char *hex, struct key *ret_from, struct key *ret_to);
 void key_image_hex_range(const char *hex, struct key *ret_from, struct key *ret_to);
@@ -103,11 +119,15 @@ struct key key_edge_kind_prefix(const struct digest *child, enum edge_kind kind)
 struct key key_edge_all(void);
 bool key_parse_edge(struct bytes key, struct digest *ret_child, struct edge_parent *ret_parent);
 
+struct key key_guard(const struct digest *manifest);
+struct key key_guard_prefix(void);
+bool key_parse_guard(struct bytes key, struct digest *ret_manifest);
+
 struct key key_lease(const struct lease_id *id);
 struct key key_lease_prefix(void);
 bool key_parse_lease(struct bytes key, struct lease_id *ret_id);
 struct key key_held(const struct lease_id *id, const struct digest *blob);
-struct key key_held_prefix(const struct lease_id *id);
+struct key key_held_prefix(const struct lease_id *id); /* NULL: all */
 bool key_parse_held(struct bytes key, struct lease_id *ret_id, struct digest *ret_blob);
 
 struct key key_event(uint64_t revision);
@@ -120,8 +140,10 @@ struct key key_layer(const struct digest *blob);
 struct key key_layer_prefix(void);
 bool key_parse_layer(struct bytes key, struct digest *ret_blob);
 struct key key_diff(const struct digest *diff_id, const struct digest *blob);
-struct key key_diff_prefix(const struct digest *diff_id);
+struct key key_diff_prefix(const struct digest *diff_id); /* NULL: all */
 bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest *ret_blob);
 struct key key_use(const struct digest *manifest);
+struct key key_use_prefix(void);
+bool key_parse_use(struct bytes key, struct digest *ret_manifest);
 
 #endif

@@ -8,9 +8,14 @@
  * transaction is durable. There is no read transaction to hold: each get or range
  * sees one consistent state, and calls in a row may see different ones.
  *
- * Limits (DESIGN.md 11.2, 11.3): keys <= META_KEY_MAX bytes, at most META_TXN_OPS
- * operations and META_TXN_BYTES bytes in one transaction (asserted: callers split).
- * A full map or disk is E_DISK_FULL.
+ * Limits (DESIGN.md 11.2, 11.3): keys of 1..META_KEY_MAX bytes that do not begin
+ * with a zero byte (those are the back end's), at most META_TXN_OPS operations, as
+ * many comparisons, and META_TXN_BYTES bytes in one transaction (asserted: callers
+ * split).
+ *
+ * Disk full: a full map or disk is E_DISK_FULL and changes nothing. The back end
+ * keeps some room of its own aside, which only transactions may take that give
+ * space back (meta_txn_use_reserve): images can be removed on a full disk.
  *
  * Threads: all functions from any thread. Visitors run inside a read snapshot:
  * they copy what they need and must not call the store.
@@ -51,10 +56,19 @@ struct meta {
 	const struct meta_ops *ops;
 };
 
-/* The LMDB back end in `dir_fd`/name (a directory, made if missing). */
-int meta_open_lmdb(int dir_fd, const char *name, struct meta **ret_meta, struct err *err);
+/* The LMDB back end in `dir_fd`/name (a directory, made if missing). `reserve`: bytes
+ * to keep aside. read_only: nothing is made or locked, commits are E_READ_ONLY. */
+struct meta_lmdb_options {
+	bool read_only;
+	int64_t reserve;
+};
+
+int meta_open_lmdb(int dir_fd, const char *name, const struct meta_lmdb_options *options, struct meta **ret_meta,
+		   struct err *err);
 void meta_close(struct meta *m); /* NULL is fine */
 
+/* `out` is emptied first; it and ret_revision may be NULL. E_LIMIT: the value does
+ * not fit the buffer. */
 int meta_get(struct meta *m, struct bytes key, struct buf *out, uint64_t *ret_revision, struct err *err);
 int meta_range(struct meta *m, struct bytes from, struct bytes to, meta_visit *visit, void *arg, struct err *err);
 /* All keys that begin with the prefix. */
@@ -67,11 +81,19 @@ void meta_txn_freep(struct meta_txn **t);
 void meta_txn_compare(struct meta_txn *t, struct bytes key, uint64_t revision);
 void meta_txn_put(struct meta_txn *t, struct bytes key, struct bytes value);
 void meta_txn_delete(struct meta_txn *t, struct bytes key);
-/* Like put; the key is `prefix` + the revision of this transaction (8 bytes, big
- * endian): how events get their number. */
+/* Like put; the key is `prefix` + a revision (8 bytes, big endian): how events get
+ * their number. Several in one transaction get consecutive ones, and the last is
+ * the revision of the transaction. */
 void meta_txn_put_at_revision(struct meta_txn *t, struct bytes prefix, struct bytes value);
+/* This transaction lets go of things: it may take the room kept for such. */
+void meta_txn_use_reserve(struct meta_txn *t);
 size_t meta_txn_ops(const struct meta_txn *t);
-/* Commits and empties the transaction. Lack of memory while collecting shows here. */
+size_t meta_txn_room(const struct meta_txn *t); /* operations that still fit */
+/* Commits and, whatever comes of it, empties the transaction. Lack of memory while
+ * collecting shows here. ret_revision may be NULL. */
 int meta_txn_commit(struct meta *m, struct meta_txn *t, uint64_t *ret_revision, struct err *err);
+
+uint64_t meta_revision(struct meta *m);
+int64_t meta_size(struct meta *m);
 
 #endif

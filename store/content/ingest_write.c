@@ -1,0 +1,181 @@
+#include <assert.h>
+#include <fcntl.h>
+
+#include "store/content/ingest_state.h"
+
+static int fail_write(struct ingest *i, struct err *err, const char *what)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	return store_fail_errno(i->store, i->size > i->offset ? i->size - i->offset : 0, err, "%s ingest of %s", what,
+				digest_text(&i->digest, text));
+}
+
+/* ---- journal -------------------------------------------------------------- */
+
+bool ingest_note(struct ingest *i)
+{
+	if (i->serial)
+		return true;
+	i->journal.sequence++;
+	i->journal.size = i->size;
+	i->etag_changed = false;
+	return journal_write(i->journal_fd, &i->journal);
+}
+
+bool ingest_checkpoint(struct ingest *i)
+{
+	if (i->serial)
+		return true;
+	if (fdatasync(i->data_fd))
+		return false;
+	i->journal.synced = (int64_t)i->border.length;
+	i->journal.hasher = i->border;
+	return ingest_note(i) && !fdatasync(i->journal_fd);
+}
+
+bool ingest_empty(struct ingest *i)
+{
+	/* The journal first: what it says must never be about other bytes. */
+	if (i->journal_fd >= 0 && ftruncate(i->journal_fd, 0))
+		return false;
+	if (ftruncate(i->data_fd, 0))
+		return false;
+	hasher_init(&i->hasher, (enum digest_algorithm)i->digest.algorithm);
+	i->border = i->hasher;
+	i->offset = i->pushed = 0;
+	i->journal.synced = 0;
+	i->journal.hasher = i->hasher;
+	i->journal.etag[0] = 0;
+	return true;
+}
+
+void ingest_set_etag(struct ingest *i, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	if (len >= sizeof i->journal.etag)
+		len = 0; /* an etag that was cut would never match: none at all is as good */
+	memset(i->journal.etag, 0, sizeof i->journal.etag);
+	memcpy(i->journal.etag, etag, len);
+	i->etag_changed = true;
+}
+
+/* ---- write ---------------------------------------------------------------- */
+
+int ingest_allocate(struct ingest *i, struct err *err)
+{
+	int64_t left = i->size - i->offset;
+
+	if (i->size < 0 || left < INGEST_ALLOCATE_FROM)
+		return OK;
+	if (!fallocate(i->data_fd, FALLOC_FL_KEEP_SIZE, i->offset, left))
+		return OK;
+	/* Many file systems cannot; then a full disk shows while writing. */
+	return errno == ENOSPC || errno == EDQUOT ? fail_write(i, err, "allocate room for") : OK;
+}
+
+/* The state after the last whole block is kept beside the running one: only that
+ * can be saved. */
+void ingest_count(struct ingest *i, const uint8_t *data, size_t len)
+{
+	int64_t end = i->offset + (int64_t)len, border = end / INGEST_BORDER * INGEST_BORDER;
+	size_t whole = border > i->offset ? (size_t)(border - i->offset) : 0;
+
+	if (whole) {
+		hasher_update(&i->hasher, data, whole);
+		i->border = i->hasher;
+	}
+	hasher_update(&i->hasher, data + whole, len - whole);
+	i->offset = end;
+}
+
+static void push_out(struct ingest *i)
+{
+	int64_t ready = i->offset / INGEST_PUSH_BYTES * INGEST_PUSH_BYTES;
+
+	if (ready <= i->pushed)
+		return;
+	/* Only a hint: fsync at the commit is what counts. */
+	sync_file_range(i->data_fd, i->pushed, ready - i->pushed, SYNC_FILE_RANGE_WRITE);
+	i->pushed = ready;
+}
+
+static size_t to_checkpoint(const struct ingest *i)
+{
+	return (size_t)(INGEST_CHECKPOINT_BYTES - i->offset % INGEST_CHECKPOINT_BYTES);
+}
+
+int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err)
+{
+	const uint8_t *at = data;
+
+	assert(i->state == INGEST_WRITING);
+	if (i->size >= 0 && len > (uint64_t)(i->size - i->offset)) {
+		char text[DIGEST_TEXT_MAX];
+
+		return fail(err, E_LIMIT, "content %s: more than the %lld bytes that its descriptor says arrived",
+			    digest_text(&i->digest, text), (long long)i->size);
+	}
+	while (len) {
+		size_t step = len < to_checkpoint(i) ? len : to_checkpoint(i);
+		ssize_t n = pwrite(i->data_fd, at, step, i->offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return fail_write(i, err, "write");
+		ingest_count(i, at, (size_t)n);
+		at += n;
+		len -= (size_t)n;
+		push_out(i);
+		if (to_checkpoint(i) == INGEST_CHECKPOINT_BYTES && !ingest_checkpoint(i))
+			return fail_write(i, err, "sync");
+	}
+	return OK;
+}
+
+int ingest_restart(struct ingest *i, struct err *err)
+{
+	assert(i->state == INGEST_WRITING);
+	if (!ingest_empty(i))
+		return fail_write(i, err, "empty");
+	return ingest_allocate(i, err);
+}
+
+/* ---- finish --------------------------------------------------------------- */
+
+static int fail_digest(struct ingest *i, const struct digest *got, struct err *err)
+{
+	char want_text[DIGEST_TEXT_MAX], got_text[DIGEST_TEXT_MAX];
+
+	if (!ingest_empty(i))
+		return fail_write(i, err, "empty");
+	return fail(err, E_DIGEST_MISMATCH, "content %s: the bytes that arrived have the digest %s",
+		    digest_text(&i->digest, want_text), digest_text(got, got_text));
+}
+
+int ingest_finish(struct ingest *i, struct err *err)
+{
+	struct hasher h = i->hasher;
+	struct digest got;
+
+	assert(i->state == INGEST_WRITING);
+	if (i->size >= 0 && i->offset != i->size) {
+		char text[DIGEST_TEXT_MAX];
+
+		return fail(err, E_CORRUPT, "content %s: %lld of %lld bytes arrived", digest_text(&i->digest, text),
+			    (long long)i->offset, (long long)i->size);
+	}
+	got = hasher_final(&h);
+	if (!digest_eq(&got, &i->digest))
+		return fail_digest(i, &got, err);
+	i->size = i->offset;
+	/* So that a crash before the commit loses nothing: the bytes are all there. */
+	if ((!i->journal.sequence || i->etag_changed) && !ingest_note(i))
+		return fail_write(i, err, "write journal of");
+	pthread_mutex_lock(&i->store->ingests.mu);
+	i->state = INGEST_FINISHED;
+	pthread_mutex_unlock(&i->store->ingests.mu);
+	return OK;
+}
