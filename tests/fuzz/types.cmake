@@ -1,0 +1,3 @@
+imaged_fuzz(fuzz_reference imaged_types)
+imaged_fuzz(fuzz_manifest imaged_types)
+imaged_fuzz(fuzz_config imaged_types)
