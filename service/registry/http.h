@@ -7,8 +7,10 @@
  * comes before body, and everything above reads as straight code.
  *
  * Redirects are never followed here and no credential is ever attached here:
- * policy lies in registry.c. Content-Encoding is never asked for. Connections are
- * reused between exchanges to the same origin with the same TLS settings.
+ * policy lies in request.c. Content-Encoding is never asked for. Connections are
+ * reused between exchanges to the same origin with the same TLS settings, one
+ * exchange at a time (a paused HTTP/2 stream would hold up its neighbours).
+ * Nothing else is kept between exchanges: no cookies, no .netrc, no credentials.
  *
  * Threads: the client from any thread; an exchange belongs to its caller.
  */
@@ -28,13 +30,14 @@ struct http_client;
 struct http_exchange;
 
 struct http_options {
-	int64_t connect_timeout_ms;    /* TCP and TLS; 0: 30 s */
+	int64_t connect_timeout_ms;    /* name, TCP and TLS; 0: 30 s */
 	int64_t header_timeout_ms;     /* from request to status; 0: 60 s */
 	int64_t stall_timeout_ms;      /* no byte while we read; 0: 60 s */
 	unsigned connections_per_host; /* 0: 16 */
 	unsigned connections;	       /* 0: 64 */
-	const char *user_agent;
-	const char *ca_file; /* in place of the system's; NULL: system */
+	const char *user_agent;	       /* NULL: imaged/VERSION */
+	const char *ca_file;	       /* in place of the system's; NULL: system */
+	const char *extra_ca_file;     /* beside the system's; not together with ca_file */
 };
 
 int http_client_new(const struct http_options *options, struct http_client **ret_client, struct err *err);
@@ -45,13 +48,37 @@ struct http_header {
 	const char *name, *value;
 };
 
+/* Which addresses a request may reach: the address is checked where the socket is
+ * opened, after DNS, and again before a kept connection is used. Link-local takes
+ * in the metadata services of clouds. A proxy's own address is not checked. */
+enum http_reach {
+	HTTP_REACH_ANY,	     /* the host was named by the user */
+	HTTP_REACH_LOOPBACK, /* all but link-local */
+	HTTP_REACH_PUBLIC,   /* neither loopback nor link-local: the host was named by a server */
+};
+
+/* How an exchange failed, for those who decide on a retry or another scheme. */
+enum http_failure {
+	HTTP_FAILED_NOT,
+	HTTP_FAILED_RESOLVE,   /* no such host */
+	HTTP_FAILED_CONNECT,   /* refused, unreachable, timed out */
+	HTTP_FAILED_NOT_TLS,   /* connected, and the peer does not speak TLS */
+	HTTP_FAILED_TLS,       /* certificate or handshake */
+	HTTP_FAILED_BROKEN,    /* broke off or stalled when connected */
+	HTTP_FAILED_FORBIDDEN, /* an address out of reach */
+	HTTP_FAILED_LOCAL,     /* memory, cancellation, a limit of ours */
+};
+
 struct http_request {
 	const char *method; /* "GET", "HEAD", "POST" */
 	const char *url;
 	const struct http_header *headers;
 	size_t n_headers;
-	struct bytes body; /* for POST; copied */
+	struct bytes body; /* for POST; copied, wiped at the end */
 	bool insecure;	   /* do not verify the certificate */
+	bool bulk;	   /* a large body is expected: larger reads */
+	enum http_reach reach;
+	enum http_failure *ret_failure; /* may be NULL; written always */
 };
 
 /* A response without its body. Belongs to the exchange. Header values are without
@@ -79,6 +106,10 @@ const char *http_header_of(const struct http_exchange *x, const char *name);
 /* The next piece of the body, valid until the next call. 1 with a piece, 0 at the
  * end of a complete body; E_REGISTRY when it broke off or stalled. */
 int http_next(struct http_exchange *x, struct bytes *ret_piece, struct cancel *cancel, struct err *err);
+
+/* Takes the rest of a short body (an error page, a redirect's note) and forgets
+ * it, so that the connection can be used again; gives up soon when it is long. */
+void http_drain(struct http_exchange *x);
 
 /* The whole body, at most the buffer's maximum (E_LIMIT past it). */
 int http_body(struct http_exchange *x, struct buf *out, struct cancel *cancel, struct err *err);

@@ -5,12 +5,12 @@
  * A `struct repository` is one repository with the credentials of one call. What
  * goes over the wire: HEAD/GET of manifests with an explicit Accept, GET of blobs
  * with Range, Basic and Bearer authentication on a challenge, redirects followed
- * by our own rules (credentials never leave scheme+host+port, https never becomes
- * http), retries from one table (retry.h).
+ * by our own rules (redirect.h: credentials never leave scheme+host+port, https
+ * never becomes http), retries from one table (retry.c).
  *
- * Which scheme: https, unless the host is loopback or listed as insecure; those
- * try https first and fall back to http when the peer does not speak TLS
- * (registry-cri.md 1.3); for others there is no fallback.
+ * Which scheme (host.h): https, unless the host is loopback with a port or listed
+ * as insecure; those try https first and fall back to http when nobody answers
+ * there or the peer does not speak TLS; for others there is no fallback.
  *
  * Threads: registry from any thread; a repository too (transfers share it).
  */
@@ -18,6 +18,7 @@
 #define SERVICE_REGISTRY_REGISTRY_H
 
 #include "service/registry/http.h"
+#include "service/registry/retry.h"
 #include "store/content/ingest.h"
 #include "store/types/manifest.h"
 #include "store/types/reference.h"
@@ -30,6 +31,7 @@ struct registry_options {
 	size_t n_insecure;
 	const char *ca_file; /* extra trust, PEM; NULL: the system's only */
 	struct http_options http;
+	const struct retry_env *env; /* clock, chance and sleep of tests; NULL: the real ones */
 };
 
 int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err);

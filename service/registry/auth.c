@@ -1,0 +1,258 @@
+#include "service/registry/auth.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "service/registry/registry.h"
+
+enum { SCOPES_MAX = 16 };
+
+/* ---- the caller ------------------------------------------------------------ */
+
+static bool are_for(const struct credentials *c, const char *authority)
+{
+	char server[HOST_AUTHORITY_MAX];
+
+	if (!c->server_address || !*c->server_address)
+		return true;
+	return host_authority(c->server_address, server) && !strcmp(server, authority);
+}
+
+/* A user named "<token>" is docker's way to say that the password is a refresh token. */
+static bool take_credentials(struct auth *a, const struct credentials *c)
+{
+	bool token_user = c->username && !strcmp(c->username, "<token>");
+	const char *identity = token_user ? c->password : c->identity_token;
+
+	return secret_set(&a->username, token_user ? NULL : c->username) &&
+	       secret_set(&a->password, token_user ? NULL : c->password) && secret_set(&a->identity_token, identity) &&
+	       secret_set(&a->registry_token, c->registry_token);
+}
+
+static bool set_identity(struct auth *a)
+{
+	const struct secret *all[] = { &a->username, &a->password, &a->identity_token };
+	CLEANUP(buf_wipe) struct buf b = BUF_INIT(1024 * 1024);
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	bool any = false;
+
+	buf_append(&b, a->context->salt, sizeof a->context->salt);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		any |= secret_is_set(all[i]);
+		buf_puts(&b, all[i]->text ? all[i]->text : "");
+		buf_putc(&b, 0);
+	}
+	if (!buf_ok(&b))
+		return false;
+	SHA256(b.data, b.len, hash);
+	for (size_t i = 0; any && i < sizeof hash; i++)
+		snprintf(a->identity + 2 * i, 3, "%02x", hash[i]);
+	return true;
+}
+
+int auth_init(struct auth *a, const struct auth_context *context, const char *authority,
+	      const struct credentials *credentials, const char *scope, struct err *err)
+{
+	*a = (struct auth){ .context = context };
+	pthread_mutex_init(&a->mu, NULL);
+	snprintf(a->scope, sizeof a->scope, "%s", scope);
+	if (credentials && are_for(credentials, authority) && !take_credentials(a, credentials))
+		return fail_nomem(err);
+	return set_identity(a) ? OK : fail_nomem(err);
+}
+
+void auth_destroy(struct auth *a)
+{
+	secret_wipe(&a->username);
+	secret_wipe(&a->password);
+	secret_wipe(&a->identity_token);
+	secret_wipe(&a->registry_token);
+	secret_wipe(&a->refresh);
+	pthread_mutex_destroy(&a->mu);
+}
+
+/* ---- scopes ---------------------------------------------------------------- */
+
+struct scopes {
+	char text[CHALLENGE_SCOPE_MAX];
+	const char *items[SCOPES_MAX];
+	size_t n;
+};
+
+static void add_scope(struct scopes *s, const char *scope)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!strcmp(s->items[i], scope))
+			return;
+	if (*scope && s->n < SCOPES_MAX)
+		s->items[s->n++] = scope;
+}
+
+/* What was just refused comes first: some servers read only the first. */
+static void collect_scopes(struct scopes *s, const struct challenge *c, const char *own)
+{
+	char *rest = s->text, *one;
+
+	s->n = 0;
+	snprintf(s->text, sizeof s->text, "%s", c->scope);
+	while ((one = strsep(&rest, " ")))
+		add_scope(s, one);
+	add_scope(s, own);
+}
+
+static int compare_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Parts are parted by a byte that none of them can hold. */
+static char *cache_key(const struct auth *a, const struct host_view *host, const struct challenge *c,
+		       const struct scopes *s)
+{
+	CLEANUP(buf_free) struct buf b = BUF_INIT(16 * 1024);
+	const char *sorted[SCOPES_MAX];
+
+	memcpy(sorted, s->items, s->n * sizeof *sorted);
+	qsort(sorted, s->n, sizeof *sorted, compare_text);
+	buf_printf(&b, "%s\n%s\n%s\n%s", host->origin.text, c->realm, c->service, a->identity);
+	for (size_t i = 0; i < s->n; i++)
+		buf_printf(&b, "\n%s", sorted[i]);
+	return buf_take(&b);
+}
+
+/* ---- tokens ---------------------------------------------------------------- */
+
+struct source_arg {
+	struct auth *auth;
+	struct token_request request;
+};
+
+static int fetch(void *arg, struct token *ret_token, struct cancel *cancel, struct err *err)
+{
+	struct source_arg *s = arg;
+	CLEANUP(secret_wipe) struct secret refresh = { 0 };
+	int r = token_fetch(&s->request, ret_token, &refresh, cancel, err);
+
+	if (r != OK || !s->auth->login)
+		return r;
+	pthread_mutex_lock(&s->auth->mu);
+	secret_wipe(&s->auth->refresh);
+	s->auth->refresh = TAKE(refresh);
+	pthread_mutex_unlock(&s->auth->mu);
+	return OK;
+}
+
+static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, struct cancel *cancel,
+		    struct secret *ret_token, struct err *err)
+{
+	struct scopes s;
+	struct source_arg arg = { a, { a, host, c->realm, c->service, s.items, 0 } };
+	struct token_source source = { fetch, &arg, a->context->env->wall_s(a->context->env->arg) };
+	CLEANUP(freep) char *key = NULL;
+
+	collect_scopes(&s, c, a->scope);
+	arg.request.n_scopes = s.n;
+	if (a->login) {
+		struct token token = { 0 };
+		int r = fetch(&arg, &token, cancel, err);
+
+		if (r == OK)
+			*ret_token = token.text;
+		return r;
+	}
+	key = cache_key(a, host, c, &s);
+	if (!key)
+		return fail_nomem(err);
+	return token_cache_get(a->context->tokens, key, &source, ret_token, cancel, err);
+}
+
+static bool bearer(struct secret *out, const struct secret *token)
+{
+	struct buf b = BUF_INIT(128 * 1024);
+
+	buf_reserve(&b, strlen(token->text) + 16); /* at once: growing would leave copies behind */
+	buf_printf(&b, "Bearer %s", token->text);
+	return secret_take_buf(out, &b);
+}
+
+/* ---- the header ------------------------------------------------------------ */
+
+static struct challenge current_challenge(struct auth *a, const struct host_view *host)
+{
+	struct challenge c;
+
+	pthread_mutex_lock(&a->mu);
+	c = a->asked.scheme != AUTH_NONE ? a->asked : host->challenge;
+	pthread_mutex_unlock(&a->mu);
+	return c;
+}
+
+static int basic_header(const struct auth *a, struct secret *ret_header, struct err *err)
+{
+	if (!secret_is_set(&a->username))
+		return OK;
+	if (!secret_basic(ret_header, a->username.text, a->password.text ? a->password.text : ""))
+		return fail_nomem(err);
+	return OK;
+}
+
+int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
+		struct err *err)
+{
+	CLEANUP(secret_wipe) struct secret token = { 0 };
+	struct challenge c = current_challenge(a, host);
+	int r;
+
+	if (c.scheme == AUTH_NONE)
+		return OK;
+	if (secret_is_set(&a->registry_token))
+		return bearer(ret_header, &a->registry_token) ? OK : fail_nomem(err);
+	if (c.scheme == AUTH_BASIC)
+		return basic_header(a, ret_header, err);
+	r = token_of(a, host, &c, cancel, &token, err);
+	if (r != OK)
+		return r;
+	return bearer(ret_header, &token) ? OK : fail_nomem(err);
+}
+
+/* ---- after a 401 ----------------------------------------------------------- */
+
+static void drop_refused(struct auth *a, const struct host_view *view, const struct challenge *c,
+			 const struct secret *sent)
+{
+	static const char scheme[] = "Bearer ";
+	CLEANUP(secret_wipe) struct secret token = { 0 };
+	CLEANUP(freep) char *key = NULL;
+	struct scopes s;
+
+	if (!secret_is_set(sent) || strncmp(sent->text, scheme, sizeof scheme - 1) != 0)
+		return;
+	collect_scopes(&s, c, a->scope);
+	key = cache_key(a, view, c, &s);
+	if (key && secret_set(&token, sent->text + sizeof scheme - 1))
+		token_cache_drop(a->context->tokens, key, &token);
+}
+
+int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
+		 const struct secret *sent, bool *ret_again, struct err *err)
+{
+	struct challenge before = current_challenge(a, view), c;
+	bool answered_basic = secret_is_set(sent) && !strncmp(sent->text, "Basic ", 6);
+
+	*ret_again = false;
+	if (!host_challenge_of(x, &c))
+		return OK;
+	drop_refused(a, view, &before, sent);
+	pthread_mutex_lock(&a->mu);
+	a->asked = c;
+	pthread_mutex_unlock(&a->mu);
+	host_learn(host, &c);
+	if (secret_is_set(&a->registry_token))
+		*ret_again = !secret_is_set(sent);
+	else if (c.scheme == AUTH_BASIC && !secret_is_set(&a->username))
+		return fail(err, E_UNAUTHENTICATED, "no basic auth credentials");
+	else
+		*ret_again = c.scheme == AUTH_BEARER || !answered_basic;
+	return OK;
+}

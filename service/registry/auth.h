@@ -1,0 +1,75 @@
+/*
+ * Authentication of one caller at one registry: answers challenges.
+ *
+ * Nothing is sent before the registry asked for it. Basic goes only to the registry
+ * itself; Bearer tokens are fetched from the realm that it names (token_fetch.c has
+ * the rules for realms) and kept in the token cache. After a 401 the refused
+ * token is dropped and the challenge taken over; the request is then sent once more.
+ *
+ * Threads: any, after auth_init(). Secrets are wiped by auth_destroy().
+ */
+#ifndef SERVICE_REGISTRY_AUTH_H
+#define SERVICE_REGISTRY_AUTH_H
+
+#include <pthread.h>
+
+#include "service/registry/challenge.h"
+#include "service/registry/host.h"
+#include "service/registry/retry.h"
+#include "service/registry/token_cache.h"
+
+struct credentials;
+
+enum { AUTH_SCOPE_MAX = 320, AUTH_IDENTITY_MAX = 65 };
+
+/* What all callers share. */
+struct auth_context {
+	struct http_client *http;
+	const struct host_table *hosts;
+	struct token_cache *tokens;
+	const struct retry_env *env;
+	uint8_t salt[32]; /* of identities in cache keys */
+};
+
+struct auth {
+	const struct auth_context *context;
+	struct secret username, password, identity_token, registry_token;
+	char identity[AUTH_IDENTITY_MAX]; /* salted hash of the secrets, hex; "" anonymous */
+	char scope[AUTH_SCOPE_MAX];	  /* what is needed: "repository:NAME:pull", or "" */
+	bool login;			  /* check the credentials: no cache, ask for a refresh token */
+
+	pthread_mutex_t mu;
+	struct challenge asked; /* mu: what this repository was asked for; AUTH_NONE: nothing yet */
+	struct secret refresh;	/* mu: login: what the token server gave */
+};
+
+/* Credentials of another server (server_address is set and is not `authority`) are
+ * not used. */
+int auth_init(struct auth *a, const struct auth_context *context, const char *authority,
+	      const struct credentials *credentials, const char *scope, struct err *err);
+void auth_destroy(struct auth *a);
+
+/* The value of the Authorization header; none (ret_header stays empty) where nothing
+ * was asked for or there is nothing to show. */
+int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
+		struct err *err);
+
+/* After a 401 of the registry to a request with `sent` (may be empty). *ret_again:
+ * another attempt has something new to show. E_UNAUTHENTICATED "no basic auth
+ * credentials" when Basic is wanted and there are none. */
+int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
+		 const struct secret *sent, bool *ret_again, struct err *err);
+
+/* token_fetch.c: one request to a token server. */
+struct token_request {
+	const struct auth *auth;
+	const struct host_view *host;
+	const char *realm, *service;
+	const char *const *scopes;
+	size_t n_scopes;
+};
+
+int token_fetch(const struct token_request *q, struct token *ret_token, struct secret *ret_refresh,
+		struct cancel *cancel, struct err *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* Do these credentials open the door? (docker login) */
+#include <stdio.h>
+
+#include "service/registry/error_body.h"
+#include "service/registry/refusal.h"
+
+static int judge(struct repository *p, const struct reply *reply, struct err *err)
+{
+	char status[64];
+	struct error_body e;
+	const char *url = strchr(reply->shown, '"');
+
+	(void)p;
+	if (reply->status == 200)
+		return OK;
+	if (reply->status == 401 || reply->status == 403)
+		return fail(err, E_UNAUTHENTICATED, "login attempt to %.*s failed with status: %s",
+			    (int)strcspn(url + 1, "\""), url + 1, status_text(reply->status, status));
+	error_body_parse(buf_bytes(&reply->body), &e);
+	return fail(err, reply->status == 429 ? E_RATE_LIMITED : E_REGISTRY,
+		    "%s: received unexpected HTTP status: %s%s%s", reply->shown, status_text(reply->status, status),
+		    e.text[0] ? ": " : "", e.text);
+}
+
+static char *take_refresh(struct repository *p)
+{
+	char *token;
+
+	pthread_mutex_lock(&p->auth.mu);
+	token = TAKE(p->auth.refresh.text);
+	pthread_mutex_unlock(&p->auth.mu);
+	return token;
+}
+
+int registry_check_auth(struct registry *r, const char *server, const struct credentials *credentials,
+			char **ret_identity_token, struct cancel *cancel, struct err *err)
+{
+	CLEANUP(repository_unrefp) struct repository *p = NULL;
+	CLEANUP(reply_free) struct reply reply = { 0 };
+	struct request q = { .method = "GET", .path = "/v2/" };
+	int code = repository_new(r, server, "", server, "", credentials, &p, err);
+
+	if (code != OK)
+		return code;
+	p->auth.login = true;
+	code = request_reply(p, &q, ERROR_BODY_MAX, cancel, &reply, err);
+	if (code == OK)
+		code = judge(p, &reply, err);
+	if (code != OK)
+		return code;
+	if (ret_identity_token)
+		*ret_identity_token = take_refresh(p);
+	return OK;
+}

@@ -1,0 +1,112 @@
+/*
+ * What the files of the HTTP client share: http_client.c (the thread, its queue),
+ * http_exchange.c (the caller's side), http_transfer.c (curl's callbacks) and
+ * http_failure.c (words).
+ *
+ * Who may touch what in an exchange: `mu` guards what both sides wait for; the
+ * client's mutex guards the queue's fields; the rest belongs to the curl thread
+ * until `answered` (headers) or `finished` (failure) is seen under `mu`, and
+ * never changes afterwards. Body bytes go through the ring.
+ */
+#ifndef SERVICE_REGISTRY_HTTP_INTERNAL_H
+#define SERVICE_REGISTRY_HTTP_INTERNAL_H
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include "service/registry/http.h"
+#include "service/registry/netaddr.h"
+#include "service/registry/ring.h"
+
+enum {
+	HTTP_READ_SIZE = 512 * 1024, /* of one read of a bulk body; half the window */
+	HTTP_READ_SIZE_SMALL = 64 * 1024,
+	HTTP_PROXY_PORTS_MAX = 6,
+};
+
+enum exchange_op {
+	OP_START = 1,
+	OP_RESUME = 2,
+	OP_CLOSE = 4, /* the last: the caller has forgotten the exchange */
+};
+
+struct http_client {
+	CURLM *multi;
+	pthread_t thread;
+	int64_t connect_ms, header_ms, stall_ms;
+	char *user_agent, *ca_file, *ca_path; /* ca_path may be NULL */
+	uint16_t proxy_ports[HTTP_PROXY_PORTS_MAX];
+	size_t n_proxy_ports;
+
+	pthread_mutex_t mu;
+	struct http_exchange *queue, **queue_end; /* mu: exchanges with ops to run */
+	bool stop;				  /* mu */
+
+	struct http_exchange *touched; /* curl thread: got bytes in this round */
+};
+
+struct http_exchange {
+	struct http_client *client;
+	CURL *easy;
+	struct curl_slist *headers_out;
+	struct bytes body_out;
+	char *shown; /* `Get "URL"`, for messages */
+	char *host;
+	bool https, head;
+	enum http_reach reach;
+
+	/* the client's mu */
+	unsigned ops;
+	bool queued;
+	struct http_exchange *next;
+
+	/* mu */
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	bool answered; /* the headers are complete */
+	bool finished; /* nothing comes any more; failure.code tells how it ended */
+	bool cancelled, waiting;
+	int64_t sent_at; /* monotonic; 0 until the connection is up */
+
+	/* curl thread, see above */
+	bool added, is_touched;
+	struct http_exchange *next_touched, *next_run;
+	unsigned ops_run;
+	char curl_text[CURL_ERROR_SIZE];
+	char dialled[NETADDR_TEXT_MAX]; /* the last address that was tried */
+	bool forbidden;			/* that address is out of reach */
+	struct buf header_text;
+	size_t offsets[HTTP_HEADERS_MAX][2]; /* name and value in header_text */
+	struct http_header headers[HTTP_HEADERS_MAX];
+	struct http_response response;
+	struct err failure;
+	enum http_failure failed;
+
+	/* the body: curl thread → caller */
+	struct ring ring;
+	atomic_bool paused; /* curl waits for room; whoever clears it resumes it */
+	size_t held;	    /* caller: bytes of the piece that http_next() gave out */
+	int64_t slow_ms;    /* caller: waited in this window of the floor rate, */
+	int64_t slow_bytes; /* and what came meanwhile */
+};
+
+/* http_client.c: asks the curl thread for something. After OP_CLOSE the exchange
+ * is gone for the caller. */
+void exchange_post(struct http_exchange *x, enum exchange_op op);
+bool client_is_proxy_port(const struct http_client *c, unsigned port);
+
+/* http_transfer.c: curl's side. */
+void transfer_set_callbacks(struct http_exchange *x);
+void transfer_settle(struct http_exchange *x);			/* after a round with bytes */
+void transfer_finish(struct http_exchange *x, CURLcode result); /* the end, either way */
+void exchange_free(struct http_exchange *x);
+
+static inline bool transfer_is_crowded(const struct http_exchange *x)
+{
+	return x->ring.cap >= HTTP_WINDOW && ring_room(&x->ring) < HTTP_READ_SIZE;
+}
+
+/* http_failure.c: fills failure and failed from what curl says. */
+void failure_describe(struct http_exchange *x, CURLcode result);
+
+#endif

@@ -1,0 +1,120 @@
+#include "service/registry/registry.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "service/registry/repository.h"
+
+/* ---- the registry ---------------------------------------------------------- */
+
+static int make_parts(struct registry *r, const struct registry_options *o, struct err *err)
+{
+	struct http_options http = o->http;
+	int code;
+
+	if (o->ca_file)
+		http.extra_ca_file = o->ca_file;
+	code = http_client_new(&http, &r->http, err);
+	if (code == OK)
+		code = host_table_new(r->http, o->insecure, o->n_insecure, &r->hosts, err);
+	if (code != OK)
+		return code;
+	r->tokens = token_cache_new();
+	return r->tokens ? OK : fail_nomem(err);
+}
+
+int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err)
+{
+	CLEANUP(registry_freep) struct registry *r = calloc(1, sizeof *r);
+	int code;
+
+	if (!r)
+		return fail_nomem(err);
+	r->env = options->env ? options->env : retry_env_real();
+	code = make_parts(r, options, err);
+	if (code != OK)
+		return code;
+	r->auth = (struct auth_context){ .http = r->http, .hosts = r->hosts, .tokens = r->tokens, .env = r->env };
+	if (getrandom(r->auth.salt, sizeof r->auth.salt, 0) != sizeof r->auth.salt)
+		return fail_errno(err, "getrandom");
+	*ret_registry = TAKE(r);
+	return OK;
+}
+
+void registry_free(struct registry *r)
+{
+	if (!r)
+		return;
+	token_cache_free(r->tokens);
+	host_table_free(r->hosts);
+	http_client_free(r->http);
+	wipe(r->auth.salt, sizeof r->auth.salt);
+	free(r);
+}
+
+void registry_freep(struct registry **r)
+{
+	registry_free(*r);
+}
+
+/* ---- repositories ---------------------------------------------------------- */
+
+int repository_new(struct registry *r, const char *domain, const char *path, const char *familiar, const char *scope,
+		   const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+{
+	CLEANUP(repository_unrefp) struct repository *p = NULL;
+	char authority[HOST_AUTHORITY_MAX];
+	struct host *host;
+	int code = host_get(r->hosts, domain, &host, err);
+
+	if (code != OK)
+		return code;
+	p = calloc(1, sizeof *p);
+	if (!p) {
+		host_put(r->hosts, host);
+		return fail_nomem(err);
+	}
+	atomic_init(&p->refs, 1);
+	p->registry = r;
+	p->host = host;
+	snprintf(p->path, sizeof p->path, "%s", path);
+	snprintf(p->familiar, sizeof p->familiar, "%s", familiar);
+	if (!host_authority(domain, authority))
+		authority[0] = 0;
+	code = auth_init(&p->auth, &r->auth, authority, credentials, scope, err);
+	if (code != OK)
+		return code;
+	*ret_repository = TAKE(p);
+	return OK;
+}
+
+int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
+		    struct repository **ret_repository, struct err *err)
+{
+	char familiar[REFERENCE_TEXT_MAX], scope[AUTH_SCOPE_MAX];
+
+	snprintf(scope, sizeof scope, "repository:%s:pull", ref->path);
+	return repository_new(r, ref->domain, ref->path, reference_familiar_name(ref, familiar), scope, credentials,
+			      ret_repository, err);
+}
+
+struct repository *repository_ref(struct repository *r)
+{
+	if (r)
+		atomic_fetch_add(&r->refs, 1);
+	return r;
+}
+
+void repository_unref(struct repository *r)
+{
+	if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+		return;
+	auth_destroy(&r->auth);
+	host_put(r->registry->hosts, r->host);
+	free(r);
+}
+
+void repository_unrefp(struct repository **r)
+{
+	repository_unref(*r);
+}

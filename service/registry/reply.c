@@ -1,0 +1,95 @@
+/* Small answers: body and retries. */
+#include <ctype.h>
+#include <stdio.h>
+
+#include "service/registry/error_body.h"
+#include "service/registry/request.h"
+
+void reply_free(struct reply *r)
+{
+	free(r->shown);
+	buf_free(&r->body);
+	*r = (struct reply){ 0 };
+}
+
+/* "Application/JSON; charset=utf-8" → "application/json". */
+static void copy_type(char out[MEDIA_TYPE_MAX], const char *type)
+{
+	size_t len = type ? strcspn(type, "; \t,") : 0;
+
+	if (len >= MEDIA_TYPE_MAX)
+		len = 0;
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)tolower((unsigned char)type[i]);
+	out[len] = 0;
+}
+
+static int take_body(struct answer *a, size_t max_body, struct cancel *cancel, struct reply *reply, struct err *err)
+{
+	bool good = reply->status == 200;
+	int r;
+
+	reply->body = (struct buf)BUF_INIT(good ? max_body : ERROR_BODY_MAX);
+	if (good && reply->content_length > (int64_t)max_body)
+		return fail(err, E_LIMIT, "%s: the response is longer than %zu bytes", a->shown, max_body);
+	r = http_body(a->x, &reply->body, cancel, err);
+	return !good && r == E_LIMIT ? OK : r;
+}
+
+static int take(const struct repository *r, struct answer *a, size_t max_body, struct cancel *cancel,
+		struct reply *ret_reply, struct err *err)
+{
+	const struct http_response *response = http_response_of(a->x);
+	const char *digest = http_header_of(a->x, "Docker-Content-Digest");
+	CLEANUP(reply_free)
+	struct reply reply = { .status = response->status, .content_length = response->content_length };
+	int code;
+
+	copy_type(reply.content_type, http_header_of(a->x, "Content-Type"));
+	if (digest && strlen(digest) < sizeof reply.digest)
+		snprintf(reply.digest, sizeof reply.digest, "%s", digest);
+	reply.retry_after_ms = request_retry_after(r, a->x);
+	code = take_body(a, max_body, cancel, &reply, err);
+	if (code != OK)
+		return code;
+	reply.shown = TAKE(a->shown);
+	*ret_reply = TAKE(reply);
+	return OK;
+}
+
+static int once(struct repository *r, const struct request *q, size_t max_body, struct cancel *cancel,
+		struct reply *ret_reply, enum retry_class *ret_class, struct err *err)
+{
+	CLEANUP(answer_free) struct answer a = { 0 };
+	int code = request_send(r, q, cancel, &a, ret_class, err);
+
+	if (code != OK)
+		return code;
+	code = take(r, &a, max_body, cancel, ret_reply, err);
+	if (code == E_REGISTRY)
+		*ret_class = RETRY_BROKEN;
+	return code;
+}
+
+int request_reply(struct repository *r, const struct request *q, size_t max_body, struct cancel *cancel,
+		  struct reply *ret_reply, struct err *err)
+{
+	const struct retry_env *env = r->registry->env;
+	struct retry retry = { .purpose = RETRY_QUESTION };
+
+	for (;;) {
+		CLEANUP(reply_free) struct reply reply = { 0 };
+		enum retry_class class = RETRY_NEVER;
+		int code = once(r, q, max_body, cancel, &reply, &class, err);
+		bool worth = class != RETRY_NEVER && (code == OK || code == E_REGISTRY || code == E_TLS);
+		int64_t pause = worth ? retry_pause(&retry, class, reply.retry_after_ms, env) : -1;
+
+		if (pause < 0) {
+			if (code == OK)
+				*ret_reply = TAKE(reply);
+			return code;
+		}
+		if (!env->sleep(env->arg, cancel, pause))
+			return cancel_check(cancel, err);
+	}
+}

@@ -1,0 +1,202 @@
+#include "service/registry/request.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "service/registry/redirect.h"
+
+enum { HEADERS_MAX = 5 };
+
+char *request_path(const struct repository *r, const char *kind, const char *what)
+{
+	return format("/v2/%s/%s/%s", r->path, kind, what);
+}
+
+static char *shown_of(const char *method, const char *url)
+{
+	CLEANUP(freep) char *text = url_for_display(url);
+
+	return text ? format("%s \"%s\"", !strcmp(method, "HEAD") ? "Head" : "Get", text) : NULL;
+}
+
+/* The origin ends in a slash, the path begins with one. */
+static char *url_of(const struct host_view *host, const struct request *q)
+{
+	return format("%.*s%s", (int)strlen(host->origin.text) - 1, host->origin.text, q->path);
+}
+
+char *request_shown(const struct host_view *host, const struct request *q)
+{
+	CLEANUP(freep) char *url = url_of(host, q);
+
+	return url ? shown_of(q->method, url) : NULL;
+}
+
+void answer_free(struct answer *a)
+{
+	http_close(a->x);
+	free(a->shown);
+	*a = (struct answer){ 0 };
+}
+
+int64_t request_retry_after(const struct repository *r, const struct http_exchange *x)
+{
+	const struct retry_env *env = r->registry->env;
+
+	return retry_after_ms(http_header_of(x, "Retry-After"), env->wall_s(env->arg));
+}
+
+/* ---- one stop -------------------------------------------------------------- */
+
+struct trip {
+	struct repository *repository;
+	const struct request *request;
+	const struct host_view *host;
+	const struct secret *authorization;
+	enum http_failure failed;
+};
+
+static void add(struct http_header *headers, size_t *n, const char *name, const char *value)
+{
+	if (value && *value)
+		headers[(*n)++] = (struct http_header){ name, value };
+}
+
+static bool is_insecure(const struct trip *t, const struct url *at)
+{
+	char authority[HOST_AUTHORITY_MAX + 8];
+
+	if (url_same_origin(at, &t->host->origin))
+		return t->host->insecure;
+	snprintf(authority, sizeof authority, "%s:%u", at->host, at->port);
+	return host_table_is_insecure(t->repository->registry->hosts, authority);
+}
+
+static int stop(struct trip *t, const struct url *at, struct cancel *cancel, struct http_exchange **ret_exchange,
+		struct err *err)
+{
+	bool home = url_same_origin(at, &t->host->origin);
+	struct http_header headers[HEADERS_MAX];
+	struct http_request q = { .method = t->request->method, .url = at->text, .headers = headers };
+
+	add(headers, &q.n_headers, "Accept", t->request->accept);
+	add(headers, &q.n_headers, "Range", t->request->range);
+	add(headers, &q.n_headers, "If-Range", t->request->if_range);
+	if (home)
+		add(headers, &q.n_headers, "Authorization", t->authorization->text);
+	q.insecure = is_insecure(t, at);
+	q.bulk = t->request->bulk;
+	q.reach = redirect_reach(&t->host->origin, at);
+	q.ret_failure = &t->failed;
+	return http_open(t->repository->registry->http, &q, cancel, ret_exchange, err);
+}
+
+/* ---- redirects ------------------------------------------------------------- */
+
+static int follow(struct trip *t, struct url *at, struct cancel *cancel, struct answer *a, struct err *err)
+{
+	for (unsigned hops = 0;; hops++) {
+		CLEANUP(url_free) struct url to = { 0 };
+		int r = stop(t, at, cancel, &a->x, err);
+
+		if (r != OK || !redirect_is(http_response_of(a->x)->status))
+			return r;
+		t->failed = HTTP_FAILED_LOCAL;
+		r = redirect_next(at, http_header_of(a->x, "Location"), hops, &to, err);
+		if (r != OK) {
+			CLEANUP(freep) char *shown = shown_of(t->request->method, at->text);
+
+			return err_wrap(err, "%s", shown ? shown : t->request->method);
+		}
+		http_drain(a->x);
+		http_close(TAKE(a->x));
+		url_free(at);
+		*at = TAKE(to);
+	}
+}
+
+static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answer, struct err *err)
+{
+	CLEANUP(answer_free) struct answer a = { 0 };
+	CLEANUP(url_free) struct url at = { 0 };
+	CLEANUP(freep) char *url = url_of(t->host, t->request);
+	int r = url ? url_parse(url, &at, err) : fail_nomem(err);
+
+	t->failed = HTTP_FAILED_LOCAL;
+	if (r == OK)
+		r = follow(t, &at, cancel, &a, err);
+	if (r != OK) {
+		/* Only the registry's own address is forgotten, not that of its storage. */
+		if (t->failed == HTTP_FAILED_CONNECT || t->failed == HTTP_FAILED_NOT_TLS)
+			host_forget(t->repository->host);
+		return r;
+	}
+	a.redirected = !url_same_origin(&at, &t->host->origin);
+	a.shown = shown_of(t->request->method, at.text);
+	if (!a.shown)
+		return fail_nomem(err);
+	*ret_answer = TAKE(a);
+	return OK;
+}
+
+/* ---- authentication -------------------------------------------------------- */
+
+/* A failure to get a token is shown as the failure of the request that needed it. */
+static int wrap_auth(const struct trip *t, struct err *err)
+{
+	CLEANUP(freep) char *shown = request_shown(t->host, t->request);
+
+	return err_wrap(err, "%s", shown ? shown : t->request->method);
+}
+
+static int attempt(struct repository *r, const struct request *q, bool may_repeat, struct cancel *cancel,
+		   struct answer *ret_answer, bool *ret_again, enum http_failure *ret_failed, struct err *err)
+{
+	CLEANUP(host_view_free) struct host_view host = { 0 };
+	CLEANUP(secret_wipe) struct secret authorization = { 0 };
+	CLEANUP(answer_free) struct answer a = { 0 };
+	struct trip t = { r, q, &host, &authorization, HTTP_FAILED_LOCAL };
+	int code = host_contact(r->host, cancel, &host, ret_failed, err);
+
+	*ret_again = false;
+	if (code != OK)
+		return code;
+	*ret_failed = HTTP_FAILED_LOCAL;
+	code = auth_header(&r->auth, &host, cancel, &authorization, err);
+	if (code != OK)
+		return code == E_REGISTRY ? code : wrap_auth(&t, err);
+	code = travel(&t, cancel, &a, err);
+	*ret_failed = t.failed;
+	if (code != OK)
+		return code;
+	if (http_response_of(a.x)->status == 401 && !a.redirected && may_repeat) {
+		code = auth_refused(&r->auth, r->host, &host, a.x, &authorization, ret_again, err);
+		if (code != OK)
+			return wrap_auth(&t, err);
+		http_drain(a.x);
+	}
+	*ret_answer = TAKE(a);
+	return OK;
+}
+
+int request_send(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
+		 enum retry_class *ret_class, struct err *err)
+{
+	CLEANUP(answer_free) struct answer a = { 0 };
+	enum http_failure failed = HTTP_FAILED_LOCAL;
+	bool again;
+	int code = attempt(r, q, true, cancel, &a, &again, &failed, err);
+
+	if (code == OK && again) {
+		answer_free(&a);
+		code = attempt(r, q, false, cancel, &a, &again, &failed, err);
+	}
+	if (ret_class)
+		*ret_class = code == OK ? retry_class_of_status(http_response_of(a.x)->status)
+			     : code == E_REGISTRY || code == E_TLS ? retry_class_of_failure(failed)
+								   : RETRY_NEVER;
+	if (code == OK)
+		*ret_answer = TAKE(a);
+	return code;
+}

@@ -1,0 +1,60 @@
+/*
+ * One request to a repository: contact, authentication, redirects (request.c), and
+ * for small answers also the body and the retries (reply.c).
+ */
+#ifndef SERVICE_REGISTRY_REQUEST_H
+#define SERVICE_REGISTRY_REQUEST_H
+
+#include "service/registry/repository.h"
+
+struct request {
+	const char *method; /* "GET" or "HEAD" */
+	const char *path;   /* from the root: "/v2/NAME/manifests/TAG" */
+	const char *accept; /* NULL: anything */
+	const char *range, *if_range;
+	bool bulk;
+};
+
+/* The path of something in the repository: kind is "manifests" or "blobs". NULL
+ * without memory. */
+char *request_path(const struct repository *r, const char *kind, const char *what);
+
+/* `Get "URL"` of a request as messages show it. */
+char *request_shown(const struct host_view *host, const struct request *q);
+
+/* The final answer: after a 401 was answered and redirects were followed. */
+struct answer {
+	struct http_exchange *x;
+	char *shown;	 /* `Get "URL"` of the last stop, without its query */
+	bool redirected; /* the last stop is not the registry */
+};
+
+void answer_free(struct answer *a); /* also the cleanup function */
+
+/* Any status is an answer. ret_class (may be NULL; written always): whether a
+ * failure is worth another attempt. */
+int request_send(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
+		 enum retry_class *ret_class, struct err *err);
+
+/* A small answer with its body; other statuses than 200 are cut at ERROR_BODY_MAX. */
+struct reply {
+	int status;
+	int64_t content_length; /* -1 unknown */
+	int64_t retry_after_ms;
+	char *shown;
+	char content_type[MEDIA_TYPE_MAX]; /* without parameters, lower case */
+	char digest[DIGEST_TEXT_MAX];	   /* Docker-Content-Digest, or "" */
+	struct buf body;
+};
+
+void reply_free(struct reply *r); /* also the cleanup function */
+
+/* With retries as for a question (retry.h); the last answer, whatever its status.
+ * E_LIMIT when the body of a 200 is longer than max_body. */
+int request_reply(struct repository *r, const struct request *q, size_t max_body, struct cancel *cancel,
+		  struct reply *ret_reply, struct err *err);
+
+/* What an answered exchange says about waiting; 0 nothing. */
+int64_t request_retry_after(const struct repository *r, const struct http_exchange *x);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * When a request is tried again: one table (retry.c), one decision.
+ *
+ * A failure has a class; the class has a number of attempts, a first pause and a
+ * longest one. Pauses double and carry jitter; a server's Retry-After (seconds or
+ * an HTTP date) is obeyed up to RETRY_AFTER_MAX_MS, and when it asks for more the
+ * caller is told at once instead of being kept waiting.
+ *
+ * Clock, chance and sleep come from outside, so that tests own them.
+ */
+#ifndef SERVICE_REGISTRY_RETRY_H
+#define SERVICE_REGISTRY_RETRY_H
+
+#include "proto/runtime/cancel.h"
+#include "service/registry/http.h"
+
+enum { RETRY_AFTER_MAX_MS = 60 * 1000 };
+
+struct retry_env {
+	int64_t (*wall_s)(void *arg);
+	uint32_t (*chance)(void *arg); /* evenly over all values */
+	/* Sleeps; false when the token fired (cancel may be NULL). */
+	bool (*sleep)(void *arg, struct cancel *cancel, int64_t ms);
+	void *arg;
+};
+
+const struct retry_env *retry_env_real(void);
+
+enum retry_class {
+	RETRY_NEVER,
+	RETRY_CONNECT,	/* no connection: not for a first question, but within a transfer */
+	RETRY_BROKEN,	/* broke off, stalled, no answer */
+	RETRY_SERVER,	/* 408, 500, 502, 503, 504 */
+	RETRY_THROTTLE, /* 429 */
+	RETRY_CLASSES,
+};
+
+enum retry_class retry_class_of_status(int status);
+enum retry_class retry_class_of_failure(enum http_failure failed);
+
+/* A question is asked while somebody waits for a first answer; a transfer has
+ * bytes to lose. */
+enum retry_purpose { RETRY_QUESTION, RETRY_TRANSFER };
+
+struct retry {
+	enum retry_purpose purpose;
+	unsigned failures; /* in a row, without progress */
+};
+
+/* Counts a failure. The pause before the next attempt in ms, or -1: give up.
+ * retry_after_ms is 0 when the server said nothing. */
+int64_t retry_pause(struct retry *r, enum retry_class class, int64_t retry_after_ms, const struct retry_env *env);
+/* Something came over: the next failure is the first again. */
+static inline void retry_progress(struct retry *r)
+{
+	r->failures = 0;
+}
+
+/* A Retry-After value, seconds or an HTTP date; 0 when it says nothing. */
+int64_t retry_after_ms(const char *value, int64_t now_s);
+
+#endif
