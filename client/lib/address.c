@@ -61,7 +61,7 @@ static int tcp_target(const char *address, const char *rest, char **ret_target, 
 	return *ret_target ? OK : fail_nomem(err);
 }
 
-int address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err)
+int client_address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err)
 {
 	*ret_is_unix = starts_with(address, "unix://");
 	if (*ret_is_unix)

@@ -18,14 +18,14 @@ static gpr_timespec deadline_of(int64_t timeout_ms)
 	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
 }
 
-int call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *method,
-	       const struct rpc_call_options *options, struct err *err)
+int client_call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *method,
+		      const struct rpc_call_options *options, struct err *err)
 {
 	int r = options ? cancel_check(options->cancel, err) : OK;
 
 	if (r < 0)
 		return r;
-	*k = (struct call){ .channel = c, .queue = queue_borrow(c), .status_text = grpc_empty_slice() };
+	*k = (struct call){ .channel = c, .queue = client_queue_borrow(c), .status_text = grpc_empty_slice() };
 	if (!k->queue)
 		return fail_nomem(err);
 	if (options) {
@@ -43,7 +43,7 @@ int call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *m
 	return OK;
 }
 
-void call_end(struct call *k)
+void client_call_end(struct call *k)
 {
 	/* Before the call goes: after this the hook does not run. */
 	if (k->cancel)
@@ -52,10 +52,10 @@ void call_end(struct call *k)
 	grpc_metadata_array_destroy(&k->initial);
 	grpc_metadata_array_destroy(&k->trailing);
 	grpc_slice_unref(k->status_text);
-	queue_return(k->channel, k->queue);
+	client_queue_return(k->channel, k->queue);
 }
 
-int call_batch(struct call *k, const grpc_op *ops, size_t n, void *tag, struct err *err)
+int client_call_batch(struct call *k, const grpc_op *ops, size_t n, void *tag, struct err *err)
 {
 	grpc_call_error e = grpc_call_start_batch(k->call, ops, n, tag, NULL);
 
@@ -64,14 +64,14 @@ int call_batch(struct call *k, const grpc_op *ops, size_t n, void *tag, struct e
 	return OK;
 }
 
-bool call_pluck(struct call *k, void *tag)
+bool client_call_pluck(struct call *k, void *tag)
 {
 	grpc_event event = grpc_completion_queue_pluck(k->queue->cq, tag, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
 
 	return event.type == GRPC_OP_COMPLETE && event.success;
 }
 
-int call_result(struct call *k, struct err *err)
+int client_call_result(struct call *k, struct err *err)
 {
 	struct err reason = ERR_INIT;
 	int r;
@@ -80,9 +80,9 @@ int call_result(struct call *k, struct err *err)
 		return OK;
 	if (k->status == GRPC_STATUS_CANCELLED && cancel_fired(k->cancel))
 		return cancel_check(k->cancel, err);
-	r = status_to_err(k->status, wire_bytes(&k->status_text), &k->trailing, &reason);
+	r = client_status_to_err(k->status, client_wire_bytes(&k->status_text), &k->trailing, &reason);
 	if (!k->trailing.count)
-		r = explain_connection(k->channel, &reason); /* not the words of a server */
+		r = client_explain_connection(k->channel, &reason); /* not the words of a server */
 	if (r == E_DEADLINE && k->timeout_ms > 0 && !strcmp(reason.text, "Deadline Exceeded"))
 		r = fail(&reason, E_DEADLINE, "the call did not end within %.3g seconds", (double)k->timeout_ms / 1000);
 	if (err)

@@ -21,7 +21,7 @@ enum {
 
 /* ---- queues ------------------------------------------------------------------------- */
 
-struct queue *queue_borrow(struct rpc_channel *c)
+struct queue *client_queue_borrow(struct rpc_channel *c)
 {
 	struct queue *q;
 
@@ -38,7 +38,7 @@ struct queue *queue_borrow(struct rpc_channel *c)
 	return q;
 }
 
-void queue_return(struct rpc_channel *c, struct queue *q)
+void client_queue_return(struct rpc_channel *c, struct queue *q)
 {
 	pthread_mutex_lock(&c->mu);
 	q->next = c->idle;
@@ -112,13 +112,13 @@ static int connect_target(struct rpc_channel *c, const struct rpc_channel_option
 {
 	CLEANUP(freep) char *target = NULL;
 	grpc_channel_credentials *creds;
-	int r = address_target(o->address, &target, &c->is_unix, err);
+	int r = client_address_target(o->address, &target, &c->is_unix, err);
 
 	if (r < 0)
 		return r;
 	if (c->is_unix && o->ca_file)
 		return fail(err, E_USAGE, "TLS is for tcp:// addresses; \"%s\" is a unix socket", o->address);
-	r = credentials_load(o, &creds, err);
+	r = client_credentials_load(o, &creds, err);
 	if (r < 0)
 		return r;
 	c->channel = create(o, target, creds);
@@ -197,7 +197,7 @@ int rpc_channel_connect(struct rpc_channel *c, int64_t timeout_ms, struct err *e
 	if (r == OK)
 		protobuf_c_message_free_unpacked(response, NULL);
 	if (r == E_DEADLINE)
-		return explain_silence(c, options.timeout_ms, err);
+		return client_explain_silence(c, options.timeout_ms, err);
 	if (err_grpc_code(r) != GRPC_CODE_UNAVAILABLE)
 		return OK; /* whatever it answered, it is there */
 	if (err)

@@ -68,7 +68,8 @@ static int load_tls(const struct rpc_channel_options *o, grpc_channel_credential
 	return *ret_credentials ? OK : fail(err, E_NO_DAEMON, "the TLS files of the connection are not valid");
 }
 
-int credentials_load(const struct rpc_channel_options *o, grpc_channel_credentials **ret_credentials, struct err *err)
+int client_credentials_load(const struct rpc_channel_options *o, grpc_channel_credentials **ret_credentials,
+			    struct err *err)
 {
 	if (!o->cert_file != !o->key_file)
 		return fail(err, E_USAGE, "a client certificate and its key go together");

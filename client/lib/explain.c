@@ -138,7 +138,7 @@ static bool has_any(const char *text, const char *const *signs, size_t n)
 	return false;
 }
 
-int explain_connection(const struct rpc_channel *c, struct err *err)
+int client_explain_connection(const struct rpc_channel *c, struct err *err)
 {
 	static const char *const never[] = { "failed to connect to all addresses", "DNS resolution failed",
 					     "empty address list", "Received http2 header with status" };
@@ -152,7 +152,7 @@ int explain_connection(const struct rpc_channel *c, struct err *err)
 	return err->code;
 }
 
-int explain_silence(const struct rpc_channel *c, int64_t waited_ms, struct err *err)
+int client_explain_silence(const struct rpc_channel *c, int64_t waited_ms, struct err *err)
 {
 	char cause[64];
 

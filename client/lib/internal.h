@@ -1,5 +1,6 @@
 /*
  * What the files of client/lib share: the channel's state, the pieces of a call.
+ * Their functions begin with client_, since a program may hold the server too.
  *
  * Completion queues are of the PLUCK kind: the thread that waits for an operation
  * polls the connection itself, so the library has no threads of its own. Each
@@ -30,8 +31,8 @@ struct rpc_channel {
 
 /* ---- channel.c: queues ----------------------------------------------------------- */
 
-struct queue *queue_borrow(struct rpc_channel *c); /* NULL when memory is short */
-void queue_return(struct rpc_channel *c, struct queue *q);
+struct queue *client_queue_borrow(struct rpc_channel *c); /* NULL when memory is short */
+void client_queue_return(struct rpc_channel *c, struct queue *q);
 
 /* ---- call.c: what unary calls and streams have in common ------------------------- */
 
@@ -48,46 +49,48 @@ struct call {
 	grpc_slice status_text;
 };
 
-int call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *method,
-	       const struct rpc_call_options *options, struct err *err);
+int client_call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *method,
+		      const struct rpc_call_options *options, struct err *err);
 /* All tags must have been plucked. */
-void call_end(struct call *k);
+void client_call_end(struct call *k);
 
 /* Starts operations under a tag, and waits for a tag. */
-int call_batch(struct call *k, const grpc_op *ops, size_t n, void *tag, struct err *err);
-bool call_pluck(struct call *k, void *tag); /* whether the operations succeeded */
+int client_call_batch(struct call *k, const grpc_op *ops, size_t n, void *tag, struct err *err);
+bool client_call_pluck(struct call *k, void *tag); /* whether the operations succeeded */
 
 /* OK, or the call's status as an error (status.c does the wording). */
-int call_result(struct call *k, struct err *err);
+int client_call_result(struct call *k, struct err *err);
 
 /* ---- wire.c: messages as byte buffers ---------------------------------------------- */
 
-int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
+int client_wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
 /* The bytes of a received buffer as one slice, to be unref'd. */
-int wire_read(grpc_byte_buffer *buffer, grpc_slice *ret_slice, struct err *err);
-struct bytes wire_bytes(const grpc_slice *slice);
+int client_wire_read(grpc_byte_buffer *buffer, grpc_slice *ret_slice, struct err *err);
+struct bytes client_wire_bytes(const grpc_slice *slice);
 
 /* ---- status.c ------------------------------------------------------------------------ */
 
 /* The error that a server's status tells: code by ErrorInfo.reason, sizes and
  * delay from the details. Returns the code. */
-int status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing, struct err *err);
+int client_status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing,
+			 struct err *err);
 
 /* ---- explain.c ----------------------------------------------------------------------- */
 
 /* If gRPC's text says that no connection could be made or that it broke, rewrites
  * err for people. Returns err->code. */
-int explain_connection(const struct rpc_channel *c, struct err *err);
+int client_explain_connection(const struct rpc_channel *c, struct err *err);
 /* A server that accepts and then says nothing. */
-int explain_silence(const struct rpc_channel *c, int64_t waited_ms, struct err *err);
+int client_explain_silence(const struct rpc_channel *c, int64_t waited_ms, struct err *err);
 
 /* ---- credentials.c -------------------------------------------------------------------- */
 
-int credentials_load(const struct rpc_channel_options *o, grpc_channel_credentials **ret_credentials, struct err *err);
+int client_credentials_load(const struct rpc_channel_options *o, grpc_channel_credentials **ret_credentials,
+			    struct err *err);
 
 /* ---- address.c ------------------------------------------------------------------------- */
 
 /* "unix:///PATH" or "tcp://HOST:PORT" as the target that gRPC wants; free() it. */
-int address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err);
+int client_address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err);
 
 #endif

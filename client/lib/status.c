@@ -111,10 +111,11 @@ static void find_details(const grpc_metadata_array *trailing, struct details *d)
 {
 	for (size_t i = 0; i < trailing->count; i++)
 		if (!grpc_slice_str_cmp(trailing->metadata[i].key, "grpc-status-details-bin"))
-			read_details(wire_bytes(&trailing->metadata[i].value), d);
+			read_details(client_wire_bytes(&trailing->metadata[i].value), d);
 }
 
-int status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing, struct err *err)
+int client_status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing,
+			 struct err *err)
 {
 	struct details d = { 0 };
 	char message[ERR_TEXT_MAX];

@@ -28,15 +28,15 @@ static int start_status(struct rpc_stream *s, struct err *err)
 	op.data.recv_status_on_client.trailing_metadata = &s->k.trailing;
 	op.data.recv_status_on_client.status = &s->k.status;
 	op.data.recv_status_on_client.status_details = &s->k.status_text;
-	return call_batch(&s->k, &op, 1, &s->status_tag, err);
+	return client_call_batch(&s->k, &op, 1, &s->status_tag, err);
 }
 
 /* Takes the status; must run once. */
 static int finish(struct rpc_stream *s)
 {
-	call_pluck(&s->k, &s->status_tag);
+	client_call_pluck(&s->k, &s->status_tag);
 	s->ended = true;
-	s->result = call_result(&s->k, &s->failure);
+	s->result = client_call_result(&s->k, &s->failure);
 	return s->result;
 }
 
@@ -52,13 +52,13 @@ static int send_headers(struct rpc_stream *s, grpc_byte_buffer *request, struct 
 	int r;
 
 	ops[1].data.send_message.send_message = request;
-	r = call_batch(&s->k, ops, request ? 3 : 1, &s->open_tag, err);
+	r = client_call_batch(&s->k, ops, request ? 3 : 1, &s->open_tag, err);
 	if (r < 0) {
 		grpc_call_cancel(s->k.call, NULL);
 		finish(s);
 		return r;
 	}
-	if (call_pluck(&s->k, &s->open_tag))
+	if (client_call_pluck(&s->k, &s->open_tag))
 		return OK;
 	r = finish(s);
 	if (r == OK)
@@ -71,7 +71,7 @@ static int send_headers(struct rpc_stream *s, grpc_byte_buffer *request, struct 
 static int start_stream(struct rpc_stream *s, struct rpc_channel *c, const struct rpc_call_options *options,
 			grpc_byte_buffer *request, struct err *err)
 {
-	int r = call_start(&s->k, c, s->method, options, err);
+	int r = client_call_start(&s->k, c, s->method, options, err);
 
 	if (r < 0)
 		return r;
@@ -79,7 +79,7 @@ static int start_stream(struct rpc_stream *s, struct rpc_channel *c, const struc
 	if (r == OK)
 		r = send_headers(s, request, err);
 	if (r < 0)
-		call_end(&s->k);
+		client_call_end(&s->k);
 	return r;
 }
 
@@ -95,7 +95,7 @@ int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, cons
 	s->method = method;
 	arena_init(&s->arena, 0);
 	if (request)
-		r = wire_pack(request, &buffer, err);
+		r = client_wire_pack(request, &buffer, err);
 	if (r == OK)
 		r = start_stream(s, c, options, buffer, err);
 	if (buffer)
@@ -110,11 +110,11 @@ int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, cons
 
 static int send_op(struct rpc_stream *s, const grpc_op *op, struct err *err)
 {
-	int r = call_batch(&s->k, op, 1, &s->send_tag, err);
+	int r = client_call_batch(&s->k, op, 1, &s->send_tag, err);
 
 	if (r < 0)
 		return r;
-	return call_pluck(&s->k, &s->send_tag)
+	return client_call_pluck(&s->k, &s->send_tag)
 		       ? OK
 		       : fail(err, E_ABORTED, "the server has ended the call %s", s->method->path);
 }
@@ -123,7 +123,7 @@ int rpc_stream_send(struct rpc_stream *s, const ProtobufCMessage *message, struc
 {
 	grpc_op op = { .op = GRPC_OP_SEND_MESSAGE };
 	grpc_byte_buffer *buffer;
-	int r = wire_pack(message, &buffer, err);
+	int r = client_wire_pack(message, &buffer, err);
 
 	if (r < 0)
 		return r;
@@ -151,11 +151,11 @@ static int receive(struct rpc_stream *s, grpc_byte_buffer **ret_buffer, struct e
 
 	ops[0].data.recv_message.recv_message = &buffer;
 	ops[1].data.recv_initial_metadata.recv_initial_metadata = &s->k.initial;
-	r = call_batch(&s->k, ops, s->receiving ? 1 : 2, &s->recv_tag, err);
+	r = client_call_batch(&s->k, ops, s->receiving ? 1 : 2, &s->recv_tag, err);
 	if (r < 0)
 		return r;
 	s->receiving = true;
-	if (!call_pluck(&s->k, &s->recv_tag) && buffer) {
+	if (!client_call_pluck(&s->k, &s->recv_tag) && buffer) {
 		grpc_byte_buffer_destroy(buffer);
 		buffer = NULL;
 	}
@@ -169,11 +169,11 @@ static int unpack(struct rpc_stream *s, grpc_byte_buffer *buffer, const Protobuf
 	ProtobufCMessage *message;
 	grpc_slice slice;
 	struct bytes wire;
-	int r = wire_read(buffer, &slice, &reason);
+	int r = client_wire_read(buffer, &slice, &reason);
 
 	if (r < 0)
 		return fail(err, E_INTERNAL, "%s: %s", s->method->path, reason.text);
-	wire = wire_bytes(&slice);
+	wire = client_wire_bytes(&slice);
 	arena_reset(&s->arena, codec_arena_cap(wire.len));
 	r = codec_unpack(s->method->output, wire, &s->arena, &message, &reason);
 	grpc_slice_unref(slice);
@@ -235,7 +235,7 @@ void rpc_stream_free(struct rpc_stream *s)
 		grpc_call_cancel(s->k.call, NULL);
 		finish(s);
 	}
-	call_end(&s->k);
+	client_call_end(&s->k);
 	arena_free(&s->arena);
 	free(s);
 }

@@ -30,11 +30,11 @@ static int run_batch(struct call *k, grpc_byte_buffer *request, grpc_byte_buffer
 	ops[5].data.recv_status_on_client.trailing_metadata = &k->trailing;
 	ops[5].data.recv_status_on_client.status = &k->status;
 	ops[5].data.recv_status_on_client.status_details = &k->status_text;
-	r = call_batch(k, ops, ARRAY_LEN(ops), k, err);
+	r = client_call_batch(k, ops, ARRAY_LEN(ops), k, err);
 	if (r < 0)
 		return r;
-	call_pluck(k, k); /* failed sends show in the status */
-	return call_result(k, err);
+	client_call_pluck(k, k); /* failed sends show in the status */
+	return client_call_result(k, err);
 }
 
 static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *buffer, ProtobufCMessage **ret_response,
@@ -47,9 +47,9 @@ static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *bu
 
 	if (!buffer)
 		return fail(err, E_INTERNAL, "the server ended %s without a response", method->path);
-	if (wire_read(buffer, &slice, &reason) < 0)
+	if (client_wire_read(buffer, &slice, &reason) < 0)
 		return fail(err, E_INTERNAL, "%s: %s", method->path, reason.text);
-	wire = wire_bytes(&slice);
+	wire = client_wire_bytes(&slice);
 	if (codec_check_wire(method->output, wire, &reason) < 0)
 		return fail(err, E_INTERNAL, "the server sent a bad response to %s: %s", method->path, reason.text);
 	response = protobuf_c_message_unpack(method->output, NULL, wire.len, wire.data);
@@ -65,16 +65,16 @@ int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const
 	CLEANUP(buffer_destroy) grpc_byte_buffer *sent = NULL;
 	CLEANUP(buffer_destroy) grpc_byte_buffer *received = NULL;
 	struct call k;
-	int r = wire_pack(request, &sent, err);
+	int r = client_wire_pack(request, &sent, err);
 
 	if (r < 0)
 		return r;
-	r = call_start(&k, c, method, options, err);
+	r = client_call_start(&k, c, method, options, err);
 	if (r < 0)
 		return r;
 	r = run_batch(&k, sent, &received, err);
 	if (r == OK)
 		r = unpack_response(method, received, ret_response, err);
-	call_end(&k);
+	client_call_end(&k);
 	return r;
 }

@@ -4,7 +4,7 @@
 
 #include "client/lib/internal.h"
 
-int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err)
+int client_wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err)
 {
 	int r = codec_check(message, err);
 	grpc_slice slice;
@@ -18,7 +18,7 @@ int wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, st
 	return OK;
 }
 
-int wire_read(grpc_byte_buffer *buffer, grpc_slice *ret_slice, struct err *err)
+int client_wire_read(grpc_byte_buffer *buffer, grpc_slice *ret_slice, struct err *err)
 {
 	grpc_byte_buffer_reader reader;
 
@@ -29,7 +29,7 @@ int wire_read(grpc_byte_buffer *buffer, grpc_slice *ret_slice, struct err *err)
 	return OK;
 }
 
-struct bytes wire_bytes(const grpc_slice *slice)
+struct bytes client_wire_bytes(const grpc_slice *slice)
 {
 	return (struct bytes){ GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice) };
 }
