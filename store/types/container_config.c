@@ -2,13 +2,6 @@
 
 enum { LIST_MAX = 10000 };
 
-int member_string(const struct jnode *object, const char *name, char **ret_text, struct err *err)
-{
-	struct jnode n = jnode_member(object, name);
-
-	return jnode_string(&n, JSON_TEXT_MAX, ret_text, err);
-}
-
 static void list_clear(struct string_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -197,7 +190,7 @@ static int read_strings(const struct jnode *n, struct container_config *c, struc
 	int r = OK;
 
 	for (size_t i = 0; r == OK && i < ARRAY_LEN(strings); i++)
-		r = member_string(n, strings[i].name, strings[i].value, err);
+		r = jnode_member_string(n, strings[i].name, strings[i].value, err);
 	return r;
 }
 

@@ -13,7 +13,4 @@
 int container_config_read(const struct jnode *n, struct container_config *config, struct err *err);
 void container_config_clear(struct container_config *config);
 
-/* A string member, "" when absent; owned. */
-int member_string(const struct jnode *object, const char *name, char **ret_text, struct err *err);
-
 #endif

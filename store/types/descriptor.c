@@ -2,7 +2,7 @@
 
 enum { URL_MAX = 8192 };
 
-char *shown(const char *text, char *out, size_t size)
+char *printable_text(const char *text, char *out, size_t size)
 {
 	size_t n = 0;
 

@@ -28,6 +28,6 @@ int descriptors_read(const struct jnode *n, size_t max, struct descriptor **ret_
 void descriptors_free(struct descriptor *items, size_t count);
 
 /* `text` for a message: printable ASCII, the rest as '?', cut to fit. */
-char *shown(const char *text, char *out, size_t size);
+char *printable_text(const char *text, char *out, size_t size);
 
 #endif

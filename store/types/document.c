@@ -73,7 +73,7 @@ static int claimed_kind(const struct jnode *at, const char *text, enum media_kin
 		return fail(err, E_UNSUPPORTED, "%s", schema1_text);
 	if (*text && !media_is_index(kind) && !media_is_manifest(kind))
 		return jnode_fail(at, E_UNSUPPORTED, err, "unsupported kind of document \"%s\"",
-				  shown(text, seen, sizeof seen));
+				  printable_text(text, seen, sizeof seen));
 	*ret_kind = *text ? kind : MEDIA_UNKNOWN;
 	return OK;
 }

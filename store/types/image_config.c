@@ -89,11 +89,11 @@ static int read_history_entry(const struct jnode *n, struct history *h, struct e
 	if (r == OK)
 		r = read_time(n, "created", &h->created, err);
 	if (r == OK)
-		r = member_string(n, "created_by", &h->created_by, err);
+		r = jnode_member_string(n, "created_by", &h->created_by, err);
 	if (r == OK)
-		r = member_string(n, "author", &h->author, err);
+		r = jnode_member_string(n, "author", &h->author, err);
 	if (r == OK)
-		r = member_string(n, "comment", &h->comment, err);
+		r = jnode_member_string(n, "comment", &h->comment, err);
 	if (r == OK)
 		r = jnode_bool(&empty, &h->empty_layer, err);
 	return r;
@@ -121,14 +121,14 @@ static int read_history(const struct jnode *root, struct image_config *c, struct
 
 static int read_texts(const struct jnode *root, struct image_config *c, struct err *err)
 {
-	int r = member_string(root, "author", &c->author, err);
+	int r = jnode_member_string(root, "author", &c->author, err);
 
 	if (r == OK)
-		r = member_string(root, "comment", &c->comment, err);
+		r = jnode_member_string(root, "comment", &c->comment, err);
 	if (r == OK)
-		r = member_string(root, "docker_version", &c->docker_version, err);
+		r = jnode_member_string(root, "docker_version", &c->docker_version, err);
 	if (r == OK)
-		r = member_string(root, "container", &c->container, err);
+		r = jnode_member_string(root, "container", &c->container, err);
 	return r;
 }
 

@@ -94,13 +94,25 @@ static void list_offered(const struct index *index, char out[OFFERED_TEXT_MAX])
 
 		if (!is_candidate(d) || is_unknown(d))
 			continue;
-		shown(platform_text(&d->platform, text), clean, sizeof clean);
+		printable_text(platform_text(&d->platform, text), clean, sizeof clean);
 		if (used + strlen(clean) + sizeof more + 2 > OFFERED_TEXT_MAX) {
 			snprintf(out + used, OFFERED_TEXT_MAX - used, "%s", more);
 			return;
 		}
 		used += (size_t)snprintf(out + used, OFFERED_TEXT_MAX - used, "%s%s", used ? ", " : "", clean);
 	}
+}
+
+/* docker names its own machine without the CPU's level, and arm64 always as v8. */
+static char *wanted_text(const struct platform *wanted, char out[PLATFORM_TEXT_MAX])
+{
+	struct platform host = platform_host(), named = *wanted;
+
+	if (platform_eq(wanted, &host) && !strcmp(host.architecture, "amd64"))
+		named.variant[0] = 0;
+	else if (platform_eq(wanted, &host) && !strcmp(host.architecture, "arm64"))
+		snprintf(named.variant, sizeof named.variant, "v8");
+	return platform_text(&named, out);
 }
 
 int index_choose(const struct index *i, const struct platform *wanted, const struct descriptor **ret_entry,
@@ -114,8 +126,7 @@ int index_choose(const struct index *i, const struct platform *wanted, const str
 	if (!entry) {
 		list_offered(i, offered);
 		return fail(err, E_NO_PLATFORM, "no matching manifest for %s in the manifest list entries%s%s%s",
-			    platform_text(wanted, text), offered[0] ? " (offered: " : "", offered,
-			    offered[0] ? ")" : "");
+			    wanted_text(wanted, text), offered[0] ? " (offered: " : "", offered, offered[0] ? ")" : "");
 	}
 	*ret_entry = entry;
 	return OK;

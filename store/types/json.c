@@ -236,6 +236,13 @@ int jnode_string(const struct jnode *n, size_t max, char **ret_text, struct err 
 	return OK;
 }
 
+int jnode_member_string(const struct jnode *object, const char *name, char **ret_text, struct err *err)
+{
+	struct jnode n = jnode_member(object, name);
+
+	return jnode_string(&n, JSON_TEXT_MAX, ret_text, err);
+}
+
 int jnode_bool(const struct jnode *n, bool *ret_value, struct err *err)
 {
 	if (n->value && !json_is_boolean(n->value))

@@ -58,6 +58,7 @@ int jnode_array(const struct jnode *n, size_t max, size_t *ret_count, struct err
 int jnode_map(const struct jnode *n, size_t max, size_t *ret_count, struct err *err);
 int jnode_text(const struct jnode *n, size_t max, const char **ret_text, struct err *err); /* borrowed */
 int jnode_string(const struct jnode *n, size_t max, char **ret_text, struct err *err);	   /* owned */
+int jnode_member_string(const struct jnode *object, const char *name, char **ret_text, struct err *err);
 int jnode_bool(const struct jnode *n, bool *ret_value, struct err *err);
 
 /* These need a value. */

@@ -32,10 +32,10 @@ static int check_layer(const struct jnode *layers, size_t i, const struct descri
 		return OK;
 	case MEDIA_LAYER_ENCRYPTED:
 		return jnode_fail(&type, E_UNSUPPORTED, err, "the layer is encrypted (\"%s\"), which is not supported",
-				  shown(d->media_type, text, sizeof text));
+				  printable_text(d->media_type, text, sizeof text));
 	default:
 		return jnode_fail(&type, E_UNSUPPORTED, err, "unsupported layer format \"%s\"",
-				  shown(d->media_type, text, sizeof text));
+				  printable_text(d->media_type, text, sizeof text));
 	}
 }
 

@@ -403,6 +403,21 @@ static void a_missing_platform_is_told_with_what_is_offered(void **state UNUSED)
 	       "no matching manifest for linux/s390x in the manifest list entries (offered: linux/?[31m)");
 }
 
+/* docker says linux/amd64 whatever the CPU can do. */
+static void the_own_machine_is_named_without_its_cpu_level(void **state UNUSED)
+{
+	CLEANUP(index_free) struct index i = { 0 };
+	struct platform host = platform_host();
+	const struct descriptor *entry;
+	struct err err = ERR_INIT;
+
+	assert_ok(index_parse(bytes_of(INDEX(SIZED("zx", "", "1"))), &i, &err), &err);
+	if (strcmp(host.architecture, "amd64"))
+		skip();
+	assert_fails(index_choose(&i, &host, &entry, &err), &err, E_NO_PLATFORM,
+		     "no matching manifest for linux/amd64 in the manifest list entries (offered: linux/zx)");
+}
+
 static void a_long_list_of_platforms_is_cut(void **state UNUSED)
 {
 	CLEANUP(freep) char *text = repeat("{" V2 "\"manifests\":[", ENTRY("linux", "amd64"), 1000, "]}");
@@ -541,6 +556,7 @@ int main(void)
 		cmocka_unit_test(the_kind_follows_from_media_type_header_and_fields),
 		cmocka_unit_test(the_entry_of_the_platform_is_chosen),
 		cmocka_unit_test(a_missing_platform_is_told_with_what_is_offered),
+		cmocka_unit_test(the_own_machine_is_named_without_its_cpu_level),
 		cmocka_unit_test(a_long_list_of_platforms_is_cut),
 		cmocka_unit_test(attestations_and_unknown_platforms_are_passed_over),
 		cmocka_unit_test(cases_of_the_image_specification_hold),
