@@ -101,12 +101,12 @@ def sixty_layers():
     return [Layer(tar({f"layers/{n:02}/": None, f"layers/{n:02}/file": f"layer {n}\n".encode()})) for n in range(60)]
 
 
-def multi(docker):
+def multi():
     def one(platform):
         name = "-".join(platform.values())
-        return Image([Layer(busybox_tar({"etc/platform": name.encode()}))], docker=docker, platform=platform)
+        return Image([Layer(busybox_tar({"etc/platform": name.encode()}))], platform=platform)
 
-    return Index([(one(p), p) for p in (AMD64, ARM64, ARMV7)], docker=docker)
+    return Index([(one(p), p) for p in (AMD64, ARM64, ARMV7)])
 
 
 def feed(host, directory):
@@ -141,8 +141,8 @@ def feed(host, directory):
     del tree, whole
     by_skopeo("sixty:oci-gzip", Image(sixty_layers()))
     by_skopeo("sixty:docker-gzip", Image(sixty_layers()), "--format=v2s2")
-    by_skopeo("multi:oci", multi(False), "--all")
-    by_skopeo("multi:docker", multi(True), "--all")
+    by_skopeo("multi:oci", multi(), "--all")
+    by_skopeo("multi:docker", multi(), "--all", "--format=v2s2")
     base = Layer(busybox)
     as_is("shared:one", Image([base, Layer(tar({"one": b"1" * 100000}))]))
     as_is("shared:two", Image([base, Layer(tar({"two": b"2" * 100000}))], docker=True))

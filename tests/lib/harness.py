@@ -7,6 +7,8 @@ is stopped by its pid; nothing waits by sleeping.
 
 import atexit
 import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -327,3 +329,38 @@ def deadline(seconds, what):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def blob_path(root, digest):
+    algorithm, _, value = digest.partition(":")
+    return os.path.join(root, "content", algorithm, value[:2], value)
+
+
+def incomplete(root, client):
+    """What is wrong with the listed images, found without the daemon's help: every
+    blob that a listed manifest names is read from the disk and hashed."""
+    wrong, seen = [], set()
+
+    def look(digest, size, why):
+        if digest in seen:
+            return
+        seen.add(digest)
+        try:
+            with open(blob_path(root, digest), "rb") as file:
+                state = hashlib.file_digest(file, digest.partition(":")[0])
+                got = file.tell()
+        except OSError as error:
+            wrong.append(f"{why} {digest}: {error.strerror}")
+            return
+        if state.hexdigest() != digest.partition(":")[2] or (size is not None and got != size):
+            wrong.append(f"{why} {digest}: wrong bytes ({got} of {size})")
+
+    for image in client.images():
+        for manifest in image.manifest_digests:
+            look(manifest, None, "manifest")
+            with contextlib.suppress(OSError), open(blob_path(root, manifest), "rb") as file:
+                body = json.load(file)
+                look(body["config"]["digest"], body["config"]["size"], "config")
+                for layer in body["layers"]:
+                    look(layer["digest"], layer["size"], "layer")
+    return wrong
