@@ -1,0 +1,170 @@
+"""The store from outside: usage agrees with the disk, damage is found and healed,
+events come in order."""
+
+import os
+import threading
+
+from fakeregistry import FakeRegistry
+from harness import TestCase, blob_path, incomplete
+from ociimage import Image, Layer, random_bytes, tar
+
+
+def bytes_below(path):
+    return sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
+
+
+class Store(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.registry = FakeRegistry().__enter__()
+        self.addCleanup(self.registry.stop)
+        self.imaged = self.daemon()
+        self.client = self.imaged.client()
+
+    def pull(self, name, *seeds):
+        image = Image([Layer(tar({f"f{seed}": random_bytes(100000, seed)}), level=1) for seed in seeds])
+        self.registry.repo(name).add(image, "1")
+        self.client.pull(f"{self.registry.host}/{name}:1")
+        return image
+
+    def damage(self, digest, how):
+        path = blob_path(self.imaged.root, digest)
+        if how == "missing":
+            os.unlink(path)
+            return
+        os.chmod(path, 0o600)
+        with open(path, "r+b") as file:
+            if how == "flipped":
+                file.seek(10)
+                byte = file.read(1)
+                file.seek(10)
+                file.write(bytes([byte[0] ^ 1]))
+            elif how == "short":
+                file.truncate(5)
+
+    # -- usage
+
+    def assert_usage_agrees(self):
+        usage = self.client.GetDiskUsage()
+        content = os.path.join(self.imaged.root, "content")
+        self.assertEqual(bytes_below(content), usage.content_bytes)
+        self.assertEqual(sum(len(files) for _, _, files in os.walk(content)), usage.blob_count)
+        return usage
+
+    def test_usage_agrees_with_the_disk(self):
+        self.assert_usage_agrees()
+        first, _ = self.pull("a", 1, 2), self.pull("b", 2, 3)
+        usage = self.assert_usage_agrees()
+        self.assertEqual((2, 300000), (usage.image_count, usage.layers_size))
+        self.assertEqual(0, usage.ingest_bytes)
+        self.client.RemoveImage(image=first.id, force=True)
+        self.assertEqual(200000, self.assert_usage_agrees().layers_size)
+        self.client.PruneImages(all=True)
+        self.assertEqual(0, self.assert_usage_agrees().content_bytes)
+
+    def test_usage_counts_unfinished_bytes(self):
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        layer = Layer(tar({"x": random_bytes(4 << 20, 1)}), level=1)
+        self.registry.repo("a").add(Image([layer]), "1")
+        self.registry.fault("GET", layer.blob.digest, cut=2 << 20, gate=gate)
+        call = self.client.Pull(reference=f"{self.registry.host}/a:1")
+        for event in call:
+            if event.WhichOneof("event") == "layer" and event.layer.current >= 1 << 20:
+                break
+        self.assertGreaterEqual(self.client.GetDiskUsage().ingest_bytes, 1 << 20)
+        gate.set()
+        list(call)
+        self.assertEqual(0, self.client.GetDiskUsage().ingest_bytes)
+
+    # -- check and repair
+
+    def test_clean_store_has_no_findings(self):
+        self.pull("a", 1, 2)
+        findings, summary = self.client.check()
+        self.assertEqual([], list(findings))
+        self.assertEqual(4, summary.blobs)
+        self.assertEqual(self.client.GetDiskUsage().content_bytes, summary.bytes)
+        said = self.imaged.ctl("system", "check")
+        self.assertEqual(0, said.returncode)
+
+    def test_damage_is_found_and_repaired(self):
+        for how, kind, quick in (("flipped", 1, False), ("short", 1, True), ("missing", 2, True)):
+            for part in ("layer", "config", "manifest"):
+                with self.subTest(how=how, part=part):
+                    image = self.pull("a", 1, 2)
+                    digest = {"layer": image.layers[1].blob.digest, "config": image.id, "manifest": image.digest}[part]
+                    self.damage(digest, how)
+                    for fast in {quick, False}:
+                        findings, _ = self.client.check(quick=fast)
+                        self.assertEqual([(kind, digest)], [(f.kind, f.digest) for f in findings if f.kind in (1, 2)])
+                        self.assertEqual([image.id], list(findings[0].images))
+                    said = self.imaged.ctl("system", "check", check=False)
+                    self.assertEqual(1, said.returncode)
+                    self.assertIn(digest[:19], said.stdout + said.stderr)
+                    findings, summary = self.client.check(repair=True)
+                    self.assertEqual([True], [f.repaired for f in findings if f.kind in (1, 2)], findings)
+                    self.assertEqual(1, summary.repaired)
+                    self.assert_clean(self.client)
+                    self.assertEqual([], incomplete(self.imaged.root, self.client))
+
+    def test_repair_without_its_source_says_why(self):
+        image = self.pull("a", 1)
+        self.damage(image.layers[0].blob.digest, "flipped")
+        self.registry.fault("GET", "/blobs/", status=404)
+        findings, _ = self.client.check(repair=True)
+        self.assertEqual([False], [f.repaired for f in findings if f.kind == 1])
+        self.assertNotEqual("", findings[0].repair_error)
+
+    def test_pull_heals_a_missing_layer(self):
+        image = self.pull("a", 1, 2)
+        self.damage(image.layers[0].blob.digest, "missing")
+        done, _ = self.client.pull(f"{self.registry.host}/a:1")
+        self.assertGreater(done.fetched_bytes, 100000)
+        self.assert_clean(self.client)
+
+    # -- events
+
+    def test_events_come_in_order_and_from_where_one_left(self):
+        image = self.pull("a", 1)
+        reference = f"{self.registry.host}/a:1"
+        self.client.TagImage(source=reference, target="x:1")
+        self.client.RemoveImage(image="x:1")
+        self.client.RemoveImage(image=reference)
+        events = list(self.client.WatchEvents(no_follow=True, after_revision=0))
+        past = list(self.client.WatchEvents(no_follow=True, after_revision=1))
+        self.assertEqual([], events, "0 means new ones only")
+        actions = [event.action for event in past]
+        self.assertEqual([2, 3], [a for e, a in zip(past, actions) if e.name == "docker.io/library/x:1"])
+        self.assertEqual(4, actions[-1] if actions[-1] == 4 else actions[-2])
+        revisions = [event.revision for event in past]
+        self.assertEqual(sorted(set(revisions)), revisions)
+        self.assertTrue(all(event.image_id in ("", image.id) for event in past))
+        rest = list(self.client.WatchEvents(no_follow=True, after_revision=revisions[0]))
+        self.assertEqual(past[1:], rest)
+
+    def test_watcher_sees_what_happens(self):
+        seen, ready = [], threading.Event()
+        call = self.client.WatchEvents()
+
+        def watch():
+            try:
+                for event in call:
+                    seen.append(event)
+                    ready.set()
+            except Exception:  # cancelled
+                ready.set()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        # The stream has begun when its headers are here.
+        call.initial_metadata()
+        self.pull("a", 1)
+        self.assertTrue(ready.wait(20))
+        call.cancel()
+        thread.join()
+        self.assertEqual(1, seen[0].action)
+
+    def test_revision_that_is_gone_is_out_of_range(self):
+        self.pull("a", 1)
+        self.assert_rpc_fails("OUT_OF_RANGE", "OUT_OF_RANGE", self.client.WatchEvents, after_revision=1 << 40, no_follow=True)
