@@ -88,20 +88,52 @@ static const char *explain(enum json_error_code code)
 	}
 }
 
+/* jansson drops characters when its token buffer cannot grow, and goes on: without
+ * memory it could read another document than the one that was verified. So its
+ * allocations are watched, and one that failed fails the parse. */
+static _Thread_local bool starved;
+
+static void *watched_malloc(size_t size)
+{
+	void *p = malloc(size);
+
+	starved |= !p;
+	return p;
+}
+
+/* Before there are threads: the functions are jansson's global state. */
+__attribute__((constructor)) static void watch_allocations(void)
+{
+	json_set_alloc_funcs(watched_malloc, free);
+}
+
+static int load(const struct jnode *root, struct bytes text, json_t **ret_value, struct err *err)
+{
+	json_error_t why = { 0 };
+	json_t *value;
+
+	starved = false;
+	value = json_loadb(text.len ? (const char *)text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
+	if (starved) {
+		json_decref(value);
+		return fail_nomem(err);
+	}
+	if (!value)
+		return jnode_fail(root, E_BAD_CONTENT, err, "%s (line %d, column %d)", explain(json_error_code(&why)),
+				  why.line, why.column);
+	*ret_value = value;
+	return OK;
+}
+
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root = { .name = document };
-	json_error_t why = { 0 };
 	int r = check_weight(&root, text, max, err);
 
+	if (r == OK)
+		r = load(&root, text, &root.value, err);
 	if (r < 0)
 		return r;
-	root.value = json_loadb(text.len ? (const char *)text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
-	if (!root.value && json_error_code(&why) == json_error_out_of_memory)
-		return fail_nomem(err);
-	if (!root.value)
-		return jnode_fail(&root, E_BAD_CONTENT, err, "%s (line %d, column %d)", explain(json_error_code(&why)),
-				  why.line, why.column);
 	if (!json_is_object(root.value)) {
 		json_decref(root.value);
 		return jnode_fail(&root, E_BAD_CONTENT, err, "not a JSON object");

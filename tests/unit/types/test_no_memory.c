@@ -1,0 +1,121 @@
+/*
+ * Each allocation of a parse fails once, ours and those of jansson: the parse then
+ * fails as a whole, says so, and frees what it has (which the sanitizer build
+ * watches). jansson alone would go on with a shorter string.
+ */
+#include "tests/unit/types/unit.h"
+
+#include "store/types/image_config.h"
+
+#define DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+#define ENTRY(type) "{\"mediaType\":\"" type "\",\"digest\":\"" DIGEST "\",\"size\":2}"
+
+/* Allocations until one fails; negative: none does. */
+static long countdown = -1;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+
+static bool fails_now(void)
+{
+	return countdown >= 0 && countdown-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails_now() ? NULL : __real_strdup(text);
+}
+
+static int parse_manifest(struct err *err)
+{
+	static const char text[] = "{\"schemaVersion\":2,\"config\":" ENTRY(
+		"application/vnd.oci.image.config.v1+json") ",\"layers\":[" ENTRY("application/"
+										  "vnd.oci.image.layer."
+										  "v1.tar") "],"
+											    "\"subject"
+											    "\":" ENTRY("a/b") "}";
+	CLEANUP(manifest_free) struct manifest m = { 0 };
+
+	return manifest_parse(bytes_of(text), &m, err);
+}
+
+static int parse_index(struct err *err)
+{
+	static const char text[] = "{\"schemaVersion\":2,\"manifests\":[" ENTRY("a/b") "," ENTRY("c/d") "]}";
+	CLEANUP(index_free) struct index i = { 0 };
+
+	return index_parse(bytes_of(text), &i, err);
+}
+
+static int parse_config(struct err *err)
+{
+	static const char text[] =
+		"{\"os\":\"linux\",\"author\":\"a\",\"config\":{\"Env\":[\"A=b\",\"C=d\"],\"Cmd\":\"sh\","
+		"\"Volumes\":{\"/v\":{}},\"Labels\":{\"a\":\"b\"},\"Healthcheck\":{\"Test\":[\"x\"]}},"
+		"\"rootfs\":{\"diff_ids\":[\"" DIGEST "\"]},\"history\":[{\"created_by\":\"x\"}]}";
+	CLEANUP(image_config_free) struct image_config c = { 0 };
+
+	return image_config_parse(bytes_of(text), &c, err);
+}
+
+static void sweep(int (*parse)(struct err *err))
+{
+	struct err err = ERR_INIT;
+	long n = 0;
+
+	for (;; n++) {
+		int r;
+
+		countdown = n;
+		r = parse(&err);
+		if (countdown >= 0) {
+			assert_int_equal(r, OK);
+			break;
+		}
+		if (r != E_NO_MEMORY)
+			failed("allocation %ld: code %d, %s", n, r, r == OK ? "" : err.text);
+	}
+	countdown = -1;
+	print_message("          %ld allocations\n", n);
+	assert_true(n > 10);
+}
+
+static void a_manifest_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_manifest);
+}
+
+static void an_index_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_index);
+}
+
+static void a_configuration_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_manifest_without_memory_is_out_of_memory),
+		cmocka_unit_test(an_index_without_memory_is_out_of_memory),
+		cmocka_unit_test(a_configuration_without_memory_is_out_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
