@@ -28,8 +28,7 @@ static const struct row rows[] = {
 	  "Check the address, or use the number of the host" },
 	{ "certificate verify failed", ON_TLS, "the certificate of the server is not trusted",
 	  "Use --tlscacert with the CA that signed it" },
-	{ "Hostname Verification Check failed", ON_TLS,
-	  "the certificate of the server is for another name than this host",
+	{ "is not in peer certificate", ON_TLS, "the certificate of the server is for another name than this host",
 	  "Use the name that the certificate holds" },
 	{ "wrong version number", ON_TLS, "the server does not speak TLS", "Leave out --tlscacert" },
 	{ "empty address list", ON_TLS, /* gRPC drops an address that it cannot secure */
