@@ -36,7 +36,9 @@ struct rpc_tls {
 	const char *client_ca_file;	  /* PEM; a client certificate is demanded */
 };
 
-/* One finished call that failed, for the log: method, peer, code, text. */
+/* One finished call that failed, for the log: method, peer, code, text. Runs on
+ * any of the server's threads, also at once. Connections that could not be taken
+ * come here too, with the method "connection". */
 typedef void rpc_log_fn(void *arg, const char *method, const char *peer, const struct err *err);
 
 int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, void *log_arg,
@@ -59,6 +61,10 @@ int rpc_server_start(struct rpc_server *s, struct err *err);
 /* Health says NOT_SERVING, no new calls, watches end; waits for the calls that
  * run, and after the grace time cancels them. */
 void rpc_server_drain(struct rpc_server *s);
+
+/* What health says of all services: SERVING from rpc_server_start() on. For a
+ * daemon that lives but cannot work. No effect once it drains. */
+void rpc_server_set_serving(struct rpc_server *s, bool serving);
 
 /* Calls that run or wait now. */
 unsigned rpc_server_active(const struct rpc_server *s);

@@ -1,0 +1,39 @@
+/*
+ * Which user is behind which accepted connection.
+ *
+ * gRPC knows a connection that we accepted only by the number of its descriptor
+ * ("fd:100"). So each gets a number of its own from a high range, handed out in a
+ * cycle, and the credentials are noted under the number. A number that was given
+ * up rests for REST_MS before it comes again, so that a call of the old connection
+ * that is still on its way is never taken for one of the new.
+ *
+ * gRPC owns the numbered descriptor. A duplicate in an epoll set tells when the
+ * connection is gone (gRPC shuts a socket down before it closes it).
+ */
+#ifndef SERVICE_RPC_CONNECTIONS_H
+#define SERVICE_RPC_CONNECTIONS_H
+
+#include <sys/socket.h>
+
+#include "proto/runtime/mem.h"
+
+struct connections;
+
+/* At most `max` at once. Raises the process's soft limit of open files and uses
+ * the upper half of the numbers; E_LIMIT when they are too few for `max`. */
+int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err);
+void connections_free(struct connections *c);
+
+/* Takes over the accepted socket. Its number, which gRPC is to own, goes to
+ * ret_number; the epoll set reports `tag_base` + number when it ends. E_BUSY when
+ * there are too many. */
+int connections_add(struct connections *c, int fd, uint64_t tag_base, int *ret_number, struct err *err);
+
+/* The connection has ended. */
+void connections_remove(struct connections *c, int number);
+
+/* From any thread. */
+bool connections_find(struct connections *c, int number, struct ucred *ret_cred);
+unsigned connections_open(struct connections *c);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * The inside of the server: calls, operations on the completion queue, and who
+ * owns what. Only service/rpc includes this.
+ *
+ * One completion queue, a few polling threads. Each operation that is started on
+ * the queue carries a `struct op` of its call as tag; the poller that takes the
+ * event runs op->done(), which never blocks. Blocking handlers run on the pool.
+ *
+ * References of a call: one for whoever must finish it (dropped when the final
+ * batch is done), one for RECV_CLOSE, one for each read or write in flight.
+ * Locks: server.mu before call.mu and a call's token; none is held around a call
+ * of gRPC.
+ */
+#ifndef SERVICE_RPC_INTERNAL_H
+#define SERVICE_RPC_INTERNAL_H
+
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "service/pool.h"
+#include "service/rpc/call_watch.h"
+#include "service/rpc/health.h"
+#include "service/rpc/methods.h"
+#include "service/rpc/server.h"
+#include "service/rpc/status.h"
+#include "service/rpc/unix_listener.h"
+
+/* What one call may allocate in its arena beside its request. */
+enum { HANDLER_ARENA_BYTES = 64 * 1024 * 1024, ACCEPT_ARENA_BYTES = 64 * 1024 };
+enum { PEER_MAX = 160 };
+
+struct op {
+	void (*done)(struct op *op, bool ok);
+	void *owner;
+};
+
+struct deferred {
+	void (*fn)(void *);
+	void *p;
+	struct deferred *next;
+};
+
+struct rpc_call {
+	struct rpc_server *server;
+	struct rpc_call *next, **link; /* server.calls, guarded by server.mu */
+	atomic_uint refs;
+	grpc_call *grpc;
+	grpc_call_details details;
+	grpc_metadata_array metadata;
+	const struct method_entry *entry;
+	struct identity identity;
+	char peer[PEER_MAX];
+	struct cancel *cancel;
+	struct arena arena;	    /* request, response, identity */
+	struct arena message_arena; /* the last received message of a stream */
+	struct deferred *deferred;
+
+	struct op accept, close, read, write, finish;
+	int cancelled; /* written by gRPC before `close` is done */
+
+	/* Reading: gRPC writes read_buffer before `read` is done. */
+	grpc_byte_buffer *read_buffer;
+	enum { READ_GOOD, READ_BROKEN, READ_REFUSED } read_problem;
+	bool read_over; /* the handler has seen the end */
+	/* Writing. */
+	grpc_byte_buffer *write_buffer;
+	bool headers_sent;
+	/* Finishing. */
+	struct wire_status status;
+	struct call_watch watch;
+
+	/* Calls without a thread (health watches) learn of events here, on pollers. */
+	void (*on_sent)(struct rpc_call *call, bool ok);
+	void (*on_closed)(struct rpc_call *call); /* guarded by mu: the close may come first */
+	void *watcher;
+
+	pthread_mutex_t mu;
+	pthread_cond_t changed; /* reading, writing or the token changed */
+	bool reading, writing;	/* guarded by mu: an operation is in flight */
+	bool write_ok;		/* guarded by mu: how the last one ended */
+};
+
+struct rpc_server {
+	struct rpc_server_options options; /* defaults filled in */
+	rpc_log_fn *log;
+	void *log_arg;
+	grpc_resource_quota *quota;
+	grpc_server *grpc;
+	grpc_completion_queue *cq;
+	struct methods methods;
+	const struct rpc_service **services;
+	size_t n_services;
+	char **addresses;
+	size_t n_addresses;
+	struct pool *pool;
+	struct unix_listener *unix_listener;
+	struct health *health;
+	struct reflection *reflection;
+	struct call_watches watches;
+	struct cancel *drain;
+	pthread_t *pollers;
+	unsigned n_pollers; /* started */
+	bool started, drained;
+	atomic_uint missing_slots; /* requests that could not be armed */
+
+	struct op shutdown;
+	pthread_mutex_t mu;
+	pthread_cond_t quiet; /* active fell to 0, or the shutdown is done */
+	struct rpc_call *calls;
+	unsigned active; /* calls in the list */
+	bool shutdown_done;
+};
+
+/* Starts a batch whose event runs op->done. Negative: no event will come. */
+int call_batch(struct rpc_call *c, struct op *op, const grpc_op *ops, size_t n);
+
+/* Arms one more request on the queue. */
+void call_request(struct rpc_server *s);
+void call_ref(struct rpc_call *c);
+void call_unref(struct rpc_call *c);
+
+/* Ends the call with a status, and with the response when err is NULL; the
+ * caller's right to finish is used up. */
+void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response);
+
+/* Fires the token and wakes the handler. */
+void call_fire(struct rpc_call *c, int code);
+
+/* Why an operation of this call failed: as the token says, else by the clock. */
+int call_over(struct rpc_call *c, struct err *err);
+
+/* Streams (stream.c). */
+int call_start_read(struct rpc_call *c, void (*done)(struct op *, bool));
+void call_stream_read(struct rpc_call *c);
+void call_note_read(struct rpc_call *c, bool ok);	  /* on the poller, when it is done */
+int call_read_error(struct rpc_call *c, struct err *err); /* what read_problem says */
+int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct err *err);
+
+/* gRPC's header does not declare it, its C++ layer relies on it: whether the
+ * stream broke before the message that RECV_MESSAGE waited for. */
+extern int grpc_call_failed_before_recv_message(const grpc_call *c);
+
+/* ThreadSanitizer cannot see inside the gRPC library: the completion queue is a
+ * happens-before edge from start_batch to the event. */
+#if defined(__SANITIZE_THREAD__)
+#define RPC_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RPC_TSAN 1
+#endif
+#endif
+#ifdef RPC_TSAN
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define HANDOVER(tag) __tsan_release(tag)
+#define TAKEOVER(tag) __tsan_acquire(tag)
+#else
+#define HANDOVER(tag) ((void)(tag))
+#define TAKEOVER(tag) ((void)(tag))
+#endif
+
+#endif

@@ -1,0 +1,282 @@
+#include "service/rpc/server.h"
+
+#include "proto/runtime/clock.h"
+#include "service/rpc/internal.h"
+#include "service/rpc/poller.h"
+#include "service/rpc/reflection.h"
+
+enum {
+	SLOTS = 16, /* requests armed on the queue; 1 to 128 measured the same */
+	/* A fuse against exhaustion, no backpressure: calls fail when it blows. */
+	QUOTA_BYTES = 512 * 1024 * 1024,
+	/* Bytes that a client may send ahead of a slow handler, for each stream:
+	 * instead of gRPC's estimator, which opens windows of 4 MiB. */
+	LOOKAHEAD_BYTES = 512 * 1024,
+	IDLE_MS = 30 * 60 * 1000,
+	HANDSHAKE_MS = 10 * 1000,
+	KEEPALIVE_MS = 60 * 1000,
+	KEEPALIVE_TIMEOUT_MS = 20 * 1000,
+	PING_INTERVAL_MS = 10 * 1000,
+	/* Calls that a drain cancels may still say why they end. */
+	LAST_WORDS_MS = 500,
+};
+
+static void fill_defaults(struct rpc_server_options *o)
+{
+#define DEFAULT(field, value) o->field = o->field ? o->field : (value)
+	DEFAULT(pollers, 2);
+	DEFAULT(handlers, 64);
+	DEFAULT(queued, 64);
+	DEFAULT(streams_per_connection, 128);
+	DEFAULT(unix_connections, 512);
+	DEFAULT(message_bytes, 4 * 1024 * 1024);
+	DEFAULT(metadata_bytes, 16 * 1024);
+	DEFAULT(send_timeout_ms, 60 * 1000);
+	DEFAULT(recv_timeout_ms, 60 * 1000);
+	DEFAULT(grace_ms, 10 * 1000);
+#undef DEFAULT
+}
+
+static grpc_arg number(const char *key, int64_t value)
+{
+	grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *)key };
+
+	arg.value.integer = value > INT32_MAX ? INT32_MAX : (int)value;
+	return arg;
+}
+
+static void create_grpc(struct rpc_server *s)
+{
+	const struct rpc_server_options *o = &s->options;
+	grpc_arg quota = { .type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_RESOURCE_QUOTA };
+	grpc_arg list[16];
+	grpc_channel_args args = { 0, list };
+
+	s->quota = grpc_resource_quota_create("imaged");
+	grpc_resource_quota_resize(s->quota, QUOTA_BYTES);
+	quota.value.pointer.p = s->quota;
+	quota.value.pointer.vtable = grpc_resource_quota_arg_vtable();
+	list[args.num_args++] = quota;
+	list[args.num_args++] = number(GRPC_ARG_MAX_CONCURRENT_STREAMS, o->streams_per_connection);
+	list[args.num_args++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)o->message_bytes);
+	list[args.num_args++] = number(GRPC_ARG_MAX_METADATA_SIZE, (int64_t)o->metadata_bytes);
+	list[args.num_args++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+	list[args.num_args++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
+	list[args.num_args++] = number(GRPC_ARG_ALLOW_REUSEPORT, 0);
+	list[args.num_args++] = number(GRPC_ARG_ENABLE_CHANNELZ, 0);
+	list[args.num_args++] = number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_MS);
+	list[args.num_args++] = number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS);
+	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS);
+	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
+	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+	list[args.num_args++] = number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MS);
+	s->grpc = grpc_server_create(&args, NULL);
+	s->cq = grpc_completion_queue_create_for_next(NULL);
+	grpc_server_register_completion_queue(s->grpc, s->cq, NULL);
+}
+
+static int create_parts(struct rpc_server *s, struct err *err)
+{
+	int r;
+
+	s->drain = cancel_new();
+	if (!s->drain)
+		return fail_nomem(err);
+	r = pool_new("rpc-handler", s->options.handlers, s->options.queued, &s->pool, err);
+	if (r == OK)
+		r = health_new(&s->health, err);
+	if (r == OK)
+		r = reflection_new(&s->reflection, err);
+	return r;
+}
+
+int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, void *log_arg,
+		   struct rpc_server **ret_server, struct err *err)
+{
+	CLEANUP(rpc_server_freep) struct rpc_server *s = calloc(1, sizeof *s);
+	int r;
+
+	if (!s)
+		return fail_nomem(err);
+	s->options = *options;
+	fill_defaults(&s->options);
+	s->log = log;
+	s->log_arg = log_arg;
+	pthread_mutex_init(&s->mu, NULL);
+	cond_init_monotonic(&s->quiet);
+	call_watches_init(&s->watches, s->options.recv_timeout_ms, s->options.send_timeout_ms);
+	grpc_init();
+	create_grpc(s);
+	r = create_parts(s, err);
+	if (r < 0)
+		return r;
+	*ret_server = TAKE(s);
+	return OK;
+}
+
+int rpc_server_add(struct rpc_server *s, const struct rpc_binding *binding, struct err *err)
+{
+	int r;
+
+	if (s->started)
+		return fail(err, E_INTERNAL, "the service %s is added after the start", binding->service->name);
+	r = methods_add(&s->methods, binding, err);
+	if (r == OK)
+		r = health_add_service(s->health, binding->service->name, err);
+	if (r == OK)
+		r = reflection_add_service(s->reflection, binding->service, err);
+	return r;
+}
+
+static int add_standard_services(struct rpc_server *s, struct err *err)
+{
+	struct rpc_binding health = health_binding(s->health);
+	struct rpc_binding v1 = reflection_v1_binding(s->reflection);
+	struct rpc_binding v1alpha = reflection_v1alpha_binding(s->reflection);
+	int r;
+
+	r = rpc_server_add(s, &health, err);
+	if (r == OK)
+		r = rpc_server_add(s, &v1, err);
+	if (r == OK)
+		r = rpc_server_add(s, &v1alpha, err);
+	if (r == OK)
+		health_take_methods(s->health, &s->methods);
+	return r;
+}
+
+int rpc_server_start(struct rpc_server *s, struct err *err)
+{
+	int r = add_standard_services(s, err);
+
+	if (r < 0)
+		return r;
+	s->started = true;
+	grpc_server_start(s->grpc);
+	for (int i = 0; i < SLOTS; i++)
+		call_request(s);
+	health_set(s->health, true);
+	r = pollers_start(s, err);
+	if (r == OK && s->unix_listener)
+		r = unix_listener_start(s->unix_listener, err);
+	return r;
+}
+
+unsigned rpc_server_active(const struct rpc_server *s)
+{
+	struct rpc_server *m = (struct rpc_server *)s; /* for the lock */
+	unsigned active;
+
+	pthread_mutex_lock(&m->mu);
+	active = m->active;
+	pthread_mutex_unlock(&m->mu);
+	return active;
+}
+
+void rpc_server_set_serving(struct rpc_server *s, bool serving)
+{
+	health_set(s->health, serving);
+}
+
+/* ---- the end ---- */
+
+static void on_shutdown(struct op *op, UNUSED bool ok)
+{
+	struct rpc_server *s = op->owner;
+
+	pthread_mutex_lock(&s->mu);
+	s->shutdown_done = true;
+	pthread_cond_broadcast(&s->quiet);
+	pthread_mutex_unlock(&s->mu);
+}
+
+/* True when nothing runs any more. A negative wait has no end. */
+static bool wait_quiet(struct rpc_server *s, int64_t ms)
+{
+	struct timespec until = clock_deadline(ms);
+	int rc = 0;
+	bool quiet;
+
+	pthread_mutex_lock(&s->mu);
+	while ((s->active || !s->shutdown_done) && !rc)
+		rc = ms < 0 ? pthread_cond_wait(&s->quiet, &s->mu) : pthread_cond_timedwait(&s->quiet, &s->mu, &until);
+	quiet = !s->active && s->shutdown_done;
+	pthread_mutex_unlock(&s->mu);
+	return quiet;
+}
+
+/* Tells all handlers to stop. Tokens only wake somebody, so they may be fired
+ * under the lock that keeps the calls in their list. */
+static void fire_all(struct rpc_server *s)
+{
+	pthread_mutex_lock(&s->mu);
+	for (struct rpc_call *c = s->calls; c; c = c->next)
+		call_fire(c, E_UNAVAILABLE);
+	pthread_mutex_unlock(&s->mu);
+}
+
+static void begin_shutdown(struct rpc_server *s)
+{
+	s->shutdown = (struct op){ on_shutdown, s };
+	HANDOVER(&s->shutdown);
+	grpc_server_shutdown_and_notify(s->grpc, s->cq, &s->shutdown);
+}
+
+void rpc_server_drain(struct rpc_server *s)
+{
+	if (!s->started || s->drained)
+		return;
+	s->drained = true;
+	health_end(s->health);
+	cancel_fire(s->drain, E_UNAVAILABLE);
+	if (s->unix_listener)
+		unix_listener_stop(s->unix_listener);
+	begin_shutdown(s); /* GOAWAY to all clients */
+	if (!s->n_pollers) /* the start had failed: nobody is served, rpc_server_free() polls */
+		return;
+	if (wait_quiet(s, s->options.grace_ms))
+		return;
+	fire_all(s);
+	if (wait_quiet(s, LAST_WORDS_MS))
+		return;
+	grpc_server_cancel_all_calls(s->grpc);
+	wait_quiet(s, -1);
+}
+
+/* Whether it was started or not, gRPC wants a shutdown before the destruction. */
+static void destroy_grpc(struct rpc_server *s)
+{
+	if (!s->started)
+		begin_shutdown(s);
+	pool_free(s->pool);
+	pollers_stop(s);
+	grpc_server_destroy(s->grpc);
+	grpc_completion_queue_destroy(s->cq);
+	grpc_resource_quota_unref(s->quota);
+	grpc_shutdown_blocking();
+}
+
+void rpc_server_free(struct rpc_server *s)
+{
+	if (!s)
+		return;
+	rpc_server_drain(s);
+	destroy_grpc(s);
+	unix_listener_free(s->unix_listener);
+	health_free(s->health);
+	reflection_free(s->reflection);
+	methods_free(&s->methods);
+	call_watches_free(&s->watches);
+	cancel_unref(s->drain);
+	for (size_t i = 0; i < s->n_addresses; i++)
+		free(s->addresses[i]);
+	free(s->addresses);
+	pthread_cond_destroy(&s->quiet);
+	pthread_mutex_destroy(&s->mu);
+	free(s);
+}
+
+void rpc_server_freep(struct rpc_server **s)
+{
+	rpc_server_free(*s);
+}
