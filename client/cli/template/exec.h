@@ -1,0 +1,40 @@
+/* Between the files of the execution (exec.c walks, eval.c computes). */
+#ifndef CLIENT_CLI_TEMPLATE_EXEC_H
+#define CLIENT_CLI_TEMPLATE_EXEC_H
+
+#include "client/cli/template/function.h"
+#include "client/cli/template/node.h"
+
+enum { EXEC_VARS_MAX = 500 };
+
+struct variable {
+	struct text name;
+	struct value value;
+};
+
+struct exec {
+	struct template *t;
+	const struct template_options *options;
+	struct buf *out;
+	struct arena arena;	 /* of this execution */
+	const struct node *node; /* where errors are reported */
+	struct text name;	 /* of the definition that runs */
+	struct variable vars[EXEC_VARS_MAX];
+	size_t n_vars;
+	unsigned depth;
+	uint64_t steps;
+	struct err *err;
+};
+
+/* "template: :1:2: executing "" at <.X>: " and the message; returns E_TEMPLATE. */
+int exec_fail(struct exec *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Counts a step; E_TEMPLATE when there were too many. */
+int exec_step(struct exec *x);
+int exec_enter(struct exec *x);
+void exec_leave(struct exec *x);
+int exec_push(struct exec *x, struct text name, struct value v);
+
+/* The value of a pipeline, whose declarations are pushed. */
+int eval_pipeline(struct exec *x, struct value dot, const struct node *pipe, struct value *ret_value);
+
+#endif
