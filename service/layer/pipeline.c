@@ -12,7 +12,7 @@ struct pipeline {
 	pthread_t thread;
 	pthread_mutex_t mu;
 	pthread_cond_t submitted; /* or stop */
-	pthread_cond_t taken; /* or running */
+	pthread_cond_t taken;	  /* or running */
 
 	/* guarded by mu; slots [taken_n, submitted_n) are the consumer's */
 	uint64_t submitted_n, taken_n;

@@ -69,7 +69,7 @@ static int set_attributes(posix_spawnattr_t *attr)
 
 static int spawn(const char *program, int socket, int errors, pid_t *ret_pid)
 {
-	char name[] = "imaged-layer", *argv[] = { name, NULL }, *environment[] = { NULL };
+	char *argv[] = { (char *)program, NULL }, *environment[] = { NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int number = posix_spawn_file_actions_init(&actions);

@@ -57,8 +57,10 @@ char *layer_sandbox_text(uint32_t sandbox, char *out, size_t size)
 		if (!(sandbox & sandbox_names[i].bit))
 			continue;
 		n = snprintf(out + used, size - used, "%s%s", used ? "," : "", sandbox_names[i].name);
-		if (n < 0 || (size_t)n >= size - used)
+		if (n < 0 || (size_t)n >= size - used) {
+			out[used] = 0;
 			break;
+		}
 		used += (size_t)n;
 	}
 	return out;

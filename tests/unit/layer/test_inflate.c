@@ -1,0 +1,286 @@
+#include "service/layer/inflate.h"
+
+#include "tests/unit/layer/craft.h"
+
+enum { WINDOW = 8 << 20 };
+
+/* Decodes in pieces of `piece` input and `room` output bytes. */
+static int inflate_in_pieces(struct bytes data, size_t piece, size_t room, struct buf *out, struct err *err)
+{
+	CLEANUP(inflate_free) struct inflate z = { 0 };
+	enum inflate_format format;
+	int rc = inflate_sniff((struct bytes){ data.data, data.len < INFLATE_MAGIC ? data.len : INFLATE_MAGIC },
+			       &format, err);
+
+	if (rc == OK)
+		rc = inflate_init(&z, format, WINDOW, err);
+	while (rc == OK && data.len) {
+		struct inflate_in in = { data.data, data.len < piece ? data.len : piece };
+		size_t gave = in.left;
+		bool full;
+
+		do {
+			struct inflate_out to = { buf_reserve(out, room), room };
+
+			assert_non_null(to.next);
+			rc = inflate_step(&z, &in, &to, err);
+			out->len += room - to.left;
+			full = rc == OK && !to.left;
+		} while (full);
+		assert_true(rc != OK || !in.left);
+		data.data += gave;
+		data.len -= gave;
+	}
+	return rc == OK ? inflate_finish(&z, err) : rc;
+}
+
+static void assert_inflates(struct bytes data, struct bytes wanted)
+{
+	static const struct {
+		size_t piece, room;
+	} cuts[] = { { 1, 1 }, { 1, 100000 }, { 7, 13 }, { 4096, 511 }, { 65536, 65536 }, { CRAFT_MAX, 3 << 20 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
+		struct err err = ERR_INIT;
+
+		assert_ok(inflate_in_pieces(data, cuts[i].piece, cuts[i].room, &out, &err), &err);
+		assert_int_equal(out.len, wanted.len);
+		if (wanted.len)
+			assert_memory_equal(out.data, wanted.data, wanted.len);
+	}
+}
+
+static void assert_refused(struct bytes data, int code, const char *text)
+{
+	static const size_t pieces[] = { 1, 100, CRAFT_MAX };
+
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
+		struct err err = ERR_INIT;
+
+		assert_fails(inflate_in_pieces(data, pieces[i], 4096, &out, &err), &err, code, text);
+	}
+}
+
+#define NEW CLEANUP(buf_free) struct buf
+
+static struct bytes sample(struct buf *b, size_t size)
+{
+	craft_data(b, size);
+	return buf_bytes(b);
+}
+
+static void gzip_inflates_with_every_header_flag(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 200000);
+
+	for (unsigned flags = 0; flags < 32; flags++) {
+		NEW z = BUF_INIT(CRAFT_MAX);
+
+		craft_gzip(&z, data, flags);
+		assert_inflates(buf_bytes(&z), data);
+	}
+}
+
+static void all_members_of_a_gzip_stream_are_read(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 300000);
+
+	craft_gzip(&z, (struct bytes){ data.data, 100000 }, 0);
+	craft_gzip(&z, (struct bytes){ data.data, 0 }, CRAFT_GZIP_NAME);
+	craft_gzip(&z, (struct bytes){ data.data + 100000, 1 }, CRAFT_GZIP_HCRC | CRAFT_GZIP_EXTRA);
+	craft_gzip(&z, (struct bytes){ data.data + 100001, data.len - 100001 }, 0);
+	assert_inflates(buf_bytes(&z), data);
+}
+
+static void zeros_after_gzip_are_padding_and_other_bytes_are_refused(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+	NEW garbage = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 5000);
+
+	craft_gzip(&z, data, 0);
+	craft_gzip(&garbage, data, 0);
+	craft_zeros(&z, 1000);
+	assert_inflates(buf_bytes(&z), data);
+	buf_putc(&z, 'x');
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
+	buf_puts(&garbage, "garbage that is no header");
+	assert_refused(buf_bytes(&garbage), E_BAD_CONTENT, "invalid gzip header");
+}
+
+static void a_member_after_padding_is_refused(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 5000);
+
+	craft_gzip(&z, data, 0);
+	craft_zeros(&z, 10);
+	craft_gzip(&z, data, 0);
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
+}
+
+static void gzip_checksum_and_length_are_verified(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 50000);
+
+	for (size_t back = 1; back <= 8; back++) {
+		NEW z = BUF_INIT(CRAFT_MAX);
+
+		craft_gzip(&z, data, 0);
+		z.data[z.len - back] ^= 0x10;
+		assert_refused(buf_bytes(&z), E_BAD_CONTENT, "checksum or length");
+	}
+}
+
+static void a_wrong_header_checksum_is_refused(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+
+	craft_gzip(&z, sample(&text, 100), CRAFT_GZIP_HCRC);
+	z.data[10] ^= 1;
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "layer is damaged");
+}
+
+/* Cut at each byte: an error, never a short success. */
+static void assert_every_cut_is_refused(struct bytes z)
+{
+	for (size_t len = INFLATE_MAGIC; len < z.len; len++) {
+		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
+		struct err err = ERR_INIT;
+
+		assert_fails(inflate_in_pieces((struct bytes){ z.data, len }, 64, 1024, &out, &err), &err,
+			     E_BAD_CONTENT, "truncated");
+	}
+}
+
+static void truncated_streams_are_refused_wherever_they_end(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW gz = BUF_INIT(CRAFT_MAX);
+	NEW zst = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 3000);
+
+	craft_gzip(&gz, data, CRAFT_GZIP_NAME | CRAFT_GZIP_EXTRA | CRAFT_GZIP_HCRC);
+	assert_every_cut_is_refused(buf_bytes(&gz));
+	craft_zstd(&zst, data, true, 0);
+	assert_every_cut_is_refused(buf_bytes(&zst));
+}
+
+static void zstd_frames_and_skippable_frames_are_read(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 300000);
+
+	craft_zstd_skippable(&z);
+	craft_zstd(&z, (struct bytes){ data.data, 100000 }, true, 0);
+	craft_zstd_skippable(&z);
+	craft_zstd(&z, (struct bytes){ data.data, 0 }, false, 0);
+	craft_zstd(&z, (struct bytes){ data.data + 100000, data.len - 100000 }, false, 0);
+	craft_zstd_skippable(&z);
+	assert_inflates(buf_bytes(&z), data);
+}
+
+static void zstd_checksums_are_verified(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+
+	craft_zstd(&z, sample(&text, 5000), true, 0);
+	z.data[z.len - 1] ^= 1;
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "zstd");
+}
+
+static void bytes_after_zstd_are_refused(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW z = BUF_INIT(CRAFT_MAX);
+
+	craft_zstd(&z, sample(&text, 5000), true, 0);
+	buf_puts(&z, "garbage");
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "zstd");
+}
+
+static void a_zstd_window_over_the_limit_is_refused(void **state UNUSED)
+{
+	NEW text = BUF_INIT(CRAFT_MAX);
+	NEW fits = BUF_INIT(CRAFT_MAX);
+	NEW large = BUF_INIT(CRAFT_MAX);
+	struct bytes data = sample(&text, 20 << 20);
+
+	craft_zstd(&fits, data, true, 23);
+	assert_inflates(buf_bytes(&fits), data);
+	craft_zstd(&large, data, true, 24);
+	assert_refused(buf_bytes(&large), E_LIMIT, "larger zstd window");
+}
+
+static void the_format_is_told_by_the_bytes(void **state UNUSED)
+{
+	static const struct {
+		const char *start;
+		size_t len;
+		int rc;
+		enum inflate_format format;
+	} cases[] = {
+		{ "\x1f\x8b\x08\0\0\0", 6, OK, INFLATE_GZIP },
+		{ "\x28\xb5\x2f\xfd\0\0", 6, OK, INFLATE_ZSTD },
+		{ "\x5f\x2a\x4d\x18\0\0", 6, OK, INFLATE_ZSTD },
+		{ "BZh91A", 6, E_UNSUPPORTED, 0 },
+		{ "\xfd"
+		  "7zXZ\0",
+		  6, E_UNSUPPORTED, 0 },
+		{ "etc/pa", 6, OK, INFLATE_PLAIN },
+		{ "\x1f\x8b", 2, OK, INFLATE_PLAIN },
+		{ "", 0, OK, INFLATE_PLAIN },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		enum inflate_format format = INFLATE_PLAIN;
+		struct err err = ERR_INIT;
+		struct bytes start = { (const uint8_t *)cases[i].start, cases[i].len };
+
+		assert_int_equal(inflate_sniff(start, &format, &err), cases[i].rc);
+		if (cases[i].rc == OK)
+			assert_int_equal(format, cases[i].format);
+	}
+}
+
+static void damaged_deflate_data_is_refused(void **state UNUSED)
+{
+	NEW z = BUF_INIT(CRAFT_MAX);
+	static const uint8_t head[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff };
+
+	assert_true(buf_append(&z, head, sizeof head));
+	craft_zeros(&z, 100);
+	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "invalid deflate data");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gzip_inflates_with_every_header_flag),
+		cmocka_unit_test(all_members_of_a_gzip_stream_are_read),
+		cmocka_unit_test(zeros_after_gzip_are_padding_and_other_bytes_are_refused),
+		cmocka_unit_test(a_member_after_padding_is_refused),
+		cmocka_unit_test(gzip_checksum_and_length_are_verified),
+		cmocka_unit_test(a_wrong_header_checksum_is_refused),
+		cmocka_unit_test(truncated_streams_are_refused_wherever_they_end),
+		cmocka_unit_test(zstd_frames_and_skippable_frames_are_read),
+		cmocka_unit_test(zstd_checksums_are_verified),
+		cmocka_unit_test(bytes_after_zstd_are_refused),
+		cmocka_unit_test(a_zstd_window_over_the_limit_is_refused),
+		cmocka_unit_test(the_format_is_told_by_the_bytes),
+		cmocka_unit_test(damaged_deflate_data_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
