@@ -11,13 +11,17 @@ int redirect_next(const struct url *at, const char *location, unsigned hops, str
 {
 	CLEANUP(url_free) struct url to = { 0 };
 	CLEANUP(freep) char *shown = NULL;
+	int r;
 
 	if (hops >= REDIRECTS_MAX)
 		return fail(err, E_REGISTRY, "stopped after %d redirects", REDIRECTS_MAX);
 	if (!location || !*location)
 		return fail(err, E_REGISTRY, "redirect without a Location");
-	if (url_resolve(at, location, &to, err) != OK)
-		return err_wrap(err, "redirect refused");
+	r = url_resolve(at, location, &to, err);
+	if (r != OK) {
+		err_wrap(err, "redirect refused");
+		return r;
+	}
 	shown = url_for_display(to.text);
 	if (at->https && !to.https)
 		return fail(err, E_DENIED, "redirect refused: from https to \"%s\"", shown ? shown : "http");

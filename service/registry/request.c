@@ -107,7 +107,8 @@ static int follow(struct trip *t, struct url *at, struct cancel *cancel, struct 
 		if (r != OK) {
 			CLEANUP(freep) char *shown = shown_of(t->request->method, at->text);
 
-			return err_wrap(err, "%s", shown ? shown : t->request->method);
+			err_wrap(err, "%s", shown ? shown : t->request->method);
+			return r;
 		}
 		http_drain(a->x);
 		http_close(TAKE(a->x));
@@ -143,11 +144,12 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 /* ---- authentication -------------------------------------------------------- */
 
 /* A failure to get a token is shown as the failure of the request that needed it. */
-static int wrap_auth(const struct trip *t, struct err *err)
+static int wrap_auth(const struct trip *t, int code, struct err *err)
 {
 	CLEANUP(freep) char *shown = request_shown(t->host, t->request);
 
-	return err_wrap(err, "%s", shown ? shown : t->request->method);
+	err_wrap(err, "%s", shown ? shown : t->request->method);
+	return code;
 }
 
 static int attempt(struct repository *r, const struct request *q, bool may_repeat, struct cancel *cancel,
@@ -165,7 +167,7 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	*ret_failed = HTTP_FAILED_LOCAL;
 	code = auth_header(&r->auth, &host, cancel, &authorization, err);
 	if (code != OK)
-		return code == E_REGISTRY ? code : wrap_auth(&t, err);
+		return code == E_REGISTRY ? code : wrap_auth(&t, code, err);
 	code = travel(&t, cancel, &a, err);
 	*ret_failed = t.failed;
 	if (code != OK)
@@ -173,7 +175,7 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	if (http_response_of(a.x)->status == 401 && !a.redirected && may_repeat) {
 		code = auth_refused(&r->auth, r->host, &host, a.x, &authorization, ret_again, err);
 		if (code != OK)
-			return wrap_auth(&t, err);
+			return wrap_auth(&t, code, err);
 		http_drain(a.x);
 	}
 	*ret_answer = TAKE(a);

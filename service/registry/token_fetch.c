@@ -24,8 +24,10 @@ static int resolve_realm(const struct token_request *q, struct url *ret_realm, s
 	bool relative = q->realm[0] == '/' && q->realm[1] != '/';
 	int r = relative ? url_resolve(origin, q->realm, ret_realm, err) : url_parse(q->realm, ret_realm, err);
 
-	if (r != OK)
-		return err_wrap(err, "the registry %s names a token server that cannot be used", origin->host);
+	if (r != OK) {
+		err_wrap(err, "the registry %s names a token server that cannot be used", origin->host);
+		return r;
+	}
 	if (origin->https && !ret_realm->https) {
 		CLEANUP(freep) char *shown = url_for_display(ret_realm->text);
 
