@@ -77,25 +77,46 @@ static int enter_user_namespace(struct sandbox *s, bool must, struct err *err)
 	return OK;
 }
 
+/* The set from which no exec could ever take a capability again. Who may not empty
+ * it needs not: no_new_privs and the filter (no exec) keep it from mattering. */
+static int clear_bounding_set(struct err *err)
+{
+	if (capng_get_caps_process())
+		return fail(err, E_WORKER, "sandbox: the capabilities cannot be read");
+	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+		return OK;
+	capng_clear(CAPNG_SELECT_BOUNDS);
+	if (capng_apply(CAPNG_SELECT_BOUNDS) || capng_get_caps_process() ||
+	    capng_have_capabilities(CAPNG_SELECT_BOUNDS) != CAPNG_NONE)
+		return fail(err, E_WORKER, "sandbox: capabilities remain in the bounding set");
+	return OK;
+}
+
+/* Everything here needs capabilities that are gone with the user. */
+static int leave_root(struct sandbox *s, struct err *err)
+{
+	int rc = leave_namespaces(s, err);
+
+	if (rc == OK)
+		rc = clear_bounding_set(err);
+	if (rc != OK)
+		return rc;
+	if (become_nobody()) {
+		s->in_force |= SANDBOX_UID;
+		return OK;
+	}
+	add_note(s, "uid");
+	return enter_user_namespace(s, true, err);
+}
+
 static int leave_user(struct sandbox *s, struct err *err)
 {
-	bool root = geteuid() == 0;
 	int rc;
 
-	if (root) {
-		rc = leave_namespaces(s, err);
-		if (rc != OK)
-			return rc;
-		if (become_nobody()) {
-			s->in_force |= SANDBOX_UID;
-			return OK;
-		}
-		add_note(s, "uid");
-	}
-	rc = enter_user_namespace(s, root, err);
-	if (rc != OK || root)
-		return rc;
-	return leave_namespaces(s, err);
+	if (geteuid() == 0)
+		return leave_root(s, err);
+	rc = enter_user_namespace(s, false, err);
+	return rc == OK ? leave_namespaces(s, err) : rc;
 }
 
 static bool has_no_capabilities(void)
@@ -104,18 +125,14 @@ static bool has_no_capabilities(void)
 	       capng_have_capabilities(CAPNG_SELECT_AMBIENT) == CAPNG_NONE;
 }
 
-/* The bounding set can be emptied only by who may; without it, no_new_privs and the
- * filter (no exec) keep it from mattering. */
 static int clear_capabilities(struct sandbox *s, struct err *err)
 {
-	capng_select_t sets = CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT;
+	int rc = clear_bounding_set(err);
 
-	if (capng_get_caps_process())
-		return fail(err, E_WORKER, "sandbox: the capabilities cannot be read");
-	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
-		sets |= CAPNG_SELECT_BOUNDS;
-	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_apply(sets) || !has_no_capabilities())
+	if (rc != OK)
+		return rc;
+	capng_clear(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT);
+	if (capng_apply(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT) || !has_no_capabilities())
 		return fail(err, E_WORKER, "sandbox: capabilities remain");
 	s->in_force |= SANDBOX_NO_CAPABILITIES;
 	return OK;
