@@ -1,0 +1,145 @@
+"""kill -9 at chosen system calls of pull, rm and prune: after a restart the check is
+clean, what is listed is complete, the same command succeeds, and a pull fetches
+less than all again.
+
+SWEEP_POINTS says how many points (default 24; tests/crash/sweep.sh takes more).
+"""
+
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import grpc
+from crashlib import Control, fill, traced
+from fakeregistry import FakeRegistry
+from harness import TestCase, incomplete
+
+POINTS = int(os.environ.get("SWEEP_POINTS", "24"))
+
+
+class KillSweep(TestCase):
+    SECONDS = 120 + 3 * POINTS
+
+    def setUp(self):
+        super().setUp()
+        self.registry = FakeRegistry().__enter__()
+        self.addCleanup(self.registry.stop)
+        self.images = fill(self.registry)
+        self.control = Control(self.path("control"))
+
+    def ref(self, name):
+        return f"{self.registry.host}/{name}:1"
+
+    def prepare(self, *names):
+        """A stopped root that holds these images."""
+        daemon = self.daemon(name="template")
+        client = daemon.client()
+        for name in names:
+            client.pull(self.ref(name))
+        daemon.stop()
+        return daemon.root
+
+    def fresh(self, template):
+        shutil.rmtree(self.path("work"), ignore_errors=True)
+        shutil.copytree(template, self.path("work", "root"), symlinks=True)
+        return self.path("work", "root")
+
+    def run_until(self, template, command, kill_at, torn=False):
+        """Runs the command with a kill at that call; True if it was killed."""
+        root = self.fresh(template)
+        daemon = traced(self.path("work"), root, control=self.control)
+        try:
+            client = daemon.client()
+            client.GetVersion()  # the connection stands
+            self.control.arm(kill_at, torn)
+            try:
+                command(client)
+            except grpc.RpcError as error:
+                if kill_at == 0:
+                    raise
+                daemon.process.wait(20)  # UNAVAILABLE: it dies, or it says something else and stays
+                self.assertEqual(-9, daemon.process.returncode, error.details())
+            killed = daemon.process.poll() is not None
+            self.last_count = self.control.count
+        finally:
+            daemon.kill()
+        return killed
+
+    def after(self, command, expect):
+        """A daemon without the tracer on what the kill left."""
+        daemon = self.daemon(name="work")
+        client = daemon.client()
+        self.assertEqual([], incomplete(daemon.root, client))
+        self.assert_clean(client)
+        sent = self.registry.sent("/blobs/")
+        try:
+            command(client)
+        except grpc.RpcError as error:
+            # rm may have done its work before the kill
+            self.assertEqual(grpc.StatusCode.NOT_FOUND, error.code(), error.details())
+        expect(client)
+        self.assertEqual([], incomplete(daemon.root, client))
+        self.assert_clean(client)
+        fetched = self.registry.sent("/blobs/") - sent
+        self.assertEqual(0, daemon.stop())
+        self._daemons.remove(daemon)
+        return fetched
+
+    def sweep(self, template, command, expect, points):
+        self.assertFalse(self.run_until(template, command, 0))
+        total = self.last_count
+        self.assertGreater(total, 5)
+        refetched, kills = [], 0
+        for number in range(points):
+            at = 1 + number * total // points
+            with self.subTest(kill_at=at, of=total):
+                killed = self.run_until(template, command, at, torn=number % 2 == 1)
+                kills += killed
+                refetched.append(self.after(command, expect))
+        print(f"     {kills} kills at {points} points of {total} calls; fetched again: {min(refetched)} to {max(refetched)} bytes")
+        self.assertGreaterEqual(kills, points * 9 // 10)
+        return refetched
+
+    def test_pull(self):
+        template = self.prepare("base")
+        whole = sum(layer.blob.size for layer in self.images["app"].layers[2:]) + self.images["app"].config_blob.size
+
+        def expect(client):
+            self.assertEqual(self.images["app"].id, client.InspectImage(image=self.ref("app")).image.id)
+
+        fetched = self.sweep(template, lambda client: client.pull(self.ref("app")), expect, max(4, POINTS // 2))
+        self.assertLess(max(fetched), whole + 100000, "never more than all")
+        self.assertLess(sum(fetched), whole * len(fetched), "less than all")
+        self.assertLess(fetched[-1], whole // 4, "a kill at the end costs little")
+
+    def test_remove(self):
+        template = self.prepare("base", "app")
+
+        def expect(client):
+            self.assertEqual([[self.ref("base")]], [list(image.repo_tags) for image in client.images()])
+
+        self.sweep(template, lambda client: client.RemoveImage(image=self.ref("app")), expect, max(3, POINTS // 4))
+
+    def test_prune(self):
+        template = self.prepare("base", "app", "wide")
+
+        def expect(client):
+            self.assertEqual([], client.images())
+            self.assertEqual(0, client.GetDiskUsage().blob_count, "nothing is left behind")
+
+        self.sweep(template, lambda client: client.PruneImages(all=True), expect, max(3, POINTS // 4))
+
+    def test_start_on_an_empty_root(self):
+        """Killed while it makes its first files."""
+        for number in range(max(3, POINTS // 6)):
+            root = self.path("first", str(number))
+            os.makedirs(root)
+            self.control.arm(1 + 2 * number)
+            daemon = traced(self.path("first", f"d{number}"), root, control=self.control, ready=False)
+            daemon.wait_log(" ready: ", timeout=20)
+            daemon.kill()
+            second = self.daemon(name=f"second{number}", root=root)
+            self.assert_clean(second.client(), [])
+            second.stop()
