@@ -90,7 +90,8 @@ function(imaged_proto_service prefix root)
     string(MAKE_C_IDENTIFIER ${prefix}_${stem} id)
     add_custom_command(
       OUTPUT ${outputs}
-      COMMAND ${PROTOC} --plugin=protoc-gen-imaged-c=$<TARGET_FILE:protoc-gen-imaged-c> -I ${root} -I ${PROTOBUF_INCLUDE}
+      COMMAND ${PROTOC} --plugin=protoc-gen-imaged-c=$<TARGET_FILE:protoc-gen-imaged-c>
+              -I ${root} -I ${PROJECT_SOURCE_DIR}/proto -I ${PROTOBUF_INCLUDE}
               --dependency_out=${CMAKE_CURRENT_BINARY_DIR}/${id}.d --imaged-c_out=${GENERATED} ${proto}
       DEPENDS ${root}/${proto} protoc-gen-imaged-c
       DEPFILE ${CMAKE_CURRENT_BINARY_DIR}/${id}.d
