@@ -10,10 +10,24 @@
 
 enum { EVENTS_KEPT = 4096 };
 
+enum event_action { /* as imaged.v1.Event.Action */
+		    EVENT_PULL = 1,
+		    EVENT_TAG = 2,
+		    EVENT_UNTAG = 3,
+		    EVENT_DELETE = 4,
+		    EVENT_REPAIR = 5,
+};
+
 uint64_t events_revision(struct store *s);
 
-/* Visits the events after `revision`. E_OUT_OF_RANGE when some of them are gone.
- * *ret_last: the revision to go on from. */
+/* An event that belongs to no other change: a repair. */
+int event_write(struct store *s, enum event_action action, const struct digest *config, const char *name,
+		const struct digest *digest, int64_t now_ns, struct err *err);
+
+/* Visits the events after `revision`. E_OUT_OF_RANGE when some of them are gone, or
+ * when the revision is one that this store has not reached. *ret_last: the revision
+ * to go on from, also after a failure. The visitor may take its time; a negative
+ * code of it ends the call and is returned. */
 int events_read(struct store *s, uint64_t revision,
 		int (*visit)(void *arg, uint64_t revision, const Imaged__Store__V1__EventRecord *event), void *arg,
 		uint64_t *ret_last, struct err *err);

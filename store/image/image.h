@@ -6,7 +6,11 @@
  * complete. It stays until it is removed, with or without names; names are what
  * users call it.
  *
- * Records are returned unpacked (protobuf-c), in an arena of the caller.
+ * Records are returned unpacked (protobuf-c), in an arena of the caller; E_LIMIT when
+ * its cap is too small.
+ *
+ * A reference with a digest is stored, and looked up, as NAME@DIGEST: its tag is
+ * dropped, as docker does.
  */
 #ifndef STORE_IMAGE_IMAGE_H
 #define STORE_IMAGE_IMAGE_H
@@ -38,12 +42,16 @@ struct publication {
 	const struct image_config *config;
 	const struct layer_facts *layers; /* one for each manifest layer */
 	const char *source;		  /* domain/path; NULL when it came from no registry */
-	const struct lease_id *lease;	  /* ended by the publication; may be NULL */
-	int32_t action;			  /* of the event: pull, load, … */
+	/* Holds all blobs since before they were claimed or committed. Ended by the
+	 * publication; NULL: one is made for the call. */
+	const struct lease_id *lease;
+	int32_t action; /* of the event: pull, load, … */
 	int64_t now_ns;
 };
 
-/* All blobs must be committed. *ret_changed: a name did not lead here before. */
+/* All blobs must be committed: E_NOT_FOUND names one that is not. *ret_changed: a
+ * name did not lead here before. E_ABORTED: the lease has ended. An image that is
+ * there already gets its edges and layer records again, so that publishing heals. */
 int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err);
 
 /* What is on record about a layer blob; E_NOT_FOUND when it was never verified. */
@@ -78,7 +86,8 @@ int name_get(struct store *s, const char *canonical, struct arena *arena, Imaged
  * for the first) and gets the key of the last one visited. Visits one
  * image for each configuration, at most `limit` accepted ones: the visitor
  * returns 1 (accepted), 0 (filtered out) or a negative code. *ret_more: there may
- * be further ones. */
+ * be further ones. By name: each image at its first name, those without a name last,
+ * newest first. */
 enum image_order { IMAGE_ORDER_CREATED_DESC, IMAGE_ORDER_NAME };
 
 typedef int image_visit(void *arg, const struct image *image);
@@ -88,13 +97,16 @@ int image_list(struct store *s, enum image_order order, struct buf *after, size_
 
 /* ---- change --------------------------------------------------------------- */
 
+/* `target` gets "latest" when it has no tag. E_INVALID_REFERENCE: a target with a
+ * digest, or named like an algorithm; E_NO_SUCH_IMAGE: the image went meanwhile. */
 int image_tag(struct store *s, const struct image *image, const struct reference *target, int64_t now_ns,
 	      struct err *err);
 
 enum removed_kind { REMOVED_NAME = 1, REMOVED_IMAGE = 2, REMOVED_CHAIN = 3 };
 
-/* Called for each thing that went (would go), in docker's order: names, the
- * image, its layer chains from the top. */
+/* Called for each thing that went (would go), in docker's order: names (familiar
+ * form), the image ("sha256:…"), its layer chains from the top with the size of their
+ * files. A negative code ends the call; what was removed stays removed. */
 typedef int removed_visit(void *arg, enum removed_kind kind, const char *value, int64_t size);
 
 struct removal {
@@ -109,9 +121,11 @@ struct removal {
 /* docker rmi (docker-cli.md 7) for one argument. E_CONFLICT: several repositories
  * name it and the argument is an ID. */
 int image_remove(struct store *s, const char *text, struct removal *r, struct err *err);
-/* Removes one image with all its names and manifests. */
+/* Removes one image with all its names and manifests, as long as it is the image
+ * that was looked at: E_CONFLICT when its names have changed since. */
 int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err);
 
+/* When it was last used; written at most once a minute, failures do not matter. */
 void image_touch(struct store *s, const struct digest *manifest, int64_t now_ns);
 int64_t image_last_used_ns(struct store *s, const struct digest *manifest);
 

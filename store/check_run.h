@@ -1,0 +1,31 @@
+/*
+ * One run of store_check(), for its files.
+ */
+#ifndef STORE_CHECK_RUN_H
+#define STORE_CHECK_RUN_H
+
+#include "store/check.h"
+#include "store/image/image_index.h"
+
+enum { CHECK_ARENA = 64 * 1024 * 1024 };
+
+struct checking {
+	struct store *store;
+	const struct check *c;
+	struct err *err;
+	struct check_progress progress;
+	size_t untold;			     /* bytes since progress was told */
+	int r;				     /* of callbacks inside of visitors */
+	struct digest_list damaged, missing; /* reported already */
+};
+
+int check_report(struct checking *w, enum finding_kind kind, const struct digest *d, const char *detail,
+		 struct err *err);
+
+/* Images, indexes, names and the keys that lead to them. */
+int check_records(struct checking *w, struct err *err);
+
+/* Which images need a blob, where it could come from, what it should be. */
+int check_describe(struct store *s, const struct digest *d, struct arena *arena, struct finding *f, struct err *err);
+
+#endif

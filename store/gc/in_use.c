@@ -1,0 +1,140 @@
+#include "store/gc/in_use.h"
+
+#include "store/internal.h"
+#include "store/meta/scan.h"
+#include "store/record.h"
+
+static bool contains(const struct digest *list, size_t n, const struct digest *d)
+{
+	for (size_t i = 0; i < n; i++)
+		if (digest_eq(&list[i], d))
+			return true;
+	return false;
+}
+
+static bool names_contain(const struct doomed *doomed, const char *name)
+{
+	for (size_t i = 0; doomed && i < doomed->n_names; i++)
+		if (!strcmp(doomed->names[i], name))
+			return true;
+	return false;
+}
+
+/* One get, where absence is an answer. */
+static int key_exists(struct store *s, const struct key *k, bool *ret_exists, struct err *err)
+{
+	uint64_t revision;
+	int r = record_revision(s->shared, k, &revision, err);
+
+	*ret_exists = r == OK;
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+static int manifest_is_live(struct store *s, const struct digest *manifest, const struct doomed *doomed, bool *ret_live,
+			    struct err *err)
+{
+	struct key image = key_image(manifest), guard = key_guard(manifest);
+	int r;
+
+	*ret_live = false;
+	if (doomed && contains(doomed->manifests, doomed->n_manifests, manifest))
+		return OK;
+	r = key_exists(s, &image, ret_live, err);
+	return r == OK && !*ret_live ? key_exists(s, &guard, ret_live, err) : r;
+}
+
+static int name_is_live(struct store *s, const char *name, const struct digest *child, const struct doomed *doomed,
+			bool *ret_live, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena;
+	struct key k = key_name(name);
+	ProtobufCMessage *message;
+	Imaged__Store__V1__NameRecord *record;
+	struct digest root, manifest;
+	int r;
+
+	*ret_live = false;
+	if (names_contain(doomed, name))
+		return OK;
+	arena_init(&arena, RECORD_ARENA_MAX);
+	r = record_get(s->shared, &k, &imaged__store__v1__name_record__descriptor, &arena, &message, NULL, err);
+	if (r == E_NOT_FOUND)
+		return OK;
+	if (r != OK)
+		return r;
+	record = (Imaged__Store__V1__NameRecord *)message;
+	r = digest_from_data(record->root, &root, err);
+	if (r == OK)
+		r = digest_from_data(record->manifest, &manifest, err);
+	if (r == OK)
+		*ret_live = digest_eq(&root, child) || digest_eq(&manifest, child);
+	return r;
+}
+
+int edge_is_live(struct store *s, const struct digest *child, const struct edge_parent *parent,
+		 const struct doomed *doomed, bool *ret_live, struct err *err)
+{
+	struct key k;
+
+	switch (parent->kind) {
+	case EDGE_MANIFEST:
+		return manifest_is_live(s, &parent->digest, doomed, ret_live, err);
+	case EDGE_NAME:
+		return name_is_live(s, parent->reference, child, doomed, ret_live, err);
+	case EDGE_LEASE:
+		k = key_lease(&parent->lease);
+		return key_exists(s, &k, ret_live, err);
+	case EDGE_INDEX:
+		k = key_index(&parent->digest);
+		return key_exists(s, &k, ret_live, err);
+	}
+	*ret_live = false;
+	return OK;
+}
+
+/* Whether one of the edges of this range is live and keeps its child. */
+static int any_live(struct store *s, const struct digest *d, const struct key *prefix, const struct doomed *doomed,
+		    bool *ret_live, struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	const struct key *k;
+	int r;
+
+	*ret_live = false;
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, s->shared, prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && !*ret_live) {
+		struct edge_parent parent;
+		struct digest child;
+
+		if (!key_parse_edge(key_bytes(k), &child, &parent) || parent.kind == EDGE_INDEX)
+			continue;
+		r = edge_is_live(s, d, &parent, doomed, ret_live, err);
+		if (r != OK)
+			return r;
+	}
+	return r;
+}
+
+int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use, struct err *err)
+{
+	struct key image = key_image(d), index = key_index(d), edges = key_edge_prefix(d);
+	int r = OK;
+
+	*ret_in_use = false;
+	if (!doomed || !contains(doomed->manifests, doomed->n_manifests, d))
+		r = key_exists(s, &image, ret_in_use, err);
+	if (r == OK && !*ret_in_use && (!doomed || !contains(doomed->indexes, doomed->n_indexes, d)))
+		r = key_exists(s, &index, ret_in_use, err);
+	return r == OK && !*ret_in_use ? any_live(s, d, &edges, doomed, ret_in_use, err) : r;
+}
+
+int index_in_use(struct store *s, const struct digest *index, const struct doomed *doomed, bool *ret_in_use,
+		 struct err *err)
+{
+	struct key names = key_edge_kind_prefix(index, EDGE_NAME), leases = key_edge_kind_prefix(index, EDGE_LEASE);
+	int r = any_live(s, index, &names, doomed, ret_in_use, err);
+
+	return r == OK && !*ret_in_use ? any_live(s, index, &leases, doomed, ret_in_use, err) : r;
+}

@@ -1,0 +1,33 @@
+/*
+ * Whether something needs a blob: an image or index record of that digest, or an
+ * edge whose parent exists.
+ */
+#ifndef STORE_GC_IN_USE_H
+#define STORE_GC_IN_USE_H
+
+#include "store/gc/gc.h"
+
+/* What is to be taken as gone: for saying what a removal would free. */
+struct doomed {
+	const struct digest *manifests;
+	size_t n_manifests;
+	const struct digest *indexes;
+	size_t n_indexes;
+	char *const *names;
+	size_t n_names;
+};
+
+/* doomed may be NULL. */
+int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use,
+		struct err *err);
+
+/* Whether a name or a lease keeps an index. */
+int index_in_use(struct store *s, const struct digest *index, const struct doomed *doomed, bool *ret_in_use,
+		 struct err *err);
+
+/* Whether the parent of an edge exists and still leads to the child. An image that
+ * is being published counts. */
+int edge_is_live(struct store *s, const struct digest *child, const struct edge_parent *parent,
+		 const struct doomed *doomed, bool *ret_live, struct err *err);
+
+#endif

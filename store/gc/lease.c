@@ -1,0 +1,180 @@
+#include "store/gc/lease.h"
+
+#include <sys/random.h>
+
+#include "proto/runtime/clock.h"
+#include "store/content/content.h"
+#include "store/gc/lease_end.h"
+#include "store/internal.h"
+#include "store/meta/scan.h"
+#include "store/record.h"
+
+enum { TRIES = 100, OPS_PER_DIGEST = 2, DIGESTS_PER_TXN = (META_TXN_OPS - 1) / OPS_PER_DIGEST };
+
+static const int64_t ns_per_s = 1000000000;
+
+static struct key edge_of(const struct lease_id *id, const struct digest *d)
+{
+	struct edge_parent parent = { .kind = EDGE_LEASE, .lease = *id };
+
+	return key_edge(d, &parent);
+}
+
+static void hold(struct meta_txn *t, const struct lease_id *id, const struct digest *digests, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct key held = key_held(id, &digests[i]), edge = edge_of(id, &digests[i]);
+
+		meta_txn_put(t, key_bytes(&held), (struct bytes){ 0 });
+		meta_txn_put(t, key_bytes(&edge), (struct bytes){ 0 });
+	}
+}
+
+static size_t portion(size_t n)
+{
+	return n < DIGESTS_PER_TXN ? n : DIGESTS_PER_TXN;
+}
+
+static int write_lease(struct store *s, const struct lease_id *id, const Imaged__Store__V1__LeaseRecord *record,
+		       uint64_t old_revision, const struct digest *digests, size_t n, struct err *err)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct key k = key_lease(id);
+	int r;
+
+	if (!t)
+		return fail_nomem(err);
+	meta_txn_compare(t, key_bytes(&k), old_revision);
+	r = record_put(t, &k, &record->base, err);
+	if (r != OK)
+		return r;
+	hold(t, id, digests, n);
+	return meta_txn_commit(s->shared, t, NULL, err);
+}
+
+int lease_create(struct store *s, const char *purpose, const struct digest *digests, size_t n, struct lease_id *ret_id,
+		 struct err *err)
+{
+	Imaged__Store__V1__LeaseRecord record = IMAGED__STORE__V1__LEASE_RECORD__INIT;
+	struct lease_id id;
+	int r;
+
+	if (getrandom(id.bytes, sizeof id.bytes, 0) != sizeof id.bytes)
+		return fail_errno(err, "random number for a lease");
+	record.created_ns = clock_wall_ns();
+	record.expires_ns = record.created_ns + LEASE_SECONDS * ns_per_s;
+	record.purpose = (char *)purpose;
+	r = write_lease(s, &id, &record, 0, digests, portion(n), err);
+	if (r == OK && n > portion(n))
+		r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
+	if (r == OK)
+		*ret_id = id;
+	return r;
+}
+
+static int fail_ended(struct err *err)
+{
+	return fail(err, E_ABORTED, "the lease of this operation has ended: it took too long");
+}
+
+static int add_once(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena;
+	ProtobufCMessage *message;
+	Imaged__Store__V1__LeaseRecord *record;
+	struct key k = key_lease(id);
+	uint64_t revision;
+	int r;
+
+	arena_init(&arena, RECORD_ARENA_MAX);
+	r = record_get(s->shared, &k, &imaged__store__v1__lease_record__descriptor, &arena, &message, &revision, err);
+	if (r != OK)
+		return r;
+	record = (Imaged__Store__V1__LeaseRecord *)message;
+	record->expires_ns = clock_wall_ns() + LEASE_SECONDS * ns_per_s;
+	return write_lease(s, id, record, revision, digests, n, err);
+}
+
+int lease_add(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err)
+{
+	int tries = 0;
+
+	while (n) {
+		int r = add_once(s, id, digests, portion(n), err);
+
+		if (r == E_NOT_FOUND)
+			return fail_ended(err);
+		if (r == E_ABORTED && ++tries < TRIES)
+			continue; /* another thread added to the same lease */
+		if (r != OK)
+			return r;
+		digests += portion(n);
+		n -= portion(n);
+	}
+	return OK;
+}
+
+/* ---- end ------------------------------------------------------------------ */
+
+int lease_end_some(struct store *s, const struct lease_id *id, struct meta_txn *t, bool *ret_all, struct err *err)
+{
+	struct key prefix = key_held_prefix(id), lease = key_lease(id);
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	const struct key *k;
+	int r = OK;
+
+	if (!scan)
+		return fail_nomem(err);
+	meta_txn_delete(t, key_bytes(&lease));
+	*ret_all = true;
+	meta_scan_prefix(scan, s->shared, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
+		struct lease_id same;
+		struct digest d;
+		struct key edge;
+
+		if (!key_parse_held(key_bytes(k), &same, &d))
+			continue;
+		if (meta_txn_room(t) < OPS_PER_DIGEST) {
+			*ret_all = false;
+			break;
+		}
+		edge = edge_of(id, &d);
+		meta_txn_delete(t, key_bytes(&edge));
+		meta_txn_delete(t, key_bytes(k));
+	}
+	return r;
+}
+
+int lease_release(struct store *s, const struct lease_id *id, struct err *err)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	bool all = false;
+	int r = t ? OK : fail_nomem(err);
+
+	while (r == OK && !all) {
+		meta_txn_use_reserve(t);
+		r = lease_end_some(s, id, t, &all, err);
+		if (r == OK)
+			r = meta_txn_commit(s->shared, t, NULL, err);
+	}
+	return r;
+}
+
+int lease_revision(struct store *s, const struct lease_id *id, uint64_t *ret_revision, struct err *err)
+{
+	struct key k = key_lease(id);
+	int r = record_revision(s->shared, &k, ret_revision, err);
+
+	return r == E_NOT_FOUND ? fail_ended(err) : r;
+}
+
+bool content_claim(struct store *s, const struct digest *d, int64_t *ret_size)
+{
+	bool exists;
+
+	digest_lock(s, d);
+	exists = content_exists(s, d, ret_size);
+	digest_unlock(s, d);
+	return exists;
+}

@@ -1,0 +1,562 @@
+#include "store/content/content.h"
+#include "store/content/shard.h"
+#include "store/gc/lease_end.h"
+#include "store/image/event_log.h"
+#include "store/image/image_index.h"
+#include "store/image/layer.h"
+#include "store/image/name.h"
+#include "store/internal.h"
+
+enum {
+	TRIES = 50,
+	SOURCES_MAX = 8,
+	NAMES_WITH_IMAGE = 6, /* names that become durable together with the image */
+	NAMES_PER_TXN = 12,
+	IMAGE_OPS = 3, /* record, order, config index */
+	INDEX_OPS = 2, /* record and edge */
+	GUARD_OPS = 1,
+	FINAL_OPS = IMAGE_OPS + INDEX_OPS + GUARD_OPS + NAMES_WITH_IMAGE * NAME_PUT_OPS + 1 + EVENT_TRIM_OPS + 1,
+	RECORD_ARENA = 64 * 1024 * 1024,
+};
+
+_Static_assert((int)FINAL_OPS <= (int)META_TXN_OPS, "the last transaction of a publication fits");
+
+/* One publication, prepared once and tried until nobody interferes. */
+struct publishing {
+	struct store *store;
+	const struct publication *p;
+	struct digest config;
+	bool has_index;
+	struct digest *blobs; /* all that the image needs: manifest, config, layers, index */
+	size_t n_blobs;
+	struct digest *chains; /* one for each layer */
+	char (*names)[REFERENCE_TEXT_MAX];
+	const struct lease_id *lease;
+	struct lease_id own_lease;
+	struct meta_txn *txn;
+	/* of one try */
+	uint64_t image_revision, guard_revision;
+	bool changed;
+	/* Where the names led before: indexes that may be garbage now. */
+	struct digest_list old_roots;
+};
+
+/* ---- prepare -------------------------------------------------------------- */
+
+static int check_layers(const struct publication *p, struct err *err)
+{
+	int r = image_config_check_layers(p->config, p->manifest->n_layers, err);
+
+	for (size_t i = 0; r == OK && i < p->manifest->n_layers; i++) {
+		char text[DIGEST_TEXT_MAX];
+
+		if (!digest_eq(&p->layers[i].diff_id, &p->config->diff_ids[i]))
+			r = fail(err, E_DIGEST_MISMATCH, "layer %s: its diff ID is not the one of the configuration",
+				 digest_text(&p->manifest->layers[i].digest, text));
+	}
+	return r;
+}
+
+static int prepare_names(struct publishing *w, struct err *err)
+{
+	size_t n = w->p->n_names;
+	int r = OK;
+
+	w->names = calloc(n ? n : 1, sizeof *w->names);
+	if (!w->names)
+		return fail_nomem(err);
+	for (size_t i = 0; r == OK && i < n; i++)
+		r = name_text(&w->p->names[i], w->names[i], err);
+	return r;
+}
+
+static int prepare_blobs(struct publishing *w, struct err *err)
+{
+	const struct manifest *m = w->p->manifest;
+
+	w->blobs = calloc(m->n_layers + 3, sizeof *w->blobs);
+	w->chains = calloc(m->n_layers + 1, sizeof *w->chains);
+	if (!w->blobs || !w->chains)
+		return fail_nomem(err);
+	w->blobs[w->n_blobs++] = w->p->manifest_digest;
+	w->blobs[w->n_blobs++] = w->config;
+	for (size_t i = 0; i < m->n_layers; i++) {
+		struct digest two[2] = { i ? w->chains[i - 1] : w->p->layers[0].diff_id, w->p->layers[i].diff_id };
+
+		w->chains[i] = chain_id(two, i ? 2 : 1);
+		w->blobs[w->n_blobs++] = m->layers[i].digest;
+	}
+	if (w->has_index)
+		w->blobs[w->n_blobs++] = w->p->root;
+	return OK;
+}
+
+static int prepare(struct publishing *w, struct err *err)
+{
+	int r = check_layers(w->p, err);
+
+	if (r == OK)
+		r = prepare_names(w, err);
+	if (r == OK)
+		r = prepare_blobs(w, err);
+	if (r != OK)
+		return r;
+	w->txn = meta_txn_new();
+	return w->txn ? OK : fail_nomem(err);
+}
+
+/* From here on the collector leaves them alone, and power loss too. */
+static int secure_blobs(struct publishing *w, struct err *err)
+{
+	int r = OK;
+
+	if (!w->p->lease) {
+		r = lease_create(w->store, "publish", w->blobs, w->n_blobs, &w->own_lease, err);
+		if (r != OK)
+			return r;
+		w->lease = &w->own_lease;
+	}
+	for (size_t i = 0; r == OK && i < w->n_blobs; i++) {
+		char text[DIGEST_TEXT_MAX];
+
+		if (!content_claim(w->store, &w->blobs[i], NULL))
+			r = fail(err, E_NOT_FOUND, "content %s is not in the store", digest_text(&w->blobs[i], text));
+	}
+	return r == OK ? shards_sync(w->store, w->blobs, w->n_blobs, err) : r;
+}
+
+/* ---- the record ----------------------------------------------------------- */
+
+typedef Imaged__Store__V1__ImageRecord image_record;
+
+static bool fill_layer(const struct publishing *w, size_t i, struct arena *a, Imaged__Store__V1__LayerEntry **ret_entry)
+{
+	const struct descriptor *d = &w->p->manifest->layers[i];
+	Imaged__Store__V1__LayerEntry *e = arena_alloc(a, sizeof *e);
+
+	if (!e)
+		return false;
+	imaged__store__v1__layer_entry__init(e);
+	e->size = d->size;
+	e->media_type = d->media_type;
+	e->files_size = w->p->layers[i].files_size;
+	*ret_entry = e;
+	return digest_to_data(&d->digest, a, &e->digest) && digest_to_data(&w->p->layers[i].diff_id, a, &e->diff_id) &&
+	       digest_to_data(&w->chains[i], a, &e->chain_id);
+}
+
+static bool fill_layers(const struct publishing *w, struct arena *a, image_record *record)
+{
+	size_t n = w->p->manifest->n_layers;
+
+	record->layers = arena_array(a, n + 1, sizeof *record->layers);
+	if (!record->layers)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!fill_layer(w, i, a, &record->layers[i]))
+			return false;
+		record->size += w->p->layers[i].files_size;
+	}
+	record->n_layers = n;
+	return true;
+}
+
+static bool fill_labels(const struct string_map *labels, struct arena *a, image_record *record)
+{
+	size_t n = labels->present ? labels->n : 0;
+
+	record->labels = arena_array(a, n + 1, sizeof *record->labels);
+	if (!record->labels)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		Imaged__Store__V1__ImageRecord__LabelsEntry *e = arena_alloc(a, sizeof *e);
+
+		if (!e)
+			return false;
+		imaged__store__v1__image_record__labels_entry__init(e);
+		e->key = labels->pairs[i].key;
+		e->value = labels->pairs[i].value;
+		record->labels[i] = e;
+	}
+	record->n_labels = n;
+	return true;
+}
+
+static bool fill_platform(const struct platform *p, struct arena *a, image_record *record)
+{
+	Imaged__Store__V1__PlatformEntry *e = arena_alloc(a, sizeof *e);
+
+	if (!e)
+		return false;
+	imaged__store__v1__platform_entry__init(e);
+	e->os = (char *)p->os;
+	e->architecture = (char *)p->architecture;
+	e->variant = (char *)p->variant;
+	e->os_version = (char *)p->os_version;
+	record->platform = e;
+	return true;
+}
+
+/* Where this came from first, then what was known before. */
+static bool fill_sources(const char *source, char *const *old, size_t n_old, struct arena *a, char ***ret_sources,
+			 size_t *ret_n)
+{
+	char **list = arena_array(a, SOURCES_MAX, sizeof *list);
+	size_t n = 0;
+
+	if (!list)
+		return false;
+	if (source && *source)
+		list[n++] = (char *)source;
+	for (size_t i = 0; i < n_old && n < SOURCES_MAX; i++)
+		if (!n || strcmp(old[i], list[0]))
+			list[n++] = old[i];
+	*ret_sources = list;
+	*ret_n = n;
+	return true;
+}
+
+static int fill_record(const struct publishing *w, const image_record *old, struct arena *a, image_record *record,
+		       struct err *err)
+{
+	const struct publication *p = w->p;
+
+	imaged__store__v1__image_record__init(record);
+	record->media_type = (char *)p->manifest_media_type;
+	record->manifest_size = p->manifest_size;
+	record->config_size = p->manifest->config.size;
+	record->created_seconds = p->config->created.seconds;
+	record->created_nanos = p->config->created.nanos;
+	record->has_created = p->config->created.present;
+	record->stored_ns = old ? old->stored_ns : p->now_ns;
+	if (!digest_to_data(&w->config, a, &record->config) || !fill_layers(w, a, record) ||
+	    !fill_labels(&p->config->config.labels, a, record) || !fill_platform(&p->config->platform, a, record) ||
+	    !fill_sources(p->source, old ? old->sources : NULL, old ? old->n_sources : 0, a, &record->sources,
+			  &record->n_sources))
+		return fail_nomem(err);
+	return OK;
+}
+
+static int put_image(struct publishing *w, const image_record *old, struct arena *a, struct err *err)
+{
+	const struct digest *manifest = &w->p->manifest_digest;
+	struct key image = key_image(manifest), config = key_config(&w->config, manifest);
+	struct key order = key_order(&w->p->config->created, manifest);
+	image_record record;
+	int r = fill_record(w, old, a, &record, err);
+
+	if (r != OK)
+		return r;
+	meta_txn_compare(w->txn, key_bytes(&image), w->image_revision);
+	meta_txn_put(w->txn, key_bytes(&config), (struct bytes){ 0 });
+	meta_txn_put(w->txn, key_bytes(&order), (struct bytes){ 0 });
+	r = record_put(w->txn, &image, &record.base, err);
+	return r == OK ? OK : err_wrap(err, "record of the image");
+}
+
+static int put_index(struct publishing *w, struct arena *a, struct err *err)
+{
+	struct index_change c = {
+		.index = &w->p->root,
+		.manifest = &w->p->manifest_digest,
+		.media_type = w->p->root_media_type,
+		.size = (int64_t)w->p->root_bytes.len,
+	};
+	Imaged__Store__V1__IndexRecord *old;
+	int r;
+
+	if (!w->has_index)
+		return OK;
+	if (!c.size)
+		content_exists(w->store, &w->p->root, &c.size);
+	r = index_read(w->store, &w->p->root, a, &old, &c.revision, err);
+	if (r != OK)
+		return r;
+	c.old = old;
+	if (!fill_sources(w->p->source, old ? old->sources : NULL, old ? old->n_sources : 0, a, &c.sources,
+			  &c.n_sources))
+		return fail_nomem(err);
+	return index_put(w->txn, &c, a, err);
+}
+
+/* ---- edges ---------------------------------------------------------------- */
+
+static int put_guard(struct publishing *w, const struct key *guard, struct err *err)
+{
+	Imaged__Store__V1__GuardRecord record = IMAGED__STORE__V1__GUARD_RECORD__INIT;
+
+	record.started_ns = w->p->now_ns;
+	meta_txn_compare(w->txn, key_bytes(guard), 0);
+	return record_put(w->txn, guard, &record.base, err);
+}
+
+static int commit_edges(struct publishing *w, struct err *err)
+{
+	struct key guard = key_guard(&w->p->manifest_digest);
+	uint64_t revision = 0;
+	int r;
+
+	if (w->image_revision) /* the image is there: its edges are nobody's garbage */
+		return meta_txn_commit(w->store->shared, w->txn, NULL, err);
+	if (w->guard_revision) {
+		meta_txn_compare(w->txn, key_bytes(&guard), w->guard_revision);
+		return meta_txn_commit(w->store->shared, w->txn, NULL, err);
+	}
+	r = put_guard(w, &guard, err);
+	if (r == OK)
+		r = meta_txn_commit(w->store->shared, w->txn, &revision, err);
+	w->guard_revision = r == OK ? revision : 0;
+	return r;
+}
+
+/* Ahead of the record, in as many transactions as it takes; what is left over when
+ * the rest fits into the last one stays in it. */
+static int put_edge(struct publishing *w, const struct key *k, struct bytes value, size_t keep_free, struct err *err)
+{
+	int r = OK;
+
+	if (meta_txn_room(w->txn) <= keep_free)
+		r = commit_edges(w, err);
+	if (r == OK)
+		meta_txn_put(w->txn, key_bytes(k), value);
+	return r;
+}
+
+static int put_chain(struct publishing *w, size_t layer, size_t keep_free, struct err *err)
+{
+	struct key k = key_chain(&w->chains[layer], &w->p->manifest_digest);
+	uint64_t size = (uint64_t)w->p->layers[layer].files_size;
+	uint8_t value[8];
+
+	for (size_t i = 0; i < sizeof value; i++, size >>= 8)
+		value[i] = (uint8_t)size;
+	return put_edge(w, &k, (struct bytes){ value, sizeof value }, keep_free, err);
+}
+
+static int put_edges(struct publishing *w, struct err *err)
+{
+	struct edge_parent parent = { .kind = EDGE_MANIFEST, .digest = w->p->manifest_digest };
+	size_t n_layers = w->p->manifest->n_layers, all = 1 + 2 * n_layers;
+	/* Either all of them go with the record, or all transactions but the last are
+	 * full of edges. */
+	size_t keep_free = all + FINAL_OPS <= META_TXN_OPS ? 0 : FINAL_OPS;
+	struct key k = key_edge(&w->config, &parent);
+	int r = put_edge(w, &k, (struct bytes){ 0 }, keep_free, err);
+
+	for (size_t i = 0; r == OK && i < n_layers; i++) {
+		k = key_edge(&w->p->manifest->layers[i].digest, &parent);
+		r = put_edge(w, &k, (struct bytes){ 0 }, keep_free, err);
+		if (r == OK)
+			r = put_chain(w, i, keep_free, err);
+	}
+	return r;
+}
+
+static void end_guard(struct publishing *w)
+{
+	struct key guard = key_guard(&w->p->manifest_digest);
+
+	if (!w->guard_revision)
+		return;
+	meta_txn_compare(w->txn, key_bytes(&guard), w->guard_revision);
+	meta_txn_delete(w->txn, key_bytes(&guard));
+}
+
+/* ---- names ---------------------------------------------------------------- */
+
+static int put_name(struct publishing *w, size_t i, struct err *err)
+{
+	struct name old, new = { .root = w->p->root, .manifest = w->p->manifest_digest, .config = w->config };
+	bool same;
+	int r = name_read(w->store, w->names[i], &old, err);
+
+	if (r != OK)
+		return r;
+	same = old.revision && digest_eq(&old.manifest, &new.manifest);
+	w->changed = w->changed || !same || !digest_eq(&old.root, &new.root);
+	if (old.revision && !digest_eq(&old.root, &new.root) && !digest_list_add(&w->old_roots, &old.root))
+		return fail_nomem(err);
+	memcpy(new.text, old.text, sizeof new.text);
+	new.tagged_ns = same ? old.tagged_ns : 0;
+	return name_put(w->txn, &old, &new, w->p->now_ns, err);
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* That image and index are still there, for the names that come after them. Whoever
+ * removes the image compares this key of it, and so sees that it has new names. */
+static int compare_published(struct publishing *w, struct err *err)
+{
+	struct key config = key_config(&w->config, &w->p->manifest_digest), index = key_index(&w->p->root);
+	uint64_t revision = 0;
+	int r = record_revision(w->store->shared, &config, &revision, err);
+
+	meta_txn_compare(w->txn, key_bytes(&config), revision);
+	meta_txn_put(w->txn, key_bytes(&config), (struct bytes){ 0 });
+	if (r == OK && w->has_index) {
+		r = record_revision(w->store->shared, &index, &revision, err);
+		meta_txn_compare(w->txn, key_bytes(&index), revision);
+	}
+	return r == E_NOT_FOUND ? fail(err, E_ABORTED, "the image was removed meanwhile") : r;
+}
+
+/* The names that did not go with the image. */
+static int put_more_names(struct publishing *w, struct err *err)
+{
+	size_t done = min_size(w->p->n_names, NAMES_WITH_IMAGE);
+	int tries = 0, r = OK;
+
+	while (r == OK && done < w->p->n_names) {
+		size_t end = min_size(w->p->n_names, done + NAMES_PER_TXN);
+
+		r = compare_published(w, err);
+		for (size_t i = done; r == OK && i < end; i++)
+			r = put_name(w, i, err);
+		if (r != OK)
+			return r;
+		r = meta_txn_commit(w->store->shared, w->txn, NULL, err);
+		if (r == OK)
+			done = end;
+		else if (r == E_ABORTED && ++tries < TRIES)
+			r = OK;
+	}
+	return r;
+}
+
+/* ---- all of it ------------------------------------------------------------ */
+
+static int read_old(struct publishing *w, struct arena *a, image_record **ret_old, struct err *err)
+{
+	struct key image = key_image(&w->p->manifest_digest), guard = key_guard(&w->p->manifest_digest);
+	ProtobufCMessage *m = NULL;
+	int r;
+
+	w->image_revision = w->guard_revision = 0;
+	r = record_get(w->store->shared, &image, &imaged__store__v1__image_record__descriptor, a, &m,
+		       &w->image_revision, err);
+	if (r != OK && r != E_NOT_FOUND)
+		return r;
+	*ret_old = (image_record *)m;
+	r = record_revision(w->store->shared, &guard, &w->guard_revision, err);
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+static int end_lease(struct publishing *w, bool *ret_all, struct err *err)
+{
+	struct key k = key_lease(w->lease);
+	uint64_t revision;
+	int r = lease_revision(w->store, w->lease, &revision, err);
+
+	if (r != OK)
+		return r;
+	meta_txn_compare(w->txn, key_bytes(&k), revision);
+	return lease_end_some(w->store, w->lease, w->txn, ret_all, err);
+}
+
+/* The transaction that makes the image listed. */
+static int put_final(struct publishing *w, const image_record *old, struct arena *a, bool *ret_lease_ended,
+		     struct err *err)
+{
+	const char *name = w->p->n_names ? w->names[0] : NULL;
+	int r = put_image(w, old, a, err);
+
+	if (r == OK)
+		r = put_index(w, a, err);
+	for (size_t i = 0; r == OK && i < w->p->n_names && i < NAMES_WITH_IMAGE; i++)
+		r = put_name(w, i, err);
+	if (r == OK)
+		r = event_add(w->txn, (enum event_action)w->p->action, &w->config, name, &w->p->root, w->p->now_ns,
+			      err);
+	if (r != OK)
+		return r;
+	end_guard(w);
+	r = end_lease(w, ret_lease_ended, err);
+	return r == OK ? event_commit(w->store, w->txn, err) : r;
+}
+
+static int publish_once(struct publishing *w, bool *ret_lease_ended, struct err *err)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *fresh = meta_txn_new();
+	CLEANUP(arena_free) struct arena arena;
+	image_record *old = NULL;
+	int r;
+
+	arena_init(&arena, RECORD_ARENA);
+	if (!fresh)
+		return fail_nomem(err);
+	/* What a try before this one had collected is gone with its transaction. */
+	meta_txn_free(w->txn);
+	w->txn = TAKE(fresh);
+	w->old_roots.n = 0;
+	w->changed = false;
+	r = read_old(w, &arena, &old, err);
+	if (r == OK)
+		r = put_edges(w, err);
+	return r == OK ? put_final(w, old, &arena, ret_lease_ended, err) : r;
+}
+
+/* A lease that has ended is no interference that another try would get over. */
+static bool lease_is_there(struct publishing *w)
+{
+	uint64_t revision;
+
+	return lease_revision(w->store, w->lease, &revision, NULL) == OK;
+}
+
+static int publish_until_done(struct publishing *w, bool *ret_lease_ended, struct err *err)
+{
+	int r, tries = 0;
+
+	do
+		r = publish_once(w, ret_lease_ended, err);
+	while (r == E_ABORTED && ++tries < TRIES && lease_is_there(w));
+	return r;
+}
+
+static int publish(struct publishing *w, struct err *err)
+{
+	const struct publication *p = w->p;
+	bool lease_ended = false;
+	int r = prepare(w, err);
+
+	if (r == OK)
+		r = secure_blobs(w, err);
+	if (r == OK)
+		r = layer_facts_put(w->store, p->manifest->layers, p->layers, p->manifest->n_layers, err);
+	if (r == OK)
+		r = publish_until_done(w, &lease_ended, err);
+	if (r == OK)
+		r = put_more_names(w, err);
+	/* What is left of a lease keeps nothing: to clear it is tidiness. */
+	if ((r == OK && !lease_ended) || (r != OK && w->lease == &w->own_lease))
+		lease_release(w->store, w->lease, NULL);
+	for (size_t i = 0; r == OK && i < w->old_roots.n; i++)
+		index_release(w->store, &w->old_roots.items[i], NULL);
+	return r;
+}
+
+int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err)
+{
+	struct publishing w = {
+		.store = s,
+		.p = p,
+		.config = p->manifest->config.digest,
+		.has_index = !digest_eq(&p->root, &p->manifest_digest),
+		.lease = p->lease,
+	};
+	int r = store_writable(s, err);
+
+	if (r == OK)
+		r = publish(&w, err);
+	if (r == OK)
+		*ret_changed = w.changed;
+	free(w.blobs);
+	free(w.chains);
+	free(w.names);
+	digest_list_free(&w.old_roots);
+	meta_txn_free(w.txn);
+	return r;
+}

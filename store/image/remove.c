@@ -1,0 +1,239 @@
+/*
+ * docker rmi: what one argument removes (docker-cli.md 7).
+ */
+#include "store/image/image_record.h"
+#include "store/image/name.h"
+#include "store/image/names.h"
+#include "store/image/removing.h"
+#include "store/internal.h"
+
+enum { TRIES = 50, SHORT_ID = 12, REMOVE_ARENA = 64 * 1024 * 1024 };
+
+/* ---- rules ---------------------------------------------------------------- */
+
+/* As docker tells an ID from a name: by its text. "ab" is an ID of ab12… even when
+ * an image of that ID is also named ab. */
+static bool is_prefix_of_id(const struct digest *config, const char *text)
+{
+	char id[DIGEST_TEXT_MAX], hex[DIGEST_TEXT_MAX];
+	size_t len = strlen(text);
+
+	return !strncmp(digest_text(config, id), text, len) || !strncmp(digest_hex(config, hex), text, len);
+}
+
+/* One name; or one tag, or none, and all digest names in one repository. */
+static bool is_single_reference(char *const *names, size_t n)
+{
+	const char *tag = NULL, *digest = NULL;
+
+	if (n <= 1)
+		return n == 1;
+	for (size_t i = 0; i < n; i++) {
+		const char **kind = name_has_tag(names[i]) ? &tag : &digest;
+
+		if (tag && kind == &tag)
+			return false;
+		if (digest && kind == &digest && !name_same_repository(digest, names[i]))
+			return false;
+		*kind = names[i];
+	}
+	return !tag || (digest && name_same_repository(tag, digest));
+}
+
+static int fail_conflict(const struct removing *w, struct err *err)
+{
+	char hex[DIGEST_TEXT_MAX];
+
+	return fail(err, E_CONFLICT,
+		    "conflict: unable to delete %.*s (must be forced) - image is referenced in multiple repositories",
+		    SHORT_ID, digest_hex(&w->config, hex));
+}
+
+/* ---- decide --------------------------------------------------------------- */
+
+static int decide_by_id(struct removing *w, struct err *err)
+{
+	const struct image *i = &w->image;
+
+	if (i->n_names && !w->r->force && !is_single_reference(i->names, i->n_names))
+		return fail_conflict(w, err);
+	w->names = i->names;
+	w->n_names = i->n_names;
+	w->delete_image = true;
+	return OK;
+}
+
+static bool has_other_tag(const struct image *image, const char *name)
+{
+	for (size_t i = 0; i < image->n_names; i++)
+		if (strcmp(image->names[i], name) && name_has_tag(image->names[i]) &&
+		    name_same_repository(image->names[i], name))
+			return true;
+	return false;
+}
+
+/* The name, and with the last tag of a repository its digest names. */
+static int decide_by_name(struct removing *w, const char *name, struct err *err)
+{
+	bool digests_too = name_has_tag(name) && !has_other_tag(&w->image, name);
+
+	w->names = arena_array(&w->arena, w->image.n_names + 1, sizeof *w->names);
+	w->names[0] = w->names ? arena_string(&w->arena, name) : NULL;
+	if (!w->names || !w->names[0])
+		return fail_nomem(err);
+	w->n_names = 1;
+	for (size_t i = 0; digests_too && i < w->image.n_names; i++)
+		if (!name_has_tag(w->image.names[i]) && name_same_repository(w->image.names[i], name))
+			w->names[w->n_names++] = w->image.names[i];
+	w->delete_image = w->n_names == w->image.n_names;
+	return OK;
+}
+
+static int stored_name(const char *text, char out[REFERENCE_TEXT_MAX], struct err *err)
+{
+	struct reference ref;
+	int r = reference_parse(text, &ref, err);
+
+	if (r != OK)
+		return r;
+	reference_default_tag(&ref);
+	return name_text(&ref, out, err);
+}
+
+/* The image as it is now. Revisions first: a name that comes after shows in them. */
+static int look(struct removing *w, struct err *err)
+{
+	struct image *i = &w->image;
+	int r = digest_from_data(i->record->config, &w->config, err);
+
+	w->revisions = arena_array(&w->arena, i->n_manifests + 1, sizeof *w->revisions);
+	if (r == OK && !w->revisions)
+		r = fail_nomem(err);
+	for (size_t k = 0; r == OK && k < i->n_manifests; k++) {
+		struct key c = key_config(&w->config, &i->manifests[k]);
+
+		r = record_revision(w->store->shared, &c, &w->revisions[k], err);
+	}
+	if (r == OK)
+		r = names_of(w->store, i->manifests, i->n_manifests, &w->arena, &i->names, &i->n_names, err);
+	return r == E_NOT_FOUND ? fail(err, E_ABORTED, "the image was removed meanwhile") : r;
+}
+
+static int decide(struct removing *w, const char *text, struct err *err)
+{
+	char name[REFERENCE_TEXT_MAX];
+	bool by_id;
+	int r = image_resolve(w->store, text, &w->arena, &w->image, &by_id, err);
+
+	if (r == OK)
+		r = look(w, err);
+	if (r != OK)
+		return r;
+	if (by_id || is_prefix_of_id(&w->config, text))
+		return decide_by_id(w, err);
+	r = stored_name(text, name, err);
+	return r == OK ? decide_by_name(w, name, err) : r;
+}
+
+/* ---- do ------------------------------------------------------------------- */
+
+static void begin(struct removing *w, struct store *s, struct removal *r)
+{
+	*w = (struct removing){ .store = s, .r = r };
+	arena_init(&w->arena, REMOVE_ARENA);
+}
+
+static void end(struct removing *w)
+{
+	arena_free(&w->arena);
+	digest_list_free(&w->roots);
+	digest_list_free(&w->blobs);
+}
+
+static int carry_out(struct removing *w, struct err *err)
+{
+	return w->r->dry_run ? removing_try(w, err) : removing_run(w, err);
+}
+
+static int remove_once(struct store *s, const char *text, struct removal *r, bool *visited, struct err *err)
+{
+	CLEANUP(end) struct removing w;
+	int code;
+
+	begin(&w, s, r);
+	code = decide(&w, text, err);
+	/* A try before this one had removed the name and was interrupted. */
+	if (code == E_NO_SUCH_IMAGE && *visited)
+		return OK;
+	if (code == OK)
+		code = carry_out(&w, err);
+	*visited = *visited || w.visited;
+	return code;
+}
+
+int image_remove(struct store *s, const char *text, struct removal *r, struct err *err)
+{
+	bool visited = false;
+	int tries = 0, code = r->dry_run ? OK : store_writable(s, err);
+
+	r->freed = 0;
+	if (code != OK)
+		return code;
+	do
+		code = remove_once(s, text, r, &visited, err);
+	while (code == E_ABORTED && ++tries < TRIES);
+	return code;
+}
+
+static bool same_names(const struct image *a, const struct image *b)
+{
+	if (a->n_names != b->n_names)
+		return false;
+	for (size_t i = 0; i < a->n_names; i++)
+		if (strcmp(a->names[i], b->names[i]))
+			return false;
+	return true;
+}
+
+static int decide_whole(struct removing *w, const struct image *expected, struct err *err)
+{
+	int r = image_get(w->store, &expected->manifest, &w->arena, &w->image, err);
+
+	if (r == OK)
+		r = look(w, err);
+	if (r != OK)
+		return r;
+	if (!same_names(&w->image, expected)) {
+		char hex[DIGEST_TEXT_MAX];
+
+		return fail(err, E_CONFLICT, "conflict: unable to delete %.*s - its names have changed meanwhile",
+			    SHORT_ID, digest_hex(&w->config, hex));
+	}
+	w->names = w->image.names;
+	w->n_names = w->image.n_names;
+	w->delete_image = true;
+	return OK;
+}
+
+static int delete_once(struct store *s, const struct image *image, struct removal *r, struct err *err)
+{
+	CLEANUP(end) struct removing w;
+	int code;
+
+	begin(&w, s, r);
+	code = decide_whole(&w, image, err);
+	return code == OK ? carry_out(&w, err) : code;
+}
+
+int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err)
+{
+	int tries = 0, code = r->dry_run ? OK : store_writable(s, err);
+
+	r->freed = 0;
+	if (code != OK)
+		return code;
+	do
+		code = delete_once(s, image, r, err);
+	while (code == E_ABORTED && ++tries < TRIES);
+	return code;
+}
