@@ -107,10 +107,10 @@ static void describe_certificate(struct http_exchange *x)
 
 static void describe_timeout(struct http_exchange *x)
 {
-	curl_off_t connected = 0;
+	long port = 0; /* ours: set once TCP is connected */
 
-	curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &connected);
-	if (connected > 0)
+	curl_easy_getinfo(x->easy, CURLINFO_LOCAL_PORT, &port);
+	if (port > 0)
 		say(x, HTTP_FAILED_BROKEN, E_REGISTRY, "net/http: TLS handshake timeout");
 	else if (x->dialled[0])
 		say(x, HTTP_FAILED_CONNECT, E_REGISTRY, "dial tcp %s: i/o timeout", x->dialled);

@@ -30,7 +30,7 @@ static int take_body(struct answer *a, size_t max_body, struct cancel *cancel, s
 	int r;
 
 	reply->body = (struct buf)BUF_INIT(good ? max_body : ERROR_BODY_MAX);
-	if (good && reply->content_length > (int64_t)max_body)
+	if (good && max_body && reply->content_length > (int64_t)max_body)
 		return fail(err, E_LIMIT, "%s: the response is longer than %zu bytes", a->shown, max_body);
 	r = http_body(a->x, &reply->body, cancel, err);
 	return !good && r == E_LIMIT ? OK : r;

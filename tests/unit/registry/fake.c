@@ -232,6 +232,10 @@ static bool read_request(struct fake_conn *c, struct fake_request *q)
 		if (n <= 0)
 			return false;
 		c->n_head += (size_t)n;
+		if (c->head[0] == 0x16) { /* a TLS hello: as real servers do */
+			fake_puts(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+			return false;
+		}
 	}
 	*end = 0;
 	head = (size_t)(end - c->head) + 4;
