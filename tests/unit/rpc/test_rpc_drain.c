@@ -1,0 +1,298 @@
+/* The end of a server, and what health says meanwhile. */
+#include "grpc/health/v1/health.client.h"
+#include "proto/runtime/clock.h"
+#include "tests/unit/rpc/rig.h"
+
+#define WATCH(name) echo__v1__echo_service__watch_##name
+#define HEALTH(name) grpc__health__v1__health__##name
+#define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
+
+enum { GRACE_MS = 500, FAR_MS = 60000 };
+
+static int check_health(struct rig *r, const char *service, struct err *err)
+{
+	CLEANUP(grpc__health__v1__health__check_freep) Grpc__Health__V1__HealthCheckResponse *response = NULL;
+	Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+	int rc;
+
+	request.service = (char *)service;
+	rc = HEALTH(call_check)(r->channel, NULL, &request, &response, err);
+	return rc < 0 ? rc : (int)response->status;
+}
+
+static struct HEALTH(watch_stream) * watch_health(struct rig *r, const char *service)
+{
+	Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+	struct HEALTH(watch_stream) * stream;
+	struct err err = ERR_INIT;
+
+	request.service = (char *)service;
+	assert_int_equal(HEALTH(open_watch)(r->channel, NULL, &request, &stream, &err), OK);
+	return stream;
+}
+
+/* The next status, or a negative code. */
+static int next_health(struct HEALTH(watch_stream) * stream, struct err *err)
+{
+	const Grpc__Health__V1__HealthCheckResponse *response;
+	int rc = HEALTH(watch_next)(stream, &response, err);
+
+	return rc == 1 ? (int)response->status : rc;
+}
+
+/* ---- health ---- */
+
+static void health_knows_every_service_and_no_other(void **state)
+{
+	static const char *const known[] = { "", "echo.v1.EchoService", "grpc.health.v1.Health",
+					     "grpc.reflection.v1.ServerReflection",
+					     "grpc.reflection.v1alpha.ServerReflection" };
+	CLEANUP(rig_freep) struct rig *r = rig_new(NULL);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		assert_int_equal(check_health(r, known[i], &err), STATUS(SERVING));
+	assert_int_equal(check_health(r, "echo.v1.Echo", &err), E_NOT_FOUND);
+}
+
+static void health_watch_sees_each_change(void **state)
+{
+	CLEANUP(rig_freep) struct rig *r = rig_new(NULL);
+	CLEANUP(grpc__health__v1__health__watch_freep) struct HEALTH(watch_stream) *all = NULL;
+	CLEANUP(grpc__health__v1__health__watch_freep) struct HEALTH(watch_stream) *unknown = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	all = watch_health(r, "");
+	unknown = watch_health(r, "no.such.Service");
+	assert_int_equal(next_health(all, &err), STATUS(SERVING));
+	assert_int_equal(next_health(unknown, &err), STATUS(SERVICE_UNKNOWN));
+	for (int i = 0; i < 20; i++) {
+		rpc_server_set_serving(r->server, false);
+		assert_int_equal(next_health(all, &err), STATUS(NOT_SERVING));
+		assert_int_equal(check_health(r, "", &err), STATUS(NOT_SERVING));
+		rpc_server_set_serving(r->server, true);
+		assert_int_equal(next_health(all, &err), STATUS(SERVING));
+	}
+}
+
+static void health_watches_hold_no_threads(void **state)
+{
+	enum { WATCHES = 100 };
+	struct rpc_server_options options = { .handlers = 1, .queued = 1 };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct HEALTH(watch_stream) * watches[WATCHES];
+	CLEANUP(echo__v1__echo_service__echo_freep) Echo__V1__EchoResponse *response = NULL;
+	Echo__V1__EchoRequest request = ECHO__V1__ECHO_REQUEST__INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < WATCHES; i++)
+		watches[i] = watch_health(r, "");
+	for (int i = 0; i < WATCHES; i++)
+		assert_int_equal(next_health(watches[i], &err), STATUS(SERVING));
+	assert_int_equal(echo__v1__echo_service__call_echo(r->channel, NULL, &request, &response, &err), OK);
+	rpc_server_set_serving(r->server, false);
+	for (int i = 0; i < WATCHES; i++) {
+		assert_int_equal(next_health(watches[i], &err), STATUS(NOT_SERVING));
+		HEALTH(watch_free)(watches[i]);
+	}
+	EVENTUALLY(rpc_server_active(r->server) == 0);
+}
+
+struct toggler {
+	struct rig *rig;
+	atomic_bool stop;
+};
+
+static void *toggle(void *arg)
+{
+	struct toggler *t = arg;
+
+	for (bool on = false; !atomic_load(&t->stop); on = !on)
+		rpc_server_set_serving(t->rig->server, on);
+	return NULL;
+}
+
+/* For the thread sanitizer: changes, new watches and leaving ones at once. */
+static void health_watches_come_and_go_while_it_changes(void **state)
+{
+	CLEANUP(rig_freep) struct rig *r = rig_new(NULL);
+	struct toggler t = { .rig = r };
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, toggle, &t);
+	for (int i = 0; i < 50; i++) {
+		struct HEALTH(watch_stream) *w = watch_health(r, "");
+
+		for (int k = 0; k < 5; k++)
+			assert_true(next_health(w, &err) > 0);
+		HEALTH(watch_free)(w);
+	}
+	atomic_store(&t.stop, true);
+	pthread_join(thread, NULL);
+	EVENTUALLY(rpc_server_active(r->server) == 0);
+}
+
+/* ---- drain ---- */
+
+static void idle_drain_takes_no_time(void **state)
+{
+	struct rpc_server_options options = { .grace_ms = FAR_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct err err = ERR_INIT;
+	int64_t begin;
+
+	(void)state;
+	assert_int_equal(check_health(r, "", &err), STATUS(SERVING)); /* a connection is open */
+	begin = clock_monotonic_ms();
+	rpc_server_drain(r->server);
+	rpc_server_drain(r->server);
+	assert_true(clock_monotonic_ms() - begin < FAR_MS / 4);
+	assert_true(check_health(r, "", &err) < 0);
+}
+
+static void *drain_main(void *arg)
+{
+	rpc_server_drain(((struct rig *)arg)->server);
+	return NULL;
+}
+
+static void drain_ends_watchers_at_once(void **state)
+{
+	struct rpc_server_options options = { .grace_ms = FAR_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	CLEANUP(grpc__health__v1__health__watch_freep) struct HEALTH(watch_stream) *health = NULL;
+	CLEANUP(echo__v1__echo_service__watch_freep) struct WATCH(stream) *events = NULL;
+	Echo__V1__WatchRequest request = ECHO__V1__WATCH_REQUEST__INIT;
+	const Echo__V1__Chunk *chunk;
+	struct err err = ERR_INIT;
+	int64_t begin = clock_monotonic_ms();
+	pthread_t thread;
+
+	(void)state;
+	health = watch_health(r, "");
+	assert_int_equal(next_health(health, &err), STATUS(SERVING));
+	assert_int_equal(echo__v1__echo_service__open_watch(r->channel, NULL, &request, &events, &err), OK);
+	assert_int_equal(WATCH(next)(events, &chunk, &err), 1);
+	pthread_create(&thread, NULL, drain_main, r);
+	assert_int_equal(next_health(health, &err), STATUS(NOT_SERVING));
+	assert_int_equal(next_health(health, &err), E_UNAVAILABLE);
+	assert_int_equal(WATCH(next)(events, &chunk, &err), E_UNAVAILABLE);
+	pthread_join(thread, NULL);
+	assert_true(clock_monotonic_ms() - begin < FAR_MS / 4);
+	assert_int_equal(atomic_load(&r->service.drained), 1);
+}
+
+struct sleeper {
+	struct rig *rig;
+	int64_t ms;
+	int result;
+	struct err err;
+};
+
+static void *sleeper_main(void *arg)
+{
+	CLEANUP(echo__v1__echo_service__sleep_freep) Echo__V1__SleepResponse *response = NULL;
+	Echo__V1__SleepRequest request = ECHO__V1__SLEEP_REQUEST__INIT;
+	struct sleeper *s = arg;
+
+	request.ms = s->ms;
+	s->result = echo__v1__echo_service__call_sleep(s->rig->channel, NULL, &request, &response, &s->err);
+	return NULL;
+}
+
+static void drain_lets_calls_end_within_the_grace(void **state)
+{
+	struct rpc_server_options options = { .grace_ms = FAR_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct sleeper s = { .rig = r, .ms = 300 };
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, sleeper_main, &s);
+	EVENTUALLY(atomic_load(&r->service.running) == 1);
+	rpc_server_drain(r->server);
+	pthread_join(thread, NULL);
+	assert_int_equal(s.result, OK);
+	assert_int_equal(atomic_load(&r->service.finished), 1);
+}
+
+static void drain_cancels_what_outlives_the_grace(void **state)
+{
+	struct rpc_server_options options = { .grace_ms = GRACE_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct sleeper s = { .rig = r, .ms = 600000 };
+	pthread_t thread;
+	int64_t begin;
+
+	(void)state;
+	pthread_create(&thread, NULL, sleeper_main, &s);
+	EVENTUALLY(atomic_load(&r->service.running) == 1);
+	begin = clock_monotonic_ms();
+	rpc_server_drain(r->server);
+	assert_true(clock_monotonic_ms() - begin >= GRACE_MS - 10);
+	assert_true(clock_monotonic_ms() - begin < FAR_MS / 4);
+	pthread_join(thread, NULL);
+	/* The handler could still say why. */
+	assert_int_equal(s.result, E_UNAVAILABLE);
+	assert_non_null(strstr(s.err.text, "shutting down"));
+	assert_int_equal(atomic_load(&r->service.drained), 1);
+}
+
+static void drain_ends_a_stream_whose_reader_stalls(void **state)
+{
+	struct rpc_server_options options = { .grace_ms = GRACE_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct raw_stalled *stalled;
+	int64_t begin;
+
+	(void)state;
+	stalled = raw_stall(r->address, "/echo.v1.EchoService/Count", bytes_of("\x08\xc0\x84\x3d\x10\x80\x80\x40"));
+	EVENTUALLY(atomic_load(&r->service.running) == 1);
+	begin = clock_monotonic_ms();
+	rpc_server_drain(r->server);
+	assert_true(clock_monotonic_ms() - begin < FAR_MS / 4);
+	assert_int_equal(raw_stalled_finish(stalled), GRPC_CODE_UNAVAILABLE);
+}
+
+static void server_restarts_on_the_same_socket(void **state)
+{
+	CLEANUP(rig_freep) struct rig *r = rig_new(NULL);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		static const struct rpc_server_options options;
+		struct rpc_binding binding = echo_service_binding(&r->service);
+
+		assert_int_equal(check_health(r, "", &err), STATUS(SERVING));
+		rpc_server_free(r->server);
+		rpc_channel_close(r->channel);
+		assert_int_equal(rpc_server_new(&options, NULL, NULL, &r->server, &err), OK);
+		assert_int_equal(rpc_server_add(r->server, &binding, &err), OK);
+		assert_int_equal(rpc_server_listen(r->server, r->address, NULL, &err), OK);
+		rig_start(r);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(health_knows_every_service_and_no_other),
+		cmocka_unit_test(health_watch_sees_each_change),
+		cmocka_unit_test(health_watches_hold_no_threads),
+		cmocka_unit_test(health_watches_come_and_go_while_it_changes),
+		cmocka_unit_test(idle_drain_takes_no_time),
+		cmocka_unit_test(drain_ends_watchers_at_once),
+		cmocka_unit_test(drain_lets_calls_end_within_the_grace),
+		cmocka_unit_test(drain_cancels_what_outlives_the_grace),
+		cmocka_unit_test(drain_ends_a_stream_whose_reader_stalls),
+		cmocka_unit_test(server_restarts_on_the_same_socket),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
