@@ -341,6 +341,9 @@ static void on_close(struct op *op, UNUSED bool ok)
 	void (*on_closed)(struct rpc_call *);
 
 	if (c->cancelled) {
+		pthread_mutex_lock(&c->mu);
+		c->closed = true;
+		pthread_mutex_unlock(&c->mu);
 		call_fire(c, deadline_passed(c) ? E_DEADLINE : E_CANCELLED);
 		pthread_mutex_lock(&c->mu);
 		on_closed = c->on_closed;

@@ -79,6 +79,7 @@ struct rpc_call {
 	pthread_mutex_t mu;
 	pthread_cond_t changed; /* reading, writing or the token changed */
 	bool reading, writing;	/* guarded by mu: an operation is in flight */
+	bool closed;		/* guarded by mu: gRPC has ended the call, operations end soon */
 	bool write_ok;		/* guarded by mu: how the last one ended */
 };
 

@@ -65,6 +65,13 @@ void call_stream_read(struct rpc_call *c)
 	read_done(c);
 }
 
+/* A token that was fired by us ends the wait; one that gRPC's end of the call has
+ * fired does not, since then the read ends too, and knows more about why. */
+static bool worth_waiting(const struct rpc_call *c)
+{
+	return c->reading && (c->closed || !cancel_fired(c->cancel));
+}
+
 /* OK when the read in flight is done. */
 static int wait_read(struct rpc_call *c, struct err *err)
 {
@@ -74,7 +81,7 @@ static int wait_read(struct rpc_call *c, struct err *err)
 	bool reading;
 
 	pthread_mutex_lock(&c->mu);
-	while (c->reading && !rc && !cancel_fired(c->cancel))
+	while (worth_waiting(c) && !rc)
 		rc = pthread_cond_timedwait(&c->changed, &c->mu, &until);
 	reading = c->reading;
 	pthread_mutex_unlock(&c->mu);

@@ -12,6 +12,7 @@ struct client {
 	grpc_channel *channel;
 	grpc_completion_queue *cq;
 	grpc_call *call;
+	grpc_slice path;
 	grpc_metadata_array initial, trailing;
 	grpc_status_code status;
 	grpc_slice text;
@@ -50,8 +51,9 @@ static void open_call(struct client *c, const char *address, const char *path, i
 	c->cq = grpc_completion_queue_create_for_pluck(NULL);
 	if (timeout_ms)
 		deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
-	c->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->cq,
-					   grpc_slice_from_copied_string(path), NULL, deadline, NULL);
+	c->path = grpc_slice_from_copied_string(path);
+	c->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->cq, c->path, NULL, deadline,
+					   NULL);
 	grpc_metadata_array_init(&c->initial);
 	grpc_metadata_array_init(&c->trailing);
 }
@@ -72,6 +74,7 @@ static void close_call(struct client *c)
 	grpc_metadata_array_destroy(&c->initial);
 	grpc_metadata_array_destroy(&c->trailing);
 	grpc_slice_unref(c->text);
+	grpc_slice_unref(c->path);
 	grpc_call_unref(c->call);
 	grpc_channel_destroy(c->channel);
 	grpc_completion_queue_shutdown(c->cq);
