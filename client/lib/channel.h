@@ -4,7 +4,9 @@
  * One channel per process is enough: it is thread-safe and reconnects by itself.
  * A call belongs to the thread that makes it, except that one thread may receive
  * while another sends on a bidirectional stream, and that rpc_stream_cancel()
- * may come from anywhere.
+ * may come from anywhere. The calling thread drives the connection while it waits;
+ * the library starts no threads of its own, gRPC starts a few with the first
+ * channel and ends them with the last. Do not fork while a channel is open.
  *
  * Generated stubs (NAME.client.h) wrap these with types; programs use those.
  * Errors carry the reason of the server (see proto/runtime/err.h); a server that
@@ -29,11 +31,15 @@ struct rpc_channel_options {
 	size_t message_bytes;	    /* received at most; 0: 16 MiB */
 };
 
+/* Opens no connection yet: the first call does. E_USAGE for an address or options
+ * that make no sense, E_NO_DAEMON for TLS files that cannot be used. gRPC's own log
+ * is switched off for the process, unless GRPC_VERBOSITY is set. */
 int rpc_channel_open(const struct rpc_channel_options *options, struct rpc_channel **ret_channel, struct err *err);
+/* All calls must have ended and all streams been freed. NULL is fine. */
 void rpc_channel_close(struct rpc_channel *c);
 void rpc_channel_closep(struct rpc_channel **c);
 
-/* Connects now; E_NO_DAEMON says what to do. */
+/* Connects now, and waits at most that long (0: 10 s); E_NO_DAEMON says what to do. */
 int rpc_channel_connect(struct rpc_channel *c, int64_t timeout_ms, struct err *err);
 
 struct rpc_call_options {
@@ -41,7 +47,9 @@ struct rpc_call_options {
 	struct cancel *cancel; /* ends the call when fired; may be NULL */
 };
 
-/* Unary. The response is freed with protobuf_c_message_free_unpacked(). */
+/* Unary. An error that is no status of the server is E_INTERNAL for bytes that do
+ * not decode, E_DEADLINE, or the code that the token was fired with. The response
+ * is freed with protobuf_c_message_free_unpacked(). */
 int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
 		   const ProtobufCMessage *request, ProtobufCMessage **ret_response, struct err *err);
 
@@ -49,7 +57,7 @@ int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const
  * for sending; the others send. */
 int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
 		    const ProtobufCMessage *request, struct rpc_stream **ret_stream, struct err *err);
-/* E_ABORTED when the server has ended the call: finish tells why. */
+/* E_ABORTED when the server has ended the call: rpc_stream_next() tells why. */
 int rpc_stream_send(struct rpc_stream *s, const ProtobufCMessage *message, struct err *err);
 int rpc_stream_close_send(struct rpc_stream *s, struct err *err);
 /* 1 and a message that lives until the next receive; 0 when the server ended the
