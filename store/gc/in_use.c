@@ -46,7 +46,7 @@ static int manifest_is_live(struct store *s, const struct digest *manifest, cons
 static int name_is_live(struct store *s, const char *name, const struct digest *child, const struct doomed *doomed,
 			bool *ret_live, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct key k = key_name(name);
 	ProtobufCMessage *message;
 	Imaged__Store__V1__NameRecord *record;
