@@ -26,7 +26,7 @@ static int tell_progress(struct checking *w, struct err *err)
 int check_report(struct checking *w, enum finding_kind kind, const struct digest *d, const char *detail,
 		 struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct finding f = { .kind = kind, .digest = *d, .detail = detail, .size = -1, .media_type = "" };
 	int r;
 

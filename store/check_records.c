@@ -124,7 +124,7 @@ static int check_image_keys(struct checking *w, const struct key *k, const struc
 
 static int check_image(struct checking *w, const struct key *k, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { 0 };
 	struct digest manifest, config;
 	image_record *record;
 	int r;
@@ -175,7 +175,7 @@ static int check_order(struct checking *w, const struct key *k, struct err *err)
 
 static int check_index(struct checking *w, const struct key *k, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { 0 };
 	Imaged__Store__V1__IndexRecord *record;
 	struct digest index;
 	uint64_t revision;
