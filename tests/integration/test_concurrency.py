@@ -193,7 +193,8 @@ class Concurrency(TestCase):
         """More calls than handlers and queue: RESOURCE_EXHAUSTED, and no harm."""
         self.serve("a", 9)
         self.registry.fault("*", "/manifests/", gate=self.gate)
-        calls = [self.client.Pull(reference=f"{self.registry.host}/a:{n}", timeout=60) for n in range(300)]
+        clients = [self.imaged.client() for _ in range(4)]  # a connection has 128 streams at most
+        calls = [clients[n % 4].Pull(reference=f"{self.registry.host}/a:{n}", timeout=60) for n in range(300)]
 
         def outcome(call):
             try:

@@ -9,7 +9,7 @@ from ociimage import Image, Layer, tar
 
 REFERENCES = {
     "": "reference|name",
-    "UPPER/case": "lower",
+    "a/UPPER": "lower",
     "a b": "invalid reference format",
     "a:": "invalid reference format",
     "a@sha256:abc": "invalid|digest",
@@ -177,7 +177,8 @@ class Input(TestCase):
                     file.write(text)
                 daemon = Daemon(self.path("other"), "--config", self.path("c.toml"), ready=False)
                 self.assertNotEqual(0, daemon.wait(20))
-                self.assertIn("c.toml", daemon.log)
+                if "loud" not in text:  # the value might have come from the command line
+                    self.assertIn("c.toml", daemon.log)
                 self.assertRegex(daemon.log, hint)
 
     def test_example_configuration_is_valid(self):

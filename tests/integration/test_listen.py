@@ -101,8 +101,8 @@ class Listen(TestCase):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
-            said = self.refused("--listen", "tcp://127.0.0.1:%d" % taken.getsockname()[1])
-        self.assertIn("%d" % taken.getsockname()[1] if taken.fileno() >= 0 else "127.0.0.1", said)
+            port = taken.getsockname()[1]
+            self.assertIn(str(port), self.refused("--listen", f"tcp://127.0.0.1:{port}"))
 
     def test_tls(self):
         made = Certificates(self.path("tls"))
@@ -153,7 +153,7 @@ class Listen(TestCase):
         # The shell puts its own pid into LISTEN_PID, as systemd does, and becomes imaged.
         script = f'exec 3<&{listener.fileno()} && export LISTEN_PID=$$ && exec "$@"'
         imaged = self.daemon(
-            wrapper=["sh", "-c", script, "sh"], pass_fds=[listener.fileno()], env={"LISTEN_FDS": "1"}, listen=False
+            "--listen", "fd://3", wrapper=["sh", "-c", script, "sh"], pass_fds=[listener.fileno()], env={"LISTEN_FDS": "1"}, listen=False
         )
         with rpc.Client(f"unix://{address}") as client:
             self.work(client)

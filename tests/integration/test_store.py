@@ -53,7 +53,7 @@ class Store(TestCase):
 
     def test_usage_agrees_with_the_disk(self):
         self.assert_usage_agrees()
-        first, _ = self.pull("a", 1, 2), self.pull("b", 2, 3)
+        first, _ = self.pull("a", 2, 1), self.pull("b", 2, 3)
         usage = self.assert_usage_agrees()
         self.assertEqual((2, 300000), (usage.image_count, usage.layers_size))
         self.assertEqual(0, usage.ingest_bytes)
@@ -144,8 +144,9 @@ class Store(TestCase):
         self.assertEqual(past[1:], rest)
 
     def test_watcher_sees_what_happens(self):
+        self.pull("before", 9)
         seen, ready = [], threading.Event()
-        call = self.client.WatchEvents()
+        call = self.client.WatchEvents(after_revision=list(self.client.WatchEvents(after_revision=1, no_follow=True))[-1].revision)
 
         def watch():
             try:
@@ -157,13 +158,19 @@ class Store(TestCase):
 
         thread = threading.Thread(target=watch)
         thread.start()
-        # The stream has begun when its headers are here.
-        call.initial_metadata()
-        self.pull("a", 1)
+        image = self.pull("a", 1)
         self.assertTrue(ready.wait(20))
         call.cancel()
         thread.join()
-        self.assertEqual(1, seen[0].action)
+        self.assertEqual((1, image.id), (seen[0].action, seen[0].image_id))
+
+    def test_watch_of_new_events_says_when_it_has_begun(self):
+        """The headers come at once: what happens after them is seen."""
+        call = self.client.WatchEvents(timeout=10)
+        call.initial_metadata()
+        self.pull("a", 1)
+        self.assertEqual(1, next(call).action)
+        call.cancel()
 
     def test_revision_that_is_gone_is_out_of_range(self):
         self.pull("a", 1)
