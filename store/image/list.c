@@ -29,6 +29,7 @@ static int offer(struct listing *l, const struct key *k, const struct image *ima
  * since its key was read is passed over. */
 static int offer_ordered(struct listing *l, const struct key *k, bool only_nameless, struct err *err)
 {
+	char name[REFERENCE_TEXT_MAX];
 	struct timestamp created;
 	struct digest manifest;
 	struct image image;
@@ -36,6 +37,11 @@ static int offer_ordered(struct listing *l, const struct key *k, bool only_namel
 
 	if (!key_parse_order(key_bytes(k), &created, &manifest))
 		return OK;
+	if (only_nameless) { /* most have one: cheaper to find out than to read the image */
+		r = first_name_of(l->store, &manifest, 1, name, err);
+		if (r != OK || name[0])
+			return r;
+	}
 	r = image_fill(l->store, &manifest, l->arena, &image, err);
 	if (r != OK)
 		return r == E_NOT_FOUND ? OK : r;
@@ -49,26 +55,27 @@ static int offer_named(struct listing *l, const struct key *k, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX], first[REFERENCE_TEXT_MAX];
 	Imaged__Store__V1__NameRecord *record;
-	struct digest manifest, config, *manifests;
-	struct image image;
-	size_t n;
+	struct image image = { .n_names = 0 };
+	struct digest config;
 	int r;
 
 	if (!key_parse_name(key_bytes(k), name))
 		return OK;
 	r = name_get(l->store, name, l->arena, &record, err);
 	if (r == OK)
-		r = digest_from_data(record->manifest, &manifest, err);
+		r = digest_from_data(record->manifest, &image.manifest, err);
 	if (r == OK)
 		r = digest_from_data(record->config, &config, err);
 	if (r == OK)
-		r = manifests_of(l->store, &config, l->arena, &manifests, &n, err);
+		r = manifests_of(l->store, &config, l->arena, &image.manifests, &image.n_manifests, err);
 	if (r == OK)
-		r = first_name_of(l->store, manifests, n, first, err);
+		r = first_name_of(l->store, image.manifests, image.n_manifests, first, err);
 	if (r == OK && strcmp(first, name))
 		return OK;
 	if (r == OK)
-		r = image_fill(l->store, &manifest, l->arena, &image, err);
+		r = image_record_get(l->store, &image.manifest, l->arena, &image.record, &config, err);
+	if (r == OK)
+		r = names_of(l->store, image.manifests, image.n_manifests, l->arena, &image.names, &image.n_names, err);
 	if (r != OK)
 		return r == E_NOT_FOUND ? OK : r;
 	return offer(l, k, &image, err);
