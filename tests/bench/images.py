@@ -90,8 +90,7 @@ def many():
             if len(text) < 140_000_000:
                 with open(os.path.join(folder, name), "rb") as file:
                     text += file.read()
-    while len(text) < 140_000_000:
-        text += text
+    text *= -(-140_000_000 // len(text))
     entries = {}
     for number in range(100_000):
         if number % 1000 == 0:

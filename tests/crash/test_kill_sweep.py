@@ -49,6 +49,7 @@ class KillSweep(TestCase):
     def run_until(self, template, command, kill_at, torn=False):
         """Runs the command with a kill at that call; True if it was killed."""
         root = self.fresh(template)
+        self.control.arm(0)
         daemon = traced(self.path("work"), root, control=self.control)
         try:
             client = daemon.client()

@@ -98,22 +98,24 @@ class Resume(TestCase):
         done, _ = self.client.pull(self.reference)
         self.assertLess(done.fetched_bytes, self.layer.blob.size - 2 * MIB)
 
-    def test_restart_in_mid_pull_is_resumed(self):
-        for how in ("stop", "kill"):
-            with self.subTest(how=how):
-                self.registry.clear()
-                self.gate.clear()
-                self.start_and_hold()
-                getattr(self.imaged, how)()
-                self.gate.set()
-                self.imaged.start()
-                self.client = self.imaged.client()
-                self.assertEqual([], self.client.images(), "unfinished is not listed")
-                done, _ = self.client.pull(self.reference)
-                self.assertLess(done.fetched_bytes, self.layer.blob.size)
-                self.assert_clean(self.client, [self.reference])
-                self.client.PruneImages(all=True)
-                self.assertEqual(0, self.client.GetDiskUsage().ingest_bytes)
+    def resumed_after(self, end):
+        self.start_and_hold()
+        end()
+        self.gate.set()
+        self.imaged.start()
+        self.client = self.imaged.client()
+        self.assertEqual([], self.client.images(), "unfinished is not listed")
+        done, _ = self.client.pull(self.reference)
+        self.assertLess(done.fetched_bytes, self.layer.blob.size)
+        self.assert_clean(self.client, [self.reference])
+        self.client.PruneImages(all=True)
+        self.assertEqual(0, self.client.GetDiskUsage().ingest_bytes)
+
+    def test_pull_goes_on_after_the_daemon_was_stopped(self):
+        self.resumed_after(self.imaged.stop)
+
+    def test_pull_goes_on_after_the_daemon_was_killed(self):
+        self.resumed_after(self.imaged.kill)
 
     def test_another_image_with_the_blob_goes_on_too(self):
         other = self.registry.repo("b").add(Image([self.layer], config={"author": "other"}), "1")
