@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
+
+_Thread_local bool fake_thread;
 
 enum { CONNECTIONS_MAX = 512, HEAD_MAX = 64 * 1024 };
 
@@ -321,10 +324,12 @@ static bool shake_hands(struct fake_conn *c)
 static void *serve(void *arg)
 {
 	struct fake_conn *c = arg;
-	struct fake_request *q = malloc(sizeof *q);
+	struct fake_request *q;
 	struct linger linger;
 	socklen_t len = sizeof linger;
 
+	fake_thread = true;
+	q = malloc(sizeof *q);
 	if (shake_hands(c)) {
 		while (!c->hang_up && read_request(c, q)) {
 			keep(c->fake, q);
@@ -349,7 +354,9 @@ static void *serve(void *arg)
 static void take_connection(struct fake *f, int fd)
 {
 	struct fake_conn *c = calloc(1, sizeof *c);
+	int on = 1;
 
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->fake = f;
 	c->fd = fd;
 	pthread_mutex_lock(&f->mu);
@@ -365,6 +372,7 @@ static void *take_connections(void *arg)
 	struct fake *f = arg;
 	int fd;
 
+	fake_thread = true;
 	while ((fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		take_connection(f, fd);
 	return NULL;

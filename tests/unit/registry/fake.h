@@ -59,6 +59,9 @@ void fake_hang_up(struct fake_conn *c); /* after the handler */
 void fake_reset(struct fake_conn *c);	/* RST, not FIN */
 void fake_stall(struct fake_conn *c);	/* until the peer goes away or the fake stops */
 
+/* True on the threads of fakes: for tests that make the client's allocations fail. */
+extern _Thread_local bool fake_thread;
+
 /* A port that nobody listens at. */
 unsigned free_port(void);
 

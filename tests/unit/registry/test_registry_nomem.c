@@ -1,0 +1,152 @@
+/*
+ * Memory that runs out (c-style.md A26): a whole conversation (registry, token,
+ * manifest, blob, login) is repeated with the first, second, third … allocation of our
+ * code failing, until none fails any more. It must fail with a code or work,
+ * never say OK without a result, never leak or crash (the sanitizers look on).
+ *
+ * The linker leads allocations of our objects here (--wrap); those of libcurl and
+ * libc stay as they are.
+ */
+#include <stdatomic.h>
+
+#include "tests/unit/registry/rig.h"
+
+#define MANIFEST "{\"schemaVersion\":2}"
+
+static atomic_int countdown; /* <= 0: nothing fails */
+static atomic_bool failed_one;
+
+static bool fails_now(void)
+{
+	if (fake_thread || atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
+		return false;
+	atomic_store(&failed_one, true);
+	return true;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t n)
+{
+	return fails_now() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails_now() ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails_now() ? NULL : __real_strdup(s);
+}
+
+static char challenge[256];
+
+static void serve(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	const char *authorization = fake_header(q, "Authorization");
+
+	(void)arg;
+	if (!strncmp(q->path, "/token", 6))
+		fake_text(c, q, 200, "", "{\"token\":\"t\"}");
+	else if (!authorization || strcmp(authorization, "Bearer t") != 0)
+		fake_text(c, q, 401, challenge, "{}");
+	else
+		fake_text(c, q, 200, "", MANIFEST);
+}
+
+static int64_t wall(void *arg)
+{
+	(void)arg;
+	return 1000;
+}
+
+static uint32_t chance(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static bool no_sleep(void *arg, struct cancel *cancel, int64_t ms)
+{
+	(void)arg;
+	(void)ms;
+	return !cancel_fired(cancel);
+}
+
+static int talk(struct registry *registry, const struct reference *ref, struct err *err)
+{
+	struct credentials alice = { .username = "alice", .password = "secret" };
+	CLEANUP(repository_unrefp) struct repository *r = NULL;
+	CLEANUP(remote_manifest_free) struct remote_manifest m = { 0 };
+	CLEANUP(buf_free) struct buf b = BUF_INIT(100);
+	struct descriptor d = descriptor_of(MANIFEST, strlen(MANIFEST));
+	int code = repository_open(registry, ref, &alice, &r, err);
+
+	if (code == OK)
+		code = registry_resolve(r, ref, NULL, &m, err);
+	if (code == OK)
+		assert_string_equal(buf_text(&m.body), MANIFEST);
+	if (code == OK)
+		code = registry_blob(r, &d, &b, NULL, err);
+	if (code == OK)
+		assert_string_equal(buf_text(&b), MANIFEST);
+	if (code == OK)
+		code = registry_check_auth(registry, ref->domain, &alice, NULL, NULL, err);
+	return code;
+}
+
+static int whole_conversation(const struct reference *ref, struct err *err)
+{
+	CLEANUP(registry_freep) struct registry *registry = NULL;
+	struct retry_env env = { wall, chance, no_sleep, NULL };
+	struct registry_options o = { .env = &env };
+	int code = registry_new(&o, &registry, err);
+
+	return code == OK ? talk(registry, ref, err) : code;
+}
+
+static void no_allocation_that_fails_passes_for_success(void **state)
+{
+	struct fake *f = fake_start(FAKE_PLAIN, serve, NULL);
+	struct reference ref = ref_of(fake_authority(f), "a/b:1");
+	struct err err = ERR_INIT;
+	int n = 0, code;
+
+	(void)state;
+	snprintf(challenge, sizeof challenge, "WWW-Authenticate: Bearer realm=\"http://%s/token\"\r\n",
+		 fake_authority(f));
+	do {
+		n++;
+		err.code = OK;
+		atomic_store(&failed_one, false);
+		atomic_store(&countdown, n);
+		code = whole_conversation(&ref, &err);
+		atomic_store(&countdown, 0);
+		if (code != OK && (err.code != code || !err.text[0]))
+			failed("allocation %d: code %d, err %d \"%s\"", n, code, err.code, err.text);
+	} while (atomic_load(&failed_one) && n < 2000);
+	assert_ok(code, &err);
+	assert_in_range(n, 50, 1999); /* so that it is known to have failed some */
+	fake_stop(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(no_allocation_that_fails_passes_for_success) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
