@@ -311,8 +311,10 @@ void layer_job_restart(struct layer_job *j)
 	}
 }
 
-int layer_job_check(const struct layer_job *j, struct err *err)
+int layer_job_check(struct layer_job *j, struct err *err)
 {
+	if (j->state == JOB_RUNNING)
+		listen_to_worker(j);
 	return j->failure.code == OK ? OK : fail(err, j->failure.code, "%s", j->failure.text);
 }
 

@@ -52,8 +52,8 @@ void layer_job_available(struct layer_job *j, int64_t bytes);
 /* The bytes before were not good: the job begins again at 0, also after it failed. */
 void layer_job_restart(struct layer_job *j);
 /* The layer's failure as far as it is known by now, so that the rest of a bad blob
- * need not be fetched; OK when there is none. */
-int layer_job_check(const struct layer_job *j, struct err *err);
+ * need not be fetched; OK when there is none. Does not wait. */
+int layer_job_check(struct layer_job *j, struct err *err);
 /* All `size` bytes are there: waits for the result. E_BAD_CONTENT: damaged,
  * truncated or no tar; E_LIMIT; E_UNSUPPORTED: another compression; E_WORKER; or
  * the cancel token's code. */

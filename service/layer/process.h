@@ -36,6 +36,10 @@ int process_start(const char *program, struct process *ret_process, struct err *
 /* Kills and reaps it; nothing when there is none. */
 void process_end(struct process *p); /* also the cleanup function */
 
+/* Its socket has closed: reaps it and returns E_WORKER with how it ended, and what it
+ * left on its standard error. */
+int process_fail_died(struct process *p, struct err *err);
+
 /* The next message but READY, which it takes note of and checks. E_BUSY: none there
  * (MSG_DONTWAIT). E_WORKER: the process has died, speaks nonsense or has no sandbox;
  * it has been ended then, and the text says which. */

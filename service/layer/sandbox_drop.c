@@ -142,8 +142,7 @@ static int clear_capabilities(struct sandbox *s, struct err *err)
 static int forbid_paths(struct sandbox *s, struct err *err)
 {
 	const struct landlock_ruleset_attr all = { .handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1 };
-	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
-	CLEANUP(closep) int owned = ruleset;
+	CLEANUP(closep) int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
 
 	if (ruleset >= 0 && !syscall(SYS_landlock_restrict_self, ruleset, 0))
 		s->in_force |= SANDBOX_LANDLOCK;

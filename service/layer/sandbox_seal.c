@@ -82,6 +82,7 @@ static const int allowed_sanitized[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(sched_yield), SCMP_SYS(getrusage),	  SCMP_SYS(prctl),
 	SCMP_SYS(pipe),		SCMP_SYS(nanosleep),   SCMP_SYS(clock_nanosleep), SCMP_SYS(getrlimit),
 	SCMP_SYS(prlimit64),	SCMP_SYS(lseek),       SCMP_SYS(mincore),	  SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(gettimeofday),
 };
 
 /* 0, or what libseccomp returns: -errno. */
@@ -101,7 +102,7 @@ static int allow_without_exec(scmp_filter_ctx filter, int call)
 
 static int allow_on_socket(scmp_filter_ctx filter, int call, int socket)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket));
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket, 0));
 }
 
 static int fill_filter(scmp_filter_ctx filter, int socket)

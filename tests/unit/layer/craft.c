@@ -79,7 +79,7 @@ static void pad(struct buf *b)
 void craft_data(struct buf *b, size_t len)
 {
 	uint8_t *at = buf_reserve(b, len + 1);
-	static uint32_t seed = 1; /* goes on: files are not alike, and hardly compress */
+	static _Thread_local uint32_t seed = 1; /* goes on: files are not alike, and hardly compress */
 
 	assert_non_null(at);
 	for (size_t i = 0; i < len; i++) {

@@ -1,0 +1,189 @@
+/*
+ * The daemon's side of imaged-layer against a hostile worker: the input is what the
+ * worker says, and when. No process is started: this file stands in for process.c,
+ * so that "the process" is the other end of a socketpair in here.
+ *
+ * Input: records of an operation byte and its arguments.
+ */
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "proto/runtime/mem.h"
+#include "service/layer/layer.h"
+#include "service/layer/process.h"
+
+enum { BLOB = 4 << 20, OPERATIONS_MAX = 300, NO_PROCESS = 1 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int worker = -1; /* the hostile end */
+
+/* ---- in the place of process.c ------------------------------------------------- */
+
+static void close_worker(void)
+{
+	if (worker >= 0)
+		close(take_fd(&worker));
+}
+
+int process_start(const char *program UNUSED, struct process *ret_process, struct err *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail_errno(err, "socketpair");
+	close_worker();
+	worker = pair[1];
+	*ret_process = (struct process){ .pid = NO_PROCESS, .socket = pair[0], .errors = -1 };
+	return OK;
+}
+
+void process_end(struct process *p)
+{
+	if (p->pid)
+		close(p->socket);
+	*p = (struct process)PROCESS_INIT;
+}
+
+int process_fail_died(struct process *p, struct err *err)
+{
+	process_end(p);
+	return fail(err, E_WORKER, "imaged-layer died");
+}
+
+/* ---- the worker ------------------------------------------------------------------ */
+
+struct input {
+	const uint8_t *data;
+	size_t len;
+};
+
+static void take(struct input *in, void *out, size_t len)
+{
+	size_t n = in->len < len ? in->len : len;
+
+	memset(out, 0, len);
+	if (n)
+		memcpy(out, in->data, n);
+	in->data += n;
+	in->len -= n;
+}
+
+static uint8_t take_byte(struct input *in)
+{
+	uint8_t b;
+
+	take(in, &b, 1);
+	return b;
+}
+
+static void say(const void *packet, size_t len)
+{
+	if (worker >= 0)
+		send(worker, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void say_raw(struct input *in)
+{
+	uint8_t packet[300];
+	size_t len = take_byte(in) + (take_byte(in) & 1) * 40;
+
+	take(in, packet, len);
+	say(packet, len);
+}
+
+/* A message with a sound head, and small numbers in its fields. */
+static void say_message(struct input *in)
+{
+	static const uint16_t types[] = { LAYER_READY,	LAYER_PROGRESS,	 LAYER_RESULT,
+					  LAYER_FAILED, LAYER_CANCELLED, LAYER_BEGIN };
+	struct layer_message m = layer_message_of(types[take_byte(in) % ARRAY_LEN(types)], (uint32_t)take_byte(in) & 3);
+	uint8_t n = take_byte(in);
+
+	if (m.type == LAYER_FAILED) {
+		m.u.failed.code = (int8_t)take_byte(in);
+		take(in, m.u.failed.text, n);
+	} else if (m.type == LAYER_READY) {
+		m.u.ready.sandbox = take_byte(in);
+		take(in, m.u.ready.note, n);
+	} else if (m.type == LAYER_RESULT) {
+		m.u.result.tar_bytes = n * 100U;
+		m.u.result.entries = take_byte(in);
+		take(in, &m.u.result.files_bytes, 8);
+	} else {
+		m.u.progress.read = n * 10000U;
+		m.u.progress.written = take_byte(in);
+	}
+	say(&m, sizeof m);
+}
+
+/* ---- the daemon ------------------------------------------------------------------ */
+
+static void step(struct layer_job *j, struct input *in)
+{
+	switch (take_byte(in) % 6) {
+	case 0:
+		say_raw(in);
+		break;
+	case 1:
+		layer_job_available(j, take_byte(in) * (BLOB / 200));
+		break;
+	case 2:
+		layer_job_restart(j);
+		break;
+	case 3:
+		layer_job_check(j, NULL);
+		break;
+	default:
+		say_message(in);
+		break;
+	}
+}
+
+static void check_facts(const struct layer_facts *f, const struct layer_policy *p)
+{
+	if (f->tar_size < 0 || f->files_size < 0 || f->entries < 0 || (uint64_t)f->tar_size > p->limits.tar_bytes ||
+	    (uint64_t)f->entries > p->limits.entries)
+		abort();
+}
+
+static void check_text(const struct err *err)
+{
+	for (const char *c = err->text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			abort();
+}
+
+static void finish(struct layer_job *j, const struct layer_policy *policy)
+{
+	struct layer_facts facts;
+	struct err err = ERR_INIT;
+
+	close_worker();
+	if (layer_job_finish(j, NULL, &facts, &err) == OK)
+		check_facts(&facts, policy);
+	else
+		check_text(&err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct layer_policy policy = layer_policy_default();
+	struct input in = { data, size };
+	struct layer_workers *w;
+	struct layer_job *j;
+
+	policy.stall_ms = 0;
+	if (layer_workers_new("imaged-layer", 1, &w, NULL) != OK)
+		return 0;
+	layer_workers_set_policy(w, &policy);
+	if (layer_job_start(w, open("/dev/null", O_RDONLY | O_CLOEXEC), COMPRESSION_NONE, BLOB, &j, NULL) == OK) {
+		for (int i = 0; in.len && i < OPERATIONS_MAX; i++)
+			step(j, &in);
+		finish(j, &policy);
+		layer_job_free(j);
+	}
+	layer_workers_unref(w);
+	close_worker();
+	return 0;
+}
