@@ -13,11 +13,10 @@ enum { DEADLINE_SLACK_MS = 2 };
 
 int call_batch(struct rpc_call *c, struct op *op, const grpc_op *ops, size_t n)
 {
-	grpc_call_error e;
+	grpc_call *call = c->grpc; /* after the handover c may be gone */
 
 	HANDOVER(op);
-	e = grpc_call_start_batch(c->grpc, ops, n, op, NULL);
-	return e == GRPC_CALL_OK ? OK : E_INTERNAL;
+	return grpc_call_start_batch(call, ops, n, op, NULL) == GRPC_CALL_OK ? OK : E_INTERNAL;
 }
 
 /* ---- life ---- */
@@ -281,9 +280,11 @@ static void run(void *arg)
 	struct rpc_call *c = arg;
 	struct err err = ERR_INIT;
 	ProtobufCMessage *response = NULL;
-	int r;
+	int r = OK;
 
-	r = cancel_check(c->cancel, &err); /* it may have waited for its thread too long */
+	/* It may have waited for its thread too long. A stream's reads tell better why. */
+	if (!c->entry->method->client_streaming)
+		r = cancel_check(c->cancel, &err);
 	if (r == OK)
 		r = handle(c, &response, &err);
 	if (r < 0)

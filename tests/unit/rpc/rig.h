@@ -47,6 +47,8 @@ void rig_start(struct rig *r);
 struct rpc_channel *rig_connect(const char *address);
 
 unsigned rig_logged(struct rig *r);
+void rig_forget_log(struct rig *r);
+int rig_last_code(struct rig *r);
 
 /* Waits until the condition holds, and fails the test when it does not within
  * some seconds: for effects on other threads that nothing announces. */
@@ -61,7 +63,8 @@ unsigned rig_logged(struct rig *r);
 enum { RIG_PATIENCE = 20000 };
 void rig_pause(void);
 
-/* Resident anonymous memory of this process, in bytes. */
+/* Resident anonymous memory of this process, in bytes; 0 under the thread
+ * sanitizer, whose own would be counted. */
 size_t rig_rss_anon(void);
 
 /* A file of the rig's directory. */

@@ -153,8 +153,8 @@ static void message_that_is_too_big_is_resource_exhausted(void **state)
 		  &result);
 	assert_int_equal(result.status, GRPC_CODE_RESOURCE_EXHAUSTED);
 	EVENTUALLY(rig_logged(r) == 1);
-	assert_int_equal(r->last_code, E_LIMIT);
-	r->logged = 0;
+	assert_int_equal(rig_last_code(r), E_LIMIT);
+	rig_forget_log(r);
 	check_echo(r, false);
 }
 
@@ -201,7 +201,7 @@ static void error_reaches_the_client_with_reason_and_numbers(void **state)
 	assert_true(err.free_bytes == 17);
 	assert_true(err.retry_after_ms == 1500);
 	assert_int_equal(rig_logged(r), 1);
-	assert_int_equal(r->last_code, E_DISK_FULL);
+	assert_int_equal(rig_last_code(r), E_DISK_FULL);
 	assert_string_equal(r->last_text, request.text);
 	assert_non_null(strstr(r->last_peer, "unix:uid="));
 }
@@ -307,7 +307,7 @@ static void deadline_ends_the_call_and_reaches_the_handler(void **state)
 	EVENTUALLY(atomic_load(&r->service.expired) == 1);
 	EVENTUALLY(atomic_load(&r->service.running) == 0);
 	EVENTUALLY(rig_logged(r) == 1);
-	assert_int_equal(r->last_code, E_DEADLINE);
+	assert_int_equal(rig_last_code(r), E_DEADLINE);
 }
 
 static void *cancel_when_running(void *arg)
@@ -441,7 +441,7 @@ static void full_pool_answers_service_busy_and_recovers(void **state)
 	}
 	EVENTUALLY(atomic_load(&r->service.running) == HANDLERS && rpc_server_active(r->server) == ALL);
 	assert_int_equal(sleep_on(r, NULL, 1, &err), E_BUSY);
-	r->logged = 0;
+	rig_forget_log(r);
 	check_echo(r, true); /* inline calls are served meanwhile */
 	cancel_fire(cancel, E_CANCELLED);
 	for (int i = 0; i < ALL; i++) {
@@ -449,7 +449,7 @@ static void full_pool_answers_service_busy_and_recovers(void **state)
 		assert_int_equal(sleepers[i].result, E_CANCELLED);
 	}
 	EVENTUALLY(rpc_server_active(r->server) == 0);
-	r->logged = 0;
+	rig_forget_log(r);
 	check_echo(r, false);
 }
 

@@ -300,7 +300,7 @@ static void connections_beyond_the_limit_are_closed_and_places_come_back(void **
 	refused = call_echo(r->address, &err);
 	assert_true(refused < 0);
 	EVENTUALLY(rig_logged(r) == 1);
-	assert_int_equal(r->last_code, E_BUSY);
+	assert_int_equal(rig_last_code(r), E_BUSY);
 	for (int i = 0; i < LIMIT; i++)
 		rpc_channel_close(held[i]);
 	EVENTUALLY(call_echo(r->address, &err) == OK);

@@ -147,7 +147,7 @@ static void stream_message_that_is_too_big_is_resource_exhausted(void **state)
 	raw_unary(r->address, &(struct raw_call){ .path = SERVICE "Upload", .request = { data, 65 * 1024 } }, &result);
 	assert_int_equal(result.status, GRPC_CODE_RESOURCE_EXHAUSTED);
 	EVENTUALLY(rig_logged(r) == 1);
-	assert_int_equal(r->last_code, E_LIMIT);
+	assert_int_equal(rig_last_code(r), E_LIMIT);
 }
 
 static void both_directions_take_turns(void **state)
@@ -233,7 +233,7 @@ static void slow_writer_of_a_unary_request_is_cut_off(void **state)
 		  &result);
 	assert_int_not_equal(result.status, GRPC_CODE_OK);
 	EVENTUALLY(rpc_server_active(r->server) == 0);
-	assert_int_equal(r->last_code, E_DEADLINE);
+	assert_int_equal(rig_last_code(r), E_DEADLINE);
 }
 
 static void slow_writer_of_a_stream_is_told_so(void **state)
