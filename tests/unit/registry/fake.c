@@ -44,7 +44,7 @@ struct fake {
 	bool stop;
 	struct fake_conn *connections[CONNECTIONS_MAX];
 	unsigned n_connections;
-	struct fake_request *log;
+	struct fake_request **log; /* copies */
 	unsigned n_log;
 };
 
@@ -264,9 +264,10 @@ static void keep(struct fake *f, struct fake_request *q)
 {
 	pthread_mutex_lock(&f->mu);
 	q->number = f->n_log + 1;
-	assert(f->n_log < FAKE_LOG_MAX);
-	if (f->n_log < FAKE_LOG_MAX)
-		f->log[f->n_log++] = *q;
+	if (f->n_log == FAKE_LOG_MAX)
+		abort();
+	f->log[f->n_log] = malloc(sizeof *q);
+	*f->log[f->n_log++] = *q;
 	pthread_mutex_unlock(&f->mu);
 }
 
@@ -281,7 +282,7 @@ unsigned fake_count(struct fake *f, const char *method, const char *path)
 
 	pthread_mutex_lock(&f->mu);
 	for (unsigned i = 0; i < f->n_log; i++)
-		n += matches(&f->log[i], method, path);
+		n += matches(f->log[i], method, path);
 	pthread_mutex_unlock(&f->mu);
 	return n;
 }
@@ -292,9 +293,9 @@ bool fake_last(struct fake *f, const char *method, const char *path, struct fake
 
 	pthread_mutex_lock(&f->mu);
 	for (unsigned i = f->n_log; i-- > 0 && !found;) {
-		found = matches(&f->log[i], method, path);
+		found = matches(f->log[i], method, path);
 		if (found)
-			*ret = f->log[i];
+			*ret = *f->log[i];
 	}
 	pthread_mutex_unlock(&f->mu);
 	return found;
@@ -360,7 +361,8 @@ static void take_connection(struct fake *f, int fd)
 	c->fake = f;
 	c->fd = fd;
 	pthread_mutex_lock(&f->mu);
-	assert(f->n_connections < CONNECTIONS_MAX);
+	if (f->n_connections == CONNECTIONS_MAX)
+		abort();
 	c->number = f->n_connections;
 	f->connections[f->n_connections++] = c;
 	pthread_create(&c->thread, NULL, serve, c);
@@ -433,6 +435,8 @@ void fake_stop(struct fake *f)
 	}
 	SSL_CTX_free(f->tls);
 	pthread_mutex_destroy(&f->mu);
+	for (unsigned i = 0; i < f->n_log; i++)
+		free(f->log[i]);
 	free(f->log);
 	free(f);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FAKE_HEADERS_MAX = 32, FAKE_LOG_MAX = 4096 };
+enum { FAKE_HEADERS_MAX = 16, FAKE_LOG_MAX = 4096 };
 
 struct fake;
 struct fake_conn;
@@ -21,7 +21,7 @@ struct fake_request {
 	char method[8];
 	char path[2048]; /* with the query */
 	struct {
-		char name[64], value[4096];
+		char name[64], value[1024];
 	} headers[FAKE_HEADERS_MAX];
 	size_t n_headers;
 	char body[4096]; /* NUL-terminated */
