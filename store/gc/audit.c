@@ -91,7 +91,7 @@ static int each(struct audit *a, struct meta *m, struct key prefix, audit_key *f
 
 static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	ProtobufCMessage *m;
 	struct lease_id id;
 	uint64_t now_revision;
@@ -118,7 +118,7 @@ static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, 
 
 static int audit_guard(struct audit *a, const struct key *k, uint64_t revision, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	ProtobufCMessage *m;
 	uint64_t now_revision;
 	int r;

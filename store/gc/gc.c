@@ -44,7 +44,7 @@ static void drop_leftovers(struct store *s, struct leftovers *l)
 
 static void note_leftover(struct store *s, const struct digest *d, struct leftovers *l)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_layer(d);
 	ProtobufCMessage *m;
 

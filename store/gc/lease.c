@@ -79,7 +79,7 @@ static int fail_ended(struct err *err)
 
 static int add_once(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	ProtobufCMessage *message;
 	Imaged__Store__V1__LeaseRecord *record;
 	struct key k = key_lease(id);

@@ -194,7 +194,7 @@ typedef int event_visit(void *arg, uint64_t revision, const Imaged__Store__V1__E
 
 static int visit_one(const struct event_page *p, size_t i, event_visit *visit, void *arg, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct bytes wire = { p->bytes.data + p->at[i], p->len[i] };
 	ProtobufCMessage *m;
 	int r;

@@ -50,7 +50,7 @@ int image_get(struct store *s, const struct digest *manifest, struct arena *aren
 
 int64_t image_last_used_ns(struct store *s, const struct digest *manifest)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_use(manifest);
 	ProtobufCMessage *m;
 

@@ -119,7 +119,7 @@ static void delete_edges(struct meta_txn *t, const struct digest *index, const i
 static bool drop_record(struct store *s, const struct digest *index)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_index(index);
 	index_record *record;
 	uint64_t revision;
@@ -151,7 +151,7 @@ void index_release(struct store *s, const struct digest *index, int64_t *freed)
 static void forget_in(struct store *s, const struct digest *index, const struct digest *manifest)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_index(index), edge = edge_of(manifest, index), image = key_image(manifest);
 	index_record *record;
 	uint64_t revision;

@@ -15,7 +15,7 @@ static int fail_unverified(const struct digest *blob, struct err *err)
 
 int layer_facts_get(struct store *s, const struct digest *blob, struct layer_facts *ret_facts, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_layer(blob);
 	Imaged__Store__V1__LayerRecord *record;
 	struct layer_facts facts = { 0 };

@@ -46,7 +46,7 @@ static int fill(struct name *n, const Imaged__Store__V1__NameRecord *record, str
 
 int name_read(struct store *s, const char *text, struct name *ret_name, struct err *err)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct name n = { .revision = 0 };
 	struct key k = key_name(text);
 	ProtobufCMessage *m;

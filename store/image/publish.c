@@ -480,7 +480,7 @@ static int put_final(struct publishing *w, const image_record *old, struct arena
 static int publish_once(struct publishing *w, bool *ret_lease_ended, struct err *err)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *fresh = meta_txn_new();
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	image_record *old = NULL;
 	int r;
 

@@ -89,7 +89,7 @@ static void bench_inspect(struct store *s, long images)
 	double ms[REPEAT];
 
 	for (int i = 0; i < REPEAT; i++) {
-		CLEANUP(arena_free) struct arena arena;
+		CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 		struct err err = ERR_INIT;
 		struct image image;
 		char ref[64];
@@ -111,7 +111,7 @@ static void bench_tag(struct store *s)
 	struct err err = ERR_INIT;
 
 	for (int i = 0; i < N; i++) {
-		CLEANUP(arena_free) struct arena arena;
+		CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 		struct reference ref;
 		struct image image;
 		char text[64], *out;

@@ -280,7 +280,7 @@ void assert_clean(struct store *s)
 
 char *names_text(struct store *s, const char *text)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct buf names = BUF_INIT(1 << 20);
 	struct image image;
 	bool by_id;
@@ -296,6 +296,14 @@ char *names_text(struct store *s, const char *text)
 		buf_printf(&names, "%s%s", i ? " " : "", reference_familiar(&ref, familiar));
 	}
 	return buf_take(&names);
+}
+
+void assert_found(struct store *s, const char *text)
+{
+	char *names = names_text(s, text);
+
+	assert_non_null(names);
+	free(names);
 }
 
 static int add_removed(void *arg, enum removed_kind kind, const char *value, UNUSED int64_t size)

@@ -79,6 +79,9 @@ void assert_clean(struct store *s);
 /* "name name" of an image, familiar; the caller frees. NULL: no such image. */
 char *names_text(struct store *s, const char *text);
 
+/* Fails unless the text leads to an image. */
+void assert_found(struct store *s, const char *text);
+
 /* What a removal reports, one item a line, as docker's client prints it. */
 int removal_text(struct store *s, const char *text, bool force, bool dry_run, char **ret_text, int64_t *ret_freed,
 		 struct err *err);

@@ -25,7 +25,7 @@ static int see(void *arg, const struct image *image)
 static void assert_list(struct store *store, enum image_order order, size_t limit, struct seen *s, const char *expected)
 {
 	struct buf after = BUF_INIT(META_KEY_MAX);
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	bool more = true;
 
@@ -121,7 +121,7 @@ static void a_visitor_that_fails_ends_the_list(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
 	struct buf after = BUF_INIT(META_KEY_MAX);
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	bool more = false;
 
@@ -135,7 +135,7 @@ static void an_arena_that_is_too_small_is_a_limit(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
 	struct buf after = BUF_INIT(META_KEY_MAX);
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct seen seen = { .text = BUF_INIT(1000) };
 	struct err err = ERR_INIT;
 	bool more = false;
@@ -150,7 +150,7 @@ static void an_arena_that_is_too_small_is_a_limit(void **state)
 static void usage_counts_shared_layers_once_and_agrees_with_the_disk(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	struct image image;
 	struct usage u;

@@ -153,7 +153,7 @@ static void a_root_that_is_a_file_is_an_error_that_names_it(void **state)
 
 static void assert_read_only(struct fixture *f)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct removal removal = { .now_ns = 1 };
 	struct gc_result gc;
 	struct lease_id lease;

@@ -12,7 +12,7 @@ static void a_published_image_is_found_and_clean(void **state)
 								      .refs = { "busybox" },
 								      .index = "index a",
 								      .created = 1600000000 });
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	struct image image;
 	bool by_id;
@@ -31,7 +31,7 @@ static void a_published_image_is_found_and_clean(void **state)
 	assert_clean(f->store);
 	fixture_reopen(f);
 	assert_clean(f->store);
-	assert_non_null(names_text(f->store, "busybox"));
+	assert_found(f->store, "busybox");
 }
 
 static size_t count(struct meta *m, struct key prefix)

@@ -7,7 +7,7 @@
  * or the message. */
 static void assert_resolves(struct store *s, const char *text, const struct made *made, bool by_id)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	struct image image;
 	struct digest config;
@@ -22,7 +22,7 @@ static void assert_resolves(struct store *s, const char *text, const struct made
 
 static void assert_missing(struct store *s, const char *text, int code, const char *message)
 {
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	struct image image;
 	bool by_id;
@@ -149,7 +149,7 @@ static void a_tag_leads_to_the_image_and_moves(void **state)
 	struct store *s = ((struct fixture *)*state)->store;
 	struct made a = make_image(s, &(struct image_spec){ .name = "a", .refs = { "a" } });
 	struct made b = make_image(s, &(struct image_spec){ .name = "b", .refs = { "b" }, .index = "index b" });
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	Imaged__Store__V1__NameRecord *record;
 	struct err err = ERR_INIT;
 	struct reference target;
@@ -177,7 +177,7 @@ static void a_tag_leads_to_the_image_and_moves(void **state)
 static void a_tag_that_cannot_be_is_refused(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
-	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct err err = ERR_INIT;
 	struct reference target;
 	struct image image;
