@@ -1,0 +1,4 @@
+# What registries send that we parse ourselves.
+imaged_fuzz(fuzz_challenge imaged_registry)
+imaged_fuzz(fuzz_error_body imaged_registry)
+imaged_fuzz(fuzz_url imaged_registry)
