@@ -184,7 +184,7 @@ static int take_lock(struct store *s, struct err *err)
 
 /* ---- directories ---------------------------------------------------------- */
 
-static int open_dir(struct store *s, const char *name, int *ret_fd, struct err *err)
+int root_open_dir(struct store *s, const char *name, int *ret_fd, struct err *err)
 {
 	if (!s->read_only) {
 		int rc = mkdirat(s->root_fd, name, 0700);
@@ -198,12 +198,12 @@ static int open_dir(struct store *s, const char *name, int *ret_fd, struct err *
 
 static int open_dirs(struct store *s, struct err *err)
 {
-	int r = open_dir(s, "content", &s->content_fd, err);
+	int r = root_open_dir(s, "content", &s->content_fd, err);
 
 	if (r == OK)
-		r = open_dir(s, "ingest", &s->ingest_fd, err);
+		r = root_open_dir(s, "ingest", &s->ingest_fd, err);
 	if (r == OK)
-		r = open_dir(s, "quarantine", &s->quarantine_fd, err);
+		r = root_open_dir(s, "quarantine", &s->quarantine_fd, err);
 	return r;
 }
 

@@ -11,4 +11,7 @@
 int root_open(struct store *s, struct err *err);
 void root_close(struct store *s);
 
+/* A directory in the root, made durably when it is missing. */
+int root_open_dir(struct store *s, const char *name, int *ret_fd, struct err *err);
+
 #endif

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "proto/runtime/clock.h"
@@ -68,14 +67,10 @@ static int open_space(struct store *s, int meta_fd, const char *name, int64_t re
 static int open_meta(struct store *s, struct err *err)
 {
 	CLEANUP(closep) int fd = -1;
-	int r;
+	int r = root_open_dir(s, "meta", &fd, err);
 
-	if (!s->read_only && !mkdirat(s->root_fd, "meta", 0700) && fsync(s->root_fd))
-		return fail_errno(err, "root '%s': sync", s->root);
-	fd = openat(s->root_fd, "meta", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return fail_errno(err, "root '%s': open directory 'meta'", s->root);
-	r = open_space(s, fd, "shared", SHARED_RESERVE, &s->shared, err);
+	if (r == OK)
+		r = open_space(s, fd, "shared", SHARED_RESERVE, &s->shared, err);
 	return r == OK ? open_space(s, fd, "local", LOCAL_RESERVE, &s->local, err) : r;
 }
 

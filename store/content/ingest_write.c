@@ -63,16 +63,28 @@ void ingest_set_etag(struct ingest *i, const char *etag)
 
 /* ---- write ---------------------------------------------------------------- */
 
+static int fail_room(struct ingest *i, struct err *err)
+{
+	errno = ENOSPC;
+	return fail_write(i, err, "allocate room for");
+}
+
 int ingest_allocate(struct ingest *i, struct err *err)
 {
-	int64_t left = i->size - i->offset;
+	int64_t left = i->size - i->offset, total, available;
 
 	if (i->size < 0 || left < INGEST_ALLOCATE_FROM)
 		return OK;
+	/* Asked first: a call that fails half-way has filled the disk for everybody. */
+	if (store_disk(i->store, &total, &available, NULL) == OK && available < left)
+		return fail_room(i, err);
 	if (!fallocate(i->data_fd, FALLOC_FL_KEEP_SIZE, i->offset, left))
 		return OK;
-	/* Many file systems cannot; then a full disk shows while writing. */
-	return errno == ENOSPC || errno == EDQUOT ? fail_write(i, err, "allocate room for") : OK;
+	if (errno != ENOSPC && errno != EDQUOT)
+		return OK;		      /* many file systems cannot; then a full disk shows while writing */
+	if (ftruncate(i->data_fd, i->offset)) /* what it did get goes back */
+		return fail_write(i, err, "empty");
+	return fail_room(i, err);
 }
 
 /* The state after the last whole block is kept beside the running one: only that

@@ -305,8 +305,12 @@ static const struct meta_ops lmdb_ops = { get, range, commit, revision, size, cl
 
 static int open_dir(struct lmdb *m, int parent_fd, const char *name, struct err *err)
 {
-	if (!m->read_only && !mkdirat(parent_fd, name, 0700) && fsync(parent_fd))
-		return fail_errno(err, "metadata: sync the directory of '%s'", name);
+	if (!m->read_only) {
+		int rc = mkdirat(parent_fd, name, 0700);
+
+		if ((rc && errno != EEXIST) || (!rc && fsync(parent_fd)))
+			return fail_errno(err, "metadata: create directory '%s'", name);
+	}
 	m->dir_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return m->dir_fd < 0 ? fail_errno(err, "metadata: open directory '%s'", name) : OK;
 }
