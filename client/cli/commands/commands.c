@@ -1,0 +1,33 @@
+#include "client/cli/commands/commands.h"
+
+static const struct command image_commands[] = {
+	{ "history", NULL, &spec_history, NULL, NULL }, { "inspect", NULL, &spec_image_inspect, NULL, NULL },
+	{ "ls", "list", &spec_images, NULL, NULL },	{ "prune", NULL, &spec_prune, NULL, NULL },
+	{ "pull", NULL, &spec_pull, NULL, NULL },	{ "rm", "remove", &spec_rmi, NULL, NULL },
+	{ "tag", NULL, &spec_tag, NULL, NULL },		{ 0 },
+};
+
+static const struct command system_commands[] = {
+	{ "check", NULL, &spec_system_check, NULL, NULL },
+	{ "df", NULL, &spec_system_df, NULL, NULL },
+	{ "events", NULL, &spec_events, NULL, NULL },
+	{ "info", NULL, &spec_info, NULL, NULL },
+	{ 0 },
+};
+
+const struct command root_commands[] = {
+	{ "events", NULL, &spec_events, NULL, NULL },
+	{ "history", NULL, &spec_history, NULL, NULL },
+	{ "image", NULL, NULL, image_commands, "Manage images" },
+	{ "images", NULL, &spec_images, NULL, NULL },
+	{ "info", NULL, &spec_info, NULL, NULL },
+	{ "inspect", NULL, &spec_inspect, NULL, NULL },
+	{ "login", NULL, &spec_login, NULL, NULL },
+	{ "logout", NULL, &spec_logout, NULL, NULL },
+	{ "pull", NULL, &spec_pull, NULL, NULL },
+	{ "rmi", NULL, &spec_rmi, NULL, NULL },
+	{ "system", NULL, NULL, system_commands, "Manage the daemon and its store" },
+	{ "tag", NULL, &spec_tag, NULL, NULL },
+	{ "version", NULL, &spec_version, NULL, NULL },
+	{ 0 },
+};

@@ -1,0 +1,25 @@
+/* The commands, one file each; the tables that name them are in commands.c. */
+#ifndef CLIENT_CLI_COMMANDS_COMMANDS_H
+#define CLIENT_CLI_COMMANDS_COMMANDS_H
+
+#include "client/cli/cli.h"
+
+extern const struct command_spec spec_images, spec_pull, spec_inspect, spec_image_inspect, spec_history, spec_tag,
+	spec_rmi, spec_prune, spec_login, spec_logout, spec_system_df, spec_system_check, spec_version, spec_info,
+	spec_events;
+
+/* Help texts of --format, as docker words them. */
+#define FORMAT_HELP_JSON                                                  \
+	"Format output using a custom template:\n"                        \
+	"'json':             Print in JSON format\n"                      \
+	"'TEMPLATE':         Print output using the given Go template.\n" \
+	"Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+#define FORMAT_HELP_TABLE                                                                  \
+	"Format output using a custom template:\n"                                         \
+	"'table':            Print output in table format with column headers (default)\n" \
+	"'table TEMPLATE':   Print output in table format using the given Go template\n"   \
+	"'json':             Print in JSON format\n"                                       \
+	"'TEMPLATE':         Print output using the given Go template.\n"                  \
+	"Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+
+#endif

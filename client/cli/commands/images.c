@@ -1,0 +1,166 @@
+#include "client/cli/commands/images.h"
+
+#include "client/cli/commands/commands.h"
+#include "client/cli/docker_config.h"
+#include "client/cli/filter.h"
+#include "imaged/v1/image_service.client.h"
+#include "proto/runtime/clock.h"
+
+enum { PAGE = 1000 };
+
+struct options {
+	bool all, digests, no_trunc, quiet;
+	const char *format;
+	struct strings filters;
+};
+
+/* Every image of all pages. Pages are kept, as the images lie in them. */
+struct pages {
+	Imaged__V1__ListImagesResponse **pages;
+	size_t n_pages;
+	Imaged__V1__ImageSummary **images;
+	size_t n_images;
+};
+
+static void pages_free(struct pages *p)
+{
+	for (size_t i = 0; i < p->n_pages; i++)
+		imaged__v1__image_service__list_images_freep(&p->pages[i]);
+	free(p->pages);
+	free(p->images);
+}
+
+/* Takes the page over, also on failure. */
+static int add_page(struct pages *p, Imaged__V1__ListImagesResponse *page, struct err *err)
+{
+	Imaged__V1__ListImagesResponse **pages = reallocarray(p->pages, p->n_pages + 1, sizeof *pages);
+	Imaged__V1__ImageSummary **images;
+
+	if (!pages) {
+		imaged__v1__image_service__list_images_freep(&page);
+		return fail_nomem(err);
+	}
+	p->pages = pages;
+	pages[p->n_pages++] = page;
+	if (!page->n_images)
+		return OK;
+	images = reallocarray(p->images, p->n_images + page->n_images, sizeof *images);
+	if (!images)
+		return fail_nomem(err);
+	p->images = images;
+	memcpy(images + p->n_images, page->images, page->n_images * sizeof *images);
+	p->n_images += page->n_images;
+	return OK;
+}
+
+static int fetch(struct cli *cli, struct image_filter *filter, struct pages *p, struct err *err)
+{
+	Imaged__V1__ListImagesRequest request = IMAGED__V1__LIST_IMAGES_REQUEST__INIT;
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	request.filter = &filter->message;
+	request.page_size = PAGE;
+	while (!r) {
+		Imaged__V1__ListImagesResponse *page = NULL;
+
+		r = imaged__v1__image_service__call_list_images(channel, cli_call_options(), &request, &page, err);
+		if (!r)
+			r = add_page(p, page, err);
+		if (r || !*page->next_page_token)
+			break;
+		request.page_token = page->next_page_token;
+	}
+	return r;
+}
+
+static int list(struct cli *cli, const struct options *o, const char *argument, struct image_filter *filter,
+		struct pages *p, struct err *err)
+{
+	int r = image_filter_parse(&o->filters, FILTER_IMAGES, clock_wall_ns(), filter, err);
+
+	if (!r && argument && *argument)
+		r = image_filter_add_reference(filter, argument, err);
+	if (!r)
+		r = fetch(cli, filter, p, err);
+	cli_explain(cli, err);
+	return r;
+}
+
+/* "docker images ls" lists images named ls; most likely "docker image ls" was meant. */
+static void hint(const struct cli *cli, const char *argument)
+{
+	static const char *const words[] = { "build", "history", "import", "inspect", "list", "load", "ls",
+					     "prune", "pull",	 "push",   "rm",      "save", "tag" };
+
+	if (!cli->top_level || !argument)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (!strcmp(words[i], argument))
+			cli_warn("\nNo images found matching \"%s\": did you mean \"%s image %s\"?\n", argument,
+				 cli->program, argument);
+}
+
+static int show(struct cli *cli, const struct options *o, const char *argument, const struct image_filter *filter,
+		const struct pages *p)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
+	struct images_view view = {
+		.digests = o->digests,
+		.quiet = o->quiet,
+		.no_trunc = o->no_trunc,
+		.format = o->format,
+		.references = filter->references,
+		.n_references = filter->message.n_references,
+		.now_ns = clock_wall_ns(),
+	};
+	struct err err = ERR_INIT;
+	size_t rows;
+
+	if (!(view.format && *view.format) && !o->quiet)
+		view.format = docker_config_string(cli_config(cli), "imagesFormat");
+	if (images_render(&view, p->images, p->n_images, &out, &rows, &err)) {
+		cli_fail(&err);
+		return 1;
+	}
+	cli_write(buf_text(&out), out.len);
+	if (!rows)
+		hint(cli, argument);
+	return 0;
+}
+
+static int run(struct cli *cli, const void *options, int argc, char **argv)
+{
+	const struct options *o = options;
+	const char *argument = argc ? argv[0] : NULL;
+	CLEANUP(image_filter_free) struct image_filter filter = { 0 };
+	CLEANUP(pages_free) struct pages pages = { 0 };
+	struct err err = ERR_INIT;
+
+	cli_config(cli);
+	if (list(cli, o, argument, &filter, &pages, &err))
+		return cli_fail_call(&err);
+	return show(cli, o, argument, &filter, &pages);
+}
+
+static const struct flag flags[] = {
+	{ "all", 'a', FLAG_BOOL, offsetof(struct options, all), "Show all images (default hides intermediate images)",
+	  NULL },
+	{ "digests", 0, FLAG_BOOL, offsetof(struct options, digests), "Show digests", NULL },
+	{ "filter", 'f', FLAG_FILTERS, offsetof(struct options, filters), "Filter output based on conditions provided",
+	  NULL },
+	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_TABLE, NULL },
+	{ "no-trunc", 0, FLAG_BOOL, offsetof(struct options, no_trunc), "Don't truncate output", NULL },
+	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Only show image IDs", NULL },
+};
+
+const struct command_spec spec_images = {
+	.usage = "[OPTIONS] [REPOSITORY[:TAG]]",
+	.summary = "List images",
+	.aliases = "image ls, image list, images",
+	.flags = flags,
+	.n_flags = ARRAY_LEN(flags),
+	.max_args = 1,
+	.options_size = sizeof(struct options),
+	.run = run,
+};

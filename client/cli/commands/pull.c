@@ -1,0 +1,124 @@
+#include "client/cli/commands/commands.h"
+#include "client/cli/docker_config.h"
+#include "client/cli/pull_view.h"
+#include "imaged/v1/image_service.client.h"
+
+struct options {
+	const char *platform;
+	bool quiet, disable_content_trust;
+};
+
+/* What config.json or a helper holds for the registry; a helper that fails is told,
+ * and the pull is tried without. */
+static void load_login(struct cli *cli, const struct reference *ref, struct login *l)
+{
+	struct err err = ERR_INIT;
+
+	if (docker_config_get(cli_config(cli), docker_config_key(ref->domain), l, &err))
+		cli_warn("WARNING: no credentials for %s: %s\n", ref->domain, err.text);
+}
+
+static void fill_credentials(Imaged__V1__Credentials *c, const struct reference *ref, const struct login *l)
+{
+	c->server_address = (char *)ref->domain;
+	c->username = l->username;
+	c->password = l->password;
+	c->identity_token = l->identity_token;
+}
+
+static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *request, struct pull_view *view,
+		  struct err *err)
+{
+	CLEANUP(imaged__v1__image_service__pull_freep) struct imaged__v1__image_service__pull_stream *stream = NULL;
+	const Imaged__V1__PullEvent *event;
+	int r = imaged__v1__image_service__open_pull(channel, cli_call_options(), request, &stream, err);
+
+	if (r)
+		return r;
+	while ((r = imaged__v1__image_service__pull_next(stream, &event, err)) > 0) {
+		r = pull_view_event(view, event, err);
+		if (r)
+			return r;
+	}
+	return r;
+}
+
+static int pull(struct cli *cli, const struct options *o, const struct reference *ref, struct pull_view *view,
+		struct err *err)
+{
+	Imaged__V1__PullRequest request = IMAGED__V1__PULL_REQUEST__INIT;
+	Imaged__V1__Credentials credentials = IMAGED__V1__CREDENTIALS__INIT;
+	CLEANUP(login_wipe) struct login l = { 0 };
+	const char *platform = o->platform ? o->platform : getenv("DOCKER_DEFAULT_PLATFORM");
+	char text[REFERENCE_TEXT_MAX];
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	if (r)
+		return r;
+	load_login(cli, ref, &l);
+	if (l.username && (*l.username || *l.identity_token)) {
+		fill_credentials(&credentials, ref, &l);
+		request.credentials = &credentials;
+	}
+	request.reference = reference_text(ref, text);
+	request.platform = (char *)(platform ? platform : "");
+	r = follow(channel, &request, view, err);
+	cli_explain(cli, err);
+	return r;
+}
+
+/* Errors that come after the first line are not docker's answers to a request but
+ * parts of its stream, and have no prefix. */
+static int report(struct pull_view *view, const struct err *err)
+{
+	if (err->code == E_NO_PLATFORM)
+		pull_view_start(view);
+	if (!view->started)
+		return cli_fail_call(err);
+	cli_warn("%s\n", err->text);
+	return 1;
+}
+
+static int run(struct cli *cli, const void *options, UNUSED int argc, char **argv)
+{
+	const struct options *o = options;
+	CLEANUP(pull_view_free) struct pull_view view = { .quiet = o->quiet };
+	int width = terminal_width(STDOUT_FILENO);
+	struct err err = ERR_INIT;
+	struct reference ref;
+
+	cli_config(cli);
+	if (reference_parse(argv[0], &ref, &err))
+		return cli_fail(&err);
+	if (reference_default_tag(&ref) && !o->quiet)
+		cli_print("Using default tag: latest\n");
+	view.ref = &ref;
+	view.progress.terminal = isatty(STDOUT_FILENO);
+	view.progress.width = width ? width : 200;
+	view.progress.write = cli_write;
+	return pull(cli, o, &ref, &view, &err) ? report(&view, &err) : 0;
+}
+
+static const struct flag flags[] = {
+	{ "disable-content-trust", 0, FLAG_BOOL, offsetof(struct options, disable_content_trust),
+	  "Skip image verification", "true" },
+	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
+	  "Set platform if server is multi-platform capable", NULL },
+	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },
+};
+
+static const struct options defaults = { .disable_content_trust = true };
+
+const struct command_spec spec_pull = {
+	.usage = "[OPTIONS] NAME[:TAG|@DIGEST]",
+	.summary = "Download an image from a registry",
+	.aliases = "image pull, pull",
+	.flags = flags,
+	.n_flags = ARRAY_LEN(flags),
+	.min_args = 1,
+	.max_args = 1,
+	.options_size = sizeof(struct options),
+	.defaults = &defaults,
+	.run = run,
+};

@@ -1,0 +1,170 @@
+#include "client/cli/credential_helper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "proto/runtime/clock.h"
+
+extern char **environ;
+
+struct helper {
+	const char *program;
+	pid_t pid;
+	int to, from; /* its stdin and stdout */
+};
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int spawn_with(struct helper *h, const char *verb, int in, int out)
+{
+	char *argv[] = { (char *)h->program, (char *)verb, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t defaults;
+	int r = posix_spawn_file_actions_init(&actions);
+
+	if (r)
+		return r;
+	r = posix_spawnattr_init(&attributes);
+	if (r) {
+		posix_spawn_file_actions_destroy(&actions);
+		return r;
+	}
+	sigemptyset(&defaults);
+	sigaddset(&defaults, SIGPIPE);
+	posix_spawnattr_setsigdefault(&attributes, &defaults);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	r = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+	if (!r)
+		r = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	if (!r)
+		r = posix_spawnp(&h->pid, h->program, &actions, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return r;
+}
+
+static int start(struct helper *h, const char *verb, struct err *err)
+{
+	int in[2], out[2] = { -1, -1 }, r;
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return fail_errno(err, "start %s", h->program);
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		fail_errno(err, "start %s", h->program);
+		close_fd(&in[0]);
+		close_fd(&in[1]);
+		return err->code;
+	}
+	r = spawn_with(h, verb, in[0], out[1]);
+	close_fd(&in[0]);
+	close_fd(&out[1]);
+	h->to = in[1];
+	h->from = out[0];
+	if (!r)
+		return OK;
+	close_fd(&h->to);
+	close_fd(&h->from);
+	errno = r;
+	return fail_errno(err, "start %s", h->program);
+}
+
+/* Input is shorter than a pipe holds, so this does not block. */
+static void send_input(struct helper *h, const char *input)
+{
+	size_t len = strlen(input);
+
+	while (len) {
+		ssize_t n = write(h->to, input, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) /* it does not want to read: its answer tells */
+			break;
+		input += n;
+		len -= (size_t)n;
+	}
+	close_fd(&h->to);
+}
+
+static int receive(struct helper *h, struct buf *out, struct err *err)
+{
+	int64_t deadline = clock_monotonic_ms() + HELPER_TIMEOUT_MS;
+
+	for (;;) {
+		struct pollfd p = { .fd = h->from, .events = POLLIN };
+		int64_t left = deadline - clock_monotonic_ms();
+		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
+		ssize_t n;
+		char *room;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready == 0)
+			return fail(err, E_DEADLINE, "%s gave no answer within %d seconds", h->program,
+				    HELPER_TIMEOUT_MS / 1000);
+		room = buf_reserve(out, 4096);
+		if (!room)
+			return fail(err, E_LIMIT, "%s answers more than %d bytes", h->program, HELPER_OUTPUT_MAX);
+		n = read(h->from, room, 4096);
+		if (n < 0 && errno != EINTR)
+			return fail_errno(err, "read from %s", h->program);
+		if (n == 0)
+			return OK;
+		if (n > 0) {
+			out->len += (size_t)n;
+			room[n] = 0;
+		}
+	}
+}
+
+static int wait_for(struct helper *h, bool failed, int *ret_status)
+{
+	if (failed)
+		kill(h->pid, SIGKILL);
+	while (waitpid(h->pid, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return 0;
+}
+
+static bool says_not_found(const char *text)
+{
+	return strstr(text, "credentials not found") || strstr(text, "no usernames for") ||
+	       strstr(text, "no credentials server URL");
+}
+
+int credential_helper_run(const char *name, const char *verb, const char *input, struct buf *out, struct err *err)
+{
+	CLEANUP(freep) char *program = format("docker-credential-%s", name);
+	struct helper h = { .program = program, .to = -1, .from = -1 };
+	int r, status = 0;
+
+	if (!program)
+		return fail_nomem(err);
+	if (strchr(name, '/') || strlen(input) > 4096)
+		return fail(err, E_INVALID, "credential helper '%s' cannot be used", name);
+	r = start(&h, verb, err);
+	if (r)
+		return r;
+	send_input(&h, input);
+	r = receive(&h, out, err);
+	close_fd(&h.from);
+	if (wait_for(&h, r != OK, &status) && !r)
+		return fail_errno(err, "wait for %s", program);
+	if (r)
+		return r;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return OK;
+	if (says_not_found(buf_text(out)))
+		return fail(err, E_NOT_FOUND, "%s holds no such credentials", program);
+	return fail(err, E_IO, "%s %s failed: %.*s", program, verb, (int)strcspn(buf_text(out), "\r\n"), buf_text(out));
+}

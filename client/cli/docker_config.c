@@ -1,0 +1,398 @@
+#include "client/cli/docker_config.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/stat.h>
+
+#include "client/cli/base64.h"
+#include "client/cli/credential_helper.h"
+#include "client/cli/json_file.h"
+
+struct docker_config {
+	char *path;
+	json_t *root; /* an object */
+	bool damaged; /* the file could not be read: it is not overwritten */
+};
+
+static void wipe_free(char **text)
+{
+	if (*text)
+		wipe(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
+
+void login_wipe(struct login *l)
+{
+	wipe_free(&l->username);
+	wipe_free(&l->password);
+	wipe_free(&l->identity_token);
+}
+
+/* ---- the file ------------------------------------------------------------- */
+
+static bool entry_is_valid(const json_t *entry)
+{
+	CLEANUP(buf_free) struct buf plain = BUF_INIT(64 * 1024);
+	const char *auth = json_string_value(json_object_get(entry, "auth"));
+	bool ok;
+
+	if (!json_is_object(entry))
+		return false;
+	if (!auth || !*auth)
+		return true;
+	ok = base64_decode(&plain, auth) && memchr(buf_text(&plain), ':', plain.len);
+	if (plain.data)
+		wipe(plain.data, plain.len);
+	return ok;
+}
+
+/* Why the contents cannot be used; NULL when they can. */
+static const char *find_fault(json_t *root)
+{
+	json_t *auths = json_object_get(root, "auths"), *entry;
+	const char *key;
+
+	if (!json_is_object(root))
+		return "it is not a JSON object";
+	if (!auths)
+		return NULL;
+	if (!json_is_object(auths))
+		return "auths is not a JSON object";
+	json_object_foreach(auths, key, entry) if (!entry_is_valid(entry)) return "Invalid auth configuration file";
+	return NULL;
+}
+
+static char *warning_of(const struct docker_config *c, const char *why)
+{
+	return format("WARNING: Error parsing config file (%s): %s", c->path, why);
+}
+
+static void load(struct docker_config *c, char **ret_warning)
+{
+	struct err err = ERR_INIT;
+	const char *fault;
+
+	if (json_file_read(c->path, &c->root, &err)) {
+		c->damaged = true;
+		*ret_warning = warning_of(c, err.text);
+		return;
+	}
+	fault = c->root ? find_fault(c->root) : NULL;
+	if (!fault)
+		return;
+	c->damaged = true;
+	*ret_warning = warning_of(c, fault);
+	json_decref(c->root);
+	c->root = NULL;
+}
+
+struct docker_config *docker_config_load(const char *directory, char **ret_warning)
+{
+	struct docker_config *c = calloc(1, sizeof *c);
+
+	*ret_warning = NULL;
+	if (!c)
+		return NULL;
+	c->path = format("%s/config.json", directory);
+	if (c->path)
+		load(c, ret_warning);
+	if (!c->root)
+		c->root = json_object();
+	if (c->path && c->root)
+		return c;
+	docker_config_free(c);
+	return NULL;
+}
+
+void docker_config_free(struct docker_config *c)
+{
+	if (!c)
+		return;
+	json_decref(c->root);
+	free(c->path);
+	free(c);
+}
+
+const char *docker_config_path(const struct docker_config *c)
+{
+	return c->path;
+}
+
+const char *docker_config_string(const struct docker_config *c, const char *key)
+{
+	return json_string_value(json_object_get(c->root, key));
+}
+
+int docker_config_list(const struct docker_config *c, const char *key, struct strings *ret_list, struct err *err)
+{
+	json_t *list = json_object_get(c->root, key), *item;
+	struct strings found = { 0 };
+	size_t i;
+
+	*ret_list = found;
+	if (!json_array_size(list))
+		return OK;
+	found.items = calloc(json_array_size(list), sizeof *found.items);
+	if (!found.items)
+		return fail_nomem(err);
+	json_array_foreach(list, i, item) if (json_is_string(item)) found.items[found.n++] = json_string_value(item);
+	*ret_list = found;
+	return OK;
+}
+
+/* ---- servers -------------------------------------------------------------- */
+
+char *docker_config_host(const char *server)
+{
+	if (!strncmp(server, "https://", 8))
+		server += 8;
+	else if (!strncmp(server, "http://", 7))
+		server += 7;
+	return strndup(server, strcspn(server, "/"));
+}
+
+const char *docker_config_key(const char *registry)
+{
+	if (!*registry || !strcmp(registry, "docker.io") || !strcmp(registry, "index.docker.io"))
+		return HUB_SERVER;
+	return registry;
+}
+
+/* The entry of a server, also under an address that docker once wrote. */
+static json_t *find_entry(const struct docker_config *c, const char *server)
+{
+	json_t *auths = json_object_get(c->root, "auths"), *entry = json_object_get(auths, server);
+	const char *key;
+
+	if (entry)
+		return entry;
+	json_object_foreach(auths, key, entry)
+	{
+		CLEANUP(freep) char *host = docker_config_host(key);
+
+		if (host && !strcmp(host, server))
+			return entry;
+	}
+	return NULL;
+}
+
+/* The helper for a server, or NULL. */
+static const char *helper_of(const struct docker_config *c, const char *server)
+{
+	const char *name = json_string_value(json_object_get(json_object_get(c->root, "credHelpers"), server));
+
+	if (!name)
+		name = json_string_value(json_object_get(c->root, "credsStore"));
+	return name && *name ? name : NULL;
+}
+
+/* ---- reading -------------------------------------------------------------- */
+
+static int fill(struct login *l, const char *username, const char *password, const char *token, struct err *err)
+{
+	l->username = strdup(username ? username : "");
+	l->password = strdup(password ? password : "");
+	l->identity_token = strdup(token ? token : "");
+	if (l->username && l->password && l->identity_token)
+		return OK;
+	login_wipe(l);
+	return fail_nomem(err);
+}
+
+/* "user:password" in base64; passwords may hold colons. */
+static int decode_auth(const char *auth, const char *token, struct login *l, struct err *err)
+{
+	CLEANUP(buf_free) struct buf plain = BUF_INIT(64 * 1024);
+	char *colon;
+	int r;
+
+	if (!base64_decode(&plain, auth))
+		return fail(err, E_INVALID, "the stored credentials are damaged");
+	colon = plain.data ? strchr((char *)plain.data, ':') : NULL;
+	if (!colon)
+		return fail(err, E_INVALID, "the stored credentials are damaged");
+	*colon = 0;
+	r = fill(l, (char *)plain.data, colon + 1, token, err);
+	wipe(plain.data, plain.len);
+	return r;
+}
+
+static int get_from_file(struct docker_config *c, const char *server, struct login *l, struct err *err)
+{
+	json_t *entry = find_entry(c, server);
+	const char *auth = json_string_value(json_object_get(entry, "auth"));
+	const char *token = json_string_value(json_object_get(entry, "identitytoken"));
+
+	if (auth && *auth)
+		return decode_auth(auth, token, l, err);
+	return fill(l, json_string_value(json_object_get(entry, "username")),
+		    json_string_value(json_object_get(entry, "password")), token, err);
+}
+
+static int get_from_helper(const char *helper, const char *server, struct login *l, struct err *err)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(HELPER_OUTPUT_MAX);
+	const char *username, *secret;
+	json_t *answer = NULL;
+	int r = credential_helper_run(helper, "get", server, &out, err);
+
+	if (r == E_NOT_FOUND)
+		return fill(l, "", "", "", err);
+	if (!r) {
+		answer = json_loads(buf_text(&out), JSON_REJECT_DUPLICATES, NULL);
+		username = json_string_value(json_object_get(answer, "Username"));
+		secret = json_string_value(json_object_get(answer, "Secret"));
+		if (!username || !secret)
+			r = fail(err, E_INVALID, "docker-credential-%s gave an answer that is no credentials", helper);
+		else if (!strcmp(username, "<token>"))
+			r = fill(l, "", "", secret, err);
+		else
+			r = fill(l, username, secret, "", err);
+		json_decref(answer);
+	}
+	if (out.data)
+		wipe(out.data, out.len);
+	return r;
+}
+
+int docker_config_get(struct docker_config *c, const char *server, struct login *ret_login, struct err *err)
+{
+	const char *helper = helper_of(c, server);
+
+	*ret_login = (struct login){ 0 };
+	if (helper)
+		return get_from_helper(helper, server, ret_login, err);
+	return get_from_file(c, server, ret_login, err);
+}
+
+/* ---- writing -------------------------------------------------------------- */
+
+static int save(struct docker_config *c, struct err *err)
+{
+	if (c->damaged)
+		return fail(err, E_INVALID, "config file %s is damaged; it is left as it is: correct or remove it",
+			    c->path);
+	return json_file_write(c->path, c->root, err);
+}
+
+static json_t *auths_of(struct docker_config *c)
+{
+	json_t *auths = json_object_get(c->root, "auths");
+
+	if (!auths) {
+		auths = json_object();
+		if (json_object_set_new(c->root, "auths", auths) < 0)
+			return NULL;
+	}
+	return auths;
+}
+
+static json_t *entry_of(const struct login *l)
+{
+	CLEANUP(buf_free) struct buf plain = BUF_INIT(64 * 1024);
+	CLEANUP(buf_free) struct buf encoded = BUF_INIT(128 * 1024);
+	json_t *entry = json_object();
+	int failed = 0;
+
+	buf_printf(&plain, "%s:%s", l->username, *l->identity_token ? "" : l->password);
+	if (!buf_ok(&plain) || !base64_encode(&encoded, plain.data, plain.len))
+		failed = -1;
+	if (!failed && *l->username)
+		failed = json_object_set_new(entry, "auth", json_string(buf_text(&encoded)));
+	if (!failed && *l->identity_token)
+		failed = json_object_set_new(entry, "identitytoken", json_string(l->identity_token));
+	if (plain.data)
+		wipe(plain.data, plain.len);
+	if (!failed)
+		return entry;
+	json_decref(entry);
+	return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The members of auths in the order of their names, as docker writes them. */
+static bool sort_auths(struct docker_config *c)
+{
+	json_t *auths = json_object_get(c->root, "auths"), *sorted = json_object(), *entry;
+	const char **names = calloc(json_object_size(auths) + 1, sizeof *names), *name;
+	size_t n = 0;
+	int failed = !names || !sorted;
+
+	if (!failed)
+		json_object_foreach(auths, name, entry) names[n++] = name;
+	if (!failed)
+		qsort(names, n, sizeof *names, by_name);
+	for (size_t i = 0; i < n && !failed; i++)
+		failed = json_object_set(sorted, names[i], json_object_get(auths, names[i]));
+	free(names);
+	if (!failed)
+		return !json_object_set_new(c->root, "auths", sorted);
+	json_decref(sorted);
+	return false;
+}
+
+/* Takes over `entry`. */
+static int store_entry(struct docker_config *c, const char *server, json_t *entry, bool *ret_changed, struct err *err)
+{
+	json_t *auths = auths_of(c);
+
+	*ret_changed = entry && !json_equal(json_object_get(auths, server), entry);
+	if (!auths || !entry || json_object_set_new(auths, server, entry) < 0) {
+		json_decref(auths ? NULL : entry);
+		return fail_nomem(err);
+	}
+	if (!*ret_changed)
+		return OK;
+	return sort_auths(c) ? save(c, err) : fail_nomem(err);
+}
+
+static int store_in_helper(const char *helper, const char *server, const struct login *l, struct err *err)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(HELPER_OUTPUT_MAX);
+	bool token = *l->identity_token;
+	json_t *request = json_pack("{s:s, s:s, s:s}", "ServerURL", server, "Username", token ? "<token>" : l->username,
+				    "Secret", token ? l->identity_token : l->password);
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	int r = text ? credential_helper_run(helper, "store", text, &out, err) : fail_nomem(err);
+
+	wipe_free(&text);
+	json_decref(request);
+	return r;
+}
+
+int docker_config_store(struct docker_config *c, const char *server, const struct login *l, bool *ret_plain,
+			struct err *err)
+{
+	const char *helper = helper_of(c, server);
+	bool changed;
+	int r;
+
+	*ret_plain = false;
+	if (c->damaged)
+		return save(c, err);
+	if (!helper)
+		return store_entry(c, server, entry_of(l), ret_plain, err);
+	r = store_in_helper(helper, server, l, err);
+	/* docker marks the server in the file, without a secret. */
+	return r ? r : store_entry(c, server, json_object(), &changed, err);
+}
+
+int docker_config_erase(struct docker_config *c, const char *server, struct err *err)
+{
+	json_t *auths = json_object_get(c->root, "auths");
+	const char *helper = helper_of(c, server);
+	CLEANUP(buf_free) struct buf out = BUF_INIT(HELPER_OUTPUT_MAX);
+	int r = helper ? credential_helper_run(helper, "erase", server, &out, err) : OK;
+
+	if (r && r != E_NOT_FOUND)
+		return r;
+	if (!json_object_get(auths, server))
+		return OK;
+	json_object_del(auths, server);
+	return save(c, err);
+}

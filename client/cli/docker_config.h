@@ -1,0 +1,50 @@
+/*
+ * The user's config.json, shared with docker: credentials, default formats,
+ * prune filters (docker-cli.md 14).
+ *
+ * Keys that imagectl does not know are kept when the file is rewritten. Writing is
+ * atomic (new file, mode 0600, fsync, rename), and a file that could not be read
+ * is never overwritten. Secrets are wiped with the structs that hold them.
+ */
+#ifndef CLIENT_CLI_DOCKER_CONFIG_H
+#define CLIENT_CLI_DOCKER_CONFIG_H
+
+#include "client/cli/flags.h"
+
+#define HUB_SERVER "https://index.docker.io/v1/"
+
+struct docker_config;
+
+struct login {
+	char *username, *password; /* "" when empty; NULL in one that was not filled */
+	char *identity_token;
+};
+
+void login_wipe(struct login *l); /* also the cleanup function */
+
+/* Never fails: a damaged file gives an empty configuration and, in ret_warning,
+ * what to tell the user (NULL: nothing; free()). NULL when memory is short. */
+struct docker_config *docker_config_load(const char *directory, char **ret_warning);
+void docker_config_free(struct docker_config *c);
+const char *docker_config_path(const struct docker_config *c);
+
+/* A string of the top level, or NULL. Borrowed. */
+const char *docker_config_string(const struct docker_config *c, const char *key);
+/* The strings of a list of the top level; borrowed. Free items. */
+int docker_config_list(const struct docker_config *c, const char *key, struct strings *ret_list, struct err *err);
+
+/* "registry.example:5000" of "https://registry.example:5000/v2/". Free it. */
+char *docker_config_host(const char *server);
+/* The key of a registry: HUB_SERVER for "docker.io". */
+const char *docker_config_key(const char *registry);
+
+/* What is stored for a server; all empty when there is nothing. From a credential
+ * helper where one is configured. */
+int docker_config_get(struct docker_config *c, const char *server, struct login *ret_login, struct err *err);
+/* Stores; ret_plain says that the secret now lies in the file, which changed. */
+int docker_config_store(struct docker_config *c, const char *server, const struct login *l, bool *ret_plain,
+			struct err *err);
+/* Forgets. No error when there was nothing. */
+int docker_config_erase(struct docker_config *c, const char *server, struct err *err);
+
+#endif

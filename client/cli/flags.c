@@ -1,0 +1,306 @@
+#include "client/cli/flags.h"
+
+#include "client/cli/value/print.h"
+
+struct args {
+	int argc, at; /* argv[at] is the one being read */
+	char **argv;
+};
+
+static const struct flag *find_name(const struct flags *f, const char *name, size_t len)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (strlen(f->table[i].name) == len && !memcmp(f->table[i].name, name, len))
+			return &f->table[i];
+	return NULL;
+}
+
+static const struct flag *find_shorthand(const struct flags *f, char c)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->table[i].shorthand == c)
+			return &f->table[i];
+	return NULL;
+}
+
+static const char *spelling(const struct flag *flag, char out[64])
+{
+	if (flag->shorthand)
+		snprintf(out, 64, "-%c, --%s", flag->shorthand, flag->name);
+	else
+		snprintf(out, 64, "--%s", flag->name);
+	return out;
+}
+
+static int bad_value(const struct flag *flag, const char *value, const char *why, struct err *err)
+{
+	CLEANUP(buf_free) struct buf quoted = BUF_INIT(ERR_TEXT_MAX / 3);
+	char name[64];
+
+	print_quoted(&quoted, text_of(value));
+	return fail(err, E_USAGE, "invalid argument %s for \"%s\" flag: %s", buf_text(&quoted), spelling(flag, name),
+		    why);
+}
+
+static int bad_number(const struct flag *flag, const char *value, const char *function, struct err *err)
+{
+	CLEANUP(buf_free) struct buf why = BUF_INIT(ERR_TEXT_MAX / 3);
+
+	buf_printf(&why, "strconv.%s: parsing ", function);
+	print_quoted(&why, text_of(value));
+	buf_puts(&why, ": invalid syntax");
+	return bad_value(flag, value, buf_text(&why), err);
+}
+
+static int set_bool(const struct flag *flag, bool *target, const char *value, struct err *err)
+{
+	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
+	static const char *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
+
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+		if (!strcmp(value, yes[i]) || !strcmp(value, no[i])) {
+			*target = value == yes[i] || !strcmp(value, yes[i]);
+			return OK;
+		}
+	return bad_number(flag, value, "ParseBool", err);
+}
+
+static int set_int(const struct flag *flag, int64_t *target, const char *value, struct err *err)
+{
+	char *end;
+	long long number;
+
+	errno = 0;
+	number = strtoll(value, &end, 0);
+	if (errno || *end || end == value || *value == ' ')
+		return bad_number(flag, value, "ParseInt", err);
+	*target = number;
+	return OK;
+}
+
+static int append(struct strings *list, const char *value, struct err *err)
+{
+	const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
+
+	if (!items)
+		return fail_nomem(err);
+	list->items = items;
+	items[list->n++] = value;
+	return OK;
+}
+
+static int set(const struct flags *f, const struct flag *flag, const char *value, struct err *err)
+{
+	void *target = (char *)f->options + flag->offset;
+
+	switch (flag->kind) {
+	case FLAG_BOOL:
+		return set_bool(flag, target, value, err);
+	case FLAG_INT:
+		return set_int(flag, target, value, err);
+	case FLAG_FILTERS:
+		if (!*value)
+			return OK;
+		if (!strchr(value, '='))
+			return bad_value(flag, value, "bad format of filter (expected name=value)", err);
+		return append(target, value, err);
+	case FLAG_STRING_ONCE:
+		if (*(const char **)target) {
+			char why[96];
+
+			snprintf(why, sizeof why, "specify only one -%c", flag->shorthand);
+			return bad_value(flag, value, why, err);
+		}
+		__attribute__((fallthrough));
+	default:
+		*(const char **)target = value;
+		return OK;
+	}
+}
+
+/* --name, --name=value, --name value */
+static int parse_long(struct flags *f, struct args *a, struct err *err)
+{
+	const char *arg = a->argv[a->at] + 2, *equals = strchr(arg, '=');
+	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
+	const struct flag *flag = find_name(f, arg, len);
+
+	if (!len || arg[0] == '-' || arg[0] == '=')
+		return fail(err, E_USAGE, "bad flag syntax: %s", a->argv[a->at]);
+	if (!flag && len == 4 && !memcmp(arg, "help", 4)) {
+		f->help = !equals || !strcmp(equals, "=true");
+		return OK;
+	}
+	if (!flag)
+		return fail(err, E_USAGE, "unknown flag: --%.*s", (int)len, arg);
+	if (equals)
+		return set(f, flag, equals + 1, err);
+	if (flag->kind == FLAG_BOOL)
+		return set(f, flag, "true", err);
+	if (a->at + 1 >= a->argc)
+		return fail(err, E_USAGE, "flag needs an argument: --%s", flag->name);
+	return set(f, flag, a->argv[++a->at], err);
+}
+
+/* One letter of a group; *p moves behind what it takes. */
+static int parse_letter(struct flags *f, struct args *a, const char **p, struct err *err)
+{
+	const char *group = *p, *rest = group + 1;
+	const struct flag *flag = find_shorthand(f, *group);
+
+	*p = rest;
+	if (!flag && *group == 'h') {
+		f->help = f->help_shorthand = true;
+		return OK;
+	}
+	if (!flag)
+		return fail(err, E_USAGE, "unknown shorthand flag: '%c' in -%s", *group, group);
+	if (*rest == '=' && rest[1]) {
+		*p = "";
+		return set(f, flag, rest + 1, err);
+	}
+	if (flag->kind == FLAG_BOOL)
+		return set(f, flag, "true", err);
+	*p = "";
+	if (*rest)
+		return set(f, flag, rest, err);
+	if (a->at + 1 >= a->argc)
+		return fail(err, E_USAGE, "flag needs an argument: '%c' in -%s", *group, group);
+	return set(f, flag, a->argv[++a->at], err);
+}
+
+static int parse_group(struct flags *f, struct args *a, struct err *err)
+{
+	const char *p = a->argv[a->at] + 1;
+	int r = OK;
+
+	while (*p && !r)
+		r = parse_letter(f, a, &p, err);
+	return r;
+}
+
+int flags_parse(struct flags *f, int argc, char **argv, struct err *err)
+{
+	struct args a = { .argc = argc, .argv = argv };
+	bool ended = false;
+	int r = OK;
+
+	f->n_arguments = 0;
+	for (; a.at < argc && !r; a.at++) {
+		char *arg = argv[a.at];
+
+		if (ended || arg[0] != '-' || !arg[1]) {
+			argv[f->n_arguments++] = arg;
+			ended |= f->stop_at_argument;
+		} else if (!strcmp(arg, "--")) {
+			ended = true;
+		} else {
+			r = arg[1] == '-' ? parse_long(f, &a, err) : parse_group(f, &a, err);
+		}
+	}
+	return r;
+}
+
+void flags_free(const struct flags *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->table[i].kind == FLAG_FILTERS) {
+			struct strings *list = (struct strings *)((char *)f->options + f->table[i].offset);
+
+			free(list->items);
+			*list = (struct strings){ 0 };
+		}
+}
+
+/* ---- help ----------------------------------------------------------------- */
+
+static const char *value_name(const struct flag *flag)
+{
+	static const char *const names[] = {
+		[FLAG_BOOL] = "",    [FLAG_STRING] = " string",	 [FLAG_STRING_ONCE] = " string",
+		[FLAG_INT] = " int", [FLAG_FILTERS] = " filter",
+	};
+
+	return names[flag->kind];
+}
+
+static size_t left_column(const struct flag *flag, char out[128])
+{
+	int n;
+
+	if (flag->shorthand)
+		n = snprintf(out, 128, "  -%c, --%s%s", flag->shorthand, flag->name, value_name(flag));
+	else
+		n = snprintf(out, 128, "      --%s%s", flag->name, value_name(flag));
+	return (size_t)n;
+}
+
+static void indent(struct buf *out, size_t n)
+{
+	while (n--)
+		buf_putc(out, ' ');
+}
+
+/* How much of the text goes into one line of `width`: all of it when it is not
+ * much longer, so that no short word stands alone on the last line. */
+static size_t line_len(const char *text, size_t width)
+{
+	enum { SLOP = 5 };
+	size_t len = strlen(text), space = 0;
+
+	if (width + SLOP > len)
+		return len;
+	for (size_t i = 0; i < width; i++)
+		if (text[i] == ' ' || text[i] == '\t' || text[i] == '\n')
+			space = i;
+	if (!space)
+		return len;
+	/* A newline before ends the line as well: the last one does. */
+	for (size_t i = space; i-- > 1;)
+		if (text[i] == '\n')
+			return i;
+	return space;
+}
+
+static void put_wrapped(struct buf *out, const char *text, size_t left, size_t columns)
+{
+	enum { SLOP = 5, NARROWEST = 24 };
+	size_t width = columns > left + NARROWEST ? columns - left - SLOP : SIZE_MAX / 2;
+
+	while (*text) {
+		size_t len = line_len(text, width);
+
+		for (size_t i = 0; i < len; i++) {
+			buf_putc(out, text[i]);
+			if (text[i] == '\n')
+				indent(out, left);
+		}
+		text += len + (text[len] != 0);
+		buf_putc(out, '\n');
+		if (*text)
+			indent(out, left);
+	}
+}
+
+void flags_print(struct buf *out, const struct flag *table, size_t n, int columns)
+{
+	size_t widest = 0;
+	char column[128];
+
+	for (size_t i = 0; i < n; i++) {
+		size_t width = left_column(&table[i], column);
+
+		widest = width > widest ? width : widest;
+	}
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(buf_free) struct buf usage = BUF_INIT(4096);
+		size_t width = left_column(&table[i], column);
+
+		buf_puts(&usage, table[i].usage);
+		if (table[i].default_text)
+			buf_printf(&usage, " (default %s)", table[i].default_text);
+		buf_append(out, column, width);
+		indent(out, widest + 3 - width);
+		put_wrapped(out, buf_text(&usage), widest + 3, (size_t)columns);
+	}
+}

@@ -1,0 +1,58 @@
+/*
+ * Flags with the grammar of pflag, which docker uses (docker-cli.md 1.2): --name
+ * VALUE, --name=VALUE, -n VALUE, -nVALUE, -n=VALUE, grouped -qa; booleans take a
+ * value only after '='; "--" ends flags; a repeated scalar: the last wins.
+ *
+ * A command declares one table; parsing, messages and help come from it. Values
+ * are written into the command's own options struct at the flag's offset, and
+ * point into argv. Lists grow on the heap: flags_free() frees them.
+ */
+#ifndef CLIENT_CLI_FLAGS_H
+#define CLIENT_CLI_FLAGS_H
+
+#include <stddef.h>
+
+#include "proto/runtime/buf.h"
+
+enum flag_kind {
+	FLAG_BOOL,	  /* bool */
+	FLAG_STRING,	  /* const char *; NULL until given */
+	FLAG_STRING_ONCE, /* const char *; a second one is an error */
+	FLAG_INT,	  /* int64_t */
+	FLAG_FILTERS,	  /* struct strings of "name=value" */
+};
+
+struct strings {
+	const char **items;
+	size_t n;
+};
+
+struct flag {
+	const char *name;
+	char shorthand; /* 0: none */
+	enum flag_kind kind;
+	size_t offset;		  /* in the options */
+	const char *usage;	  /* help text; may hold newlines */
+	const char *default_text; /* shown as "(default …)"; NULL: none */
+};
+
+struct flags {
+	const struct flag *table;
+	size_t n;
+	void *options;
+	bool stop_at_argument; /* the first argument that is no flag ends the flags */
+	/* Results. */
+	bool help;
+	bool help_shorthand; /* it was asked for by -h, which docker calls deprecated */
+	int n_arguments;     /* moved to the front of argv */
+};
+
+/* Reads argv[0..argc). Every table knows --help and -h. E_USAGE with pflag's
+ * message. */
+int flags_parse(struct flags *f, int argc, char **argv, struct err *err);
+void flags_free(const struct flags *f);
+
+/* The block of lines under "Options:", wrapped at `columns`. */
+void flags_print(struct buf *out, const struct flag *table, size_t n, int columns);
+
+#endif

@@ -1,0 +1,26 @@
+/* imagectl: images of a machine, from the command line. */
+#include "client/cli/cli.h"
+#include "client/cli/docker_config.h"
+
+/* Usage errors name the program as it was called: a link named "docker" speaks
+ * as docker. */
+static const char *program_name(const char *argv0)
+{
+	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+	const char *name = slash ? slash + 1 : argv0;
+
+	return name && *name ? name : "imagectl";
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .program = program_name(argc > 0 ? argv[0] : NULL) };
+	int status;
+
+	signals_install();
+	status = usage_run(&cli, argc > 0 ? argc - 1 : 0, argv + (argc > 0));
+	rpc_channel_close(cli.channel);
+	docker_config_free(cli.config);
+	free(cli.address);
+	return status == 0 && cli_output_failed() ? 1 : status;
+}

@@ -1,0 +1,34 @@
+/*
+ * The events of a pull as docker's lines (docker-cli.md 12). Without docker's
+ * separate download and extraction, the states of a layer read: Pulling fs layer,
+ * Downloading, Verifying Checksum, Download complete, Pull complete.
+ */
+#ifndef CLIENT_CLI_PULL_VIEW_H
+#define CLIENT_CLI_PULL_VIEW_H
+
+#include "client/cli/progress.h"
+#include "imaged/v1/transfer.pb-c.h"
+#include "store/types/reference.h"
+
+struct layer_line {
+	char *digest;
+	int state; /* Imaged__V1__LayerProgress__State shown last; 0: none */
+	bool downloaded;
+	bool held_back; /* it exists; said only when the image is not up to date */
+};
+
+struct pull_view {
+	const struct reference *ref;
+	bool quiet;
+	bool started; /* "TAG: Pulling from PATH" is printed */
+	struct progress progress;
+	struct layer_line *layers;
+	size_t n_layers;
+};
+
+/* The line that comes first; also before some errors. */
+void pull_view_start(struct pull_view *v);
+int pull_view_event(struct pull_view *v, const Imaged__V1__PullEvent *event, struct err *err);
+void pull_view_free(struct pull_view *v);
+
+#endif
