@@ -8,6 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Fortified headers make macros of some. */
+#undef sprintf
+#undef vsprintf
+#undef strcpy
+#undef strcat
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets
 #pragma GCC poison atoi atol atoll atof
 #pragma GCC poison gmtime localtime ctime asctime
