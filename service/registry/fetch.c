@@ -19,6 +19,7 @@ struct fetch {
 	struct retry retry;
 	int64_t fetched;
 	bool no_ranges;	 /* the server answered a Range with nonsense */
+	bool other_etag; /* the server knows the blob by another tag than our start has */
 	bool second_try; /* started over after bytes that were wrong */
 	bool mixed;	 /* the bytes do not all come from this answer */
 };
@@ -83,7 +84,7 @@ static int open_answer(struct fetch *f, struct answer *ret_answer, enum retry_cl
 	if (ingest_offset(f->ingest) > 0) {
 		snprintf(range, sizeof range, "bytes=%lld-", (long long)ingest_offset(f->ingest));
 		q.range = range;
-		q.if_range = ingest_etag(f->ingest);
+		q.if_range = f->other_etag ? NULL : ingest_etag(f->ingest);
 	}
 	return request_send(f->repository, &q, f->cancel, ret_answer, ret_class, err);
 }
@@ -109,10 +110,13 @@ static bool is_expired(const struct answer *a)
 	return a->redirected && (status == 400 || status == 401 || status == 403);
 }
 
-/* Weak tags do not name bytes. */
+/* Weak tags do not name bytes. A part that names none goes on with the one we have. */
 static void keep_etag(struct fetch *f, const struct answer *a)
 {
 	const char *etag = http_header_of(a->x, "ETag");
+
+	if (!etag && http_response_of(a->x)->status == 206)
+		return;
 
 	ingest_set_etag(f->ingest, etag && etag[0] == '"' && strlen(etag) < INGEST_ETAG_MAX ? etag : "");
 }
@@ -197,11 +201,26 @@ static enum outcome no_ranges(struct fetch *f, const char *why, struct err *err)
 	return start_over(f, err) == OK ? AGAIN : FAILED;
 }
 
+/* A start that came from another registry, or before its storage moved, has another
+ * tag; the bytes are the digest's all the same. So a whole body in answer to
+ * If-Range is not taken before the range alone was asked for. */
+static bool try_without_etag(struct fetch *f, const struct answer *a)
+{
+	if (http_response_of(a->x)->status != 200 || f->other_etag || ingest_offset(f->ingest) == 0 ||
+	    !*ingest_etag(f->ingest))
+		return false;
+	f->other_etag = true;
+	return true;
+}
+
 static enum outcome take_body(struct fetch *f, struct answer *a, struct err *err)
 {
 	bool usable;
-	int r = accept(f, a, &usable, err);
+	int r;
 
+	if (try_without_etag(f, a))
+		return AGAIN;
+	r = accept(f, a, &usable, err);
 	if (r == OK && !usable)
 		return no_ranges(f, "the registry answered a range request with other bytes", err);
 	if (r == OK)

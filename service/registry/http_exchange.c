@@ -122,12 +122,16 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 	x->reach = q->reach;
 	x->host = strdup(u.host);
 	x->shown = shown(q);
+	/* Here already, as a proxy would connect for us. */
+	x->forbidden = !exchange_may_reach(x, netaddr_class_of_host(u.host));
 	x->header_text = (struct buf)BUF_INIT(HTTP_HEADER_BYTES_MAX);
 	x->easy = curl_easy_init();
 	if (!x->host || !x->shown || !x->easy)
 		return fail_nomem(err);
 	if (curl_easy_setopt(x->easy, CURLOPT_URL, u.text) != CURLE_OK)
 		return fail_nomem(err);
+	if (x->forbidden)
+		return failure_forbidden(x, u.host, err);
 	transfer_set_callbacks(x);
 	set_transport(x, q);
 	set_tls(x, q);
@@ -258,6 +262,8 @@ int http_open(struct http_client *c, const struct http_request *request, struct 
 	r = prepare(x, request, err);
 	if (r == OK)
 		r = cancel_check(cancel, err);
+	if (x->forbidden)
+		*failed = HTTP_FAILED_FORBIDDEN;
 	if (r != OK) {
 		exchange_free(x);
 		return r;

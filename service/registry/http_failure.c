@@ -52,11 +52,23 @@ static void say(struct http_exchange *x, enum http_failure failed, int code, con
 	err_wrap(&x->failure, "%s", x->shown);
 }
 
+int failure_forbidden(const struct http_exchange *x, const char *address, struct err *err)
+{
+	return fail(err, E_DENIED,
+		    "%s: dial tcp %s: refused: a registry must not lead to loopback or link-local addresses", x->shown,
+		    address);
+}
+
+static void describe_forbidden(struct http_exchange *x)
+{
+	x->failed = HTTP_FAILED_FORBIDDEN;
+	failure_forbidden(x, x->dialled, &x->failure);
+}
+
 static void describe_connect(struct http_exchange *x)
 {
 	if (x->forbidden)
-		say(x, HTTP_FAILED_FORBIDDEN, E_DENIED,
-		    "dial tcp %s: refused: a registry must not lead to loopback or link-local addresses", x->dialled);
+		describe_forbidden(x);
 	else if (!x->dialled[0])
 		say(x, HTTP_FAILED_CONNECT, E_REGISTRY, "dial tcp: %s", x->curl_text);
 	else

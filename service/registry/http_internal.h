@@ -106,7 +106,20 @@ static inline bool transfer_is_crowded(const struct http_exchange *x)
 	return x->ring.cap >= HTTP_WINDOW && ring_room(&x->ring) < HTTP_READ_SIZE;
 }
 
+static inline bool exchange_may_reach(const struct http_exchange *x, enum netaddr_class class)
+{
+	switch (x->reach) {
+	case HTTP_REACH_ANY:
+		return true;
+	case HTTP_REACH_LOOPBACK:
+		return class != NETADDR_LINK_LOCAL;
+	default:
+		return class == NETADDR_ORDINARY;
+	}
+}
+
 /* http_failure.c: fills failure and failed from what curl says. */
 void failure_describe(struct http_exchange *x, CURLcode result);
+int failure_forbidden(const struct http_exchange *x, const char *address, struct err *err);
 
 #endif

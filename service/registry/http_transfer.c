@@ -176,18 +176,6 @@ void transfer_settle(struct http_exchange *x)
 
 /* ---- the connection -------------------------------------------------------- */
 
-static bool in_reach(const struct http_exchange *x, enum netaddr_class class)
-{
-	switch (x->reach) {
-	case HTTP_REACH_ANY:
-		return true;
-	case HTTP_REACH_LOOPBACK:
-		return class != NETADDR_LINK_LOCAL;
-	default:
-		return class == NETADDR_ORDINARY;
-	}
-}
-
 static unsigned port_of(const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET6)
@@ -201,7 +189,8 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 
 	(void)purpose;
 	netaddr_text(&a->addr, x->dialled);
-	x->forbidden = !in_reach(x, netaddr_class_of(&a->addr)) && !client_is_proxy_port(x->client, port_of(&a->addr));
+	x->forbidden = !exchange_may_reach(x, netaddr_class_of(&a->addr)) &&
+		       !client_is_proxy_port(x->client, port_of(&a->addr));
 	if (x->forbidden)
 		return CURL_SOCKET_BAD;
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -214,7 +203,8 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 
 	(void)local;
 	(void)local_port;
-	if (!in_reach(x, netaddr_class_of_host(peer)) && !client_is_proxy_port(x->client, (unsigned)peer_port)) {
+	if (!exchange_may_reach(x, netaddr_class_of_host(peer)) &&
+	    !client_is_proxy_port(x->client, (unsigned)peer_port)) {
 		snprintf(x->dialled, sizeof x->dialled, "%s", peer);
 		x->forbidden = true;
 		return CURL_PREREQFUNC_ABORT;

@@ -95,7 +95,7 @@ static bool tells_all(const struct reference *ref, const struct reply *reply, st
 {
 	struct remote_manifest m = { .size = reply->content_length };
 
-	if (reply->status != 200 || m.size < 0 || digest_parse(reply->digest, &m.digest, NULL) != OK)
+	if (reply->status != 200 || m.size <= 0 || digest_parse(reply->digest, &m.digest, NULL) != OK)
 		return false;
 	if (digest_is_set(&ref->digest) && !digest_eq(&ref->digest, &m.digest))
 		return false;

@@ -128,8 +128,9 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 	if (r == OK)
 		r = follow(t, &at, cancel, &a, err);
 	if (r != OK) {
-		/* Only the registry's own address is forgotten, not that of its storage. */
-		if (t->failed == HTTP_FAILED_CONNECT || t->failed == HTTP_FAILED_NOT_TLS)
+		/* Only for the registry's own address, not for that of its storage. */
+		if ((t->failed == HTTP_FAILED_CONNECT || t->failed == HTTP_FAILED_NOT_TLS) &&
+		    url_same_origin(&at, &t->host->origin))
 			host_forget(t->repository->host);
 		return r;
 	}
@@ -166,8 +167,13 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 		return code;
 	*ret_failed = HTTP_FAILED_LOCAL;
 	code = auth_header(&r->auth, &host, cancel, &authorization, err);
+	if (code == E_REGISTRY) {
+		*ret_failed =
+			HTTP_FAILED_CONNECT; /* tried again already, as a question; a transfer has more patience */
+		return code;
+	}
 	if (code != OK)
-		return code == E_REGISTRY ? code : wrap_auth(&t, code, err);
+		return wrap_auth(&t, code, err);
 	code = travel(&t, cancel, &a, err);
 	*ret_failed = t.failed;
 	if (code != OK)

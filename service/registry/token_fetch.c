@@ -118,7 +118,7 @@ static int read_answer(struct bytes body, int64_t asked_at, struct token *ret_to
 	take_string(root, "refresh_token", ret_refresh);
 	json_decref(root);
 	if (!secret_is_set(&token) && !secret_is_set(&other))
-		return fail(err, E_REGISTRY, "the token server's answer holds no token");
+		return fail(err, E_REGISTRY, "the answer holds no token");
 	ret_token->text = secret_is_set(&token) ? TAKE(token) : TAKE(other);
 	ret_token->expires_at = token_expiry(asked_at, expires_in);
 	return OK;
@@ -136,9 +136,8 @@ static int refused(int status, struct bytes body, struct err *err)
 	if (status == 429)
 		return fail(err, E_RATE_LIMITED, "toomanyrequests: %s", e.text[0] ? e.text : "429 Too Many Requests");
 	if (redirect_is(status))
-		return fail(err, E_REGISTRY, "the token server redirects, which is not followed");
-	return fail(err, E_REGISTRY, "the token server answered with status %d%s%s", status, e.text[0] ? ": " : "",
-		    e.text);
+		return fail(err, E_REGISTRY, "it redirects, which is not followed");
+	return fail(err, E_REGISTRY, "it answered with status %d%s%s", status, e.text[0] ? ": " : "", e.text);
 }
 
 /* ---- one exchange ---------------------------------------------------------- */
@@ -242,12 +241,15 @@ int token_fetch(const struct token_request *q, struct token *ret_token, struct s
 		r = prepare(q, &realm, &t, &text, &basic, err);
 	if (r == OK)
 		r = with_retries(q, &t, &body, cancel, err);
-	if (r == OK && t.status != 200) {
-		r = refused(t.status, buf_bytes(&body), err);
-		if (err)
-			err->retry_after_ms = t.retry_after;
-	} else if (r == OK) {
+	if (r != OK)
+		return r;
+	if (t.status == 200)
 		r = read_answer(buf_bytes(&body), asked_at, ret_token, ret_refresh, err);
-	}
+	else
+		r = refused(t.status, buf_bytes(&body), err);
+	if (r == E_REGISTRY)
+		err_wrap(err, "token server %s", realm.host);
+	if (r != OK && err)
+		err->retry_after_ms = t.retry_after;
 	return r;
 }

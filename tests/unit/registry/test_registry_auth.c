@@ -373,7 +373,7 @@ static void token_redirects_are_not_followed(void **state)
 	(void)state;
 	start(&w);
 	assert_int_equal(get(&w, "x/y:1", &alice), E_REGISTRY);
-	assert_non_null(strstr(w.err.text, "redirects"));
+	assert_non_null(strstr(w.err.text, "token server 127.0.0.1: it redirects"));
 	assert_int_equal(fake_count(w.tokens, "", "/again"), 0);
 	stop(&w);
 }

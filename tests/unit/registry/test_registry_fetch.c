@@ -489,6 +489,38 @@ static void server_without_ranges_starts_over(void **state)
 	stop(&w);
 }
 
+/* As a registry whose storage gives other tags than the one the start came from. */
+static void serve_by_etag(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	struct world *w = arg;
+	const char *if_range = fake_header(q, "If-Range");
+
+	if (!strcmp(q->path, "/v2/"))
+		fake_text(c, q, 200, "", "");
+	else if (if_range && strcmp(if_range, w->etag) != 0)
+		serve_step(c, q, w, IGNORE_RANGE);
+	else
+		serve_step(c, q, w, GOOD);
+}
+
+static void etag_that_changed_does_not_cost_the_bytes(void **state)
+{
+	struct world w = { .steps = { BREAK_HALF, STATUS_404 }, .etag = "\"v1\"" };
+
+	(void)state;
+	start(&w);
+	assert_int_equal(fetch(&w), E_NOT_FOUND);
+	fake_stop(w.registry);
+	w.etag = "\"v2\"";
+	w.registry = fake_start(FAKE_PLAIN, serve_by_etag, &w);
+	assert_ok(fetch(&w), &w.err);
+	assert_int_equal(atomic_load(&w.restarted), 0);
+	assert_true(atomic_load(&w.fetched) < SIZE);
+	assert_non_null(range_of_last(&w));
+	assert_null(if_range_of_last(&w));
+	stop(&w);
+}
+
 static void nonsense_ranges_start_over(void **state)
 {
 	static const enum step steps[] = { SHIFTED_RANGE, NO_CONTENT_RANGE, OTHER_TOTAL, STATUS_416 };
@@ -721,6 +753,7 @@ int main(void)
 		cmocka_unit_test(fetch_of_a_dead_registry_gives_up_after_some_pauses),
 		cmocka_unit_test(later_fetch_goes_on_with_what_is_there),
 		cmocka_unit_test(server_without_ranges_starts_over),
+		cmocka_unit_test(etag_that_changed_does_not_cost_the_bytes),
 		cmocka_unit_test(nonsense_ranges_start_over),
 		cmocka_unit_test(shorter_ranges_are_taken_and_asked_on),
 		cmocka_unit_test(endless_nonsense_ranges_end),

@@ -736,6 +736,35 @@ static void names_are_checked_after_dns(void **state)
 	stop(&r);
 }
 
+/* ---- proxies --------------------------------------------------------------- */
+
+static void proxies_are_used_and_their_own_address_is_not_checked(void **state)
+{
+	struct rig r = start(hello, NULL, (struct http_options){ 0 });
+	CLEANUP(freep) char *proxy = format("http://%s", fake_authority(r.fake));
+	struct http_options o = { 0 };
+	struct http_request q = { .method = "GET",
+				  .url = "http://registry.example/x",
+				  .reach = HTTP_REACH_PUBLIC,
+				  .ret_failure = &r.failed };
+	struct http_exchange *x = NULL;
+	struct http_client *client = NULL;
+
+	(void)state;
+	setenv("http_proxy", proxy, 1);
+	assert_ok(http_client_new(&o, &client, &r.err), &r.err);
+	assert_ok(http_open(client, &q, NULL, &x, &r.err), &r.err);
+	assert_int_equal(fake_count(r.fake, "GET", "http://registry.example/x"), 1);
+	http_close(x);
+	q.url = "http://169.254.169.254/latest"; /* the proxy must not go there for us either */
+	assert_int_equal(http_open(client, &q, NULL, &x, &r.err), E_DENIED);
+	assert_int_equal(r.failed, HTTP_FAILED_FORBIDDEN);
+	assert_int_equal(fake_count(r.fake, "GET", "http://169.254.169.254"), 0);
+	http_client_free(client);
+	unsetenv("http_proxy");
+	stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -775,6 +804,7 @@ int main(void)
 		cmocka_unit_test(public_requests_do_not_reach_loopback),
 		cmocka_unit_test(kept_connections_are_checked_again),
 		cmocka_unit_test(names_are_checked_after_dns),
+		cmocka_unit_test(proxies_are_used_and_their_own_address_is_not_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
