@@ -129,7 +129,7 @@ struct making {
 	struct layer_facts facts[IMAGE_LAYERS_MAX];
 	struct string_pair label;
 	struct reference refs[12];
-	char text[256];
+	char text[256], config_text[256], manifest_text[256];
 };
 
 static const char *layer_text(struct making *m, const struct image_spec *spec, size_t i)
@@ -140,14 +140,13 @@ static const char *layer_text(struct making *m, const struct image_spec *spec, s
 	return m->text;
 }
 
-static int add_layers(struct store *s, struct making *m, const struct image_spec *spec, struct err *err)
+static void fill_layers(struct making *m, const struct image_spec *spec)
 {
 	size_t n = spec->n_layers;
-	int r = OK;
 
 	while (spec->layers[0] && n < ARRAY_LEN(spec->layers) && spec->layers[n])
 		n++;
-	for (size_t i = 0; r == OK && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		char diff[300];
 		const char *text = layer_text(m, spec, i);
 
@@ -161,13 +160,11 @@ static int add_layers(struct store *s, struct making *m, const struct image_spec
 						    .files_size = 1000 + (int64_t)strlen(text),
 						    .entries = 1,
 						    .worker_version = 1 };
-		r = add_blob_code(s, text, err);
 	}
 	m->manifest.layers = m->layers;
 	m->manifest.n_layers = n;
 	m->config.diff_ids = m->diff_ids;
 	m->config.n_diff_ids = n;
-	return r;
 }
 
 static size_t parse_refs(struct making *m, const struct image_spec *spec)
@@ -193,47 +190,81 @@ static void fill_config(struct making *m, const struct image_spec *spec)
 	m->config.config.labels = (struct string_map){ .present = true, .pairs = &m->label, .n = 1 };
 }
 
+/* As a pull does: the lease comes before the blobs. */
+static int hold_all(struct store *s, struct making *m, const struct made *made, struct lease_id *ret_lease,
+		    struct err *err)
+{
+	struct digest held[IMAGE_LAYERS_MAX + 3] = { made->manifest, made->config, made->index };
+	size_t n = m->manifest.n_layers;
+
+	for (size_t i = 0; i < n; i++)
+		held[3 + i] = m->layers[i].digest;
+	return lease_create(s, "test", held, 3 + n, ret_lease, err);
+}
+
+static int add_blobs(struct store *s, struct making *m, const struct image_spec *spec, struct err *err)
+{
+	int r = add_blob_code(s, m->config_text, err);
+
+	if (r == OK)
+		r = add_blob_code(s, m->manifest_text, err);
+	if (r == OK && spec->index)
+		r = add_blob_code(s, spec->index, err);
+	for (size_t i = 0; r == OK && i < m->manifest.n_layers; i++)
+		r = add_blob_code(s, layer_text(m, spec, i), err);
+	return r;
+}
+
+static void fill_texts(struct making *m, const struct image_spec *spec, struct made *made)
+{
+	snprintf(m->config_text, sizeof m->config_text, "config %s", spec->name);
+	snprintf(m->manifest_text, sizeof m->manifest_text, "manifest %s%s", spec->name,
+		 spec->manifest ? spec->manifest : "");
+	made->config = digest_of_text(m->config_text);
+	made->manifest = digest_of_text(m->manifest_text);
+	made->index = digest_of_text(spec->index ? spec->index : m->manifest_text);
+	m->manifest.config.digest = made->config;
+	m->manifest.config.size = (int64_t)strlen(m->config_text);
+}
+
+static int publish(struct store *s, struct making *m, const struct image_spec *spec, const struct made *made,
+		   const struct lease_id *lease, struct err *err)
+{
+	struct publication p = { .names = m->refs,
+				 .n_names = parse_refs(m, spec),
+				 .root = made->index,
+				 .root_bytes = spec->index ? bytes_of(spec->index) : (struct bytes){ 0 },
+				 .root_media_type = "application/vnd.oci.image.index.v1+json",
+				 .manifest_digest = made->manifest,
+				 .manifest_size = (int64_t)strlen(m->manifest_text),
+				 .manifest_media_type = "application/vnd.oci.image.manifest.v1+json",
+				 .manifest = &m->manifest,
+				 .config = &m->config,
+				 .layers = m->facts,
+				 .source = "docker.io/library/test",
+				 .lease = lease,
+				 .action = EVENT_PULL,
+				 .now_ns = clock_wall_ns() };
+	bool changed;
+
+	return image_publish(s, &p, &changed, err);
+}
+
 int make_image_code(struct store *s, const struct image_spec *spec, struct made *ret_made, struct err *err)
 {
 	CLEANUP(freep) struct making *m = calloc(1, sizeof *m);
-	char config[256], manifest[256];
-	struct publication p;
-	bool changed;
-	int r;
+	struct lease_id lease;
+	int r = OK;
 
 	assert_non_null(m);
-	snprintf(config, sizeof config, "config %s", spec->name);
-	snprintf(manifest, sizeof manifest, "manifest %s%s", spec->name, spec->manifest ? spec->manifest : "");
-	r = add_layers(s, m, spec, err);
+	fill_layers(m, spec);
 	fill_config(m, spec);
+	fill_texts(m, spec, ret_made);
+	if (!spec->lease)
+		r = hold_all(s, m, ret_made, &lease, err);
 	if (r == OK)
-		r = add_blob_code(s, config, err);
-	if (r == OK)
-		r = add_blob_code(s, manifest, err);
-	if (r == OK && spec->index)
-		r = add_blob_code(s, spec->index, err);
-	if (r != OK)
-		return r;
-	m->manifest.config.digest = ret_made->config = digest_of_text(config);
-	m->manifest.config.size = (int64_t)strlen(config);
-	ret_made->manifest = digest_of_text(manifest);
-	ret_made->index = digest_of_text(spec->index ? spec->index : manifest);
-	p = (struct publication){ .names = m->refs,
-				  .n_names = parse_refs(m, spec),
-				  .root = ret_made->index,
-				  .root_bytes = spec->index ? bytes_of(spec->index) : (struct bytes){ 0 },
-				  .root_media_type = "application/vnd.oci.image.index.v1+json",
-				  .manifest_digest = ret_made->manifest,
-				  .manifest_size = (int64_t)strlen(manifest),
-				  .manifest_media_type = "application/vnd.oci.image.manifest.v1+json",
-				  .manifest = &m->manifest,
-				  .config = &m->config,
-				  .layers = m->facts,
-				  .source = "docker.io/library/test",
-				  .lease = spec->lease,
-				  .action = EVENT_PULL,
-				  .now_ns = clock_wall_ns() };
-	return image_publish(s, &p, &changed, err);
+		r = add_blobs(s, m, spec, err);
+	return r == OK ? publish(s, m, spec, ret_made, spec->lease ? spec->lease : &lease, err) : r;
 }
 
 struct made make_image(struct store *s, const struct image_spec *spec)

@@ -44,7 +44,7 @@ static void assert_full(int code, const struct err *err)
 		print_error("%s: %s\n", err_reason(code), err->text);
 		_fail(__FILE__, __LINE__);
 	}
-	assert_true(err->free_bytes < 64 * 1024);
+	assert_true(err->free_bytes < 256 * 1024);
 }
 
 static void publishing_says_so_and_lists_nothing(void **state)

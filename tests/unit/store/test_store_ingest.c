@@ -3,11 +3,25 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "proto/runtime/clock.h"
 #include "store/content/ingest_state.h"
 #include "store/content/path.h"
+
+/* ---- a disk without room for one directory -------------------------------- */
+
+static const char *no_room_for;
+
+int mkdirat(int fd, const char *path, mode_t mode)
+{
+	if (no_room_for && !strcmp(path, no_room_for)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_mkdirat, fd, path, mode);
+}
 
 enum { BIG = 80 * 1024 * 1024 };
 
@@ -529,7 +543,7 @@ static void many_callers_commit_the_same_ingests(void **state)
 		ingest_unref(ingests[i]);
 }
 
-static void a_commit_that_failed_for_room_can_be_tried_again(void **state)
+static void a_commit_that_cannot_place_a_blob_leaves_none_behind(void **state)
 {
 	struct fixture *f = *state;
 	struct digest d[2] = { digest_of_text("first"), digest_of_text("second") };
@@ -551,6 +565,28 @@ static void a_commit_that_failed_for_room_can_be_tried_again(void **state)
 	ingest_unref(i[1]);
 	add_blob(f->store, "first");
 	add_blob(f->store, "second");
+	assert_verified(f, &d[0], 5);
+	assert_verified(f, &d[1], 6);
+	assert_int_equal(ingest_bytes_left(f), 0);
+}
+
+static void a_commit_that_failed_for_room_can_be_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d[2] = { digest_of_text("first"), digest_of_text("second") };
+	struct ingest *i[2];
+	struct err err = ERR_INIT;
+	char shard[CONTENT_PATH_MAX];
+
+	assert_ok(ingest_bytes(f->store, &d[0], bytes_of("first"), &i[0], &err), &err);
+	assert_ok(ingest_bytes(f->store, &d[1], bytes_of("second"), &i[1], &err), &err);
+	no_room_for = content_shard(&d[1], shard);
+	assert_code(content_commit(f->store, i, 2, &err), E_DISK_FULL);
+	assert_false(content_exists(f->store, &d[1], NULL));
+	no_room_for = NULL;
+	assert_ok(content_commit(f->store, i, 2, &err), &err);
+	ingest_unref(i[0]);
+	ingest_unref(i[1]);
 	assert_verified(f, &d[0], 5);
 	assert_verified(f, &d[1], 6);
 	assert_int_equal(ingest_bytes_left(f), 0);
@@ -604,6 +640,7 @@ int main(void)
 		TEST(bytes_changed_behind_our_back_never_get_in),
 		TEST(a_symbolic_link_in_place_of_data_is_not_followed),
 		TEST(many_callers_commit_the_same_ingests),
+		TEST(a_commit_that_cannot_place_a_blob_leaves_none_behind),
 		TEST(a_commit_that_failed_for_room_can_be_tried_again),
 		TEST(old_ingests_are_swept_and_open_ones_are_not),
 	};

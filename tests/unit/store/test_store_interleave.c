@@ -1,0 +1,334 @@
+/*
+ * What happens between two steps of an operation: the metadata is wrapped, and the
+ * wrapper runs something else just before a commit, or just after a read.
+ */
+#include "tests/unit/store/fixture.h"
+
+#include <pthread.h>
+
+#include "proto/runtime/clock.h"
+#include "store/internal.h"
+#include "store/meta/scan.h"
+
+/* ---- the wrapper ---------------------------------------------------------- */
+
+struct wrapped {
+	struct meta meta;
+	struct meta *real;
+	int before_commit; /* 1: before the next commit, 2: before the one after, … */
+	int after_range;
+	void (*run)(void *arg);
+	void *arg;
+	int commits;
+};
+
+static struct wrapped *wrapped_of(struct meta *m)
+{
+	return (struct wrapped *)m;
+}
+
+static void step(struct wrapped *w, int *counter)
+{
+	void (*run)(void *arg) = w->run;
+
+	if (*counter && !--*counter)
+		run(w->arg);
+}
+
+static int get(struct meta *m, struct bytes key, struct buf *out, uint64_t *ret_revision, struct err *err)
+{
+	struct meta *real = wrapped_of(m)->real;
+
+	return real->ops->get(real, key, out, ret_revision, err);
+}
+
+static int range(struct meta *m, struct bytes from, struct bytes to, meta_visit *visit, void *arg, struct err *err)
+{
+	struct meta *real = wrapped_of(m)->real;
+	int r = real->ops->range(real, from, to, visit, arg, err);
+
+	step(wrapped_of(m), &wrapped_of(m)->after_range);
+	return r;
+}
+
+static int commit(struct meta *m, struct meta_txn *txn, uint64_t *ret_revision, struct err *err)
+{
+	struct meta *real = wrapped_of(m)->real;
+
+	wrapped_of(m)->commits++;
+	step(wrapped_of(m), &wrapped_of(m)->before_commit);
+	return real->ops->commit(real, txn, ret_revision, err);
+}
+
+static uint64_t revision(struct meta *m)
+{
+	return meta_revision(wrapped_of(m)->real);
+}
+
+static int64_t size(struct meta *m)
+{
+	return meta_size(wrapped_of(m)->real);
+}
+
+static void close_real(struct meta *m)
+{
+	meta_close(wrapped_of(m)->real);
+}
+
+static const struct meta_ops wrapped_ops = { get, range, commit, revision, size, close_real };
+
+static void wrap(struct fixture *f, struct wrapped *w, void (*run)(void *arg), void *arg)
+{
+	*w = (struct wrapped){ .meta = { &wrapped_ops }, .real = f->store->shared, .run = run, .arg = arg };
+	f->store->shared = &w->meta;
+}
+
+static void unwrap(struct fixture *f, struct wrapped *w)
+{
+	f->store->shared = w->real;
+}
+
+/* ---- what runs in between ------------------------------------------------- */
+
+static void tag_it(void *arg)
+{
+	struct store *s = arg;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct err err = ERR_INIT;
+	struct reference ref;
+	struct image image;
+	bool by_id;
+
+	arena_init(&arena, 1 << 20);
+	assert_ok(image_resolve(s, "a", &arena, &image, &by_id, &err), &err);
+	assert_ok(reference_parse("late", &ref, &err), &err);
+	assert_ok(image_tag(s, &image, &ref, 1, &err), &err);
+}
+
+static void remove_it(void *arg)
+{
+	struct err err = ERR_INIT;
+	char *said;
+
+	assert_ok(removal_text(arg, "a", true, false, &said, NULL, &err), &err);
+	free(said);
+}
+
+static void collect_it(void *arg)
+{
+	struct gc_result g;
+	struct err err = ERR_INIT;
+
+	assert_ok(gc_run(arg, clock_wall_ns(), NULL, &g, &err), &err);
+}
+
+static void publish_it(void *arg)
+{
+	make_image(arg, &(struct image_spec){ .name = "a", .layers = { "one" }, .refs = { "a" }, .index = "index" });
+}
+
+static void publish_big(void *arg)
+{
+	make_image(arg, &(struct image_spec){ .name = "big", .n_layers = 100, .refs = { "big" } });
+}
+
+/* ---- tests ---------------------------------------------------------------- */
+
+static void a_name_given_during_a_removal_keeps_the_image(void **state)
+{
+	struct fixture *f = *state;
+	struct wrapped w;
+	struct err err = ERR_INIT;
+	char *said;
+
+	publish_it(f->store);
+	wrap(f, &w, tag_it, f->store);
+	w.before_commit = 1;
+	assert_ok(removal_text(f->store, "a", false, false, &said, NULL, &err), &err);
+	unwrap(f, &w);
+	assert_string_equal(said, "Untagged: a:latest\n");
+	free(said);
+	assert_found(f->store, "late");
+	assert_clean(f->store);
+}
+
+static void a_publication_survives_a_removal_at_any_of_its_steps(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int at = 1; at <= 4; at++) {
+		struct wrapped w;
+
+		publish_it(f->store);
+		wrap(f, &w, remove_it, f->store);
+		w.before_commit = at;
+		publish_it(f->store);
+		unwrap(f, &w);
+		if (!w.before_commit && at > w.commits)
+			break;
+		collect_it(f->store);
+		assert_clean(f->store);
+	}
+}
+
+static void a_publication_survives_a_collection_at_any_of_its_steps(void **state)
+{
+	struct fixture *f = *state;
+	int steps = 0;
+
+	for (int at = 1; at < 20; at++) {
+		struct wrapped w;
+
+		wrap(f, &w, collect_it, f->store);
+		w.before_commit = at;
+		publish_big(f->store);
+		steps = w.commits;
+		unwrap(f, &w);
+		assert_found(f->store, "big");
+		assert_clean(f->store);
+		wrap(f, &w, collect_it, f->store);
+		w.before_commit = at % 4;
+		{
+			struct err err = ERR_INIT;
+			char *said;
+
+			assert_ok(removal_text(f->store, "big", false, false, &said, NULL, &err), &err);
+			free(said);
+		}
+		unwrap(f, &w);
+		assert_clean(f->store);
+	}
+	assert_true(steps > 5); /* lease, edges in parts, the record */
+}
+
+static void a_removal_survives_a_publication_at_any_of_its_steps(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int at = 1; at < 8; at++) {
+		struct wrapped w;
+		struct err err = ERR_INIT;
+		char *said;
+
+		publish_big(f->store);
+		wrap(f, &w, publish_big, f->store);
+		w.before_commit = at;
+		assert_ok(removal_text(f->store, "big", false, false, &said, NULL, &err), &err);
+		free(said);
+		unwrap(f, &w);
+		collect_it(f->store);
+		assert_clean(f->store);
+	}
+}
+
+static void an_audit_survives_publications_and_removals_at_any_of_its_steps(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int at = 1; at < 30; at++) {
+		struct wrapped w;
+
+		publish_big(f->store);
+		add_blob(f->store, "stray");
+		{ /* garbage with the names of things that come back */
+			CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+			struct digest manifest = digest_of_text("manifest a"), layer = digest_of_text("one");
+			struct edge_parent parents[] = { { .kind = EDGE_MANIFEST, .digest = manifest },
+							 { .kind = EDGE_NAME,
+							   .reference = "docker.io/library/a:latest" } };
+
+			for (int i = 0; i < 2; i++) {
+				struct key k = key_edge(i ? &manifest : &layer, &parents[i]);
+
+				meta_txn_put(t, key_bytes(&k), (struct bytes){ 0 });
+			}
+			assert_int_equal(meta_txn_commit(f->store->shared, t, NULL, NULL), OK);
+		}
+		wrap(f, &w, publish_it, f->store);
+		if (at % 2)
+			w.before_commit = (at + 1) / 2;
+		else
+			w.after_range = at / 2;
+		collect_it(f->store);
+		unwrap(f, &w);
+		assert_found(f->store, "big");
+		if (!w.before_commit && !w.after_range) {
+			assert_found(f->store, "a");
+			remove_it(f->store);
+		}
+		collect_it(f->store);
+		assert_clean(f->store);
+	}
+}
+
+/* ---- a claim in the middle of a collection -------------------------------- */
+
+struct claim {
+	struct store *store;
+	struct wrapped *w;
+	pthread_t thread;
+	bool claimed;
+};
+
+static void *claim(void *arg)
+{
+	struct claim *c = arg;
+	struct digest d = digest_of_text("contended");
+
+	c->claimed = content_claim(c->store, &d, NULL);
+	return NULL;
+}
+
+/* The collector has just seen that nothing needs the blob. Now there is a lease, and
+ * somebody asks whether the blob is there. */
+static void lease_and_claim(void *arg)
+{
+	struct digest d = digest_of_text("contended");
+	struct claim *c = arg;
+	struct timespec soon;
+	struct lease_id lease;
+
+	assert_int_equal(lease_create(c->store, "claim", &d, 1, &lease, NULL), OK);
+	assert_int_equal(pthread_create(&c->thread, NULL, claim, c), 0);
+	/* Without the lock it would have its wrong answer in no time. */
+	clock_gettime(CLOCK_REALTIME, &soon);
+	soon.tv_nsec += 50000000;
+	soon.tv_sec += soon.tv_nsec / 1000000000;
+	soon.tv_nsec %= 1000000000;
+	if (!pthread_timedjoin_np(c->thread, NULL, &soon))
+		c->thread = 0;
+}
+
+static void a_claim_during_a_collection_gets_the_truth(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d = digest_of_text("contended");
+	struct claim c = { .store = f->store };
+	struct wrapped w;
+	struct err err = ERR_INIT;
+	int64_t freed;
+
+	add_blob(f->store, "contended");
+	wrap(f, &w, lease_and_claim, &c);
+	w.after_range = 1;
+	assert_ok(gc_blobs(f->store, &d, 1, &freed, &err), &err);
+	unwrap(f, &w);
+	if (c.thread)
+		pthread_join(c.thread, NULL);
+	assert_int_equal(c.claimed, blob_is_there(f->store, "contended"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_name_given_during_a_removal_keeps_the_image),
+		TEST(a_publication_survives_a_removal_at_any_of_its_steps),
+		TEST(a_publication_survives_a_collection_at_any_of_its_steps),
+		TEST(a_removal_survives_a_publication_at_any_of_its_steps),
+		TEST(an_audit_survives_publications_and_removals_at_any_of_its_steps),
+		TEST(a_claim_during_a_collection_gets_the_truth),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
