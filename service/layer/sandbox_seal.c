@@ -82,7 +82,7 @@ static const int allowed_sanitized[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(sched_yield), SCMP_SYS(getrusage),	  SCMP_SYS(prctl),
 	SCMP_SYS(pipe),		SCMP_SYS(nanosleep),   SCMP_SYS(clock_nanosleep), SCMP_SYS(getrlimit),
 	SCMP_SYS(prlimit64),	SCMP_SYS(lseek),       SCMP_SYS(mincore),	  SCMP_SYS(sched_getaffinity),
-	SCMP_SYS(gettimeofday),
+	SCMP_SYS(gettimeofday), SCMP_SYS(rseq),	       SCMP_SYS(set_robust_list),
 };
 
 /* 0, or what libseccomp returns: -errno. */

@@ -76,6 +76,7 @@ static void take_sparse(const struct record *r, struct sparse *s)
 		const char *key;
 		struct bytes *value;
 	} keys[] = {
+		{ "GNU.sparse.offset", &s->map }, /* 0.0 gives its map piece by piece */
 		{ "GNU.sparse.major", &s->major }, { "GNU.sparse.minor", &s->minor },
 		{ "GNU.sparse.map", &s->map },	   { "GNU.sparse.realsize", &s->real_size },
 		{ "GNU.sparse.size", &s->size },

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "proto/runtime/clock.h"
@@ -393,6 +394,55 @@ static void a_file_shorter_than_the_blob_fails_the_layer(void **state UNUSED)
 	assert_fails(layer_job_finish(j, NULL, &facts, &err), &err, E_IO, "shorter");
 }
 
+/* ---- the daemon's own state --------------------------------------------------------- */
+
+/* A daemon in a child, killed while its worker waits for bytes; the worker then is
+ * handed to us, and must have ended by itself. */
+static void a_worker_ends_with_its_daemon(void **state UNUSED)
+{
+	int ready[2], status;
+	pid_t daemon;
+	char c;
+
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	assert_int_equal(pipe(ready), 0);
+	daemon = fork();
+	assert_true(daemon >= 0);
+	if (!daemon) {
+		struct layer_workers *w = new_workers(1);
+		struct layer_job *j = new_job(w, bytes_of("some bytes"));
+
+		layer_job_available(j, 5);
+		if (write(ready[1], "r", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	kill(daemon, SIGKILL);
+	assert_int_equal(waitpid(daemon, &status, 0), daemon);
+	assert_true(waitpid(-1, &status, 0) > 0);
+	assert_true(WIFEXITED(status)); /* with 1 when it had not yet said READY */
+	close(ready[0]);
+	close(ready[1]);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
+}
+
+static void a_daemon_without_standard_descriptors_starts_workers(void **state UNUSED)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		char text[256];
+
+		closefrom(0);
+		_exit(layer_probe(IMAGED_LAYER, text, sizeof text, NULL) == OK ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* ---- many ---------------------------------------------------------------------------- */
 
 enum { THREADS = 6, LAYERS_EACH = 10 };
@@ -517,6 +567,8 @@ int main(void)
 		cmocka_unit_test(a_worker_killed_between_layers_is_replaced_silently),
 		cmocka_unit_test(a_worker_killed_within_a_layer_fails_it),
 		cmocka_unit_test(a_file_shorter_than_the_blob_fails_the_layer),
+		cmocka_unit_test(a_worker_ends_with_its_daemon),
+		cmocka_unit_test(a_daemon_without_standard_descriptors_starts_workers),
 		cmocka_unit_test(queued_jobs_are_served_whoever_frees_a_worker),
 		cmocka_unit_test(sixty_tiny_layers_go_through_one_worker_in_milliseconds),
 		cmocka_unit_test(a_missing_program_is_named),

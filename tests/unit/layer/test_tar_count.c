@@ -163,9 +163,13 @@ static void sparse_files_count_with_their_holes(void **state UNUSED)
 	craft_text(&b, "22 GNU.sparse.map=0,1\n25 GNU.sparse.size=50000\n");
 	craft_header(&b, &(struct craft_entry){ .name = "mid", .type = '0', .size = 1 });
 	craft_data(&b, 1);
+	craft_header(&b, &(struct craft_entry){ .name = "h", .type = 'x', .size = 71 });
+	craft_text(&b, "23 GNU.sparse.size=700\n23 GNU.sparse.offset=0\n25 GNU.sparse.numbytes=1\n");
+	craft_header(&b, &(struct craft_entry){ .name = "oldest", .type = '0', .size = 1 });
+	craft_data(&b, 1);
 	craft_file(&b, "after", 3);
 	craft_end(&b);
-	assert_counts(&b, 4, 1000000 + 123456789 + 50000 + 3);
+	assert_counts(&b, 5, 700 + 1000000 + 123456789 + 50000 + 3);
 }
 
 static void checksums_of_signed_bytes_are_taken_too(void **state UNUSED)
