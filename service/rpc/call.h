@@ -52,8 +52,10 @@ int rpc_call_defer(struct rpc_call *call, void (*fn)(void *), void *p, struct er
 /* Streams. Send blocks until flow control takes the message; a peer that takes
  * nothing for the server's send timeout ends the call. Both return E_CANCELLED
  * or E_DEADLINE once the call is over. rpc_call_recv() returns 1 with a message
- * that lives until the next receive, 0 when the client has half-closed.
- * Generated code wraps both with types. */
+ * that lives until the next receive, 0 when the client has half-closed. A stream
+ * that breaks is never taken for a half-close; but some clients (Node's) send one
+ * just before they reset a cancelled stream, so where completeness matters the
+ * messages must say it. Generated code wraps both with types. */
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err);
 int rpc_call_recv(struct rpc_call *call, ProtobufCMessage **ret_message, struct err *err);
 
