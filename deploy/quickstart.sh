@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 image=${1:-}
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
 show() {
 	printf '\n$ imagectl %s\n' "$*"
 	build/bin/imagectl "$@"
@@ -120,11 +120,12 @@ show inspect --format '{{.Id}} {{.Os}}/{{.Architecture}} {{.Config.Cmd}}' "$imag
 show history "$image"
 show tag "$image" quickstart/copy:v1
 show images
+show system df
+show system check
 show rmi quickstart/copy:v1
 show rmi "$image"
 show image prune -f
-show system df
-show system check
+show images
 
 step "5. Stop"
 kill "$daemon"
