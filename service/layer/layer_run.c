@@ -145,6 +145,24 @@ static void inflate_of_run_free(struct run **r)
 	free(*r);
 }
 
+/* The other thread has seen earlier bytes: its word comes first. */
+static int earliest_failure(struct pipeline *pipeline, int rc, struct err *err)
+{
+	struct err earlier = ERR_INIT;
+
+	if (pipeline_drain(pipeline, &earlier) == OK)
+		return rc;
+	return fail(err, earlier.code, "%s", earlier.text);
+}
+
+/* A page of HTML in the place of a layer is the likeliest reason. */
+static int explain(const struct run *r, int rc, struct err *err)
+{
+	if (rc == E_BAD_CONTENT && r->inflate.format == INFLATE_PLAIN && r->source->hint != COMPRESSION_NONE)
+		return err_wrap(err, "layer is not compressed, though its media type says so");
+	return rc;
+}
+
 int layer_run(struct source *source, struct pipeline *pipeline, struct pipeline_result *ret_result, struct err *err)
 {
 	CLEANUP(inflate_of_run_free) struct run *r = calloc(1, sizeof *r);
@@ -157,9 +175,8 @@ int layer_run(struct source *source, struct pipeline *pipeline, struct pipeline_
 	pipeline_begin(pipeline, &source->limits);
 	rc = run_stream(r, err);
 	if (rc == OK)
-		return pipeline_finish(pipeline, ret_result, err);
-	/* The stream's earlier bytes have the first word, unless nobody listens. */
-	if (rc != E_CANCELLED && rc != E_UNAVAILABLE && pipeline_drain(pipeline, NULL) != OK)
-		return pipeline_drain(pipeline, err);
-	return rc;
+		rc = pipeline_finish(pipeline, ret_result, err);
+	else if (rc != E_CANCELLED && rc != E_UNAVAILABLE)
+		rc = earliest_failure(pipeline, rc, err);
+	return explain(r, rc, err);
 }

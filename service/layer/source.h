@@ -15,14 +15,16 @@
 #include <stddef.h>
 
 #include "service/layer/protocol.h"
+#include "store/types/manifest.h"
 
 struct source {
 	int socket;
 	int fd; /* of the layer; -1: none */
 	uint32_t layer;
-	uint64_t offset;    /* bytes read, <= available */
-	uint64_t available; /* bytes announced */
-	bool ended;	    /* available is all there will be */
+	uint64_t offset;       /* bytes read, <= available */
+	uint64_t available;    /* bytes announced */
+	bool ended;	       /* available is all there will be */
+	enum compression hint; /* of the media type */
 	struct layer_limits limits;
 };
 

@@ -161,7 +161,8 @@ static void bad_layers_are_refused_and_the_worker_goes_on(void **state UNUSED)
 	pid = worker_pid();
 	assert_fails(run(w, (struct bytes){ gz.data, gz.len - 1 }, &facts, &err), &err, E_BAD_CONTENT, "truncated");
 	assert_fails(run(w, (struct bytes){ tar.data, 1000 }, &facts, &err), &err, E_BAD_CONTENT, "middle of an entry");
-	assert_fails(run(w, bytes_of("<html>404</html>"), &facts, &err), &err, E_BAD_CONTENT, "not a sound tar");
+	assert_fails(run(w, bytes_of("<html>404</html>"), &facts, &err), &err, E_BAD_CONTENT,
+		     "layer is not compressed, though its media type says so: layer is not a sound tar");
 	assert_fails(run(w, bytes_of("BZh91AY&SY"), &facts, &err), &err, E_UNSUPPORTED, "bzip2");
 	tar.data[512 * 3] ^= 1;
 	craft_gzip(&broken, buf_bytes(&tar), 0);
