@@ -139,7 +139,6 @@ static void foreign_socket_is_not_removed_at_exit(void **state)
 {
 	struct rig *r = rig_new(NULL);
 	CLEANUP(freep) char *path = rig_path(r, "s.sock");
-	CLEANUP(freep) char *dir = strdup(r->dir);
 	int other;
 
 	(void)state;
