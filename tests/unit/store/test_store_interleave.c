@@ -8,7 +8,7 @@
 
 #include "proto/runtime/clock.h"
 #include "store/internal.h"
-#include "store/meta/scan.h"
+#include "store/record.h"
 
 /* ---- the wrapper ---------------------------------------------------------- */
 
@@ -129,7 +129,7 @@ static void publish_it(void *arg)
 
 static void publish_big(void *arg)
 {
-	make_image(arg, &(struct image_spec){ .name = "big", .n_layers = 100, .refs = { "big" } });
+	make_image(arg, &(struct image_spec){ .name = "big", .n_layers = 40, .refs = { "big" } });
 }
 
 /* ---- tests ---------------------------------------------------------------- */
@@ -152,23 +152,160 @@ static void a_name_given_during_a_removal_keeps_the_image(void **state)
 	assert_clean(f->store);
 }
 
-static void a_publication_survives_a_removal_at_any_of_its_steps(void **state)
+static void assert_survives_removal(struct fixture *f, void (*publish)(void *arg), void (*remove)(void *arg))
 {
-	struct fixture *f = *state;
+	int steps = 1;
 
-	for (int at = 1; at <= 4; at++) {
+	for (int at = 1; at <= steps; at++) {
 		struct wrapped w;
 
-		publish_it(f->store);
-		wrap(f, &w, remove_it, f->store);
+		publish(f->store);
+		wrap(f, &w, remove, f->store);
 		w.before_commit = at;
-		publish_it(f->store);
+		publish(f->store);
+		steps = w.commits < 12 ? w.commits : 12;
 		unwrap(f, &w);
-		if (!w.before_commit && at > w.commits)
-			break;
 		collect_it(f->store);
 		assert_clean(f->store);
 	}
+	assert_true(steps > 1);
+}
+
+static void remove_big(void *arg)
+{
+	struct err err = ERR_INIT;
+	char *said;
+
+	assert_ok(removal_text(arg, "big", true, false, &said, NULL, &err), &err);
+	free(said);
+}
+
+static void a_publication_survives_a_removal_at_any_of_its_steps(void **state)
+{
+	assert_survives_removal(*state, publish_it, remove_it);
+	assert_survives_removal(*state, publish_big, remove_big);
+}
+
+/* What a publication in several steps has written before its last one. */
+struct begun {
+	struct store *store;
+	struct digest manifest, layer;
+};
+
+static void begin_publication(void *arg)
+{
+	struct begun *b = arg;
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct edge_parent parent = { .kind = EDGE_MANIFEST, .digest = b->manifest };
+	Imaged__Store__V1__GuardRecord guard = IMAGED__STORE__V1__GUARD_RECORD__INIT;
+	struct key g = key_guard(&b->manifest), e = key_edge(&b->layer, &parent),
+		   h = key_chain(&b->layer, &b->manifest);
+
+	guard.started_ns = clock_wall_ns();
+	assert_int_equal(record_put(t, &g, &guard.base, NULL), OK);
+	meta_txn_put(t, key_bytes(&e), (struct bytes){ 0 });
+	meta_txn_put(t, key_bytes(&h), (struct bytes){ 0 });
+	assert_int_equal(meta_txn_commit(b->store->shared, t, NULL, NULL), OK);
+}
+
+static void assert_begun(const struct begun *b)
+{
+	struct edge_parent parent = { .kind = EDGE_MANIFEST, .digest = b->manifest };
+	struct key e = key_edge(&b->layer, &parent), h = key_chain(&b->layer, &b->manifest);
+
+	assert_int_equal(meta_get(b->store->shared, key_bytes(&e), NULL, NULL, NULL), OK);
+	assert_int_equal(meta_get(b->store->shared, key_bytes(&h), NULL, NULL, NULL), OK);
+}
+
+static void a_removal_leaves_the_edges_of_a_publication_that_began(void **state)
+{
+	struct fixture *f = *state;
+	struct begun b = { f->store, digest_of_text("manifest big"), digest_of_text("big layer 7") };
+	struct wrapped w;
+
+	publish_big(f->store);
+	wrap(f, &w, begin_publication, &b);
+	w.before_commit = 2; /* the first one takes the records, this one the edges */
+	remove_big(f->store);
+	unwrap(f, &w);
+	assert_begun(&b);
+}
+
+static void an_audit_leaves_the_edges_of_a_publication_that_began(void **state)
+{
+	struct fixture *f = *state;
+	struct begun b = { f->store, digest_of_text("manifest x"), digest_of_text("layer x") };
+	struct key g = key_guard(&b.manifest);
+	struct wrapped w;
+
+	for (int at = 1; at < 3; at++) { /* edges, chains */
+		CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+
+		begin_publication(&b);
+		meta_txn_delete(t, key_bytes(&g)); /* now they are garbage, until it begins again */
+		assert_int_equal(meta_txn_commit(f->store->shared, t, NULL, NULL), OK);
+		wrap(f, &w, begin_publication, &b);
+		w.before_commit = at;
+		collect_it(f->store);
+		unwrap(f, &w);
+		assert_begun(&b);
+	}
+}
+
+static void an_index_that_is_named_again_during_an_audit_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct digest index = digest_of_text("index");
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct key k = key_index(&index);
+	struct wrapped w;
+
+	meta_txn_put(t, key_bytes(&k), (struct bytes){ 0 });
+	assert_int_equal(meta_txn_commit(f->store->shared, t, NULL, NULL), OK);
+	wrap(f, &w, publish_it, f->store);
+	w.before_commit = 1;
+	collect_it(f->store);
+	unwrap(f, &w);
+	assert_found(f->store, "a");
+	assert_clean(f->store);
+}
+
+static void take_name(void *arg)
+{
+	make_image(arg, &(struct image_spec){ .name = "thief", .refs = { "a", "tag" } });
+}
+
+static void a_name_that_moved_meanwhile_is_moved_again(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int at = 1; at < 5; at++) {
+		struct wrapped w;
+
+		wrap(f, &w, take_name, f->store);
+		w.before_commit = at;
+		publish_it(f->store);
+		unwrap(f, &w);
+		assert_clean(f->store);
+	}
+}
+
+static void a_name_that_moved_to_another_image_is_not_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct wrapped w;
+	struct err err = ERR_INIT;
+	char *said;
+
+	publish_it(f->store);
+	tag_it(f->store);
+	wrap(f, &w, take_name, f->store);
+	w.before_commit = 1;
+	assert_ok(removal_text(f->store, "a", false, false, &said, NULL, &err), &err);
+	free(said);
+	unwrap(f, &w);
+	assert_found(f->store, "a");
+	assert_clean(f->store);
 }
 
 static void a_publication_survives_a_collection_at_any_of_its_steps(void **state)
@@ -327,6 +464,11 @@ int main(void)
 		TEST(a_publication_survives_a_collection_at_any_of_its_steps),
 		TEST(a_removal_survives_a_publication_at_any_of_its_steps),
 		TEST(an_audit_survives_publications_and_removals_at_any_of_its_steps),
+		TEST(a_removal_leaves_the_edges_of_a_publication_that_began),
+		TEST(an_audit_leaves_the_edges_of_a_publication_that_began),
+		TEST(an_index_that_is_named_again_during_an_audit_stays),
+		TEST(a_name_that_moved_meanwhile_is_moved_again),
+		TEST(a_name_that_moved_to_another_image_is_not_removed),
 		TEST(a_claim_during_a_collection_gets_the_truth),
 	};
 
