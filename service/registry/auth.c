@@ -1,5 +1,6 @@
 #include "service/registry/auth.h"
 
+#include <assert.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <strings.h>
@@ -146,7 +147,7 @@ static int fetch(void *arg, struct token *ret_token, struct cancel *cancel, stru
 static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, struct cancel *cancel,
 		    struct secret *ret_token, struct err *err)
 {
-	struct scopes s;
+	struct scopes s = { 0 };
 	struct source_arg arg = { a, { a, host, c->realm, c->service, s.items, 0 } };
 	struct token_source source = { fetch, &arg, a->context->env->wall_s(a->context->env->arg) };
 	CLEANUP(freep) char *key = NULL;
@@ -171,6 +172,7 @@ static bool bearer(struct secret *out, const struct secret *token)
 {
 	struct buf b = BUF_INIT(128 * 1024);
 
+	assert(token->text);
 	buf_reserve(&b, strlen(token->text) + 16); /* at once: growing would leave copies behind */
 	buf_printf(&b, "Bearer %s", token->text);
 	return secret_take_buf(out, &b);
@@ -224,7 +226,7 @@ static void drop_refused(struct auth *a, const struct host_view *view, const str
 	static const char scheme[] = "Bearer ";
 	CLEANUP(secret_wipe) struct secret token = { 0 };
 	CLEANUP(freep) char *key = NULL;
-	struct scopes s;
+	struct scopes s = { 0 };
 
 	if (!secret_is_set(sent) || strncmp(sent->text, scheme, sizeof scheme - 1) != 0)
 		return;

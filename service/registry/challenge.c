@@ -225,7 +225,7 @@ int challenge_next(struct challenge_cursor *c, struct challenge *ret_challenge, 
 
 bool challenge_choose(const struct bytes *headers, size_t n, struct challenge *ret_challenge)
 {
-	struct challenge ch, best = { 0 };
+	struct challenge ch = { 0 }, best = { 0 };
 	unsigned left = CHALLENGES_MAX;
 
 	for (size_t i = 0; i < n; i++) {

@@ -319,8 +319,8 @@ static int await_contact(struct host *h, struct cancel *cancel, struct err *err)
 	int r = OK;
 
 	while (r == OK && !h->known) {
-		enum http_failure failed;
-		struct found found;
+		enum http_failure failed = HTTP_FAILED_NOT;
+		struct found found = { 0 };
 		struct err why = ERR_INIT;
 
 		r = flight_join(&h->contact, &h->mu, cancel, err);

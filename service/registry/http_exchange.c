@@ -253,7 +253,7 @@ int http_open(struct http_client *c, const struct http_request *request, struct 
 	      struct http_exchange **ret_exchange, struct err *err)
 {
 	struct http_exchange *x = exchange_new(c);
-	enum http_failure ignored, *failed = request->ret_failure ? request->ret_failure : &ignored;
+	enum http_failure ignored = HTTP_FAILED_NOT, *failed = request->ret_failure ? request->ret_failure : &ignored;
 	int r;
 
 	*failed = HTTP_FAILED_LOCAL;
@@ -393,7 +393,7 @@ int http_body(struct http_exchange *x, struct buf *out, struct cancel *cancel, s
 void http_drain(struct http_exchange *x)
 {
 	int64_t until = clock_monotonic_ms() + DRAIN_MS;
-	struct bytes piece;
+	struct bytes piece = { 0 };
 	size_t taken = 0;
 
 	if (x->response.content_length > DRAIN_MAX)

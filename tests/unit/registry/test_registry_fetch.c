@@ -13,16 +13,20 @@ enum step {
 	BREAK_AT_ONCE, /* headers, no byte */
 	RESET_HALF,
 	STALL_HALF,
+	REDIRECT, /* 307 to the storage */
+
 	STATUS_503,
 	STATUS_429,
+	STATUS_416,
+	STATUS_404,
+	STATUS_401,
+
 	IGNORE_RANGE,  /* 200 with everything */
 	SHIFTED_RANGE, /* 206 one byte further */
 	SHORT_RANGE,   /* 206 with only some of what was asked */
 	NO_CONTENT_RANGE,
 	OTHER_TOTAL, /* 206 of a file of another size */
-	STATUS_416,
-	STATUS_404,
-	STATUS_401,
+
 	TOO_LONG,
 	TOO_SHORT,
 	TOO_LONG_CHUNKED,
@@ -30,7 +34,6 @@ enum step {
 	HTTP_1_0,
 	OTHER_BYTES, /* right size, wrong content */
 	ENCODED,
-	REDIRECT, /* 307 to the storage */
 	STEPS_MAX = 32,
 };
 
@@ -114,23 +117,22 @@ static void serve_other_bytes(struct fake_conn *c, const struct world *w, size_t
 	free(wrong);
 }
 
-static void serve_step(struct fake_conn *c, const struct fake_request *q, const struct world *w, enum step step)
+/* Answers to a Range that are not what was asked for. */
+static void serve_odd_range(struct fake_conn *c, const struct world *w, enum step step, size_t from)
 {
-	size_t from = range_of(q), left = SIZE - from;
+	size_t left = SIZE - from, shift = step == SHIFTED_RANGE, length = left - shift;
 
+	if (step == IGNORE_RANGE)
+		return serve_part(c, w, 0, SIZE);
+	if (step == SHORT_RANGE)
+		length = left / 2;
+	head(c, w, 206, from + shift, step != NO_CONTENT_RANGE, step == OTHER_TOTAL ? SIZE + 5 : SIZE, length);
+	fake_send(c, w->data + from + shift, length);
+}
+
+static void serve_status(struct fake_conn *c, const struct fake_request *q, enum step step)
+{
 	switch (step) {
-	case BREAK_HALF:
-		serve_part(c, w, from, left / 2);
-		return fake_hang_up(c);
-	case BREAK_AT_ONCE:
-		serve_part(c, w, from, 0);
-		return fake_hang_up(c);
-	case RESET_HALF:
-		serve_part(c, w, from, left / 2);
-		return fake_reset(c);
-	case STALL_HALF:
-		serve_part(c, w, from, left / 2);
-		return fake_stall(c);
 	case STATUS_503:
 		return fake_text(c, q, 503, "Content-Type: text/html\r\n", "<html>later</html>");
 	case STATUS_429:
@@ -139,47 +141,51 @@ static void serve_step(struct fake_conn *c, const struct fake_request *q, const 
 		return fake_text(c, q, 404, "", "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"message\":\"no blob\"}]}");
 	case STATUS_401:
 		return fake_text(c, q, 401, "WWW-Authenticate: Basic realm=\"r\"\r\n", "");
-	case IGNORE_RANGE:
-		head(c, w, 200, 0, 0, SIZE, SIZE);
-		fake_send(c, w->data, SIZE);
-		return;
-	case SHIFTED_RANGE:
-		head(c, w, 206, from + 1, 1, SIZE, left - 1);
-		fake_send(c, w->data + from + 1, left - 1);
-		return;
-	case SHORT_RANGE:
-		head(c, w, 206, from, 1, SIZE, left / 2);
-		fake_send(c, w->data + from, left / 2);
-		return;
-	case NO_CONTENT_RANGE:
-		head(c, w, 206, from, 0, SIZE, left);
-		fake_send(c, w->data + from, left);
-		return;
-	case OTHER_TOTAL:
-		head(c, w, 206, from, 1, SIZE + 5, left);
-		fake_send(c, w->data + from, left);
-		return;
-	case STATUS_416:
+	default:
 		return fake_text(c, q, 416, "Content-Range: bytes */17\r\n", "");
+	}
+}
+
+/* Whole bodies that are odd in another way. */
+static void serve_whole(struct fake_conn *c, const struct fake_request *q, const struct world *w, enum step step)
+{
+	switch (step) {
 	case TOO_LONG:
 		return fake_reply(c, q, 200, "", w->data, SIZE + 1);
 	case TOO_SHORT:
 		return fake_reply(c, q, 200, "", w->data, SIZE - 1);
 	case TOO_LONG_CHUNKED:
-		return serve_chunks(c, w, 1);
 	case CHUNKED:
-		return serve_chunks(c, w, 0);
+		return serve_chunks(c, w, step == TOO_LONG_CHUNKED);
 	case HTTP_1_0:
 		fake_puts(c, "HTTP/1.0 200 OK\r\n\r\n");
 		fake_send(c, w->data, SIZE);
 		return fake_hang_up(c);
-	case OTHER_BYTES:
-		return serve_other_bytes(c, w, from);
 	case ENCODED:
 		return fake_reply(c, q, 200, "Content-Encoding: gzip\r\n", w->data, SIZE);
 	default:
-		serve_part(c, w, from, SIZE);
+		return serve_other_bytes(c, w, range_of(q));
 	}
+}
+
+static void serve_step(struct fake_conn *c, const struct fake_request *q, const struct world *w, enum step step)
+{
+	size_t from = range_of(q), half = (SIZE - from) / 2;
+
+	if (step >= STATUS_503 && step <= STATUS_401)
+		return serve_status(c, q, step);
+	if (step >= IGNORE_RANGE && step <= OTHER_TOTAL)
+		return serve_odd_range(c, w, step, from);
+	if (step >= TOO_LONG && step <= ENCODED)
+		return serve_whole(c, q, w, step);
+	if (step == GOOD)
+		return serve_part(c, w, from, SIZE);
+	serve_part(c, w, from, step == BREAK_AT_ONCE ? 0 : half);
+	if (step == RESET_HALF)
+		fake_reset(c);
+	else if (step == STALL_HALF)
+		fake_stall(c);
+	fake_hang_up(c);
 }
 
 static void redirect(struct fake_conn *c, const struct fake_request *q, const struct world *w)
