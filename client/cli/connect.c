@@ -83,7 +83,7 @@ static int choose_address(struct cli *cli, struct err *err)
 	else if (!strcmp(host, "tcp://"))
 		cli->address = strdup(DEFAULT_TCP);
 	else if (strncmp(host, "unix://", 7) && strncmp(host, "tcp://", 6))
-		return fail(err, E_UNKNOWN,
+		return fail(err, E_NO_DAEMON,
 			    "Failed to initialize: unable to resolve %s endpoint: invalid bind address format: %s",
 			    is_docker(cli) ? "docker" : "imaged", host);
 	else
@@ -135,6 +135,20 @@ static int open_channel(struct cli *cli, struct err *err)
 	return r ? E_NO_DAEMON : OK;
 }
 
+static int fail_unreachable(const struct cli *cli, struct err *err)
+{
+	return fail(err, E_NO_DAEMON, "Cannot connect to the %s daemon at %s. Is the %s daemon running?",
+		    is_docker(cli) ? "Docker" : "imaged", cli->address, is_docker(cli) ? "docker" : "imaged");
+}
+
+/* A socket that is not there needs no gRPC to find out. */
+static bool socket_is_missing(const char *address)
+{
+	struct stat st;
+
+	return !strncmp(address, "unix://", 7) && stat(address + 7, &st) < 0 && errno == ENOENT;
+}
+
 int cli_channel(struct cli *cli, struct rpc_channel **ret_channel, struct err *err)
 {
 	int r = OK;
@@ -142,7 +156,7 @@ int cli_channel(struct cli *cli, struct rpc_channel **ret_channel, struct err *e
 	if (!cli->channel)
 		r = cli->address ? OK : choose_address(cli, err);
 	if (!r && !cli->channel)
-		r = open_channel(cli, err);
+		r = socket_is_missing(cli->address) ? fail_unreachable(cli, err) : open_channel(cli, err);
 	if (!r)
 		*ret_channel = cli->channel;
 	return r;
@@ -204,6 +218,5 @@ void cli_explain(const struct cli *cli, struct err *err)
 {
 	if (err->code != E_NO_DAEMON || !cli->address || !cli->channel || !nothing_listens(cli->address))
 		return;
-	fail(err, E_NO_DAEMON, "Cannot connect to the %s daemon at %s. Is the %s daemon running?",
-	     is_docker(cli) ? "Docker" : "imaged", cli->address, is_docker(cli) ? "docker" : "imaged");
+	fail_unreachable(cli, err);
 }

@@ -89,7 +89,17 @@ static int append(struct strings *list, const char *value, struct err *err)
 	return OK;
 }
 
-static int set(const struct flags *f, const struct flag *flag, const char *value, struct err *err)
+static int append_each(struct strings *list, char *values, struct err *err)
+{
+	char *rest = values, *value;
+	int r = OK;
+
+	while (!r && (value = strsep(&rest, ",")))
+		r = append(list, value, err);
+	return r;
+}
+
+static int set(const struct flags *f, const struct flag *flag, char *value, struct err *err)
 {
 	void *target = (char *)f->options + flag->offset;
 
@@ -104,6 +114,8 @@ static int set(const struct flags *f, const struct flag *flag, const char *value
 		if (!strchr(value, '='))
 			return bad_value(flag, value, "bad format of filter (expected name=value)", err);
 		return append(target, value, err);
+	case FLAG_STRINGS:
+		return append_each(target, value, err);
 	case FLAG_STRING_ONCE:
 		if (*(const char **)target) {
 			char why[96];
@@ -121,7 +133,8 @@ static int set(const struct flags *f, const struct flag *flag, const char *value
 /* --name, --name=value, --name value */
 static int parse_long(struct flags *f, struct args *a, struct err *err)
 {
-	const char *arg = a->argv[a->at] + 2, *equals = strchr(arg, '=');
+	static char yes[] = "true";
+	char *arg = a->argv[a->at] + 2, *equals = strchr(arg, '=');
 	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
 	const struct flag *flag = find_name(f, arg, len);
 
@@ -136,16 +149,17 @@ static int parse_long(struct flags *f, struct args *a, struct err *err)
 	if (equals)
 		return set(f, flag, equals + 1, err);
 	if (flag->kind == FLAG_BOOL)
-		return set(f, flag, "true", err);
+		return set(f, flag, yes, err);
 	if (a->at + 1 >= a->argc)
 		return fail(err, E_USAGE, "flag needs an argument: --%s", flag->name);
 	return set(f, flag, a->argv[++a->at], err);
 }
 
 /* One letter of a group; *p moves behind what it takes. */
-static int parse_letter(struct flags *f, struct args *a, const char **p, struct err *err)
+static int parse_letter(struct flags *f, struct args *a, char **p, struct err *err)
 {
-	const char *group = *p, *rest = group + 1;
+	static char yes[] = "true", nothing[] = "";
+	char *group = *p, *rest = group + 1;
 	const struct flag *flag = find_shorthand(f, *group);
 
 	*p = rest;
@@ -156,12 +170,12 @@ static int parse_letter(struct flags *f, struct args *a, const char **p, struct 
 	if (!flag)
 		return fail(err, E_USAGE, "unknown shorthand flag: '%c' in -%s", *group, group);
 	if (*rest == '=' && rest[1]) {
-		*p = "";
+		*p = nothing;
 		return set(f, flag, rest + 1, err);
 	}
 	if (flag->kind == FLAG_BOOL)
-		return set(f, flag, "true", err);
-	*p = "";
+		return set(f, flag, yes, err);
+	*p = nothing;
 	if (*rest)
 		return set(f, flag, rest, err);
 	if (a->at + 1 >= a->argc)
@@ -171,7 +185,7 @@ static int parse_letter(struct flags *f, struct args *a, const char **p, struct 
 
 static int parse_group(struct flags *f, struct args *a, struct err *err)
 {
-	const char *p = a->argv[a->at] + 1;
+	char *p = a->argv[a->at] + 1;
 	int r = OK;
 
 	while (*p && !r)
@@ -204,7 +218,7 @@ int flags_parse(struct flags *f, int argc, char **argv, struct err *err)
 void flags_free(const struct flags *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (f->table[i].kind == FLAG_FILTERS) {
+		if (f->table[i].kind == FLAG_FILTERS || f->table[i].kind == FLAG_STRINGS) {
 			struct strings *list = (struct strings *)((char *)f->options + f->table[i].offset);
 
 			free(list->items);
@@ -218,7 +232,7 @@ static const char *value_name(const struct flag *flag)
 {
 	static const char *const names[] = {
 		[FLAG_BOOL] = "",    [FLAG_STRING] = " string",	 [FLAG_STRING_ONCE] = " string",
-		[FLAG_INT] = " int", [FLAG_FILTERS] = " filter",
+		[FLAG_INT] = " int", [FLAG_FILTERS] = " filter", [FLAG_STRINGS] = " strings",
 	};
 
 	return names[flag->kind];

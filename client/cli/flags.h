@@ -5,7 +5,8 @@
  *
  * A command declares one table; parsing, messages and help come from it. Values
  * are written into the command's own options struct at the flag's offset, and
- * point into argv. Lists grow on the heap: flags_free() frees them.
+ * point into argv (whose commas FLAG_STRINGS overwrites). Lists grow on the heap:
+ * flags_free() frees them.
  */
 #ifndef CLIENT_CLI_FLAGS_H
 #define CLIENT_CLI_FLAGS_H
@@ -20,6 +21,7 @@ enum flag_kind {
 	FLAG_STRING_ONCE, /* const char *; a second one is an error */
 	FLAG_INT,	  /* int64_t */
 	FLAG_FILTERS,	  /* struct strings of "name=value" */
+	FLAG_STRINGS,	  /* struct strings; a value may hold several, "," between */
 };
 
 struct strings {

@@ -81,8 +81,8 @@ static int rewrite(struct progress *p, const char *id, const char *status, const
 		   struct err *err)
 {
 	CLEANUP(buf_free) struct buf out = BUF_INIT(STATUS_LINE_MAX);
-	size_t line;
-	bool is_new;
+	size_t line = 0;
+	bool is_new = false;
 	int r = find_line(p, id, &line, &is_new, err);
 
 	if (r)

@@ -1,8 +1,10 @@
 #include "client/cli/commands/commands.h"
+#include "client/cli/platform_check.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
 	bool force, no_prune;
+	struct strings platforms;
 };
 
 static void print_items(const Imaged__V1__RemoveImageResponse *response)
@@ -15,7 +17,28 @@ static void print_items(const Imaged__V1__RemoveImageResponse *response)
 	}
 }
 
-static int remove_one(struct cli *cli, char *image, bool force, struct err *err)
+/* Images of this store have one platform: it must be among those named. */
+static int check_platforms(struct rpc_channel *channel, char *image, const struct strings *platforms, struct err *err)
+{
+	Imaged__V1__InspectImageRequest request = IMAGED__V1__INSPECT_IMAGE_REQUEST__INIT;
+	CLEANUP(imaged__v1__image_service__inspect_image_freep) Imaged__V1__InspectImageResponse *response = NULL;
+	int r;
+
+	if (!platforms->n)
+		return OK;
+	request.image = image;
+	r = imaged__v1__image_service__call_inspect_image(channel, cli_call_options(), &request, &response, err);
+	if (r)
+		return r;
+	for (size_t i = 0; i < platforms->n; i++) {
+		r = platform_check(image, response->image->platform, platforms->items[i], err);
+		if (!r)
+			return OK;
+	}
+	return r;
+}
+
+static int remove_one(struct cli *cli, char *image, const struct options *o, struct err *err)
 {
 	Imaged__V1__RemoveImageRequest request = IMAGED__V1__REMOVE_IMAGE_REQUEST__INIT;
 	CLEANUP(imaged__v1__image_service__remove_image_freep) Imaged__V1__RemoveImageResponse *response = NULL;
@@ -23,7 +46,9 @@ static int remove_one(struct cli *cli, char *image, bool force, struct err *err)
 	int r = cli_channel(cli, &channel, err);
 
 	request.image = image;
-	request.force = force;
+	request.force = o->force;
+	if (!r)
+		r = check_platforms(channel, image, &o->platforms, err);
 	if (!r)
 		r = imaged__v1__image_service__call_remove_image(channel, cli_call_options(), &request, &response, err);
 	if (!r)
@@ -43,7 +68,7 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	for (int i = 0; i < argc; i++) {
 		struct err err = ERR_INIT;
 
-		if (!remove_one(cli, argv[i], o->force, &err))
+		if (!remove_one(cli, argv[i], o, &err))
 			continue;
 		cli_call_error(&errors, &err);
 		buf_putc(&errors, '\n');
@@ -58,6 +83,9 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 static const struct flag flags[] = {
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Force removal of the image", NULL },
 	{ "no-prune", 0, FLAG_BOOL, offsetof(struct options, no_prune), "Do not delete untagged parents", NULL },
+	{ "platform", 0, FLAG_STRINGS, offsetof(struct options, platforms),
+	  "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+	  NULL },
 };
 
 const struct command_spec spec_rmi = {

@@ -242,7 +242,7 @@ static const struct flag flags[] = {
 
 const struct command_spec spec_system_df = {
 	.usage = "[OPTIONS]",
-	.summary = "Show disk usage",
+	.summary = "Show docker disk usage",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
 	.options_size = sizeof(struct options),
