@@ -486,6 +486,7 @@ static void urls_with_users_or_other_schemes_are_refused(void **state)
 
 /* ---- time ------------------------------------------------------------------ */
 
+/* c-style.md A24: deadlines are monotonic; nobody polls */
 static void silent_server_runs_into_the_header_timeout(void **state)
 {
 	struct rig r = start(say_and_stall, "", (struct http_options){ .header_timeout_ms = 100 });

@@ -99,6 +99,7 @@ static const char *by_digest(const char *path, const char *body)
 
 /* ---- what is asked --------------------------------------------------------- */
 
+/* c-style.md A21: the headers that were made are the headers that are sent */
 static void manifest_is_asked_for_with_all_types(void **state)
 {
 	struct world w = { 0 };
@@ -406,6 +407,7 @@ static void error_pages_are_never_taken_for_content(void **state)
 
 /* ---- retries --------------------------------------------------------------- */
 
+/* c-style.md A20: each attempt is made from the original name, and the last failure is told */
 static void server_errors_are_asked_again(void **state)
 {
 	struct world w = { .failures = 2, .failure = 503 };
@@ -413,7 +415,7 @@ static void server_errors_are_asked_again(void **state)
 	(void)state;
 	start(&w);
 	assert_ok(ask_and_forget(&w, registry_manifest, "a/b:1"), &w.err);
-	assert_int_equal(fake_count(w.registry, "GET", "/v2/a/"), 3);
+	assert_int_equal(fake_count(w.registry, "GET", "/v2/a/b/manifests/1"), 3);
 	assert_int_equal(rig_sleeps(w.rig), 2);
 	assert_true(rig_sleep_ms(w.rig, 1) > rig_sleep_ms(w.rig, 0));
 	stop(&w);
