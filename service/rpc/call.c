@@ -357,8 +357,9 @@ static void on_close(struct op *op, UNUSED bool ok)
 
 static int watch_close(struct rpc_call *c, struct err *err)
 {
-	grpc_op op = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER };
+	grpc_op op = { 0 };
 
+	op.op = GRPC_OP_RECV_CLOSE_ON_SERVER;
 	op.data.recv_close_on_server.cancelled = &c->cancelled;
 	c->close = (struct op){ on_close, c };
 	call_ref(c);

@@ -49,7 +49,7 @@ static int raise_file_limit(unsigned max, int *ret_top, struct err *err)
 int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err)
 {
 	struct connections *c;
-	int top = 0, r;
+	int top = RANGE_MAX, r;
 
 	r = raise_file_limit(max, &top, err);
 	if (r < 0)

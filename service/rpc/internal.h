@@ -139,10 +139,6 @@ void call_note_read(struct rpc_call *c, bool ok);	  /* on the poller, when it is
 int call_read_error(struct rpc_call *c, struct err *err); /* what read_problem says */
 int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct err *err);
 
-/* gRPC's header does not declare it, its C++ layer relies on it: whether the
- * stream broke before the message that RECV_MESSAGE waited for. */
-extern int grpc_call_failed_before_recv_message(const grpc_call *c);
-
 /* ThreadSanitizer cannot see inside the gRPC library: the completion queue is a
  * happens-before edge from start_batch to the event. */
 #if defined(__SANITIZE_THREAD__)

@@ -60,7 +60,7 @@ static int listen_unix(struct rpc_server *s, const char *path, struct err *err)
 
 static int listen_fd(struct rpc_server *s, int fd, struct err *err)
 {
-	char path[PEER_MAX];
+	char path[PEER_MAX] = "";
 	int r = need_unix_listener(s, err);
 
 	if (r == OK)

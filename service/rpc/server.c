@@ -1,6 +1,7 @@
 #include "service/rpc/server.h"
 
 #include "proto/runtime/clock.h"
+#include "service/rpc/core_log.h"
 #include "service/rpc/internal.h"
 #include "service/rpc/poller.h"
 #include "service/rpc/reflection.h"
@@ -105,6 +106,7 @@ int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, vo
 	pthread_mutex_init(&s->mu, NULL);
 	cond_init_monotonic(&s->quiet);
 	call_watches_init(&s->watches, s->options.recv_timeout_ms, s->options.send_timeout_ms);
+	core_log_attach(log, log_arg);
 	grpc_init();
 	create_grpc(s);
 	r = create_parts(s, err);
@@ -254,6 +256,7 @@ static void destroy_grpc(struct rpc_server *s)
 	grpc_completion_queue_destroy(s->cq);
 	grpc_resource_quota_unref(s->quota);
 	grpc_shutdown_blocking();
+	core_log_detach(s->log, s->log_arg);
 }
 
 void rpc_server_free(struct rpc_server *s)

@@ -38,7 +38,8 @@ struct rpc_tls {
 
 /* One finished call that failed, for the log: method, peer, code, text. Runs on
  * any of the server's threads, also at once. Connections that could not be taken
- * come here too, with the method "connection". */
+ * come here too, with the method "connection", and what gRPC itself complains of,
+ * such as failed TLS handshakes, with the method "gRPC" and no peer. */
 typedef void rpc_log_fn(void *arg, const char *method, const char *peer, const struct err *err);
 
 int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, void *log_arg,

@@ -6,8 +6,9 @@
 
 int call_start_read(struct rpc_call *c, void (*done)(struct op *, bool))
 {
-	grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
+	grpc_op op = { 0 };
 
+	op.op = GRPC_OP_RECV_MESSAGE;
 	op.data.recv_message.recv_message = &c->read_buffer;
 	c->read = (struct op){ done, c };
 	call_ref(c);
