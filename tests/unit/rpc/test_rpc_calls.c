@@ -337,7 +337,6 @@ static void cancellation_wakes_the_handler(void **state)
 	EVENTUALLY(rpc_server_active(r->server) == 0);
 }
 
-extern char **environ;
 static const char *self; /* /proc/self/exe would be valgrind */
 
 static pid_t spawn_self(const char *mode, const char *address)

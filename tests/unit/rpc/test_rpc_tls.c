@@ -6,8 +6,6 @@
 #include "proto/runtime/clock.h"
 #include "tests/unit/rpc/rig.h"
 
-extern char **environ;
-
 static char dir[] = "/tmp/imaged-tls.XXXXXX";
 
 /* Two authorities; a server; clients with names, without any, of the other
@@ -109,12 +107,11 @@ static int ask(const char *address, const char *ca, const char *who, Echo__V1__W
 static void tls_without_client_certificate_is_nobody(void **state)
 {
 	CLEANUP(echo__v1__echo_service__who_am_i_freep) Echo__V1__WhoAmIResponse *me = NULL;
-	CLEANUP(rig_freep) struct rig *r = NULL;
 	const char *address;
+	CLEANUP(rig_freep) UNUSED struct rig *r = tls_rig(NULL, &address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	r = tls_rig(NULL, &address);
 	assert_int_equal(ask(address, "good.pem", NULL, &me, &err), OK);
 	assert_int_equal(me->kind, ECHO__V1__WHO_AM_IRESPONSE__KIND__NONE);
 	assert_int_equal(me->uid, 0);
@@ -125,12 +122,11 @@ static void tls_without_client_certificate_is_nobody(void **state)
 static void certificate_that_nobody_checked_is_no_identity(void **state)
 {
 	CLEANUP(echo__v1__echo_service__who_am_i_freep) Echo__V1__WhoAmIResponse *me = NULL;
-	CLEANUP(rig_freep) struct rig *r = NULL;
 	const char *address;
+	CLEANUP(rig_freep) UNUSED struct rig *r = tls_rig(NULL, &address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	r = tls_rig(NULL, &address);
 	assert_int_equal(ask(address, "good.pem", "alice", &me, &err), OK);
 	assert_int_equal(me->kind, ECHO__V1__WHO_AM_IRESPONSE__KIND__NONE);
 }
@@ -138,12 +134,11 @@ static void certificate_that_nobody_checked_is_no_identity(void **state)
 static void mutual_tls_gives_common_name_and_alternative_names(void **state)
 {
 	CLEANUP(echo__v1__echo_service__who_am_i_freep) Echo__V1__WhoAmIResponse *me = NULL;
-	CLEANUP(rig_freep) struct rig *r = NULL;
 	const char *address;
+	CLEANUP(rig_freep) UNUSED struct rig *r = tls_rig("good.pem", &address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	r = tls_rig("good.pem", &address);
 	assert_int_equal(ask(address, "good.pem", "alice", &me, &err), OK);
 	assert_int_equal(me->kind, ECHO__V1__WHO_AM_IRESPONSE__KIND__CERTIFICATE);
 	assert_string_equal(me->common_name, "alice");
@@ -158,12 +153,11 @@ static void mutual_tls_gives_common_name_and_alternative_names(void **state)
 static void certificate_without_common_name_is_known_by_its_alternative_names(void **state)
 {
 	CLEANUP(echo__v1__echo_service__who_am_i_freep) Echo__V1__WhoAmIResponse *me = NULL;
-	CLEANUP(rig_freep) struct rig *r = NULL;
 	const char *address;
+	CLEANUP(rig_freep) UNUSED struct rig *r = tls_rig("good.pem", &address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	r = tls_rig("good.pem", &address);
 	assert_int_equal(ask(address, "good.pem", "nameless", &me, &err), OK);
 	assert_int_equal(me->kind, ECHO__V1__WHO_AM_IRESPONSE__KIND__CERTIFICATE);
 	assert_string_equal(me->common_name, "");
@@ -174,13 +168,12 @@ static void certificate_without_common_name_is_known_by_its_alternative_names(vo
 static void mutual_tls_refuses_clients_without_a_good_certificate(void **state)
 {
 	static const char *const who[] = { NULL, "stranger", "late" };
-	CLEANUP(rig_freep) struct rig *r = NULL;
 	Echo__V1__WhoAmIResponse *me;
 	const char *address;
+	CLEANUP(rig_freep) UNUSED struct rig *r = tls_rig("good.pem", &address);
 	struct err err = ERR_INIT;
 
 	(void)state;
-	r = tls_rig("good.pem", &address);
 	for (size_t i = 0; i < ARRAY_LEN(who); i++)
 		assert_true(ask(address, "good.pem", who[i], &me, &err) < 0);
 	/* Nor who trusts another authority, nor who speaks plain text. */
