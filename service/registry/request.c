@@ -178,6 +178,9 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	*ret_failed = t.failed;
 	if (code != OK)
 		return code;
+	/* What a server says over http that has changed to https meanwhile. */
+	if (http_response_of(a.x)->status == 400 && !host.origin.https)
+		host_forget(r->host);
 	if (http_response_of(a.x)->status == 401 && !a.redirected && may_repeat) {
 		code = auth_refused(&r->auth, r->host, &host, a.x, &authorization, ret_again, err);
 		if (code != OK)
