@@ -27,6 +27,8 @@ packages() {
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl
 		echo python3 python3-grpcio python3-protobuf
+		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
+		command -v npm >/dev/null || echo nodejs npm
 		;;
 	bench) echo docker.io docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
 	fresh) echo mmdebstrap git ;;

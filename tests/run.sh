@@ -39,32 +39,32 @@ record() { # pass|fail|skip NAME [REASON]
 
 # attempt NAME COMMAND...: one test that is one command; its output shows on failure.
 attempt() {
-	name=$1
+	attempt_name=$1
 	shift
-	output=$(mktemp /tmp/imaged-output.XXXXXX)
-	if "$@" >"$output" 2>&1 </dev/null; then
-		record pass "$name"
-		status=0
+	attempt_output=$(mktemp /tmp/imaged-output.XXXXXX)
+	attempt_status=0
+	"$@" >"$attempt_output" 2>&1 </dev/null || attempt_status=$?
+	if [ "$attempt_status" = 0 ]; then
+		record pass "$attempt_name"
 	else
-		status=$?
-		tail -n 80 "$output"
-		record fail "$name" "(exit $status)"
+		tail -n 80 "$attempt_output"
+		record fail "$attempt_name" "(exit $attempt_status)"
 	fi
-	rm -f "$output"
-	return "$status"
+	rm -f "$attempt_output"
+	return "$attempt_status"
 }
 
 configure() { # DIRECTORY OPTION...
-	directory=$1
+	configure_in=$1
 	shift
-	cmake -S . -B "$directory" -G Ninja -DIMAGED_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
+	cmake -S . -B "$configure_in" -G Ninja -DIMAGED_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
 }
 
 build_in() { # NAME DIRECTORY OPTION...
-	name=$1 directory=$2
+	build_name=$1 build_directory=$2
 	shift 2
-	attempt "$name.configure" configure "$directory" "$@" &&
-		attempt "$name.compile" cmake --build "$directory" -j "$JOBS"
+	attempt "$build_name.configure" configure "$build_directory" "$@" &&
+		attempt "$build_name.compile" cmake --build "$build_directory" -j "$JOBS"
 }
 
 python_tests() { # LABEL FILE...: stage-wide environment comes from the caller

@@ -54,7 +54,6 @@ COMMANDS = [
     (["image", "prune", "-f", "--filter", "until=yesterday"], 1, "until|yesterday"),
     (["image", "nosuch"], 1, "unknown command: imagectl image nosuch"),
     (["-H", "foo://x", "images"], 1, "foo://x"),
-    (["-H", "", "images"], None, ""),
     (["--tlsverify", "--tlscacert", "/nowhere.pem", "-H", "tcp://127.0.0.1:1", "images"], 1, "/nowhere.pem"),
     (["--tlscert", "/nowhere.pem", "-H", "tcp://127.0.0.1:1", "images"], 1, "tlskey|/nowhere.pem|certificate"),
     (["login", "-u", "x", "--password-stdin", "127.0.0.1:1"], 1, "127.0.0.1:1"),
