@@ -51,6 +51,8 @@ def run(entry, timeout):
     for line in text.splitlines():
         match = LINE.match(line)
         if match:
+            if re.match(r"\d+ test\(s\)|---", match[2] or ""):
+                continue  # cmocka's own summary, and its messages
             test = (match[2] or match[4]).split(":")[0].strip()
             outcome = OUTCOME[match[1] or match[3]]
             if found.get(test) != "fail":
