@@ -42,7 +42,7 @@ void cli_write(const void *data, size_t len)
 	cli_warn("%s\n", err.text);
 }
 
-static void vprint(int fd, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) vprint(int fd, const char *fmt, va_list ap)
 {
 	va_list again;
 	char small[1024], *text = small;
