@@ -26,17 +26,46 @@ int record_put(struct meta_txn *t, const struct key *key, const ProtobufCMessage
 	return r;
 }
 
+int record_fail_arena(const struct arena *a, size_t size, struct err *err)
+{
+	if (size > a->cap - a->used)
+		return fail(err, E_LIMIT, "more memory is needed than the %zu bytes that were set aside", a->cap);
+	return fail_nomem(err);
+}
+
+/* Tells a lack of memory from bytes that are no message. */
+struct watched_arena {
+	struct arena *arena;
+	size_t refused; /* size of the first allocation that failed; 0: none */
+};
+
+static void *watched_alloc(void *data, size_t size)
+{
+	struct watched_arena *w = data;
+	void *p = arena_alloc(w->arena, size);
+
+	if (!p && !w->refused)
+		w->refused = size;
+	return p;
+}
+
+static void watched_free(UNUSED void *data, UNUSED void *p)
+{
+}
+
 int record_unpack(const ProtobufCMessageDescriptor *type, struct bytes wire, struct arena *arena,
 		  ProtobufCMessage **ret_message, struct err *err)
 {
-	ProtobufCMessage *m = protobuf_c_message_unpack(type, &arena->allocator, wire.len, wire.data);
+	struct watched_arena w = { .arena = arena };
+	ProtobufCAllocator allocator = { watched_alloc, watched_free, &w };
+	ProtobufCMessage *m = protobuf_c_message_unpack(type, &allocator, wire.len, wire.data);
 
 	if (m) {
 		*ret_message = m;
 		return OK;
 	}
-	if (arena->cap - arena->used < 16 * wire.len + 4096)
-		return fail(err, E_LIMIT, "no room to unpack a %s of %zu bytes", type->short_name, wire.len);
+	if (w.refused)
+		return record_fail_arena(arena, w.refused, err);
 	return fail(err, E_CORRUPT, "a damaged %s in the metadata", type->short_name);
 }
 

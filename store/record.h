@@ -25,6 +25,9 @@ int record_get(struct meta *m, const struct key *key, const ProtobufCMessageDesc
 int record_unpack(const ProtobufCMessageDescriptor *type, struct bytes wire, struct arena *arena,
 		  ProtobufCMessage **ret_message, struct err *err);
 
+/* Why arena_alloc() gave nothing: E_LIMIT past its cap, else E_NO_MEMORY. */
+int record_fail_arena(const struct arena *a, size_t size, struct err *err);
+
 /* OK, or E_NOT_FOUND for a key that is not there; *ret_revision is 0 then. */
 int record_revision(struct meta *m, const struct key *key, uint64_t *ret_revision, struct err *err);
 

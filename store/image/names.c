@@ -1,6 +1,7 @@
 #include "store/image/names.h"
 
 #include "store/internal.h"
+#include "store/record.h"
 
 enum { COLLECTED_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -23,11 +24,6 @@ static bool collect(struct collected *c, const void *data, size_t len)
 	return ok;
 }
 
-static int fail_room(struct err *err)
-{
-	return fail(err, E_LIMIT, "the image has more names than memory was set aside for");
-}
-
 /* ---- manifests ------------------------------------------------------------ */
 
 static bool keep_manifest(void *arg, struct bytes key, UNUSED struct bytes value, UNUSED uint64_t revision)
@@ -47,9 +43,11 @@ int manifests_of(struct store *s, const struct digest *config, struct arena *are
 
 	if (r != OK)
 		return r;
-	manifests = buf_ok(&c.bytes) ? arena_array(arena, c.n + 1, sizeof *manifests) : NULL;
+	if (!buf_ok(&c.bytes))
+		return fail_nomem(err);
+	manifests = arena_array(arena, c.n + 1, sizeof *manifests);
 	if (!manifests)
-		return fail_room(err);
+		return record_fail_arena(arena, (c.n + 1) * sizeof *manifests, err);
 	if (c.n)
 		memcpy(manifests, c.bytes.data, c.n * sizeof *manifests);
 	*ret_manifests = manifests;
@@ -114,10 +112,12 @@ int names_of(struct store *s, const struct digest *manifests, size_t n, struct a
 	}
 	if (r != OK)
 		return r;
+	if (!buf_ok(&c.bytes))
+		return fail_nomem(err);
 	names = arena_array(arena, c.n + 1, sizeof *names);
 	texts = arena_alloc(arena, c.bytes.len + 1);
-	if (!buf_ok(&c.bytes) || !names || !texts)
-		return fail_room(err);
+	if (!names || !texts)
+		return record_fail_arena(arena, (c.n + 1) * sizeof *names + c.bytes.len + 1, err);
 	if (c.n)
 		memcpy(texts, c.bytes.data, c.bytes.len);
 	for (size_t i = 0; i < c.n; i++, texts += strlen(texts) + 1)

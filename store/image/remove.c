@@ -119,20 +119,43 @@ static int look(struct removing *w, struct err *err)
 	return r == E_NOT_FOUND ? fail(err, E_ABORTED, "the image was removed meanwhile") : r;
 }
 
-static int decide(struct removing *w, const char *text, struct err *err)
+/* What tries of one call have in common. */
+struct attempt {
+	const char *text;
+	bool by_id;
+	struct digest manifest; /* of the image that was found first */
+	bool begun;		/* something of it was removed: from now on it is this image */
+};
+
+static int decide(struct removing *w, struct attempt *a, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
-	bool by_id;
-	int r = image_resolve(w->store, text, &w->arena, &w->image, &by_id, err);
+	int r = image_resolve(w->store, a->text, &w->arena, &w->image, &a->by_id, err);
 
 	if (r == OK)
 		r = look(w, err);
 	if (r != OK)
 		return r;
-	if (by_id || is_prefix_of_id(&w->config, text))
+	a->manifest = w->image.manifest;
+	a->by_id = a->by_id || is_prefix_of_id(&w->config, a->text);
+	if (a->by_id)
 		return decide_by_id(w, err);
-	r = stored_name(text, name, err);
+	r = stored_name(a->text, name, err);
 	return r == OK ? decide_by_name(w, name, err) : r;
+}
+
+/* The name that was asked for is gone, and might be the prefix of another image's
+ * ID: what is left to do is about this image only. *ret_done: nothing is. */
+static int decide_again(struct removing *w, struct attempt *a, bool *ret_done, struct err *err)
+{
+	int r = image_fill(w->store, &a->manifest, &w->arena, &w->image, err);
+
+	if (r == OK)
+		r = look(w, err);
+	*ret_done = r == E_NOT_FOUND || r == E_ABORTED || (r == OK && !a->by_id && w->image.n_names);
+	if (*ret_done)
+		return OK;
+	return r == OK ? decide_by_id(w, err) : r;
 }
 
 /* ---- do ------------------------------------------------------------------- */
@@ -155,32 +178,30 @@ static int carry_out(struct removing *w, struct err *err)
 	return w->r->dry_run ? removing_try(w, err) : removing_run(w, err);
 }
 
-static int remove_once(struct store *s, const char *text, struct removal *r, bool *visited, struct err *err)
+static int remove_once(struct store *s, struct attempt *a, struct removal *r, struct err *err)
 {
 	CLEANUP(end) struct removing w;
+	bool done = false;
 	int code;
 
 	begin(&w, s, r);
-	code = decide(&w, text, err);
-	/* A try before this one had removed the name and was interrupted. */
-	if (code == E_NO_SUCH_IMAGE && *visited)
-		return OK;
-	if (code == OK)
+	code = a->begun ? decide_again(&w, a, &done, err) : decide(&w, a, err);
+	if (code == OK && !done)
 		code = carry_out(&w, err);
-	*visited = *visited || w.visited;
+	a->begun = a->begun || w.visited;
 	return code;
 }
 
 int image_remove(struct store *s, const char *text, struct removal *r, struct err *err)
 {
-	bool visited = false;
+	struct attempt a = { .text = text };
 	int tries = 0, code = r->dry_run ? OK : store_writable(s, err);
 
 	r->freed = 0;
 	if (code != OK)
 		return code;
 	do
-		code = remove_once(s, text, r, &visited, err);
+		code = remove_once(s, &a, r, err);
 	while (code == E_ABORTED && ++tries < TRIES);
 	return code;
 }

@@ -256,7 +256,8 @@ int make_image_code(struct store *s, const struct image_spec *spec, struct made 
 	struct lease_id lease;
 	int r = OK;
 
-	assert_non_null(m);
+	if (!m)
+		return fail_nomem(err);
 	fill_layers(m, spec);
 	fill_config(m, spec);
 	fill_texts(m, spec, ret_made);

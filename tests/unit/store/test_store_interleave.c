@@ -105,6 +105,20 @@ static void tag_it(void *arg)
 	assert_ok(image_tag(s, &image, &ref, 1, &err), &err);
 }
 
+static void tag_many(void *arg)
+{
+	struct digest manifest = digest_of_text("manifest many");
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct err err = ERR_INIT;
+	struct reference ref;
+	struct image image;
+
+	arena_init(&arena, 1 << 20);
+	assert_ok(image_get(arg, &manifest, &arena, &image, &err), &err);
+	assert_ok(reference_parse("late", &ref, &err), &err);
+	assert_ok(image_tag(arg, &image, &ref, 1, &err), &err);
+}
+
 static void remove_it(void *arg)
 {
 	struct err err = ERR_INIT;
@@ -341,6 +355,50 @@ static void a_name_that_moved_meanwhile_is_moved_again(void **state)
 	}
 }
 
+/* An image with so many names that they go in two transactions. */
+static void publish_with_many_digest_names(struct store *s)
+{
+	for (int part = 0; part < 2; part++) {
+		char texts[11][128];
+		struct image_spec spec = { .name = "many", .refs = { "a" } };
+
+		for (int i = 0; i < 11; i++) {
+			snprintf(texts[i], sizeof texts[i], "a@sha256:%064x", 100 * part + i + 1);
+			spec.refs[1 + i] = texts[i];
+		}
+		make_image(s, &spec);
+	}
+}
+
+static void a_second_try_does_not_take_the_name_for_an_id(void **state)
+{
+	struct fixture *f = *state;
+	char other[32], config[64], hex[DIGEST_TEXT_MAX] = "";
+	struct wrapped w;
+	struct err err = ERR_INIT;
+	char *said;
+
+	/* An image whose ID begins with "a", which is also the name to be removed. */
+	for (int i = 0; hex[0] != 'a'; i++) {
+		struct digest d;
+
+		snprintf(other, sizeof other, "other %d", i);
+		snprintf(config, sizeof config, "config %s", other);
+		d = digest_of_text(config);
+		digest_hex(&d, hex);
+	}
+	make_image(f->store, &(struct image_spec){ .name = other });
+	publish_with_many_digest_names(f->store);
+	wrap(f, &w, tag_many, f->store);
+	w.before_commit = 2; /* the name is gone by then, the image is not */
+	assert_ok(removal_text(f->store, "a", true, false, &said, NULL, &err), &err);
+	free(said);
+	unwrap(f, &w);
+	assert_found(f->store, hex);
+	assert_found(f->store, "late");
+	assert_clean(f->store);
+}
+
 static void a_name_that_moved_to_another_image_is_not_removed(void **state)
 {
 	struct fixture *f = *state;
@@ -525,6 +583,7 @@ int main(void)
 		TEST(an_audit_leaves_the_edges_of_a_publication_that_began),
 		TEST(an_index_that_is_named_again_during_an_audit_stays),
 		TEST(a_name_that_moved_meanwhile_is_moved_again),
+		TEST(a_second_try_does_not_take_the_name_for_an_id),
 		TEST(a_name_that_moved_to_another_image_is_not_removed),
 		TEST(a_claim_during_a_collection_gets_the_truth),
 	};
