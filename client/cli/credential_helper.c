@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "proto/runtime/clock.h"
@@ -56,7 +57,8 @@ static int start(struct helper *h, const char *verb, struct err *err)
 {
 	int in[2], out[2] = { -1, -1 }, r;
 
-	if (pipe2(in, O_CLOEXEC) < 0)
+	/* A socket, as writing to one that is closed can be asked to raise no signal. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0)
 		return fail_errno(err, "start %s", h->program);
 	if (pipe2(out, O_CLOEXEC) < 0) {
 		fail_errno(err, "start %s", h->program);
@@ -77,13 +79,13 @@ static int start(struct helper *h, const char *verb, struct err *err)
 	return fail_errno(err, "start %s", h->program);
 }
 
-/* Input is shorter than a pipe holds, so this does not block. */
+/* Input is shorter than a socket holds, so this does not block. */
 static void send_input(struct helper *h, const char *input)
 {
 	size_t len = strlen(input);
 
 	while (len) {
-		ssize_t n = write(h->to, input, len);
+		ssize_t n = send(h->to, input, len, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -37,7 +37,7 @@ static int parse(const struct buf *text, json_t **ret_json, struct err *err)
 	*ret_json = json_loadb(buf_text(text), text->len, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
 	if (*ret_json)
 		return OK;
-	if (why.position >= (int)text->len || strstr(why.text, "end of file"))
+	if (strstr(why.text, "end of file"))
 		return fail(err, E_INVALID, "unexpected EOF");
 	return fail(err, E_INVALID, "line %d: %s", why.line, why.text);
 }

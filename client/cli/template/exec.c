@@ -35,11 +35,13 @@ int exec_fail(struct exec *x, const char *fmt, ...)
 
 int exec_step(struct exec *x)
 {
-	if (++x->steps <= TEMPLATE_STEPS_MAX && buf_ok(x->out))
+	uint64_t max = x->options->steps_max ? x->options->steps_max : TEMPLATE_STEPS_MAX;
+
+	if (++x->steps <= max && buf_ok(x->out))
 		return OK;
 	if (!buf_ok(x->out))
 		return fail(x->err, E_TEMPLATE, "template: output is too large");
-	return fail(x->err, E_TEMPLATE, "template: more than %d steps", TEMPLATE_STEPS_MAX);
+	return fail(x->err, E_TEMPLATE, "template: more than %llu steps", (unsigned long long)max);
 }
 
 int exec_enter(struct exec *x)

@@ -41,6 +41,7 @@ enum template_mode {
 struct template_options {
 	enum template_mode mode;
 	bool missing_key_error; /* a key that a map lacks is an error, not "<no value>" */
+	uint64_t steps_max;	/* 0: TEMPLATE_STEPS_MAX */
 };
 
 /* Appends to out, which keeps what was written before an error. */

@@ -1,0 +1,17 @@
+/* Rows of `system df`: docker's four, of which imaged has one. */
+#ifndef CLIENT_CLI_COMMANDS_DISK_USAGE_H
+#define CLIENT_CLI_COMMANDS_DISK_USAGE_H
+
+#include "imaged/v1/system.pb-c.h"
+#include "proto/runtime/buf.h"
+
+struct disk_usage_view {
+	const char *format; /* NULL: the default */
+	bool verbose;
+	int64_t now_ns;
+};
+
+int disk_usage_render(const struct disk_usage_view *view, const Imaged__V1__GetDiskUsageResponse *m, struct buf *out,
+		      struct err *err);
+
+#endif

@@ -1,0 +1,2 @@
+imaged_fuzz(fuzz_template cli_format)
+imaged_fuzz(fuzz_table cli_format)

@@ -1,0 +1,351 @@
+/* config.json and credential helpers. */
+#include <sys/stat.h>
+
+#include "cli_test.h"
+
+#include "client/cli/base64.h"
+#include "client/cli/credential_helper.h"
+#include "client/cli/docker_config.h"
+
+static char directory[64], path[96];
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+	FILE *f = fopen(name, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(name, mode), 0);
+}
+
+static char *read_file(const char *name)
+{
+	FILE *f = fopen(name, "re");
+	char *text = NULL;
+	size_t len = 0;
+
+	if (!f)
+		return NULL;
+	if (getdelim(&text, &len, 0, f) < 0)
+		text[0] = 0;
+	fclose(f);
+	return text;
+}
+
+static struct docker_config *load(const char *text, const char *warning)
+{
+	CLEANUP(freep) char *said = NULL;
+	struct docker_config *c;
+
+	if (text)
+		write_file(path, text, 0600);
+	else
+		unlink(path);
+	c = docker_config_load(directory, &said);
+	assert_non_null(c);
+	if (warning)
+		assert_non_null(strstr(said ? said : "", warning));
+	else
+		assert_null(said);
+	return c;
+}
+
+static void unload(struct docker_config **c)
+{
+	docker_config_free(*c);
+}
+
+static void expect_login(struct docker_config *c, const char *server, const char *username, const char *password,
+			 const char *token)
+{
+	CLEANUP(login_wipe) struct login l = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(docker_config_get(c, server, &l, &err), OK);
+	assert_string_equal(l.username, username);
+	assert_string_equal(l.password, password);
+	assert_string_equal(l.identity_token, token);
+}
+
+static void base64_goes_both_ways(UNUSED void **state)
+{
+	static const struct {
+		const char *plain, *encoded;
+	} cases[] = {
+		{ "", "" }, { "a", "YQ==" }, { "ab", "YWI=" }, { "abc", "YWJj" }, { "alice:s3cret", "YWxpY2U6czNjcmV0" }
+	};
+	CLEANUP(buf_free) struct buf unused = BUF_INIT(64);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_free) struct buf encoded = BUF_INIT(64);
+		CLEANUP(buf_free) struct buf plain = BUF_INIT(64);
+
+		base64_encode(&encoded, cases[i].plain, strlen(cases[i].plain));
+		assert_string_equal(buf_text(&encoded), cases[i].encoded);
+		assert_true(base64_decode(&plain, cases[i].encoded));
+		assert_string_equal(buf_text(&plain), cases[i].plain);
+	}
+	assert_false(base64_decode(&unused, "!!"));
+	assert_false(base64_decode(&unused, "YQ=x"));
+	assert_false(base64_decode(&unused, "Y"));
+}
+
+static void config_without_a_file_is_empty(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = load(NULL, NULL);
+
+	expect_login(c, "host", "", "", "");
+	assert_null(docker_config_string(c, "imagesFormat"));
+}
+
+static void config_finds_credentials_under_old_and_new_keys(UNUSED void **state)
+{
+	CLEANUP(unload)
+	struct docker_config *c = load(
+		"{\"auths\":{\"a:1\":{\"auth\":\"YWxpY2U6czNjcmV0\"},\"https://b:2/v1/\":{\"auth\":\"YTpiOmM=\"},"
+		"\"t\":{\"auth\":\"dTo=\",\"identitytoken\":\"tok\"}}}",
+		NULL);
+
+	expect_login(c, "a:1", "alice", "s3cret", "");
+	expect_login(c, "b:2", "a", "b:c", ""); /* passwords may hold colons */
+	expect_login(c, "t", "u", "", "tok");
+	expect_login(c, "none", "", "", "");
+}
+
+static void config_names_what_is_damaged_and_never_overwrites_it(UNUSED void **state)
+{
+	static const struct {
+		const char *text, *warning;
+	} cases[] = {
+		{ "{", "unexpected EOF" },
+		{ "[]", "not a JSON object" },
+		{ "{\"auths\":5}", "auths is not a JSON object" },
+		{ "{\"auths\":{\"h\":{\"auth\":\"!!\"}}}", "Invalid auth configuration file" },
+		{ "{\"auths\":{\"h\":{\"auth\":\"YQ==\"}}}", "Invalid auth configuration file" },
+		{ "nonsense", "line 1" },
+	};
+	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(unload) struct docker_config *c = load(cases[i].text, cases[i].warning);
+		CLEANUP(freep) char *after = NULL;
+		struct err err = ERR_INIT;
+		bool plain;
+
+		assert_true(docker_config_store(c, "h", &l, &plain, &err) < 0);
+		assert_non_null(strstr(err.text, path));
+		after = read_file(path);
+		assert_string_equal(after, cases[i].text);
+	}
+}
+
+static void config_ignores_an_empty_file_and_what_follows_the_object(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *empty = load("", NULL);
+	CLEANUP(unload) struct docker_config *more = load("{\"imagesFormat\":\"x\"} junk", NULL);
+
+	assert_string_equal(docker_config_string(more, "imagesFormat"), "x");
+}
+
+static void config_stores_as_docker_does(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = load(NULL, NULL);
+	const struct login l = { (char *)"alice", (char *)"s3cret", (char *)"" };
+	CLEANUP(freep) char *text = NULL;
+	bool plain = false;
+	struct stat st;
+
+	assert_int_equal(docker_config_store(c, "127.0.0.1:5556", &l, &plain, NULL), OK);
+	assert_true(plain);
+	text = read_file(path);
+	assert_string_equal(text, "{\n\t\"auths\": {\n\t\t\"127.0.0.1:5556\": {\n\t\t\t\"auth\": "
+				  "\"YWxpY2U6czNjcmV0\"\n\t\t}\n\t}\n}");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* The same again changes nothing and warns of nothing. */
+	assert_int_equal(docker_config_store(c, "127.0.0.1:5556", &l, &plain, NULL), OK);
+	assert_false(plain);
+}
+
+static void config_keeps_keys_that_it_does_not_know(UNUSED void **state)
+{
+	CLEANUP(unload)
+	struct docker_config *c = load(
+		"{\"HttpHeaders\":{\"X\":\"y\"},\"plugins\":{\"a\":{\"n\":1,\"f\":1.5,\"l\":[true,null]}},\"auths\":{"
+		"\"z\":{\"auth\":\"YTpi\"}}}",
+		NULL);
+	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	CLEANUP(freep) char *text = NULL;
+	bool plain;
+
+	assert_int_equal(docker_config_store(c, "b", &l, &plain, NULL), OK);
+	text = read_file(path);
+	assert_string_equal(text,
+			    "{\n\t\"HttpHeaders\": {\n\t\t\"X\": \"y\"\n\t},\n\t\"plugins\": {\n\t\t\"a\": {\n"
+			    "\t\t\t\"n\": 1,\n\t\t\t\"f\": 1.5,\n\t\t\t\"l\": [\n\t\t\t\ttrue,\n\t\t\t\tnull\n"
+			    "\t\t\t]\n\t\t}\n\t},\n\t\"auths\": {\n\t\t\"b\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t},\n"
+			    "\t\t\"z\": {\n\t\t\t\"auth\": \"YTpi\"\n\t\t}\n\t}\n}");
+}
+
+static void config_forgets(UNUSED void **state)
+{
+	CLEANUP(unload)
+	struct docker_config *c = load("{\"auths\":{\"a\":{\"auth\":\"YTpi\"},\"b\":{\"auth\":\"YTpi\"}}}", NULL);
+	CLEANUP(freep) char *text = NULL;
+
+	assert_int_equal(docker_config_erase(c, "a", NULL), OK);
+	assert_int_equal(docker_config_erase(c, "nothing", NULL), OK);
+	text = read_file(path);
+	assert_string_equal(text, "{\n\t\"auths\": {\n\t\t\"b\": {\n\t\t\t\"auth\": \"YTpi\"\n\t\t}\n\t}\n}");
+}
+
+static void config_follows_a_link_and_leaves_it(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = NULL;
+	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	char target[96];
+	struct stat st;
+	bool plain;
+
+	snprintf(target, sizeof target, "%s/real.json", directory);
+	unlink(path);
+	write_file(target, "{}", 0600);
+	assert_int_equal(symlink(target, path), 0);
+	c = load(NULL, NULL);
+	assert_int_equal(symlink(target, path), 0); /* load(NULL) has removed it */
+	assert_int_equal(docker_config_store(c, "h", &l, &plain, NULL), OK);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	unlink(path);
+	unlink(target);
+}
+
+static void config_knows_keys_of_registries(UNUSED void **state)
+{
+	CLEANUP(freep) char *host = docker_config_host("http://127.0.0.1:5556/v2/");
+
+	assert_string_equal(host, "127.0.0.1:5556");
+	assert_string_equal(docker_config_key("docker.io"), HUB_SERVER);
+	assert_string_equal(docker_config_key("r:5000"), "r:5000");
+}
+
+/* ---- helpers -------------------------------------------------------------- */
+
+static void make_helper(const char *name, const char *script)
+{
+	char file[128];
+
+	snprintf(file, sizeof file, "%s/docker-credential-%s", directory, name);
+	write_file(file, script, 0700);
+}
+
+static void helper_gives_and_takes_credentials(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = NULL;
+	const struct login l = { (char *)"u", (char *)"geheim", (char *)"" };
+	CLEANUP(freep) char *stored = NULL;
+	CLEANUP(freep) char *text = NULL;
+	char log[96];
+	bool plain = true;
+
+	snprintf(log, sizeof log, "%s/log", directory);
+	setenv("HELPER_LOG", log, 1);
+	make_helper("good", "#!/bin/sh\nread x\ncase $1 in\nget) echo '{\"ServerURL\":\"'$x'\",\"Username\":\"bob\","
+			    "\"Secret\":\"pw\"}';;\nstore|erase) echo \"$1 $x\" >>$HELPER_LOG;;\nesac\n");
+	c = load("{\"credHelpers\":{\"h\":\"good\"},\"auths\":{\"h\":{\"auth\":\"YTpi\"}}}", NULL);
+	expect_login(c, "h", "bob", "pw", "");
+	assert_int_equal(docker_config_store(c, "h", &l, &plain, NULL), OK);
+	assert_false(plain);
+	assert_int_equal(docker_config_erase(c, "h", NULL), OK);
+	stored = read_file(log);
+	assert_string_equal(stored, "store {\"ServerURL\":\"h\",\"Username\":\"u\",\"Secret\":\"geheim\"}\nerase h\n");
+	text = read_file(path);
+	assert_null(strstr(text, "geheim"));
+}
+
+static void helper_that_fails_is_named(UNUSED void **state)
+{
+	static const struct {
+		const char *script, *says;
+	} cases[] = {
+		{ "#!/bin/sh\necho broken; exit 1\n", "docker-credential-bad get failed: broken" },
+		{ "#!/bin/sh\necho '{}'\n", "no credentials" },
+		{ "#!/bin/sh\nkill -9 $$\n", "docker-credential-bad get failed" },
+		{ "#!/bin/sh\nexec head -c 100000 /dev/zero\n", "answers more than 65536 bytes" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(unload) struct docker_config *c = load("{\"credsStore\":\"bad\"}", NULL);
+		CLEANUP(login_wipe) struct login l = { 0 };
+		struct err err = ERR_INIT;
+
+		make_helper("bad", cases[i].script);
+		assert_true(docker_config_get(c, "h", &l, &err) < 0);
+		assert_non_null(strstr(err.text, cases[i].says));
+	}
+}
+
+static void helper_without_credentials_or_program(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = load("{\"credsStore\":\"none\"}", NULL);
+	CLEANUP(login_wipe) struct login l = { 0 };
+	struct err err = ERR_INIT;
+
+	make_helper("none", "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1\n");
+	expect_login(c, "h", "", "", "");
+	docker_config_free(c);
+	c = load("{\"credsStore\":\"absent\"}", NULL);
+	assert_true(docker_config_get(c, "h", &l, &err) < 0);
+	assert_non_null(strstr(err.text, "docker-credential-absent"));
+	docker_config_free(c);
+	c = load("{\"credsStore\":\"../evil\"}", NULL);
+	assert_true(docker_config_get(c, "h", &l, &err) < 0);
+}
+
+static int set_up(UNUSED void **state)
+{
+	CLEANUP(freep) char *new_path = NULL;
+
+	snprintf(directory, sizeof directory, "/tmp/cli-config.XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(path, sizeof path, "%s/config.json", directory);
+	new_path = format("%s:%s", directory, getenv("PATH"));
+	return setenv("PATH", new_path, 1);
+}
+
+static int tear_down(UNUSED void **state)
+{
+	static const char *const names[] = { "config.json", "log", "docker-credential-good", "docker-credential-bad",
+					     "docker-credential-none" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char file[128];
+
+		snprintf(file, sizeof file, "%s/%s", directory, names[i]);
+		unlink(file);
+	}
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base64_goes_both_ways),
+		cmocka_unit_test(config_without_a_file_is_empty),
+		cmocka_unit_test(config_finds_credentials_under_old_and_new_keys),
+		cmocka_unit_test(config_names_what_is_damaged_and_never_overwrites_it),
+		cmocka_unit_test(config_ignores_an_empty_file_and_what_follows_the_object),
+		cmocka_unit_test(config_stores_as_docker_does),
+		cmocka_unit_test(config_keeps_keys_that_it_does_not_know),
+		cmocka_unit_test(config_forgets),
+		cmocka_unit_test(config_follows_a_link_and_leaves_it),
+		cmocka_unit_test(config_knows_keys_of_registries),
+		cmocka_unit_test(helper_gives_and_takes_credentials),
+		cmocka_unit_test(helper_that_fails_is_named),
+		cmocka_unit_test(helper_without_credentials_or_program),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
