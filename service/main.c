@@ -9,6 +9,7 @@
 
 #include "proto/runtime/buf.h"
 #include "proto/runtime/clock.h"
+#include "proto/runtime/sanitize.h"
 #include "service/config/config.h"
 #include "service/image/image_service.h"
 #include "service/maintenance.h"
@@ -49,7 +50,7 @@ static void prepare_process(sigset_t *ret_signals)
 	sigaddset(ret_signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, ret_signals, NULL);
 	mallopt(M_ARENA_MAX, 4); /* threads come and go; their arenas would stay */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* credentials pass through: no core dumps */
 #endif
 }

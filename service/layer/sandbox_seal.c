@@ -9,17 +9,7 @@
 #include <sys/syscall.h>
 
 #include "proto/runtime/mem.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "proto/runtime/sanitize.h"
 
 enum { ANY_ARGUMENTS = 0 };
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "proto/runtime/sanitize.h"
 #include "service/layer/layer.h"
 #include "service/layer/pipeline.h"
 #include "service/layer/process.h"
@@ -304,7 +305,7 @@ static void the_worker_has_its_resource_limits(void **state UNUSED)
 	limits = read_proc(p.pid, "limits");
 	assert_non_null(strstr(limits, "Max core file size        0                    0 "));
 	assert_non_null(strstr(limits, "Max cpu time              3600                 3600 "));
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 	assert_non_null(strstr(limits, "Max file size             0                    0 "));
 	assert_non_null(strstr(limits, "Max processes             0                    0 "));
 	assert_non_null(strstr(limits, "Max open files            5                    5 "));
@@ -356,7 +357,7 @@ static void a_root_that_cannot_leave_root_gives_up(void **state UNUSED)
 	int status;
 	pid_t pid;
 
-#if defined(__SANITIZE_THREAD__)
+#if SANITIZED_THREAD
 	print_message("          the sanitizer's own thread keeps its rights: skipped\n");
 	skip();
 #endif
