@@ -150,6 +150,6 @@ int document_check_common(const struct jnode *root, bool *ret_artifact, struct e
 		r = media_type_read(&artifact, &text, err);
 	if (r < 0)
 		return r;
-	*ret_artifact = *text != 0;
+	*ret_artifact = text && *text;
 	return OK;
 }

@@ -255,7 +255,7 @@ int jnode_text(const struct jnode *n, size_t max, const char **ret_text, struct 
 
 int jnode_string(const struct jnode *n, size_t max, char **ret_text, struct err *err)
 {
-	const char *text;
+	const char *text = "";
 	char *copy;
 	int r = jnode_text(n, max, &text, err);
 

@@ -132,6 +132,8 @@ static const char *place_run(struct glob run, bool after_star, bool last, const 
 
 		if (rest && (!last || !*rest))
 			return rest;
+		/* run_match() gives NULL for `rest`, never for `name`.
+		 * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 		if (!after_star || !*name || *name == '/')
 			return NULL;
 	}
