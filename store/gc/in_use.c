@@ -4,6 +4,8 @@
 #include "store/meta/scan.h"
 #include "store/record.h"
 
+enum { LOOKS_MAX = 20 };
+
 static bool contains(const struct digest *list, size_t n, const struct digest *d)
 {
 	for (size_t i = 0; i < n; i++)
@@ -117,7 +119,8 @@ static int any_live(struct store *s, const struct digest *d, const struct key *p
 	return r;
 }
 
-int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use, struct err *err)
+static int look_for_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use,
+			struct err *err)
 {
 	struct key image = key_image(d), index = key_index(d), edges = key_edge_prefix(d);
 	int r = OK;
@@ -128,6 +131,22 @@ int blob_in_use(struct store *s, const struct digest *d, const struct doomed *do
 	if (r == OK && !*ret_in_use && (!doomed || !contains(doomed->indexes, doomed->n_indexes, d)))
 		r = key_exists(s, &index, ret_in_use, err);
 	return r == OK && !*ret_in_use ? any_live(s, d, &edges, doomed, ret_in_use, err) : r;
+}
+
+/* It takes several reads, and a publication may end its lease and add its edges
+ * between two of them: seen half before and half after, nothing would hold the blob.
+ * So "no" counts only if nothing was committed meanwhile. */
+int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use, struct err *err)
+{
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		uint64_t before = meta_revision(s->shared);
+		int r = look_for_use(s, d, doomed, ret_in_use, err);
+
+		if (r != OK || *ret_in_use || (before && meta_revision(s->shared) == before))
+			return r;
+	}
+	*ret_in_use = true; /* too busy to tell: a later collection will */
+	return OK;
 }
 
 int index_in_use(struct store *s, const struct digest *index, const struct doomed *doomed, bool *ret_in_use,

@@ -17,7 +17,8 @@ struct doomed {
 	size_t n_names;
 };
 
-/* doomed may be NULL. */
+/* doomed may be NULL. False is the truth of one moment at which the caller held the
+ * digest's lock; true may be out of date. */
 int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use,
 		struct err *err);
 

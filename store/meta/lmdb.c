@@ -231,15 +231,6 @@ static int change(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, uint64
 	return r == OK ? put_revision(m, mdb, *ret_revision, err) : r;
 }
 
-/* For those who ask without a transaction; commits may come here out of order. */
-static void note_revision(struct lmdb *m, uint64_t revision)
-{
-	uint_least64_t known = atomic_load(&m->revision);
-
-	while (known < revision && !atomic_compare_exchange_weak(&m->revision, &known, revision))
-		;
-}
-
 static int commit_in(struct lmdb *m, const struct meta_txn *t, uint64_t *ret_revision, struct err *err)
 {
 	MDB_txn *mdb;
@@ -255,7 +246,6 @@ static int commit_in(struct lmdb *m, const struct meta_txn *t, uint64_t *ret_rev
 	rc = mdb_txn_commit(mdb);
 	if (rc)
 		return lmdb_fail(m, rc, err, "commit");
-	note_revision(m, *ret_revision);
 	return OK;
 }
 
@@ -276,7 +266,18 @@ static int commit(struct meta *meta, struct meta_txn *t, uint64_t *ret_revision,
 
 static uint64_t revision(struct meta *meta)
 {
-	return atomic_load(&lmdb_of(meta)->revision);
+	struct lmdb *m = lmdb_of(meta);
+	uint64_t found = 0;
+	MDB_txn *txn;
+
+	pthread_rwlock_rdlock(&m->env_lock);
+	if (begin_read(m, &txn, NULL) == OK) {
+		if (get_revision(m, txn, &found, NULL) != OK)
+			found = 0;
+		mdb_txn_abort(txn);
+	}
+	pthread_rwlock_unlock(&m->env_lock);
+	return found;
 }
 
 static int64_t size(struct meta *meta)

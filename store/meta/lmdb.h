@@ -17,7 +17,6 @@
 
 #include <lmdb.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "store/meta/txn.h"
 
@@ -31,7 +30,6 @@ struct lmdb {
 	int64_t reserve;
 	int64_t allocated; /* end of what is allocated; guarded by LMDB's writer lock */
 	bool can_allocate; /* the same */
-	atomic_uint_least64_t revision;
 };
 
 /* The back end's own key: the revision counter, 8 bytes little endian. */

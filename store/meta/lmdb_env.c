@@ -73,26 +73,18 @@ static int open_with_map(struct lmdb *m, MDB_env **ret_env, struct err *err)
 	return lmdb_fail(m, rc, err, "open");
 }
 
-static int load(struct lmdb *m, struct err *err)
+static int open_database(struct lmdb *m, struct err *err)
 {
-	MDB_val key = { sizeof lmdb_revision_key, (void *)lmdb_revision_key }, value;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(m->env, NULL, MDB_RDONLY, &txn);
 
 	if (rc)
 		return lmdb_fail(m, rc, err, "open");
 	rc = mdb_dbi_open(txn, NULL, 0, &m->dbi);
-	if (!rc) {
-		rc = mdb_get(txn, m->dbi, &key, &value);
-		if (!rc && value.mv_size != 8)
-			rc = MDB_CORRUPTED;
-	}
-	if (rc && rc != MDB_NOTFOUND) {
+	if (rc)
 		mdb_txn_abort(txn);
-		return lmdb_fail(m, rc, err, "open");
-	}
-	atomic_store(&m->revision, rc ? 0 : load_le64(value.mv_data));
-	rc = mdb_txn_commit(txn); /* keeps the handle of the database */
+	else
+		rc = mdb_txn_commit(txn); /* keeps the handle of the database */
 	return rc ? lmdb_fail(m, rc, err, "open") : OK;
 }
 
@@ -135,7 +127,7 @@ int lmdb_env_open(struct lmdb *m, struct err *err)
 		return r;
 	m->allocated = 0;
 	m->can_allocate = !m->read_only;
-	r = load(m, err);
+	r = open_database(m, err);
 	if (r == OK && fresh && !m->read_only)
 		r = sync_new_files(m, err);
 	/* A store that is there opens on a full disk too. */

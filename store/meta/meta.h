@@ -46,6 +46,8 @@ struct meta_ops {
 	int (*range)(struct meta *m, struct bytes from, struct bytes to, meta_visit *visit, void *arg, struct err *err);
 	/* E_ABORTED when a comparison does not hold. */
 	int (*commit)(struct meta *m, struct meta_txn *txn, uint64_t *ret_revision, struct err *err);
+	/* Of the newest transaction; 0 before the first, and when it cannot be read.
+	 * Two equal answers, not 0, mean that all reads between them saw one state. */
 	uint64_t (*revision)(struct meta *m);
 	/* Bytes on the disk. */
 	int64_t (*size)(struct meta *m);

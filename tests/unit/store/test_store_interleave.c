@@ -5,6 +5,7 @@
 #include "tests/unit/store/fixture.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "proto/runtime/clock.h"
 #include "store/internal.h"
@@ -199,14 +200,19 @@ static void publish_nameless(void *arg)
 	make_image(arg, &(struct image_spec){ .name = "nameless", .n_layers = 40 });
 }
 
-static void remove_nameless(void *arg)
+static void remove_config(const char *text, void *arg)
 {
-	struct digest config = digest_of_text("config nameless");
+	struct digest config = digest_of_text(text);
 	char hex[DIGEST_TEXT_MAX], *said;
 	struct err err = ERR_INIT;
 
 	assert_ok(removal_text(arg, digest_hex(&config, hex), true, false, &said, NULL, &err), &err);
 	free(said);
+}
+
+static void remove_nameless(void *arg)
+{
+	remove_config("config nameless", arg);
 }
 
 static void a_publication_survives_a_removal_at_any_of_its_steps(void **state)
@@ -569,6 +575,82 @@ static void a_claim_during_a_collection_gets_the_truth(void **state)
 	assert_int_equal(c.claimed, blob_is_there(f->store, "contended"));
 }
 
+/* A pull that is about to publish, and does so while the collector looks. */
+struct pull {
+	struct store *store;
+	struct lease_id lease;
+	pthread_t thread;
+	sem_t about_to, go;
+	struct made made;
+	int r;
+};
+
+static void *pull(void *arg)
+{
+	struct pull *p = arg;
+	struct image_spec spec = { .name = "a", .layers = { "one" }, .lease = &p->lease };
+
+	p->r = make_image_code(p->store, &spec, &p->made, NULL);
+	return NULL;
+}
+
+static void wait_before_record(void *arg)
+{
+	struct pull *p = arg;
+
+	sem_post(&p->about_to);
+	sem_wait(&p->go);
+}
+
+static void let_it_publish(void *arg)
+{
+	struct pull *p = arg;
+
+	sem_post(&p->go);
+	pthread_join(p->thread, NULL);
+	p->thread = 0;
+}
+
+static void start_pull(struct fixture *f, struct wrapped *w, struct pull *p)
+{
+	struct digest all[] = { digest_of_text("one"), digest_of_text("config a"), digest_of_text("manifest a") };
+
+	*p = (struct pull){ .store = f->store };
+	assert_int_equal(lease_create(f->store, "pull", all, ARRAY_LEN(all), &p->lease, NULL), OK);
+	sem_init(&p->about_to, 0, 0);
+	sem_init(&p->go, 0, 0);
+	wrap(f, w, wait_before_record, p);
+	w->before_commit = 1;
+	assert_int_equal(pthread_create(&p->thread, NULL, pull, p), 0);
+	sem_wait(&p->about_to);
+	w->run = let_it_publish;
+}
+
+static void a_publication_during_a_collection_keeps_its_blobs(void **state)
+{
+	static const char *const blobs[] = { "one", "config a", "manifest a" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+		struct digest d = digest_of_text(blobs[i]);
+		struct wrapped w;
+		struct pull p;
+		int64_t freed;
+
+		start_pull(f, &w, &p);
+		w.after_range = 1; /* the edges were read: there was a lease */
+		assert_int_equal(gc_blobs(f->store, &d, 1, &freed, NULL), OK);
+		assert_int_equal(p.thread, 0);
+		unwrap(f, &w);
+		assert_int_equal(p.r, OK);
+		assert_true(blob_is_there(f->store, blobs[i]));
+		assert_clean(f->store);
+		remove_config("config a", f->store);
+		sem_destroy(&p.about_to);
+		sem_destroy(&p.go);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -585,6 +667,7 @@ int main(void)
 		TEST(a_name_that_moved_meanwhile_is_moved_again),
 		TEST(a_second_try_does_not_take_the_name_for_an_id),
 		TEST(a_name_that_moved_to_another_image_is_not_removed),
+		TEST(a_publication_during_a_collection_keeps_its_blobs),
 		TEST(a_claim_during_a_collection_gets_the_truth),
 	};
 
