@@ -115,7 +115,7 @@ static void take_reference(struct cursor *c, char ret_reference[REFERENCE_TEXT_M
 {
 	size_t len = c->rest.len;
 
-	c->ok = c->ok && len && len < REFERENCE_TEXT_MAX;
+	c->ok = c->ok && len && len < REFERENCE_TEXT_MAX && !memchr(c->rest.data, 0, len);
 	if (!c->ok)
 		return;
 	memcpy(ret_reference, take(c, len), len);
