@@ -26,6 +26,14 @@ static int make_parents(const char *root, struct err *err)
 	return OK;
 }
 
+static int sync_parent(const char *root)
+{
+	CLEANUP(closep) int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closep) int parent = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return parent < 0 ? -1 : fsync(parent);
+}
+
 static int open_root(struct store *s, struct err *err)
 {
 	s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -36,6 +44,8 @@ static int open_root(struct store *s, struct err *err)
 			return r;
 		if (mkdir(s->root, 0700) && errno != EEXIST)
 			return fail_errno(err, "create root '%s'", s->root);
+		if (sync_parent(s->root))
+			return fail_errno(err, "sync the directory of root '%s'", s->root);
 		s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	return s->root_fd < 0 ? fail_errno(err, "open root '%s'", s->root) : OK;
