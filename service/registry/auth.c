@@ -180,12 +180,14 @@ static bool bearer(struct secret *out, const struct secret *token)
 
 /* ---- the header ------------------------------------------------------------ */
 
-static struct challenge current_challenge(struct auth *a, const struct host_view *host)
+/* What the registry asked of us, else (*ret_asked false) what it asked of others. */
+static struct challenge current_challenge(struct auth *a, const struct host_view *host, bool *ret_asked)
 {
 	struct challenge c;
 
 	pthread_mutex_lock(&a->mu);
-	c = a->asked.scheme != AUTH_NONE ? a->asked : host->challenge;
+	*ret_asked = a->asked.scheme != AUTH_NONE;
+	c = *ret_asked ? a->asked : host->challenge;
 	pthread_mutex_unlock(&a->mu);
 	return c;
 }
@@ -203,7 +205,8 @@ int auth_header(struct auth *a, const struct host_view *host, struct cancel *can
 		struct err *err)
 {
 	CLEANUP(secret_wipe) struct secret token = { 0 };
-	struct challenge c = current_challenge(a, host);
+	bool asked;
+	struct challenge c = current_challenge(a, host, &asked);
 	int r;
 
 	if (c.scheme == AUTH_NONE)
@@ -213,6 +216,10 @@ int auth_header(struct auth *a, const struct host_view *host, struct cancel *can
 	if (c.scheme == AUTH_BASIC)
 		return basic_header(a, ret_header, err);
 	r = token_of(a, host, &c, cancel, &token, err);
+	/* A token server that was wrong or has moved: without a token the registry says
+	 * where it is now. */
+	if (!asked && (r == E_REGISTRY || r == E_TLS))
+		return OK;
 	if (r != OK)
 		return r;
 	return bearer(ret_header, &token) ? OK : fail_nomem(err);
@@ -239,7 +246,8 @@ static void drop_refused(struct auth *a, const struct host_view *view, const str
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
 		 const struct secret *sent, bool *ret_again, struct err *err)
 {
-	struct challenge before = current_challenge(a, view), c;
+	bool asked;
+	struct challenge before = current_challenge(a, view, &asked), c;
 	bool answered_basic = secret_is_set(sent) && !strncmp(sent->text, "Basic ", 6);
 
 	*ret_again = false;

@@ -11,17 +11,16 @@ int redirect_next(const struct url *at, const char *location, unsigned hops, str
 {
 	CLEANUP(url_free) struct url to = { 0 };
 	CLEANUP(freep) char *shown = NULL;
+	struct err why = ERR_INIT;
 	int r;
 
 	if (hops >= REDIRECTS_MAX)
 		return fail(err, E_REGISTRY, "stopped after %d redirects", REDIRECTS_MAX);
 	if (!location || !*location)
 		return fail(err, E_REGISTRY, "redirect without a Location");
-	r = url_resolve(at, location, &to, err);
-	if (r != OK) {
-		err_wrap(err, "redirect refused");
-		return r;
-	}
+	r = url_resolve(at, location, &to, &why);
+	if (r != OK) /* the registry's fault, not the caller's */
+		return fail(err, r == E_INVALID ? E_REGISTRY : r, "redirect refused: %s", why.text);
 	shown = url_for_display(to.text);
 	if (at->https && !to.https)
 		return fail(err, E_DENIED, "redirect refused: from https to \"%s\"", shown ? shown : "http");

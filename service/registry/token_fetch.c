@@ -22,12 +22,12 @@ static int resolve_realm(const struct token_request *q, struct url *ret_realm, s
 {
 	const struct url *origin = &q->host->origin;
 	bool relative = q->realm[0] == '/' && q->realm[1] != '/';
-	int r = relative ? url_resolve(origin, q->realm, ret_realm, err) : url_parse(q->realm, ret_realm, err);
+	struct err why = ERR_INIT;
+	int r = relative ? url_resolve(origin, q->realm, ret_realm, &why) : url_parse(q->realm, ret_realm, &why);
 
-	if (r != OK) {
-		err_wrap(err, "the registry %s names a token server that cannot be used", origin->host);
-		return r;
-	}
+	if (r != OK) /* the registry's fault, not the caller's */
+		return fail(err, r == E_INVALID ? E_REGISTRY : r,
+			    "the registry %s names a token server that cannot be used: %s", origin->host, why.text);
 	if (origin->https && !ret_realm->https) {
 		CLEANUP(freep) char *shown = url_for_display(ret_realm->text);
 

@@ -22,6 +22,9 @@ void utf8_scrub(char *text)
 {
 	size_t len = strlen(text), i = 0;
 
+	for (size_t k = 0; k < len; k++) /* what users typed comes back in errors, and they go to terminals and logs */
+		if ((unsigned char)text[k] < ' ' || text[k] == 0x7f)
+			text[k] = '?';
 	if (utf8_valid(bytes_of(text)))
 		return;
 	while (i < len) {

@@ -25,7 +25,7 @@ struct wire_status {
 void wire_status_init(struct wire_status *s, const struct err *err);
 void wire_status_free(struct wire_status *s);
 
-/* Replaces the bytes of what is not UTF-8 by '?', in place. */
+/* Replaces what is not UTF-8, and control characters, by '?', in place. */
 void utf8_scrub(char *text);
 
 #endif

@@ -430,10 +430,10 @@ static void realms_that_lead_elsewhere_are_refused(void **state)
 		int code;
 		const char *says;
 	} cases[] = {
-		{ "WWW-Authenticate: Bearer realm=\"ftp://127.0.0.1/token\"\r\n", E_INVALID, "token server" },
-		{ "WWW-Authenticate: Bearer realm=\"http://u:p@127.0.0.1/\"\r\n", E_INVALID, "token server" },
-		{ "WWW-Authenticate: Bearer realm=\"auth.example:80\"\r\n", E_INVALID, "token server" },
-		{ "WWW-Authenticate: Bearer service=\"x\"\r\n", E_INVALID, "token server" },
+		{ "WWW-Authenticate: Bearer realm=\"ftp://127.0.0.1/token\"\r\n", E_REGISTRY, "token server" },
+		{ "WWW-Authenticate: Bearer realm=\"http://u:p@127.0.0.1/\"\r\n", E_REGISTRY, "token server" },
+		{ "WWW-Authenticate: Bearer realm=\"auth.example:80\"\r\n", E_REGISTRY, "token server" },
+		{ "WWW-Authenticate: Bearer service=\"x\"\r\n", E_REGISTRY, "token server" },
 		{ "WWW-Authenticate: Bearer realm=\"http://169.254.169.254/latest\"\r\n", E_DENIED, "link-local" },
 	};
 

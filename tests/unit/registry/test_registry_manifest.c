@@ -550,7 +550,7 @@ static void redirects_to_metadata_services_are_refused(void **state)
 	assert_int_equal(ask_redirecting("http://169.254.169.254/latest/meta-data/?x=1", &err, &requests), E_DENIED);
 	assert_non_null(strstr(err.text, "link-local"));
 	assert_null(strstr(err.text, "x=1"));
-	assert_int_equal(ask_redirecting("file:///etc/passwd", &err, &requests), E_INVALID);
+	assert_int_equal(ask_redirecting("file:///etc/passwd", &err, &requests), E_REGISTRY);
 }
 
 /* ---- small blobs ----------------------------------------------------------- */
