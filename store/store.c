@@ -172,7 +172,7 @@ int store_disk(struct store *s, int64_t *ret_total, int64_t *ret_free, struct er
 int store_reserve(struct store *s, int64_t bytes, struct err *err)
 {
 	const int64_t most = 64 << 20, share = 64;
-	int64_t total, available, keep;
+	int64_t total = 0, available = 0, keep;
 	int r = store_disk(s, &total, &available, err);
 
 	if (r != OK)
@@ -192,7 +192,7 @@ int store_reserve(struct store *s, int64_t bytes, struct err *err)
 int store_fail_errno(struct store *s, int64_t needed, struct err *err, const char *fmt, ...)
 {
 	CLEANUP(freep) char *text = NULL;
-	int64_t total, available;
+	int64_t total = 0, available = 0;
 	int number = errno, r;
 	va_list ap;
 

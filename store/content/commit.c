@@ -175,8 +175,10 @@ int content_commit(struct store *s, struct ingest *const *ingests, size_t n, str
 	CLEANUP(freep) struct ingest **items = calloc(n ? n : 1, sizeof(*items));
 	CLEANUP(freep) struct digest *digests = calloc(n ? n : 1, sizeof(*digests));
 	struct batch b = { .store = s, .items = items, .digests = digests };
-	int r = items && digests ? OK : fail_nomem(err);
+	int r = OK;
 
+	if (!items || !digests)
+		return fail_nomem(err);
 	while (r == OK) {
 		enum claim what;
 

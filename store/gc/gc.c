@@ -78,8 +78,10 @@ int gc_collect(struct store *s, const struct digest *candidates, size_t n, int64
 	       struct err *err)
 {
 	CLEANUP(freep) struct leftovers *l = calloc(1, sizeof *l);
-	int r = l ? store_writable(s, err) : fail_nomem(err);
+	int r = store_writable(s, err);
 
+	if (!l)
+		return fail_nomem(err);
 	for (size_t i = 0; r == OK && i < n; i++) {
 		digest_lock(s, &candidates[i]);
 		r = collect_locked(s, &candidates[i], l, freed, count, err);
@@ -87,8 +89,7 @@ int gc_collect(struct store *s, const struct digest *candidates, size_t n, int64
 		if (l->n == RECORDS_PER_TXN)
 			drop_leftovers(s, l);
 	}
-	if (l)
-		drop_leftovers(s, l);
+	drop_leftovers(s, l);
 	return r;
 }
 

@@ -142,8 +142,11 @@ int event_write(struct store *s, enum event_action action, const struct digest *
 		const struct digest *digest, int64_t now_ns, struct err *err)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
-	int r = t ? event_add(t, action, config, name, digest, now_ns, err) : fail_nomem(err);
+	int r;
 
+	if (!t)
+		return fail_nomem(err);
+	r = event_add(t, action, config, name, digest, now_ns, err);
 	return r == OK ? event_commit(s, t, err) : r;
 }
 

@@ -78,8 +78,10 @@ static int decide_by_name(struct removing *w, const char *name, struct err *err)
 	bool digests_too = name_has_tag(name) && !has_other_tag(&w->image, name);
 
 	w->names = arena_array(&w->arena, w->image.n_names + 1, sizeof *w->names);
-	w->names[0] = w->names ? arena_string(&w->arena, name) : NULL;
-	if (!w->names || !w->names[0])
+	if (!w->names)
+		return fail_nomem(err);
+	w->names[0] = arena_string(&w->arena, name);
+	if (!w->names[0])
 		return fail_nomem(err);
 	w->n_names = 1;
 	for (size_t i = 0; digests_too && i < w->image.n_names; i++)

@@ -60,7 +60,7 @@ static int get_in(struct lmdb *m, MDB_txn *txn, struct bytes key, struct buf *ou
 static int get(struct meta *meta, struct bytes key, struct buf *out, uint64_t *ret_revision, struct err *err)
 {
 	struct lmdb *m = lmdb_of(meta);
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	int r;
 
 	assert(key.len && key.len <= META_KEY_MAX);
@@ -105,7 +105,7 @@ static int range(struct meta *meta, struct bytes from, struct bytes to, meta_vis
 {
 	struct lmdb *m = lmdb_of(meta);
 	MDB_cursor *cursor;
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	int r, rc;
 
 	assert(from.len <= META_KEY_MAX);
@@ -233,7 +233,7 @@ static int change(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, uint64
 
 static int commit_in(struct lmdb *m, const struct meta_txn *t, uint64_t *ret_revision, struct err *err)
 {
-	MDB_txn *mdb;
+	MDB_txn *mdb = NULL;
 	int rc = m->env ? mdb_txn_begin(m->env, NULL, 0, &mdb) : MDB_PANIC, r;
 
 	if (rc)
@@ -268,7 +268,7 @@ static uint64_t revision(struct meta *meta)
 {
 	struct lmdb *m = lmdb_of(meta);
 	uint64_t found = 0;
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 
 	pthread_rwlock_rdlock(&m->env_lock);
 	if (begin_read(m, &txn, NULL) == OK) {
@@ -306,14 +306,51 @@ static const struct meta_ops lmdb_ops = { get, range, commit, revision, size, cl
 
 static int open_dir(struct lmdb *m, int parent_fd, const char *name, struct err *err)
 {
-	if (!m->read_only) {
-		int rc = mkdirat(parent_fd, name, 0700);
-
-		if ((rc && errno != EEXIST) || (!rc && fsync(parent_fd)))
-			return fail_errno(err, "metadata: create directory '%s'", name);
-	}
 	m->dir_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return m->dir_fd < 0 ? fail_errno(err, "metadata: open directory '%s'", name) : OK;
+}
+
+/* What a start that was cut off has left. */
+static int open_new_dir(struct lmdb *m, int parent_fd, const char *name, struct err *err)
+{
+	if (mkdirat(parent_fd, name, 0700) && errno != EEXIST)
+		return fail_errno(err, "metadata: create directory '%s'", name);
+	if (open_dir(m, parent_fd, name, err) != OK)
+		return err ? err->code : E_IO;
+	if ((unlinkat(m->dir_fd, "data.mdb", 0) && errno != ENOENT) ||
+	    (unlinkat(m->dir_fd, "lock.mdb", 0) && errno != ENOENT))
+		return fail_errno(err, "metadata: empty directory '%s'", name);
+	return OK;
+}
+
+/* A new environment gets its name when it is durable: LMDB takes half of one for
+ * damage. */
+static int create_env(struct lmdb *m, int parent_fd, const char *name, struct err *err)
+{
+	enum { NAME_BYTES = 64 };
+	char unfinished[NAME_BYTES];
+	int r;
+
+	snprintf(unfinished, sizeof unfinished, "%s.new", name);
+	r = open_new_dir(m, parent_fd, unfinished, err);
+	if (r == OK)
+		r = lmdb_env_open(m, err);
+	if (r != OK)
+		return r;
+	if (renameat(parent_fd, unfinished, parent_fd, name) || fsync(parent_fd))
+		return fail_errno(err, "metadata: create directory '%s'", name);
+	return OK;
+}
+
+static int open_env(struct lmdb *m, int parent_fd, const char *name, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	if (!m->read_only && fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+		return create_env(m, parent_fd, name, err);
+	r = open_dir(m, parent_fd, name, err);
+	return r == OK ? lmdb_env_open(m, err) : r;
 }
 
 int meta_open_lmdb(int dir_fd, const char *name, const struct meta_lmdb_options *options, struct meta **ret_meta,
@@ -328,9 +365,7 @@ int meta_open_lmdb(int dir_fd, const char *name, const struct meta_lmdb_options 
 		.meta = { &lmdb_ops }, .dir_fd = -1, .read_only = options->read_only, .reserve = options->reserve
 	};
 	pthread_rwlock_init(&m->env_lock, NULL);
-	r = open_dir(m, dir_fd, name, err);
-	if (r == OK)
-		r = lmdb_env_open(m, err);
+	r = open_env(m, dir_fd, name, err);
 	if (r != OK) {
 		close_lmdb(&m->meta);
 		return r;
