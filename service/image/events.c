@@ -37,6 +37,9 @@ static int follow(struct store *s, struct rpc_call *call, uint64_t revision, boo
 {
 	struct watching w = { call, err };
 
+	/* What happens after the headers is seen. */
+	if (rpc_call_begin(call, err) < 0)
+		return err->code;
 	for (;;) {
 		if (events_read(s, revision, send_event, &w, &revision, err) < 0)
 			return err->code;

@@ -57,6 +57,9 @@ int rpc_call_defer(struct rpc_call *call, void (*fn)(void *), void *p, struct er
  * just before they reset a cancelled stream, so where completeness matters the
  * messages must say it. Generated code wraps both with types. */
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err);
+/* Sends the response headers now, where the first message may be long in coming:
+ * they tell the client that the call has begun. */
+int rpc_call_begin(struct rpc_call *call, struct err *err);
 int rpc_call_recv(struct rpc_call *call, ProtobufCMessage **ret_message, struct err *err);
 
 /* The handler of one method, untyped: what the trampolines fill in. */

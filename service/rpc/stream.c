@@ -148,13 +148,15 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 	grpc_op ops[2] = { 0 };
 	size_t n = 0;
 
-	if (wire_pack(message, &c->write_buffer, err) < 0)
+	if (message && wire_pack(message, &c->write_buffer, err) < 0)
 		return err->code;
 	if (!c->headers_sent)
 		ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	c->headers_sent = true;
-	ops[n].op = GRPC_OP_SEND_MESSAGE;
-	ops[n++].data.send_message.send_message = c->write_buffer;
+	if (message) {
+		ops[n].op = GRPC_OP_SEND_MESSAGE;
+		ops[n++].data.send_message.send_message = c->write_buffer;
+	}
 	c->write = (struct op){ on_written, c };
 	pthread_mutex_lock(&c->mu);
 	c->writing = true;
@@ -196,7 +198,8 @@ static bool wait_write(struct rpc_call *c)
 	return false;
 }
 
-int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
+/* A message, or with NULL the headers alone. */
+static int send_and_wait(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
 {
 	struct err local = ERR_INIT, *e = err ? err : &local;
 	int r;
@@ -210,4 +213,14 @@ int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct
 		return fail(e, E_DEADLINE, "the client took no data for %lld ms",
 			    (long long)call->server->options.send_timeout_ms);
 	return call->write_ok ? OK : call_over(call, e);
+}
+
+int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
+{
+	return send_and_wait(call, message, err);
+}
+
+int rpc_call_begin(struct rpc_call *call, struct err *err)
+{
+	return call->headers_sent ? OK : send_and_wait(call, NULL, err);
 }
