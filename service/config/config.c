@@ -248,6 +248,7 @@ static const char *find_file(int argc, char **argv)
 
 /* ---- defaults and checks -------------------------------------------------- */
 
+/* NULL also without a home: a fixed place in /tmp could be prepared by others. */
 static char *default_path(const char *for_root, const char *variable, const char *fallback, const char *rest)
 {
 	const char *base = getenv(variable), *home = getenv("HOME");
@@ -256,29 +257,33 @@ static char *default_path(const char *for_root, const char *variable, const char
 		return strdup(for_root);
 	if (base && *base == '/')
 		return format("%s/%s", base, rest);
-	return format("%s/%s/%s", home && *home == '/' ? home : "/tmp", fallback, rest);
+	return home && *home == '/' ? format("%s/%s/%s", home, fallback, rest) : NULL;
+}
+
+static int default_listen(struct config *c, struct err *err)
+{
+	CLEANUP(freep)
+	char *path = default_path("/run/imaged/imaged.sock", "XDG_RUNTIME_DIR", ".local/run", "imaged/imaged.sock");
+	CLEANUP(freep) char *address = path ? format("unix://%s", path) : NULL;
+
+	if (!address)
+		return fail(err, E_INVALID, "there is no place for the socket (HOME is not set): give --listen");
+	return list_add(&c->listen, address, err);
 }
 
 static int apply_defaults(struct config *c, struct err *err)
 {
 	if (!c->root)
 		c->root = default_path("/var/lib/imaged", "XDG_DATA_HOME", ".local/share", "imaged");
-	if (!c->listen.n) {
-		CLEANUP(freep)
-		char *path = default_path("/run/imaged/imaged.sock", "XDG_RUNTIME_DIR", ".local/run",
-					  "imaged/imaged.sock");
-		CLEANUP(freep) char *address = path ? format("unix://%s", path) : NULL;
-
-		if (!address)
-			return fail_nomem(err);
-		if (list_add(&c->listen, address, err) < 0)
-			return err->code;
-	}
+	if (!c->root)
+		return fail(err, E_INVALID, "there is no place for the images (HOME is not set): give --root");
+	if (!c->listen.n && default_listen(c, err) < 0)
+		return err->code;
 	if (!c->log_format)
 		c->log_format = strdup("text");
 	if (!c->log_level)
 		c->log_level = strdup("info");
-	if (!c->root || !c->log_format || !c->log_level)
+	if (!c->log_format || !c->log_level)
 		return fail_nomem(err);
 	return OK;
 }

@@ -5,6 +5,7 @@
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
+#include "store/image/events.h"
 
 struct checking {
 	struct image_service *service;
@@ -29,18 +30,20 @@ static int fetch_document(struct checking *c, struct repository *repository, con
 	return r;
 }
 
-static void ignore_progress(UNUSED void *arg, UNUSED int64_t offset, UNUSED int64_t fetched)
+/* A pull may be at it: then its bytes are waited for, or gone on from. */
+static int open_ingest(struct checking *c, const struct finding *f, struct ingest **ret_ingest, struct err *err)
 {
+	enum { BUSY_MS = 50 };
+	struct cancel *cancel = rpc_call_cancel(c->call);
+	int r;
+
+	do
+		r = ingest_open(c->service->store, &f->digest, f->size, ret_ingest, err);
+	while (r == E_BUSY && !cancel_wait(cancel, BUSY_MS));
+	return r == E_BUSY ? cancel_check(cancel, err) : r;
 }
 
-static void ignore_retry(UNUSED void *arg, UNUSED const char *why)
-{
-}
-
-static void ignore_restart(UNUSED void *arg)
-{
-}
-
+/* No ingest when somebody else brought it meanwhile. */
 static int fetch_blob(struct checking *c, struct repository *repository, const struct finding *f,
 		      struct ingest **ret_ingest, struct err *err)
 {
@@ -51,18 +54,30 @@ static int fetch_blob(struct checking *c, struct repository *repository, const s
 		.digest = f->digest,
 		.size = f->size,
 	};
-	struct fetch_observer nobody = { ignore_progress, ignore_retry, ignore_restart, NULL };
+	int r = open_ingest(c, f, &ingest, err);
 
-	if (ingest_open(c->service->store, &f->digest, f->size, &ingest, err) < 0 ||
-	    registry_fetch(repository, &blob, ingest, &nobody, rpc_call_cancel(c->call), err) < 0)
+	if (r == E_EXISTS)
+		return OK;
+	if (r < 0 || registry_fetch(repository, &blob, ingest, NULL, rpc_call_cancel(c->call), err) < 0)
 		return err->code;
 	*ret_ingest = TAKE(ingest);
 	return OK;
 }
 
-static int fetch_from(struct checking *c, const struct finding *f, const char *source, struct err *err)
+/* An image may come from anywhere: credentials go nowhere but to the registry that
+ * they name. */
+static struct credentials credentials_for_any(const struct checking *c)
 {
 	struct credentials credentials = credentials_of(c->request->credentials);
+
+	if (!credentials.server_address || !*credentials.server_address)
+		return (struct credentials){ .username = NULL };
+	return credentials;
+}
+
+static int fetch_from(struct checking *c, const struct finding *f, const char *source, struct err *err)
+{
+	struct credentials credentials = credentials_for_any(c);
 	CLEANUP(repository_unrefp) struct repository *repository = NULL;
 	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
 	enum media_kind kind = media_type_of(f->media_type).kind;
@@ -80,21 +95,49 @@ static int fetch_from(struct checking *c, const struct finding *f, const char *s
 	return content_commit(c->service->store, &ingest, 1, err);
 }
 
-/* A damaged blob stays in quarantine only if another copy was found: it may be all
- * that there is. */
-static int repair(struct checking *c, const struct finding *f, struct err *err)
+static int fetch_from_any(struct checking *c, const struct finding *f, struct err *err)
 {
-	if (!f->n_sources)
-		return fail(err, E_NOT_FOUND, "it came from no registry; load or build the image again");
-	if (f->kind == FINDING_BLOB_DAMAGED && content_quarantine(c->service->store, &f->digest, err) < 0)
-		return err->code;
 	for (size_t i = 0; i < f->n_sources; i++) {
 		if (fetch_from(c, f, f->sources[i], err) == OK)
 			return OK;
-		if (cancel_check(rpc_call_cancel(c->call), NULL) < 0)
-			return err->code;
+		if (cancel_fired(rpc_call_cancel(c->call)))
+			break;
 	}
 	return err->code;
+}
+
+/* Failed: the damaged bytes go back to where they were, since they may be all that
+ * there is, and the next check finds them again. */
+static int put_back(struct checking *c, const struct finding *f, struct err *err)
+{
+	struct err why = { .code = OK };
+	int r = content_restore(c->service->store, &f->digest, &why);
+
+	if (r == E_EXISTS) /* somebody else brought it meanwhile */
+		return OK;
+	return r < 0 ? err_wrap(err, "the damaged content could not be put back (%s)", why.text) : err->code;
+}
+
+static int repair(struct checking *c, const struct finding *f, struct err *err)
+{
+	bool aside = f->kind == FINDING_BLOB_DAMAGED;
+	int r;
+
+	if (!f->n_sources || f->size < 0)
+		return fail(err, E_NOT_FOUND, "it came from no registry; load or build the image again");
+	if (aside && content_quarantine(c->service->store, &f->digest, err) < 0)
+		return err->code;
+	r = fetch_from_any(c, f, err);
+	if (r < 0 && aside)
+		r = put_back(c, f, err);
+	return r;
+}
+
+/* It is mended all the same when this cannot be written. */
+static void tell_watchers(struct checking *c, const struct finding *f)
+{
+	event_write(c->service->store, EVENT_REPAIR, f->n_images ? &f->images[0] : NULL, NULL, &f->digest,
+		    clock_wall_ns(), NULL);
 }
 
 static bool repairable(const struct checking *c, const struct finding *f)
@@ -124,7 +167,9 @@ static int on_finding(void *arg, const struct finding *f)
 	m.digest = digest_is_set(&f->digest) ? digest_text(&f->digest, text) : text;
 	m.detail = (char *)f->detail;
 	m.images = arena_array(&a, f->n_images + 1, sizeof *m.images);
-	for (size_t i = 0; m.images && i < f->n_images; i++) {
+	if (!m.images)
+		return fail_nomem(c->err);
+	for (size_t i = 0; i < f->n_images; i++) {
 		m.images[i] = digest_message(&a, &f->images[i]);
 		if (!m.images[i])
 			return fail_nomem(c->err);
@@ -132,10 +177,13 @@ static int on_finding(void *arg, const struct finding *f)
 	}
 	if (repairable(c, f)) {
 		m.repaired = repair(c, f, &why) == OK;
-		if (m.repaired)
+		if (m.repaired) {
 			c->repaired++;
-		else
+			tell_watchers(c, f);
+		} else {
+			utf8_clean(why.text);
 			m.repair_error = why.text;
+		}
 	}
 	event.event_case = IMAGED__V1__CHECK_STORE_EVENT__EVENT_FINDING;
 	event.finding = &m;

@@ -1,5 +1,7 @@
 #include "service/image/convert.h"
 
+#include "proto/runtime/codec.h"
+
 static void arena_destroy(void *p)
 {
 	arena_free(p);
@@ -173,6 +175,17 @@ int summary_message(struct store *s, struct arena *a, const struct image *image,
 	if ((r->has_created && !m->created) || (used_ns && !m->last_used))
 		return fail_nomem(err);
 	return OK;
+}
+
+Imaged__V1__ImageSummary *summary_copy(struct arena *a, const Imaged__V1__ImageSummary *summary)
+{
+	size_t len = imaged__v1__image_summary__get_packed_size(summary);
+	CLEANUP(freep) uint8_t *wire = malloc(len + 1);
+
+	if (!wire)
+		return NULL;
+	imaged__v1__image_summary__pack(summary, wire);
+	return imaged__v1__image_summary__unpack(&a->allocator, len, wire);
 }
 
 /* ---- content -------------------------------------------------------------- */
@@ -372,6 +385,15 @@ int history_messages(struct arena *a, const struct image *image, const struct im
 	*ret_entries = entries;
 	*ret_n = n;
 	return OK;
+}
+
+void utf8_clean(char *text)
+{
+	if (utf8_valid(bytes_of(text)))
+		return;
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
 }
 
 struct credentials credentials_of(const Imaged__V1__Credentials *m)

@@ -30,6 +30,9 @@ Imaged__V1__Descriptor *descriptor_message(struct arena *a, const char *media_ty
 int summary_message(struct store *s, struct arena *a, const struct image *image, char *const *names, size_t n_names,
 		    Imaged__V1__ImageSummary *ret_summary, struct err *err);
 
+/* A copy that shares nothing with it. */
+Imaged__V1__ImageSummary *summary_copy(struct arena *a, const Imaged__V1__ImageSummary *summary);
+
 /* Manifest and configuration of a stored image, read and parsed. */
 struct image_content {
 	struct buf manifest_body, config_body;
@@ -46,6 +49,10 @@ int config_message(struct arena *a, const struct container_config *c, Imaged__V1
 /* Newest first; layer sizes from the record. */
 int history_messages(struct arena *a, const struct image *image, const struct image_config *config, size_t *ret_n,
 		     Imaged__V1__HistoryEntry ***ret_entries, struct err *err);
+
+/* Text for a message that is perhaps not UTF-8 (a server's words, a cut one): then
+ * what is not ASCII becomes '?'. */
+void utf8_clean(char *text);
 
 /* Borrows the strings of the message. */
 struct credentials credentials_of(const Imaged__V1__Credentials *message);

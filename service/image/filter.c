@@ -169,6 +169,8 @@ uint64_t image_filter_hash(const Imaged__V1__ImageFilter *m)
 	if (!m)
 		return 0;
 	len = imaged__v1__image_filter__get_packed_size(m);
+	if (!len)
+		return 0; /* an empty filter is none */
 	wire = malloc(len + 1);
 	if (!wire)
 		return 1; /* a token that fits no page: the client starts over */

@@ -3,15 +3,23 @@
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
 
-enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, PAGE_BYTES_MAX = 3 * 1024 * 1024 };
+enum {
+	PAGE_DEFAULT = 100,
+	PAGE_MAX = 1000,
+	PAGE_BYTES_MAX = 3 * 1024 * 1024, /* a message has at most 4 MiB */
+	STEP = 64,			  /* images read at a time */
+	STEP_BYTES_MAX = 64 * 1024 * 1024,
+};
 
 struct listing {
 	struct store *store;
-	struct arena *arena;
+	struct arena *arena; /* of the answer */
+	struct arena *step;  /* of the images that are looked at */
 	struct image_filter filter;
 	Imaged__V1__ImageSummary **images;
 	size_t n, limit;
 	size_t bytes; /* packed, so far */
+	bool full;    /* there is one more, which does not fit */
 	struct err *err;
 };
 
@@ -42,68 +50,94 @@ static int hex_value(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int token_parse(const char *text, const struct token_head *expected, struct buf *key, struct err *err)
+/* The bytes of a token, at most what a key can need. */
+static int token_decode(const char *text, struct buf *out, struct err *err)
 {
-	size_t len = strlen(text) / 2;
+	size_t len = strlen(text);
 
-	if (!len)
-		return OK;
-	for (size_t i = 0; i < len; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-		uint8_t byte = (uint8_t)(high << 4 | low);
+	for (size_t i = 0; i + 1 < len; i += 2) {
+		int high = hex_value(text[i]), low = hex_value(text[i + 1]);
 
 		if (high < 0 || low < 0)
-			return fail(err, E_INVALID, "page_token is not one that ListImages gave out");
-		if (i >= sizeof *expected)
-			buf_append(key, &byte, 1);
-		else if (byte != ((const uint8_t *)expected)[i])
-			return fail(err, E_INVALID, "page_token belongs to another filter or order");
+			break;
+		buf_putc(out, (char)(high * 16 + low));
 	}
-	if (strlen(text) % 2 || len <= sizeof *expected || !buf_ok(key))
+	if (!buf_ok(out) || out->len * 2 != len)
 		return fail(err, E_INVALID, "page_token is not one that ListImages gave out");
 	return OK;
 }
 
+static int token_parse(const char *text, const struct token_head *expected, struct buf *key, struct err *err)
+{
+	CLEANUP(buf_free) struct buf token = BUF_INIT(sizeof *expected + META_KEY_MAX);
+
+	if (!*text)
+		return OK;
+	if (token_decode(text, &token, err) < 0)
+		return err->code;
+	if (token.len <= sizeof *expected)
+		return fail(err, E_INVALID, "page_token is not one that ListImages gave out");
+	if (memcmp(token.data, expected, sizeof *expected) != 0)
+		return fail(err, E_INVALID, "page_token belongs to another filter or order");
+	return buf_append(key, token.data + sizeof *expected, token.len - sizeof *expected) ? OK : fail_nomem(err);
+}
+
 /* ---- pages ---------------------------------------------------------------- */
 
+/* Ends the step, with `after` still at the image before. */
+static int leave_out(struct listing *l)
+{
+	l->full = true;
+	return fail(l->err, E_LIMIT, "the page is full");
+}
+
+/* Copied, so that an answer holds only what passed the filter, however many images
+ * did not. Every image counts for the step. */
 static int add_image(void *arg, const struct image *image)
 {
 	struct listing *l = arg;
-	Imaged__V1__ImageSummary *m;
+	Imaged__V1__ImageSummary m, *copy;
 	char **names = NULL;
-	size_t n = 0;
-	int r = image_filter_match(&l->filter, image, l->arena, &names, &n, l->err);
+	size_t n = 0, bytes;
+	int r = image_filter_match(&l->filter, image, l->step, &names, &n, l->err);
 
 	if (r <= 0)
-		return r;
-	m = arena_alloc(l->arena, sizeof *m);
-	if (!m)
-		return fail_nomem(l->err);
-	if (summary_message(l->store, l->arena, image, names, n, m, l->err) < 0)
+		return r < 0 ? r : 1;
+	if (l->n == l->limit)
+		return leave_out(l);
+	if (summary_message(l->store, l->step, image, names, n, &m, l->err) < 0)
 		return l->err->code;
-	l->bytes += imaged__v1__image_summary__get_packed_size(m) + 8;
-	if (l->n && l->bytes > PAGE_BYTES_MAX)
-		return E_LIMIT;
-	l->images[l->n++] = m;
+	bytes = imaged__v1__image_summary__get_packed_size(&m) + 8;
+	if (l->n && l->bytes + bytes > PAGE_BYTES_MAX)
+		return leave_out(l);
+	copy = summary_copy(l->arena, &m);
+	if (!copy)
+		return fail_nomem(l->err);
+	l->bytes += bytes;
+	l->images[l->n++] = copy;
 	return 1;
 }
 
-/* One page; a page that would be too large for a message is made again with the
- * number of images that fit. */
-static int list_page(struct listing *l, enum image_order order, struct buf *after, bool *ret_more, struct err *err)
+static int list_page(struct listing *l, enum image_order order, struct buf *after, struct cancel *cancel,
+		     bool *ret_more, struct err *err)
 {
-	CLEANUP(buf_free) struct buf start = BUF_INIT(META_KEY_MAX);
-	int r;
+	bool more = true;
 
-	buf_append(&start, after->data, after->len);
-	r = image_list(l->store, order, after, l->limit, l->arena, add_image, l, ret_more, err);
-	if (r != E_LIMIT || !l->n)
-		return r;
-	buf_reset(after);
-	buf_append(after, start.data, start.len);
-	l->limit = l->n;
-	l->n = l->bytes = 0;
-	return image_list(l->store, order, after, l->limit, l->arena, add_image, l, ret_more, err);
+	while (more && l->n < l->limit) {
+		CLEANUP(arena_free) struct arena step;
+		int r = cancel_check(cancel, err);
+
+		arena_init(&step, STEP_BYTES_MAX);
+		l->step = &step;
+		if (r == OK)
+			r = image_list(l->store, order, after, STEP, &step, add_image, l, &more, err);
+		if (l->full)
+			break;
+		if (r < 0)
+			return r;
+	}
+	*ret_more = more || l->full;
+	return OK;
 }
 
 static size_t page_limit(int32_t wanted)
@@ -131,7 +165,7 @@ int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesR
 	l.images = arena_array(l.arena, l.limit, sizeof *l.images);
 	if (!l.images)
 		return fail_nomem(err);
-	if (list_page(&l, order, &after, &more, err) < 0)
+	if (list_page(&l, order, &after, rpc_call_cancel(call), &more, err) < 0)
 		return err->code;
 	response->images = l.images;
 	response->n_images = l.n;

@@ -1,12 +1,12 @@
 /* PruneImages: collects the candidates page by page, then removes each as
- * RemoveImage would; one that is gone or in use meanwhile is passed over. */
+ * RemoveImage would, if it is still one; one that is gone or in use meanwhile is passed over. */
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
 #include "service/image/removed.h"
 
-enum { PAGE = 256, PAGE_BYTES_MAX = 16 * 1024 * 1024 };
+enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct candidates {
 	bool all;
@@ -25,18 +25,22 @@ static bool dangling(const struct image *image)
 	return true;
 }
 
+static int is_candidate(const struct candidates *c, const struct image *image, struct arena *a, struct err *err)
+{
+	char **names;
+	size_t n;
+
+	return c->all || dangling(image) ? image_filter_match(&c->filter, image, a, &names, &n, err) : 0;
+}
+
+/* Every image counts for the page, so that its memory is bounded. */
 static int add_candidate(void *arg, const struct image *image)
 {
 	struct candidates *c = arg;
-	char **names;
-	size_t n;
-	int r;
+	int r = is_candidate(c, image, c->page, c->err);
 
-	if (!c->all && !dangling(image))
-		return 0;
-	r = image_filter_match(&c->filter, image, c->page, &names, &n, c->err);
 	if (r <= 0)
-		return r;
+		return r < 0 ? r : 1;
 	if (c->n == c->capacity) {
 		size_t capacity = c->capacity ? c->capacity * 2 : PAGE;
 		struct digest *grown = reallocarray(c->manifests, capacity, sizeof *grown);
@@ -67,7 +71,10 @@ static int collect(struct store *s, struct candidates *c, struct cancel *cancel,
 	return OK;
 }
 
-static int prune_one(struct store *s, const struct digest *manifest, struct removal *removal, struct err *err)
+/* Looks again: it may have got a name since, and image_delete() sees to it that it
+ * gets none in between. */
+static int prune_one(struct store *s, const struct candidates *c, const struct digest *manifest,
+		     struct removal *removal, struct err *err)
 {
 	CLEANUP(arena_free) struct arena a;
 	struct image image;
@@ -76,6 +83,8 @@ static int prune_one(struct store *s, const struct digest *manifest, struct remo
 	arena_init(&a, PAGE_BYTES_MAX);
 	r = image_get(s, manifest, &a, &image, err);
 	if (r == OK)
+		r = is_candidate(c, &image, &a, err);
+	if (r == 1)
 		r = image_delete(s, &image, removal, err);
 	return r == E_NOT_FOUND || r == E_NO_SUCH_IMAGE || r == E_CONFLICT ? OK : r;
 }
@@ -109,7 +118,7 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 	for (size_t i = 0; r == OK && i < c.n; i++) {
 		r = cancel_check(cancel, err);
 		if (r == OK)
-			r = prune_one(service->store, &c.manifests[i], &removal, err);
+			r = prune_one(service->store, &c, &c.manifests[i], &removal, err);
 	}
 	free(c.manifests);
 	if (r < 0)

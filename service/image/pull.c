@@ -189,6 +189,7 @@ static int pull_and_publish(struct pull *p, struct err *err)
 	    publish(p, &changed, err) < 0)
 		return err->code;
 	platform_warning(p, warning, sizeof warning);
+	utf8_clean(warning);
 	return send_done(p, &p->manifest_digest, &p->manifest.config.digest, !changed, warning, err);
 }
 
@@ -213,10 +214,29 @@ static int up_to_date(struct pull *p, bool *ret_done, struct err *err)
 	return send_done(p, &manifest, &config, true, "", err);
 }
 
+/* Each text with its end, so that they cannot run into each other. */
+static struct digest source_of(const struct pull *p)
+{
+	char name[REFERENCE_TEXT_MAX];
+	const char *const texts[] = { reference_name(&p->ref, name), p->credentials.server_address,
+				      p->credentials.username,	     p->credentials.password,
+				      p->credentials.identity_token, p->credentials.registry_token };
+	struct hasher h;
+
+	hasher_init(&h, DIGEST_SHA256);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		const char *text = texts[i] ? texts[i] : "";
+
+		hasher_update(&h, text, strlen(text) + 1);
+	}
+	return hasher_final(&h);
+}
+
 static int run(struct pull *p, struct err *err)
 {
 	bool done = false;
 
+	p->source = source_of(p);
 	if (repository_open(p->service->registry, &p->ref, &p->credentials, &p->repository, err) < 0 ||
 	    pull_resolve(p, err) < 0 || up_to_date(p, &done, err) < 0)
 		return err->code;

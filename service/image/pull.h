@@ -25,12 +25,11 @@ enum pull_blob_kind { BLOB_DOCUMENT, BLOB_CONFIG, BLOB_LAYER };
 struct pull_blob {
 	enum pull_blob_kind kind;
 	struct descriptor descriptor; /* borrowed strings */
-	struct bytes data;	      /* BLOB_DOCUMENT: what was received; empty when it is stored */
+	struct bytes data;	      /* BLOB_DOCUMENT: its bytes, so that nothing is fetched */
 	bool here;		      /* committed before, or its transfer is done */
-	bool retried;		      /* after a transfer of somebody else's failed */
 	bool started;		      /* its transfer is ours */
-	struct transfer *transfer;
-	struct ingest *ingest; /* to be committed; the transfer's */
+	struct transfer *transfer;    /* NULL: not asked for yet, or its turn has not come */
+	struct ingest *ingest;	      /* to be committed; the transfer's */
 	struct layer_facts facts;
 	struct transfer_status sent; /* what the client was told */
 	int64_t sent_ms;
@@ -41,6 +40,7 @@ struct pull {
 	struct rpc_call *call;
 	struct cancel *cancel;
 	struct credentials credentials;
+	struct digest source; /* of repository and credentials: whose failures are ours */
 
 	struct reference ref; /* with a tag or a digest; a digest drops the tag */
 	struct platform platform;
@@ -67,12 +67,12 @@ struct pull {
 	struct pull_blob *blobs; /* documents, config, then layers from the lowest */
 	size_t n_blobs;
 	size_t *layer_blob; /* for each layer of the manifest its index in blobs */
-	int64_t fetched_bytes;
+	int64_t missing_bytes, fetched_bytes;
 };
 
 /* Fills root: what the reference leads to now. */
 int pull_resolve(struct pull *p, struct err *err);
-/* 1 when the name leads to that root already, complete; then nothing is to be done
+/* 1 when the name leads to that root already, and nothing of it is missing; then nothing is to be done
  * and manifest and config digests are in *ret_name (in the arena). */
 int pull_up_to_date(struct pull *p, struct arena *arena, Imaged__Store__V1__NameRecord **ret_name, struct err *err);
 /* Fills the manifest, through the index if the root is one. */

@@ -30,6 +30,19 @@ static void add_document(struct pull *p, const struct digest *d, const char *med
 	add_blob(p, BLOB_DOCUMENT, &descriptor)->data = buf_bytes(body);
 }
 
+static int add_config(struct pull *p, struct err *err)
+{
+	const struct descriptor *config = &p->manifest.config;
+
+	if (find_blob(p, &config->digest))
+		return fail(err, E_BAD_CONTENT, "the configuration is also listed as a manifest");
+	if (config->size > CONFIG_BYTES_MAX) /* before a byte of it is fetched */
+		return fail(err, E_LIMIT, "the image configuration has %lld bytes; at most %d are read",
+			    (long long)config->size, CONFIG_BYTES_MAX);
+	add_blob(p, BLOB_CONFIG, config);
+	return OK;
+}
+
 static int add_layers(struct pull *p, struct err *err)
 {
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
@@ -56,10 +69,7 @@ static int plan(struct pull *p, struct err *err)
 	if (!digest_eq(&p->root, &p->manifest_digest))
 		add_document(p, &p->root, p->root_media_type, &p->root_body);
 	add_document(p, &p->manifest_digest, p->manifest_media_type, &p->manifest_body);
-	if (find_blob(p, &p->manifest.config.digest))
-		return fail(err, E_BAD_CONTENT, "the configuration is also listed as a manifest");
-	add_blob(p, BLOB_CONFIG, &p->manifest.config);
-	return add_layers(p, err);
+	return add_config(p, err) < 0 ? err->code : add_layers(p, err);
 }
 
 /* ---- what is here --------------------------------------------------------- */
@@ -80,19 +90,32 @@ static int take_lease(struct pull *p, struct err *err)
 	return OK;
 }
 
-/* A layer that is here but was never verified goes through a transfer all the same. */
-static int claim(struct pull *p, struct pull_blob *b, int64_t *missing, struct err *err)
+/* Here, as far as can be told without reading it. What was damaged is not, and goes
+ * through a transfer as if it was missing; so pulling heals. */
+static bool is_here(struct pull *p, const struct pull_blob *b)
 {
+	struct store *s = p->service->store;
 	int64_t size = 0;
+
+	if (!content_claim(s, &b->descriptor.digest, &size) || size != b->descriptor.size)
+		return false;
+	return b->kind == BLOB_LAYER || content_verify(s, &b->descriptor.digest, NULL, NULL, p->cancel, NULL) == OK;
+}
+
+static int add_missing(struct pull *p, const struct pull_blob *b, struct err *err)
+{
+	if (__builtin_add_overflow(p->missing_bytes, b->descriptor.size, &p->missing_bytes))
+		return fail(err, E_BAD_CONTENT, "the sizes of the blobs add up to more than any disk holds");
+	return OK;
+}
+
+/* A layer that is here but was never verified goes through a transfer all the same. */
+static int claim(struct pull *p, struct pull_blob *b, struct err *err)
+{
 	int r;
 
-	if (!content_claim(p->service->store, &b->descriptor.digest, &size)) {
-		*missing += b->descriptor.size;
-		return OK;
-	}
-	if (size != b->descriptor.size)
-		return fail(err, E_BAD_CONTENT, "a blob has %lld bytes, the manifest says %lld", (long long)size,
-			    (long long)b->descriptor.size);
+	if (!is_here(p, b))
+		return add_missing(p, b, err);
 	if (b->kind != BLOB_LAYER) {
 		b->here = true;
 		return OK;
@@ -119,14 +142,12 @@ static int tell_plan(struct pull *p, struct err *err)
 
 static int prepare(struct pull *p, struct err *err)
 {
-	int64_t missing = 0;
-
 	if (plan(p, err) < 0 || take_lease(p, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < p->n_blobs; i++)
-		if (claim(p, &p->blobs[i], &missing, err) < 0)
+		if (claim(p, &p->blobs[i], err) < 0)
 			return err->code;
-	if (missing && store_reserve(p->service->store, missing, err) < 0)
+	if (p->missing_bytes && store_reserve(p->service->store, p->missing_bytes, err) < 0)
 		return err->code;
 	if (layer_workers_new(p->service->worker_program, 0, &p->workers, err) < 0)
 		return err->code;
@@ -150,6 +171,8 @@ static int read_ingest(struct ingest *ingest, struct buf *out, struct err *err)
 	for (int64_t done = 0; done < size;) {
 		ssize_t n = pread(fd, room + done, (size_t)(size - done), done);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return fail_errno(err, "image configuration");
 		if (n == 0)
@@ -184,9 +207,10 @@ static int join(struct pull *p, struct pull_blob *b, struct err *err)
 		.repository = p->repository,
 		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
 		.data = b->data,
+		.source = p->source,
 	};
 
-	return transfer_join(p->service->transfers, &request, &p->watch, p->cancel, &b->transfer, &b->started, err);
+	return transfer_join(p->service->transfers, &request, &p->watch, &b->transfer, &b->started, err);
 }
 
 static void leave(struct pull *p, struct pull_blob *b)
@@ -213,17 +237,17 @@ static int on_done(struct pull *p, struct pull_blob *b, const struct transfer_st
 }
 
 /* Somebody else's transfer may have failed for reasons that are theirs (their
- * credentials, their repository): once more with ours. */
+ * credentials, their repository): then with ours. Each time one who failed goes
+ * away, so this ends. */
 static int on_failed(struct pull *p, struct pull_blob *b, struct err *err)
 {
 	struct layer_facts facts;
 	struct ingest *ingest;
 	int r = transfer_result(b->transfer, &ingest, &facts, err);
 
-	if (b->started || b->retried)
+	if (b->started || transfer_is_from(b->transfer, &p->source))
 		return r;
 	leave(p, b);
-	b->retried = true;
 	return join(p, b, err);
 }
 

@@ -99,6 +99,33 @@ static int stored_choice(struct pull *p, struct digest *ret_manifest, struct err
 	return OK;
 }
 
+static bool part_is_here(struct store *s, const ProtobufCBinaryData *field, int64_t size)
+{
+	struct digest d;
+	int64_t found = 0;
+
+	return digest_from_key((struct bytes){ field->data, field->len }, &d) && content_exists(s, &d, &found) &&
+	       found == size;
+}
+
+/* So that pulling an image that lost something brings it back: the small parts are
+ * read, layers are looked at (`system check` reads them). */
+static bool is_whole(struct pull *p, const struct image *image)
+{
+	const Imaged__Store__V1__ImageRecord *r = image->record;
+	struct store *s = p->service->store;
+	struct digest config;
+
+	if (!digest_from_key((struct bytes){ r->config.data, r->config.len }, &config) ||
+	    content_verify(s, &image->manifest, NULL, NULL, p->cancel, NULL) < 0 ||
+	    content_verify(s, &config, NULL, NULL, p->cancel, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < r->n_layers; i++)
+		if (!part_is_here(s, &r->layers[i]->digest, r->layers[i]->size))
+			return false;
+	return true;
+}
+
 int pull_up_to_date(struct pull *p, struct arena *arena, Imaged__Store__V1__NameRecord **ret_name, struct err *err)
 {
 	Imaged__Store__V1__NameRecord *by_tag = NULL, *by_digest = NULL;
@@ -118,7 +145,7 @@ int pull_up_to_date(struct pull *p, struct arena *arena, Imaged__Store__V1__Name
 		return 0;
 	/* Errors in what is stored are for the full pull to find and to mend. */
 	if (stored_choice(p, &manifest, err) < 0 || !same_digest(&by_tag->manifest, &manifest) ||
-	    image_get(p->service->store, &manifest, arena, &image, err) < 0)
+	    image_get(p->service->store, &manifest, arena, &image, err) < 0 || !is_whole(p, &image))
 		return 0;
 	*ret_name = by_tag;
 	return 1;

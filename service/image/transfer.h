@@ -6,7 +6,12 @@
  * runs on a pool thread: fetch into an ingest, and for a layer feed the worker of
  * the pull that started it. When the last watcher leaves an unfinished transfer it
  * is cancelled and its bytes stay for a resume. A finished one holds a finished,
- * not yet committed ingest that every watcher may commit.
+ * not yet committed ingest that every watcher may commit. One that failed leaves
+ * the table before it says so: who wants the blob all the same starts another.
+ *
+ * A blob that is committed already (it was never looked into, or is not what it
+ * was) is read and compared with its digest; when it is damaged it goes into
+ * quarantine and is fetched again.
  *
  * Threads: a `struct transfer_watch` belongs to the pull's thread; the rest is
  * locked inside. Nothing is locked while bytes move.
@@ -64,12 +69,16 @@ struct transfer_request {
 	struct repository *repository;
 	struct layer_workers *workers; /* NULL: no layer, nothing is inflated */
 	struct bytes data;	       /* set: the caller has the bytes, nothing is fetched; copied */
+	/* Stands for repository and credentials: whoever has the same would fail the
+	 * same way. */
+	struct digest source;
 };
 
-/* Joins the transfer of that digest or starts it (*ret_started). A transfer that is
- * being cancelled is waited for. E_BUSY when too many wait. */
+/* Joins the transfer of that digest or starts it (*ret_started). *ret_transfer is
+ * NULL while one that is being cancelled is not over: ask again soon. E_BUSY when
+ * too many wait; E_BAD_CONTENT when the one that runs is of another size or use. */
 int transfer_join(struct transfers *t, const struct transfer_request *request, struct transfer_watch *watch,
-		  struct cancel *cancel, struct transfer **ret_transfer, bool *ret_started, struct err *err);
+		  struct transfer **ret_transfer, bool *ret_started, struct err *err);
 void transfer_leave(struct transfer *t, struct transfer_watch *watch);
 
 void transfer_status(struct transfer *t, struct transfer_status *ret_status);
@@ -78,7 +87,10 @@ void transfer_status(struct transfer *t, struct transfer_status *ret_status);
  * been committed by somebody else meanwhile; it stays the transfer's. */
 int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer_facts *ret_facts, struct err *err);
 
-/* Transfers that run or wait. */
+/* Whether it was started with this source, so that its failure is ours as well. */
+bool transfer_is_from(const struct transfer *t, const struct digest *source);
+
+/* Transfers that wait, run, are being cancelled, or are done and still watched. */
 size_t transfers_running(struct transfers *t);
 
 #endif

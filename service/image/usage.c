@@ -4,11 +4,12 @@
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 
-enum { PAGE = 256 };
+enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct usage_list {
 	struct store *store;
-	struct arena *arena;
+	struct arena *arena; /* of the answer */
+	struct arena *page;  /* of the images that are looked at */
 	Imaged__V1__ImageUsage **items;
 	size_t n, capacity;
 	struct err *err;
@@ -32,18 +33,19 @@ static int add_usage(void *arg, const struct image *image)
 {
 	struct usage_list *l = arg;
 	Imaged__V1__ImageUsage *m = arena_alloc(l->arena, sizeof *m);
+	Imaged__V1__ImageSummary summary;
 
 	if (l->n == l->capacity && grow(l) < 0)
 		return l->err->code;
 	if (!m)
 		return fail_nomem(l->err);
 	imaged__v1__image_usage__init(m);
-	m->image = arena_alloc(l->arena, sizeof *m->image);
-	if (!m->image)
-		return fail_nomem(l->err);
-	if (summary_message(l->store, l->arena, image, image->names, image->n_names, m->image, l->err) < 0 ||
+	if (summary_message(l->store, l->page, image, image->names, image->n_names, &summary, l->err) < 0 ||
 	    image_shared_size(l->store, image, &m->shared_size, l->err) < 0)
 		return l->err->code;
+	m->image = summary_copy(l->arena, &summary);
+	if (!m->image)
+		return fail_nomem(l->err);
 	m->unique_size = m->image->size - m->shared_size;
 	l->items[l->n++] = m;
 	return 1;
@@ -54,10 +56,15 @@ static int per_image(struct usage_list *l, struct cancel *cancel, struct err *er
 	CLEANUP(buf_free) struct buf after = BUF_INIT(META_KEY_MAX);
 	bool more = true;
 
-	while (more)
-		if (cancel_check(cancel, err) < 0 || image_list(l->store, IMAGE_ORDER_CREATED_DESC, &after, PAGE,
-								l->arena, add_usage, l, &more, err) < 0)
+	while (more) {
+		CLEANUP(arena_free) struct arena page;
+
+		arena_init(&page, PAGE_BYTES_MAX);
+		l->page = &page;
+		if (cancel_check(cancel, err) < 0 ||
+		    image_list(l->store, IMAGE_ORDER_CREATED_DESC, &after, PAGE, &page, add_usage, l, &more, err) < 0)
 			return err->code;
+	}
 	return OK;
 }
 

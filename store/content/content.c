@@ -98,7 +98,7 @@ int content_read(struct store *s, const struct digest *d, struct buf *out, struc
 {
 	CLEANUP(closep) int fd = -1;
 	struct digest got;
-	int64_t size;
+	int64_t size = 0;
 	int r = content_open(s, d, &fd, &size, err);
 
 	if (r != OK)
@@ -224,6 +224,28 @@ int content_quarantine(struct store *s, const struct digest *d, struct err *err)
 	digest_lock(s, d);
 	if (renameat(s->content_fd, content_path(d, path), s->quarantine_fd, quarantine_name(d, name)))
 		r = errno == ENOENT ? fail_missing(d, err) : fail_blob(d, err, "quarantine");
+	digest_unlock(s, d);
+	return r;
+}
+
+int content_restore(struct store *s, const struct digest *d, struct err *err)
+{
+	char path[CONTENT_PATH_MAX], name[CONTENT_PATH_MAX];
+	int r = store_writable(s, err);
+
+	if (r != OK)
+		return r;
+	digest_lock(s, d);
+	/* Not rename(): it would replace. */
+	if (linkat(s->quarantine_fd, quarantine_name(d, name), s->content_fd, content_path(d, path), 0)) {
+		char text[DIGEST_TEXT_MAX];
+
+		r = errno == EEXIST   ? fail(err, E_EXISTS, "content %s is in the store", digest_text(d, text))
+		    : errno == ENOENT ? fail_missing(d, err)
+				      : fail_blob(d, err, "restore");
+	} else {
+		unlinkat(s->quarantine_fd, name, 0); /* a second name: the next check takes it away */
+	}
 	digest_unlock(s, d);
 	return r;
 }

@@ -28,5 +28,8 @@ int content_list(struct store *s, bool (*visit)(void *arg, const struct digest *
 
 /* A damaged blob out of the way, so that an ingest can replace it. */
 int content_quarantine(struct store *s, const struct digest *d, struct err *err);
+/* Undoes it, when no other copy could be had. E_EXISTS: an ingest has replaced it
+ * meanwhile, and the damaged one stays aside. */
+int content_restore(struct store *s, const struct digest *d, struct err *err);
 
 #endif

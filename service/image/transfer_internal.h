@@ -1,0 +1,62 @@
+/*
+ * One transfer and the table of all: what transfer.c (who joins, who leaves) and
+ * transfer_run.c (what its thread does) share.
+ *
+ * Locks: table->mu before t->mu before the mutex of a watch. None is held while a
+ * file, a worker or a registry is waited for.
+ */
+#ifndef SERVICE_IMAGE_TRANSFER_INTERNAL_H
+#define SERVICE_IMAGE_TRANSFER_INTERNAL_H
+
+#include "service/image/transfer.h"
+#include "service/pool.h"
+
+struct watcher {
+	struct transfer_watch *watch;
+	struct watcher *next;
+};
+
+struct transfer {
+	struct transfers *table;
+	struct transfer *prev, *next; /* in the table; guarded by table->mu */
+	bool listed;		      /* guarded by table->mu */
+	unsigned refs;		      /* watchers and the thread; guarded by table->mu */
+	unsigned watching;	      /* guarded by table->mu */
+	struct cancel *cancel;
+
+	/* Constant. */
+	struct digest digest, source;
+	struct descriptor blob; /* media_type is our copy */
+	bool is_layer;		/* the worker looks into it */
+
+	/* Owned by the thread that runs it. */
+	uint8_t *data; /* our copy of the request's, blob.size bytes; or NULL */
+	struct repository *repository;
+	struct layer_workers *workers;
+	struct layer_job *job;
+	int64_t notified; /* offset that watchers were woken for */
+
+	pthread_mutex_t mu; /* guards what follows */
+	struct watcher *watchers;
+	struct transfer_status status;
+	struct err result; /* code OK when done */
+	struct ingest *ingest;
+	struct layer_facts facts;
+};
+
+struct transfers {
+	struct store *store;
+	struct pool *pool;
+	pthread_mutex_t mu;
+	struct transfer *list; /* guarded by mu, like n */
+	size_t n;
+};
+
+/* The task of the pool. Drops the thread's reference at its end. */
+void transfer_run(void *transfer);
+
+/* With table->mu held. */
+void transfer_unlist_locked(struct transfer *t);
+void transfer_unref_locked(struct transfer *t);
+
+#endif

@@ -1,0 +1,219 @@
+/* What a transfer does on its thread: bytes into an ingest, a layer to the worker. */
+#include "service/image/convert.h"
+#include "service/image/transfer_internal.h"
+
+enum { NOTIFY_BYTES = 256 * 1024, BUSY_MS = 50 };
+
+/* ---- telling -------------------------------------------------------------- */
+
+/* Wakes everybody; t->mu is held, so that no watcher can leave meanwhile. */
+static void notify_locked(struct transfer *t)
+{
+	for (struct watcher *w = t->watchers; w; w = w->next)
+		transfer_watch_wake(w->watch);
+}
+
+static void set_state(struct transfer *t, enum transfer_state state, const char *message)
+{
+	pthread_mutex_lock(&t->mu);
+	t->status.state = state;
+	snprintf(t->status.message, sizeof t->status.message, "%s", message ? message : "");
+	utf8_clean(t->status.message);
+	notify_locked(t);
+	pthread_mutex_unlock(&t->mu);
+}
+
+/* ---- running -------------------------------------------------------------- */
+
+static void on_progress(void *arg, int64_t offset, int64_t fetched)
+{
+	struct transfer *t = arg;
+
+	if (t->job)
+		layer_job_available(t->job, offset);
+	pthread_mutex_lock(&t->mu);
+	t->status.offset = offset;
+	t->status.fetched = fetched;
+	if (t->status.state == TRANSFER_RETRYING)
+		t->status.state = TRANSFER_DOWNLOADING;
+	if (offset - t->notified >= NOTIFY_BYTES) {
+		t->notified = offset;
+		notify_locked(t);
+	}
+	pthread_mutex_unlock(&t->mu);
+}
+
+static void on_retrying(void *arg, const char *why)
+{
+	set_state(arg, TRANSFER_RETRYING, why);
+}
+
+static void on_restarted(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->notified = 0;
+	if (t->job)
+		layer_job_restart(t->job);
+}
+
+static int start_job(struct transfer *t, int fd, struct err *err)
+{
+	if (t->workers)
+		return layer_job_start(t->workers, fd, t->blob.type.compression, t->blob.size, &t->job, err);
+	close(fd);
+	return OK;
+}
+
+/* The blob is committed already: only what it holds is not on record. */
+static int run_committed(struct transfer *t, struct err *err)
+{
+	int64_t size = 0;
+	int fd = -1;
+
+	if (content_open(t->table->store, &t->digest, &fd, &size, err) < 0)
+		return err->code;
+	if (size != t->blob.size) {
+		close(fd);
+		return fail(err, E_BAD_CONTENT, "blob has %lld bytes, the manifest says %lld", (long long)size,
+			    (long long)t->blob.size);
+	}
+	if (start_job(t, fd, err) < 0)
+		return err->code;
+	on_progress(t, size, 0);
+	return OK;
+}
+
+static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)
+{
+	if (ingest_offset(ingest) && ingest_restart(ingest, err) < 0)
+		return err->code;
+	if (ingest_write(ingest, t->data, (size_t)t->blob.size, err) < 0)
+		return err->code;
+	return ingest_finish(ingest, err);
+}
+
+static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
+{
+	struct fetch_observer observer = { on_progress, on_retrying, on_restarted, t };
+	int fd = -1;
+
+	pthread_mutex_lock(&t->mu);
+	t->ingest = ingest;
+	t->status.resumed = ingest_offset(ingest);
+	t->status.offset = t->status.resumed;
+	pthread_mutex_unlock(&t->mu);
+	set_state(t, TRANSFER_DOWNLOADING, NULL);
+	if (ingest_reader(ingest, &fd, err) < 0 || start_job(t, fd, err) < 0)
+		return err->code;
+	if (t->job)
+		layer_job_available(t->job, ingest_offset(ingest));
+	if (t->data)
+		return run_write(ingest, t, err);
+	return registry_fetch(t->repository, &t->blob, ingest, &observer, t->cancel, err);
+}
+
+static int run_verify(struct transfer *t, struct err *err)
+{
+	struct layer_facts facts = { .tar_size = 0 };
+
+	if (!t->job)
+		return OK;
+	set_state(t, TRANSFER_VERIFYING, NULL);
+	if (layer_job_finish(t->job, t->cancel, &facts, err) < 0)
+		return err->code;
+	pthread_mutex_lock(&t->mu);
+	t->facts = facts;
+	pthread_mutex_unlock(&t->mu);
+	return OK;
+}
+
+/* A check that repairs has the ingest open as well, for as long as it fetches. */
+static int open_ingest(struct transfer *t, struct ingest **ret_ingest, struct err *err)
+{
+	int r;
+
+	do
+		r = ingest_open(t->table->store, &t->digest, t->blob.size, ret_ingest, err);
+	while (r == E_BUSY && !cancel_wait(t->cancel, BUSY_MS));
+	return r;
+}
+
+/* OK when what is committed is what its name says; else E_NOT_FOUND, and it is out
+ * of the way. */
+static int check_committed(struct transfer *t, struct err *err)
+{
+	int r = content_verify(t->table->store, &t->digest, NULL, NULL, t->cancel, err);
+
+	if (r == E_CORRUPT)
+		r = content_quarantine(t->table->store, &t->digest, err);
+	else if (r == OK)
+		return OK;
+	return r == OK ? fail(err, E_NOT_FOUND, "damaged") : r;
+}
+
+static int run(struct transfer *t, struct err *err)
+{
+	struct ingest *ingest = NULL;
+	int r = cancel_check(t->cancel, err);
+
+	if (r == OK)
+		r = open_ingest(t, &ingest, err);
+	if (r == E_EXISTS) {
+		r = check_committed(t, err);
+		if (r == E_NOT_FOUND)
+			r = open_ingest(t, &ingest, err);
+	}
+	if (r == OK)
+		r = ingest ? run_fetch(t, ingest, err) : run_committed(t, err);
+	return r == OK ? run_verify(t, err) : r;
+}
+
+/* Nobody may join a failure, and a successor finds the ingest closed. */
+static void retire(struct transfer *t)
+{
+	struct ingest *ingest;
+
+	pthread_mutex_lock(&t->mu);
+	ingest = TAKE(t->ingest);
+	pthread_mutex_unlock(&t->mu);
+	ingest_unref(ingest);
+	pthread_mutex_lock(&t->table->mu);
+	transfer_unlist_locked(t);
+	pthread_mutex_unlock(&t->table->mu);
+}
+
+static void settle(struct transfer *t, int r, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	pthread_mutex_lock(&t->mu);
+	if (r < 0) {
+		err_wrap(err, "blob %s", digest_text(&t->digest, text));
+		t->result = *err;
+		t->status.state = TRANSFER_FAILED;
+	} else {
+		t->status.state = TRANSFER_DONE;
+		t->status.offset = t->blob.size;
+	}
+	notify_locked(t);
+	pthread_mutex_unlock(&t->mu);
+}
+
+void transfer_run(void *transfer)
+{
+	struct transfer *t = transfer;
+	struct transfers *table = t->table;
+	struct err err = { .code = OK };
+	int r = run(t, &err);
+
+	layer_job_free(TAKE(t->job));
+	layer_workers_unref(TAKE(t->workers));
+	repository_unref(TAKE(t->repository));
+	if (r < 0)
+		retire(t);
+	settle(t, r, &err);
+	pthread_mutex_lock(&table->mu);
+	transfer_unref_locked(t);
+	pthread_mutex_unlock(&table->mu);
+}
