@@ -38,6 +38,7 @@ struct pool {
 	unsigned head, queued; /* queued <= max_queued + idle */
 	unsigned threads;      /* alive or being created, <= max_threads */
 	unsigned idle;	       /* of those: waiting for work */
+	bool waking;	       /* one of the idle was signalled and has not run yet */
 	bool closing;
 	bool has_leaver;
 	pthread_t leaver;
@@ -57,19 +58,36 @@ static struct task take_task(struct pool *p)
 	return t;
 }
 
+/* With the lock held. One thread is woken at a time, and wakes the next when it
+ * finds more than it can take: under load most tasks are then taken by threads
+ * that run anyway, and a switch of threads costs more than a short task.
+ * Invariant: where tasks are queued and threads are idle, one is being woken. */
+static void wake_one(struct pool *p)
+{
+	if (!p->queued || !p->idle || p->waking)
+		return;
+	p->waking = true;
+	pthread_cond_signal(&p->work);
+}
+
 /* With the lock held. False when the thread shall go home. */
 static bool wait_for_task(struct pool *p, struct task *ret_task)
 {
-	struct timespec until = clock_deadline(IDLE_MS);
+	struct timespec until;
 	int rc = 0;
 
-	p->idle++;
-	while (!p->queued && !p->closing && !rc)
+	if (!p->queued && !p->closing)
+		until = clock_deadline(IDLE_MS);
+	while (!p->queued && !p->closing && !rc) {
+		p->idle++;
 		rc = pthread_cond_timedwait(&p->work, &p->mu, &until);
-	p->idle--;
+		p->idle--;
+		p->waking = false;
+	}
 	if (!p->queued)
 		return false;
 	*ret_task = take_task(p);
+	wake_one(p);
 	return true;
 }
 
@@ -179,7 +197,7 @@ static int enqueue(struct pool *p, struct task task, struct err *err)
 			    p->max_threads, p->queued);
 	p->ring[(p->head + p->queued) % p->slots] = task;
 	p->queued++;
-	pthread_cond_signal(&p->work);
+	wake_one(p);
 	return OK;
 }
 
