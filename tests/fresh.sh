@@ -4,6 +4,8 @@
 #
 #   sh tests/fresh.sh [DIRECTORY]     DIRECTORY (default: a temporary one) must have 10 GB
 #
+# FRESH_STAGES: stages of tests/run.sh (default: all).
+#
 # The root has only what mmdebstrap's minbase variant has. The last commit is cloned
 # into it: what is not committed is not tested.
 set -eu
@@ -58,7 +60,7 @@ inside() { # COMMAND
 
 failed=''
 inside "sh deploy/quickstart.sh"
-inside "sh tests/run.sh"
+inside "sh tests/run.sh${FRESH_STAGES:+ $FRESH_STAGES}"
 echo
 if [ -n "$failed" ]; then
 	echo "failed in a fresh root:$failed"
