@@ -1,5 +1,5 @@
 /*
- * echo_server [--send-timeout MS] [--recv-timeout MS] [--grace MS] [--handlers N] [--queued N]
+ * echo_server [--send-timeout MS] [--recv-timeout MS] [--grace MS] [--handlers N] [--queued N] [--pollers N]
  *             [--cert FILE --key FILE [--client-ca FILE]] ADDRESS…
  *
  * Serves echo.v1.EchoService until SIGTERM or SIGINT. Prints "listening on ADDRESS"
@@ -42,6 +42,8 @@ static bool server_option(struct rpc_server_options *o, const char *name, const 
 		o->handlers = (unsigned)number(value);
 	else if (!strcmp(name, "--queued"))
 		o->queued = (unsigned)number(value);
+	else if (!strcmp(name, "--pollers"))
+		o->pollers = (unsigned)number(value);
 	else
 		return false;
 	return true;
