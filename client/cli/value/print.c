@@ -134,7 +134,9 @@ static bool print_by_method(struct buf *out, struct value v, uint32_t verb, cons
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024);
 
-	if (!v.type->print || verb > 127 || !strchr("vsxXq", (int)verb) || (f->sharp && verb == 'v'))
+	if (!v.type->print || verb > 127 || !strchr("vsxXq", (int)verb))
+		return false;
+	if (f->sharp && verb == 'v' && v.kind != VALUE_TIME) /* Go shows what is inside */
 		return false;
 	v.type->print(&text, v);
 	return verb_string(out, (struct text){ buf_text(&text), text.len }, verb, f);

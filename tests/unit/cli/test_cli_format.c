@@ -328,6 +328,21 @@ static void printf_follows_go(UNUSED void **state)
 	}
 }
 
+static void printf_ends_for_every_verb_and_value(UNUSED void **state)
+{
+	const struct value args[] = { value_time(0, 0),	 value_none(),	 value_nil_pointer(&type_time),
+				      value_duration(1), value_float(1), value_nil_list(&type_strings) };
+
+	for (char verb = ' '; verb < 127; verb++)
+		for (size_t i = 0; i < ARRAY_LEN(args); i++) {
+			const char format_text[] = { '%', '#', '+', verb, 0 };
+			CLEANUP(buf_free) struct buf out = BUF_INIT(65536);
+
+			print_format(&out, text_of(format_text), &args[i], 1);
+			assert_true(buf_ok(&out));
+		}
+}
+
 static void floats_have_the_fewest_digits(UNUSED void **state)
 {
 	static const struct {
@@ -437,6 +452,7 @@ int main(void)
 		cmocka_unit_test(durations_print_and_parse_as_go_does),
 		cmocka_unit_test(until_takes_times_and_durations),
 		cmocka_unit_test(printf_follows_go),
+		cmocka_unit_test(printf_ends_for_every_verb_and_value),
 		cmocka_unit_test(floats_have_the_fewest_digits),
 		cmocka_unit_test(json_escapes_as_go_does),
 		cmocka_unit_test(rows_know_table_json_and_templates),
