@@ -15,7 +15,7 @@ packages() {
 	build)
 		echo gcc g++ libc6-dev cmake ninja-build pkg-config git ca-certificates
 		# messages and RPC; the last five only for the static gRPC of imagectl
-		echo protobuf-compiler libprotobuf-dev libprotobuf-c-dev protobuf-c-compiler libgrpc-dev
+		echo protobuf-compiler libprotobuf-dev libprotoc-dev libprotobuf-c-dev protobuf-c-compiler libgrpc-dev
 		echo libabsl-dev libc-ares-dev libre2-dev libssl-dev zlib1g-dev
 		# registry, layers, store, configuration
 		echo libcurl4-openssl-dev libisal-dev libzstd-dev libarchive-dev liblmdb-dev libjansson-dev
