@@ -142,7 +142,7 @@ static void config_names_what_is_damaged_and_never_overwrites_it(UNUSED void **s
 
 static void config_ignores_an_empty_file_and_what_follows_the_object(UNUSED void **state)
 {
-	CLEANUP(unload) struct docker_config *empty = load("", NULL);
+	CLEANUP(unload) UNUSED struct docker_config *empty = load("", NULL);
 	CLEANUP(unload) struct docker_config *more = load("{\"imagesFormat\":\"x\"} junk", NULL);
 
 	assert_string_equal(docker_config_string(more, "imagesFormat"), "x");
