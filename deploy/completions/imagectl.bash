@@ -1,0 +1,68 @@
+# bash completion for imagectl. Commands and flags come from its own help, images
+# from the daemon, so that nothing here can grow old.
+
+# The commands and flags that the help of a command lists.
+_imagectl_help()
+{
+	"$@" --help 2>/dev/null | awk '
+		/^[A-Z].*:$/ { section = $0 }
+		section ~ /Commands:$/ && /^  [a-z]/ { print $1 }
+		section ~ /Options:$/ && /^ +-/ { for (i = 1; i <= 2; i++) if ($i ~ /^-/) { sub(",", "", $i); print $i } }'
+}
+
+_imagectl_images()
+{
+	"$@" images --format '{{if ne .Tag "<none>"}}{{.Repository}}:{{.Tag}}{{end}}' 2>/dev/null
+}
+
+# The word that is being completed, with the parts that bash has split at colons.
+_imagectl_current()
+{
+	local i=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]}
+
+	while ((i > 1)) && [[ ${COMP_WORDS[i - 1]} == : || ${COMP_WORDS[i]} == : ]]; do
+		((i--))
+		[[ ${COMP_WORDS[i]} == : ]] && word=:$word || word=${COMP_WORDS[i]}$word
+	done
+	printf '%s' "$word"
+}
+
+_imagectl()
+{
+	local current program=("${COMP_WORDS[0]}") path=() i word words
+
+	current=$(_imagectl_current)
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		-H | --host | --config | --tlscacert | --tlscert | --tlskey)
+			((${#path[@]})) && continue
+			program+=("$word" "${COMP_WORDS[++i]}")
+			while [[ ${COMP_WORDS[i + 1]} == : && i+1 -lt COMP_CWORD ]]; do
+				program[-1]+=:${COMP_WORDS[i + 2]}
+				((i += 2))
+			done
+			;;
+		-*) ;;
+		*)
+			path+=("$word")
+			[[ ${path[0]} == image || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
+			;;
+		esac
+	done
+	[[ ${path[0]} == help ]] && path=("${path[@]:1}")
+	words=$(_imagectl_help "${program[@]}" "${path[@]}")
+	case ${path[*]} in
+	history | inspect | tag | rmi | pull | images | image\ history | image\ inspect | image\ tag | image\ rm | \
+		image\ remove | image\ pull | image\ ls | image\ list)
+		[[ $current == -* ]] || words=$(_imagectl_images "${program[@]}")
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	# What bash has split off is not given back.
+	if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
+		COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")
+	fi
+}
+
+complete -o default -F _imagectl imagectl

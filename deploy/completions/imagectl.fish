@@ -1,0 +1,45 @@
+# fish completion for imagectl. Commands and flags come from its own help, images
+# from the daemon, so that nothing here can grow old.
+
+function __imagectl_help
+    $argv --help 2>/dev/null | awk '
+        /^[A-Z].*:$/ { section = $0 }
+        section ~ /Commands:$/ && /^  [a-z]/ { print $1 }
+        section ~ /Options:$/ && /^ +-/ { for (i = 1; i <= 2; i++) if ($i ~ /^-/) { sub(",", "", $i); print $i } }'
+end
+
+function __imagectl_candidates
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l program $words[1]
+    set -l command
+    set -l i 2
+    while test $i -le (count $words)
+        switch $words[$i]
+            case -H --host --config --tlscacert --tlscert --tlskey
+                set -a program $words[$i] $words[(math $i + 1)]
+                set i (math $i + 1)
+            case '-*'
+            case '*'
+                set -a command $words[$i]
+                if not contains -- $command[1] image system help; or test (count $command) -ge 2
+                    break
+                end
+        end
+        set i (math $i + 1)
+    end
+    if test "$command[1]" = help
+        set -e command[1]
+    end
+    switch "$command"
+        case history inspect tag rmi pull images 'image history' 'image inspect' 'image tag' 'image rm' 'image remove' \
+            'image pull' 'image ls' 'image list'
+            if not string match -q -- '-*' $current
+                $program images --format '{{if ne .Tag "<none>"}}{{.Repository}}:{{.Tag}}{{end}}' 2>/dev/null
+                return
+            end
+    end
+    __imagectl_help $program $command
+end
+
+complete -c imagectl -f -a '(__imagectl_candidates)'
