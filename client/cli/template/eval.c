@@ -1,15 +1,6 @@
-/* Values of pipelines, commands, fields and calls. */
+/* Values of pipelines, commands and calls. */
 #include "client/cli/template/exec.h"
 #include "client/cli/value/print.h"
-
-/* The arguments of a call as written, and what a pipeline adds behind them. */
-struct arguments {
-	const struct node *first; /* NULL: none */
-	size_t n;
-	const struct value *final; /* NULL: none */
-};
-
-static const struct arguments no_arguments;
 
 static int eval_argument(struct exec *x, struct value dot, enum parameter type, const struct node *n,
 			 struct value *ret_value);
@@ -20,16 +11,6 @@ static struct value unbox(struct value v)
 	if (v.kind == VALUE_NIL)
 		v.kind = VALUE_NONE;
 	return v;
-}
-
-static const char *type_name(struct value v, char out[128])
-{
-	return v.boxed ? "interface {}" : value_type_name(v, out);
-}
-
-static bool has_arguments(const struct arguments *a)
-{
-	return a->n || a->final;
 }
 
 /* ---- types of arguments --------------------------------------------------- */
@@ -115,104 +96,7 @@ static int eval_number(struct exec *x, const struct node *node, struct value *re
 	return OK;
 }
 
-/* ---- fields and methods --------------------------------------------------- */
-
-static int missing_key(struct exec *x, struct text name, struct value *ret_value)
-{
-	CLEANUP(buf_free) struct buf quoted = BUF_INIT(ERR_TEXT_MAX);
-
-	*ret_value = value_none();
-	if (!x->options->missing_key_error)
-		return OK;
-	print_quoted(&quoted, name);
-	return exec_fail(x, "map has no entry for key %s", buf_text(&quoted));
-}
-
-static int eval_map_key(struct exec *x, struct value map, struct text name, const struct arguments *args,
-			struct value *ret_value)
-{
-	struct value v;
-
-	if (has_arguments(args))
-		return exec_fail(x, "%.*s is not a method but has arguments", (int)name.len, name.data);
-	if (!value_lookup(map, name, &v))
-		return missing_key(x, name, ret_value);
-	v.boxed = !map.type->elem;
-	*ret_value = v;
-	return OK;
-}
-
-static bool is_method(struct value v, struct text name)
-{
-	for (size_t i = 0; i < v.type->n_fields; i++)
-		if (text_eq(text_of(v.type->fields[i].name), name))
-			return v.type->fields[i].method;
-	return false;
-}
-
-static int fail_method_arguments(struct exec *x, struct text name, const struct arguments *args)
-{
-	return exec_fail(x, "wrong number of args for %.*s: want 0 got %zu", (int)name.len, name.data,
-			 args->n + (args->final != NULL));
-}
-
-static int eval_struct_field(struct exec *x, struct value v, struct text name, const struct arguments *args,
-			     struct value *ret_value)
-{
-	char type[128];
-
-	if (!value_field(v, name, ret_value))
-		return exec_fail(x, "can't evaluate field %.*s in type %s", (int)name.len, name.data,
-				 type_name(v, type));
-	if (!has_arguments(args))
-		return OK;
-	if (is_method(v, name))
-		return fail_method_arguments(x, name, args);
-	return exec_fail(x, "%.*s has arguments but cannot be invoked as function", (int)name.len, name.data);
-}
-
-/* Of nothing: an error only where missing keys are. */
-static int eval_field_of_nothing(struct exec *x, struct text name, struct value *ret_value)
-{
-	CLEANUP(buf_free) struct buf quoted = BUF_INIT(ERR_TEXT_MAX);
-
-	*ret_value = value_none();
-	if (!x->options->missing_key_error)
-		return OK;
-	print_quoted(&quoted, name);
-	return exec_fail(x, "nil data; no entry for key %s", buf_text(&quoted));
-}
-
-static int eval_field(struct exec *x, struct value v, struct text name, const struct arguments *args,
-		      struct value *ret_value)
-{
-	char type[128];
-
-	if (v.kind == VALUE_NONE)
-		return eval_field_of_nothing(x, name, ret_value);
-	if (v.kind == VALUE_NIL || (v.kind == VALUE_POINTER && value_has_field(v.type, name)))
-		return exec_fail(x, "nil pointer evaluating %s.%.*s", type_name(v, type), (int)name.len, name.data);
-	if (value_method(v, name, &x->arena, ret_value))
-		return has_arguments(args) ? fail_method_arguments(x, name, args) : OK;
-	if (v.kind == VALUE_STRUCT)
-		return eval_struct_field(x, v, name, args, ret_value);
-	if (v.kind == VALUE_MAP)
-		return eval_map_key(x, v, name, args, ret_value);
-	return exec_fail(x, "can't evaluate field %.*s in type %s", (int)name.len, name.data, type_name(v, type));
-}
-
-static int eval_fields(struct exec *x, struct value v, const struct node *names, const struct arguments *args,
-		       struct value *ret_value)
-{
-	for (; names; names = names->next) {
-		int r = eval_field(x, v, names->text, names->next ? &no_arguments : args, &v);
-
-		if (r)
-			return r;
-	}
-	*ret_value = v;
-	return OK;
-}
+/* ---- variables and chains --------------------------------------------------- */
 
 static int variable_value(struct exec *x, struct text name, struct value *ret_value)
 {
@@ -244,7 +128,7 @@ static int eval_variable(struct exec *x, const struct node *n, const struct argu
 		return r;
 	if (names->next)
 		return eval_fields(x, v, names->next, args, ret_value);
-	if (has_arguments(args))
+	if (eval_has_arguments(args))
 		return give_arguments(x, n);
 	*ret_value = v;
 	return OK;
@@ -415,15 +299,15 @@ static int eval_operand(struct exec *x, struct value dot, const struct node *n, 
 		return OK;
 	case NODE_FIELD:
 		x->node = n;
-		return eval_fields(x, dot, n->path.names.first, &no_arguments, ret_value);
+		return eval_fields(x, dot, n->path.names.first, &eval_no_arguments, ret_value);
 	case NODE_VARIABLE:
-		return eval_variable(x, n, &no_arguments, ret_value);
+		return eval_variable(x, n, &eval_no_arguments, ret_value);
 	case NODE_PIPE:
 		return eval_pipeline(x, dot, n, ret_value);
 	case NODE_IDENTIFIER:
-		return eval_call(x, dot, n, n, &no_arguments, ret_value);
+		return eval_call(x, dot, n, n, &eval_no_arguments, ret_value);
 	default:
-		return eval_chain(x, dot, n, &no_arguments, ret_value);
+		return eval_chain(x, dot, n, &eval_no_arguments, ret_value);
 	}
 }
 
@@ -478,12 +362,12 @@ static int eval_command(struct exec *x, struct value dot, const struct node *com
 	case NODE_VARIABLE:
 		return eval_variable(x, word, &args, ret_value);
 	case NODE_PIPE:
-		if (has_arguments(&args))
+		if (eval_has_arguments(&args))
 			return give_arguments(x, word);
 		return eval_pipeline(x, dot, word, ret_value);
 	default:
 		x->node = word;
-		if (has_arguments(&args))
+		if (eval_has_arguments(&args))
 			return give_arguments(x, word);
 		return eval_simple(x, dot, word, ret_value);
 	}

@@ -34,6 +34,21 @@ int exec_enter(struct exec *x);
 void exec_leave(struct exec *x);
 int exec_push(struct exec *x, struct text name, struct value v);
 
+/* The arguments of a call as written, and what a pipeline adds behind them. */
+struct arguments {
+	const struct node *first; /* NULL: none */
+	size_t n;
+	const struct value *final; /* NULL: none */
+};
+
+extern const struct arguments eval_no_arguments;
+bool eval_has_arguments(const struct arguments *a);
+
+/* The value of ".A.B.C" of v: `names` are its parts, the last of which takes the
+ * arguments if it can. */
+int eval_fields(struct exec *x, struct value v, const struct node *names, const struct arguments *args,
+		struct value *ret_value);
+
 /* The value of a pipeline, whose declarations are pushed. */
 int eval_pipeline(struct exec *x, struct value dot, const struct node *pipe, struct value *ret_value);
 
