@@ -85,9 +85,9 @@ int name_get(struct store *s, const char *canonical, struct arena *arena, Imaged
 /* Pages of images. `after` is the key of the last image of the page before (empty
  * for the first) and gets the key of the last one visited. Visits one
  * image for each configuration, at most `limit` accepted ones: the visitor
- * returns 1 (accepted), 0 (filtered out) or a negative code. *ret_more: there may
- * be further ones. By name: each image at its first name, those without a name last,
- * newest first. */
+ * returns 1 (accepted), 0 (filtered out) or a negative code, which ends the list; if
+ * it has filled the caller's err, that stays. *ret_more: there may be further ones.
+ * By name: each image at its first name, those without a name last, newest first. */
 enum image_order { IMAGE_ORDER_CREATED_DESC, IMAGE_ORDER_NAME };
 
 typedef int image_visit(void *arg, const struct image *image);

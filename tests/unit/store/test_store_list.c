@@ -117,6 +117,11 @@ static int give_up(UNUSED void *arg, UNUSED const struct image *image)
 	return E_CANCELLED;
 }
 
+static int complain(void *arg, UNUSED const struct image *image)
+{
+	return fail(arg, E_BAD_CONTENT, "what the visitor says");
+}
+
 static void a_visitor_that_fails_ends_the_list(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
@@ -128,6 +133,9 @@ static void a_visitor_that_fails_ends_the_list(void **state)
 	fill(s);
 	arena_init(&arena, 1 << 20);
 	assert_code(image_list(s, IMAGE_ORDER_NAME, &after, 9, &arena, give_up, NULL, &more, &err), E_CANCELLED);
+	assert_string_equal(err.text, "the list was ended");
+	assert_code(image_list(s, IMAGE_ORDER_NAME, &after, 9, &arena, complain, &err, &more, &err), E_BAD_CONTENT);
+	assert_string_equal(err.text, "what the visitor says");
 	buf_free(&after);
 }
 
