@@ -13,11 +13,12 @@ struct image_filter {
 	struct timestamp before, since, until; /* until: not present when not asked for */
 };
 
-/* Looks up `before` and `since`. E_NO_SUCH_IMAGE, E_INVALID_FILTER. */
+/* Looks up `before` and `since`. E_NO_SUCH_IMAGE, E_INVALID_REFERENCE. */
 int image_filter_init(struct store *s, const Imaged__V1__ImageFilter *message, struct image_filter *ret_filter,
 		      struct err *err);
 
-/* 1 when the image passes, with the names that do (in the arena); else 0. */
+/* 1 when the image passes, with the names that do (in the arena); else 0.
+ * E_INVALID_FILTER: a pattern of `references` is malformed. */
 int image_filter_match(const struct image_filter *f, const struct image *image, struct arena *a, char ***ret_names,
 		       size_t *ret_n, struct err *err);
 
