@@ -157,7 +157,8 @@ static int open_server(struct daemon *d, struct err *err)
 
 static int daemon_open(struct daemon *d, struct err *err)
 {
-	if (find_worker(d->worker_program, err) < 0 || store_open(d->config.root, &d->store, err) < 0 ||
+	if (rpc_server_prepare(err) < 0 || find_worker(d->worker_program, err) < 0 ||
+	    store_open(d->config.root, &d->store, err) < 0 ||
 	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0)
 		return err->code;
 	d->images = (struct image_service){

@@ -179,14 +179,27 @@ static void platform_warning(const struct pull *p, char *out, size_t size)
 		 platform_text(&p->platform, wanted));
 }
 
+/* The first worker gets ready while the registry is asked. One of several pulls may
+ * have no layer for its own: they have theirs started when it comes. */
+static int start_workers(struct pull *p, struct err *err)
+{
+	if (p->workers)
+		return OK;
+	if (layer_workers_new(p->service->worker_program, 0, &p->workers, err) < 0)
+		return err->code;
+	if (atomic_load(&p->service->running_pulls) == 1)
+		layer_workers_start(p->workers);
+	return OK;
+}
+
 static int pull_and_publish(struct pull *p, struct err *err)
 {
 	enum { WARNING_MAX = 1024 };
 	char warning[WARNING_MAX];
 	bool changed = false;
 
-	if (pull_manifest(p, err) < 0 || pull_fetch(p, err) < 0 || check_diff_ids(p, err) < 0 || commit(p, err) < 0 ||
-	    publish(p, &changed, err) < 0)
+	if (start_workers(p, err) < 0 || pull_manifest(p, err) < 0 || pull_fetch(p, err) < 0 ||
+	    check_diff_ids(p, err) < 0 || commit(p, err) < 0 || publish(p, &changed, err) < 0)
 		return err->code;
 	platform_warning(p, warning, sizeof warning);
 	utf8_clean(warning);
@@ -238,7 +251,11 @@ static int run(struct pull *p, struct err *err)
 
 	p->source = source_of(p);
 	if (repository_open(p->service->registry, &p->ref, &p->credentials, &p->repository, err) < 0 ||
-	    pull_resolve(p, err) < 0 || up_to_date(p, &done, err) < 0)
+	    pull_look_up(p, err) < 0)
+		return err->code;
+	if (!p->name_known && start_workers(p, err) < 0)
+		return err->code;
+	if (pull_resolve(p, err) < 0 || up_to_date(p, &done, err) < 0)
 		return err->code;
 	return done ? OK : pull_and_publish(p, err);
 }
@@ -258,6 +275,11 @@ static bool worth_keeping(int code)
 	}
 }
 
+static void unref_workers(void *workers)
+{
+	layer_workers_unref(workers);
+}
+
 static void release(struct pull *p, int code)
 {
 	pull_leave(p);
@@ -269,7 +291,9 @@ static void release(struct pull *p, int code)
 			gc_blobs(p->service->store, &p->blobs[i].descriptor.digest, 1, &freed, NULL);
 		}
 	}
-	layer_workers_unref(p->workers);
+	/* To end processes takes a millisecond that no client need wait for. */
+	if (p->workers)
+		rpc_call_defer(p->call, unref_workers, p->workers, NULL);
 	repository_unref(p->repository);
 	manifest_free(&p->manifest);
 	image_config_free(&p->config);

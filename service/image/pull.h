@@ -47,6 +47,7 @@ struct pull {
 	bool platform_given;
 	struct repository *repository;
 
+	bool name_known; /* the reference leads to an image of the store */
 	struct digest root;
 	struct buf root_body; /* empty when the root is in the store */
 	char root_media_type[MEDIA_TYPE_MAX];
@@ -70,6 +71,8 @@ struct pull {
 	int64_t missing_bytes, fetched_bytes;
 };
 
+/* Fills name_known. */
+int pull_look_up(struct pull *p, struct err *err);
 /* Fills root: what the reference leads to now. */
 int pull_resolve(struct pull *p, struct err *err);
 /* 1 when the name leads to that root already, and nothing of it is missing; then nothing is to be done

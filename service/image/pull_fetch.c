@@ -149,8 +149,6 @@ static int prepare(struct pull *p, struct err *err)
 			return err->code;
 	if (p->missing_bytes && store_reserve(p->service->store, p->missing_bytes, err) < 0)
 		return err->code;
-	if (layer_workers_new(p->service->worker_program, 0, &p->workers, err) < 0)
-		return err->code;
 	return tell_plan(p, err);
 }
 

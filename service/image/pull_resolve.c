@@ -1,6 +1,39 @@
 #include "service/image/pull.h"
 
+#include "store/record.h"
+
+/* ---- names ---------------------------------------------------------------- */
+
+static int name_record(struct pull *p, const struct reference *ref, struct arena *arena,
+		       Imaged__Store__V1__NameRecord **ret_record, struct err *err)
+{
+	char name[REFERENCE_TEXT_MAX];
+
+	return name_get(p->service->store, reference_text(ref, name), arena, ret_record, err);
+}
+
+int pull_look_up(struct pull *p, struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	Imaged__Store__V1__NameRecord *record;
+	int r;
+
+	arena_init(&a, RECORD_ARENA_MAX);
+	r = name_record(p, &p->ref, &a, &record, err);
+	p->name_known = r == OK;
+	return r == E_NOT_FOUND ? OK : r;
+}
+
 /* ---- root ----------------------------------------------------------------- */
+
+/* A HEAD tells whether a name has moved, and costs no quota. For a name that is new
+ * here the document is needed anyway. */
+static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
+{
+	if (p->name_known)
+		return registry_resolve(p->repository, &p->ref, p->cancel, ret_remote, err);
+	return registry_manifest(p->repository, &p->ref, p->cancel, ret_remote, err);
+}
 
 int pull_resolve(struct pull *p, struct err *err)
 {
@@ -11,7 +44,7 @@ int pull_resolve(struct pull *p, struct err *err)
 		p->root = p->ref.digest;
 		return OK;
 	}
-	if (registry_resolve(p->repository, &p->ref, p->cancel, &remote, err) < 0)
+	if (ask_registry(p, &remote, err) < 0)
 		return err->code;
 	p->root = remote.digest;
 	snprintf(p->root_media_type, sizeof p->root_media_type, "%s", remote.media_type);
@@ -64,14 +97,6 @@ static int get_document(struct pull *p, const struct digest *d, struct buf *out,
 }
 
 /* ---- up to date? ---------------------------------------------------------- */
-
-static int name_record(struct pull *p, const struct reference *ref, struct arena *arena,
-		       Imaged__Store__V1__NameRecord **ret_record, struct err *err)
-{
-	char name[REFERENCE_TEXT_MAX];
-
-	return name_get(p->service->store, reference_text(ref, name), arena, ret_record, err);
-}
 
 static bool same_digest(const ProtobufCBinaryData *field, const struct digest *d)
 {

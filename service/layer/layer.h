@@ -36,6 +36,9 @@ struct layer_policy layer_policy_default(void);
 int layer_workers_new(const char *program, unsigned max, struct layer_workers **ret_workers, struct err *err);
 /* Before the first job. */
 void layer_workers_set_policy(struct layer_workers *w, const struct layer_policy *policy);
+/* Before the first job: starts one process ahead, so that it is ready when the first
+ * layer comes. What fails here is told by that layer's job. */
+void layer_workers_start(struct layer_workers *w);
 struct layer_workers *layer_workers_ref(struct layer_workers *w);
 void layer_workers_unref(struct layer_workers *w); /* NULL is fine; the last one ends the processes */
 void layer_workers_unrefp(struct layer_workers **w);

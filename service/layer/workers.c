@@ -76,6 +76,11 @@ void layer_workers_set_policy(struct layer_workers *w, const struct layer_policy
 	w->policy = *policy;
 }
 
+void layer_workers_start(struct layer_workers *w)
+{
+	process_start(w->program, &w->slots[0].process, NULL);
+}
+
 struct layer_workers *layer_workers_ref(struct layer_workers *w)
 {
 	atomic_fetch_add(&w->refs, 1);

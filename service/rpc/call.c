@@ -156,12 +156,12 @@ int call_over(struct rpc_call *c, struct err *err)
 
 /* ---- the end ---- */
 
-static void run_deferred(struct rpc_call *c)
+static void run_deferred(struct deferred *list)
 {
-	while (c->deferred) {
-		struct deferred *d = c->deferred;
+	while (list) {
+		struct deferred *d = list;
 
-		c->deferred = d->next;
+		list = d->next;
 		d->fn(d->p);
 		free(d);
 	}
@@ -197,13 +197,13 @@ static size_t finish_ops(struct rpc_call *c, grpc_op ops[3])
 
 void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response)
 {
+	struct deferred *deferred = TAKE(c->deferred);
 	struct err packing = ERR_INIT;
 	grpc_op ops[3];
 	size_t n;
 
 	if (!err && response && wire_pack(response, &c->write_buffer, &packing) < 0)
 		err = &packing;
-	run_deferred(c);
 	if (err && c->server->log)
 		c->server->log(c->server->log_arg, c->entry ? c->entry->method->path : "unknown method", c->peer, err);
 	wire_status_init(&c->status, err);
@@ -214,6 +214,8 @@ void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *re
 		grpc_call_cancel(c->grpc, NULL);
 		on_finished(&c->finish, false);
 	}
+	/* The call may be gone: the client does not wait for these. */
+	run_deferred(deferred);
 }
 
 /* Ends a call that no handler has seen. */

@@ -46,7 +46,8 @@ struct cancel *rpc_call_drain(struct rpc_call *call);
 
 struct arena *rpc_call_arena(struct rpc_call *call);
 
-/* Runs fn(p) when the call is over. E_NO_MEMORY runs it at once. */
+/* Runs fn(p) on this thread when the call is over and its answer is on the way; fn
+ * must not use the call. E_NO_MEMORY runs it at once. */
 int rpc_call_defer(struct rpc_call *call, void (*fn)(void *), void *p, struct err *err);
 
 /* Streams. Send blocks until flow control takes the message; a peer that takes

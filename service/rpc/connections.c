@@ -46,6 +46,18 @@ static int raise_file_limit(unsigned max, int *ret_top, struct err *err)
 	return OK;
 }
 
+int connections_prepare(struct err *err)
+{
+	int top = RANGE_MAX, last, r = raise_file_limit(0, &top, err);
+
+	if (r < 0)
+		return r;
+	last = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, top - 1);
+	if (last >= 0)
+		close(last);
+	return OK;
+}
+
 int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err)
 {
 	struct connections *c;

@@ -19,6 +19,11 @@
 
 struct connections;
 
+/* Before the process has a second thread: makes the kernel's table of descriptors as
+ * large as the numbers need. With threads its growth waits for an RCU grace period,
+ * 10 ms and more, in the middle of a client's first call. */
+int connections_prepare(struct err *err);
+
 /* At most `max` at once. Raises the process's soft limit of open files and uses
  * the upper half of the numbers; E_LIMIT when they are too few for `max`. */
 int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err);

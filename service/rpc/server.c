@@ -1,6 +1,7 @@
 #include "service/rpc/server.h"
 
 #include "proto/runtime/clock.h"
+#include "service/rpc/connections.h"
 #include "service/rpc/core_log.h"
 #include "service/rpc/internal.h"
 #include "service/rpc/poller.h"
@@ -74,6 +75,11 @@ static void create_grpc(struct rpc_server *s)
 	s->grpc = grpc_server_create(&args, NULL);
 	s->cq = grpc_completion_queue_create_for_next(NULL);
 	grpc_server_register_completion_queue(s->grpc, s->cq, NULL);
+}
+
+int rpc_server_prepare(struct err *err)
+{
+	return connections_prepare(err);
 }
 
 static int create_parts(struct rpc_server *s, struct err *err)

@@ -42,6 +42,10 @@ struct rpc_tls {
  * such as failed TLS handshakes, with the method "gRPC" and no peer. */
 typedef void rpc_log_fn(void *arg, const char *method, const char *peer, const struct err *err);
 
+/* Optional, before the process has a second thread: what would otherwise make the
+ * first client wait. */
+int rpc_server_prepare(struct err *err);
+
 int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, void *log_arg,
 		   struct rpc_server **ret_server, struct err *err);
 void rpc_server_free(struct rpc_server *s);
