@@ -35,6 +35,7 @@ struct transfer {
 	struct layer_workers *workers;
 	struct layer_job *job;
 	int64_t notified; /* offset that watchers were woken for */
+	bool aside;	  /* what was committed is damaged, and in the quarantine */
 
 	pthread_mutex_t mu; /* guards what follows */
 	struct watcher *watchers;

@@ -149,6 +149,7 @@ static int check_committed(struct transfer *t, struct err *err)
 		r = content_quarantine(t->table->store, &t->digest, err);
 	else if (r == OK)
 		return OK;
+	t->aside = r == OK;
 	return r == OK ? fail(err, E_NOT_FOUND, "damaged") : r;
 }
 
@@ -167,6 +168,15 @@ static int run(struct transfer *t, struct err *err)
 	if (r == OK)
 		r = ingest ? run_fetch(t, ingest, err) : run_committed(t, err);
 	return r == OK ? run_verify(t, err) : r;
+}
+
+/* Failed: the damaged bytes go back to where they were, since they may be all that
+ * there is, and the next one finds them again. Before the ingest is closed, so that
+ * nobody else has one; E_BUSY: a check that repairs has it and puts them back itself. */
+static void put_back(struct transfer *t, int r)
+{
+	if (t->aside && r != E_BUSY)
+		content_restore(t->table->store, &t->digest, NULL);
 }
 
 /* Nobody may join a failure, and a successor finds the ingest closed. */
@@ -210,8 +220,10 @@ void transfer_run(void *transfer)
 	layer_job_free(TAKE(t->job));
 	layer_workers_unref(TAKE(t->workers));
 	repository_unref(TAKE(t->repository));
-	if (r < 0)
+	if (r < 0) {
+		put_back(t, r);
 		retire(t);
+	}
 	settle(t, r, &err);
 	pthread_mutex_lock(&table->mu);
 	transfer_unref_locked(t);

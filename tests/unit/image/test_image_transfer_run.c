@@ -158,7 +158,8 @@ static void what_is_committed_is_not_of_another_size(void **state)
 	watcher_destroy(&x);
 }
 
-static void what_is_damaged_and_cannot_be_had_fails(void **state)
+/* Put back where it was, since it may be all that there is; and still known for what it is. */
+static void what_is_damaged_stays_while_no_other_copy_can_be_had(void **state)
 {
 	struct world *w = *state;
 	struct watcher x;
@@ -168,13 +169,38 @@ static void what_is_damaged_and_cannot_be_had_fails(void **state)
 	world_damage(w);
 	world_answer(w, MISSING);
 	watcher_init(&x, w);
-	watcher_join(&x, w);
-	watcher_failed(&x, E_NOT_FOUND, &err);
-	watcher_leave(&x);
-	/* Not as if nothing was wrong with it: another try fetches. */
+	for (int i = 0; i < 2; i++) {
+		watcher_join(&x, w);
+		watcher_failed(&x, E_NOT_FOUND, &err);
+		assert_int_equal(content_verify(w->store, &w->blob.digest, NULL, NULL, NULL, &err), E_CORRUPT);
+		watcher_leave(&x);
+	}
 	world_answer(w, SERVE);
 	watcher_join(&x, w);
 	world_commit_ingest(w, watcher_done(&x, NULL));
+	watcher_leave(&x);
+	watcher_destroy(&x);
+}
+
+static void what_is_damaged_stays_when_everybody_leaves(void **state)
+{
+	struct world *w = *state;
+	struct watcher x;
+	struct err err = ERR_INIT;
+
+	world_commit(w);
+	world_damage(w);
+	world_answer(w, STALL_HALF);
+	watcher_init(&x, w);
+	watcher_join(&x, w);
+	watcher_await_offset(&x, NOTICED);
+	watcher_leave(&x);
+	world_await_none(w);
+	assert_int_equal(content_verify(w->store, &w->blob.digest, NULL, NULL, NULL, &err), E_CORRUPT);
+	world_answer(w, SERVE);
+	watcher_join(&x, w);
+	world_commit_ingest(w, watcher_done(&x, NULL));
+	assert_in_range(watcher_status(&x).resumed, NOTICED, BLOB_HALF);
 	watcher_leave(&x);
 	watcher_destroy(&x);
 }
@@ -300,7 +326,8 @@ int main(void)
 		TEST(what_is_damaged_is_fetched_again),
 		TEST(what_was_cut_is_fetched_again),
 		TEST(what_is_committed_is_not_of_another_size),
-		TEST(what_is_damaged_and_cannot_be_had_fails),
+		TEST(what_is_damaged_stays_while_no_other_copy_can_be_had),
+		TEST(what_is_damaged_stays_when_everybody_leaves),
 		TEST(all_who_watch_a_layer_get_what_the_worker_found),
 		TEST(the_worker_begins_again_with_the_rest_after_an_interruption),
 		TEST(a_layer_that_is_committed_is_only_looked_into),
