@@ -4,13 +4,12 @@
 #include "service/registry/error_body.h"
 #include "service/registry/refusal.h"
 
-static int judge(struct repository *p, const struct reply *reply, struct err *err)
+static int judge(const struct reply *reply, struct err *err)
 {
 	char status[64];
 	struct error_body e;
 	const char *url = strchr(reply->shown, '"');
 
-	(void)p;
 	if (reply->status == 200)
 		return OK;
 	if (reply->status == 401 || reply->status == 403)
@@ -38,14 +37,17 @@ int registry_check_auth(struct registry *r, const char *server, const struct cre
 	CLEANUP(repository_unrefp) struct repository *p = NULL;
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	struct request q = { .method = "GET", .path = "/v2/" };
-	int code = repository_new(r, server, "", server, "", credentials, &p, err);
+	int code;
 
+	if (!*server)
+		server = "docker.io";
+	code = repository_new(r, server, "", server, "", credentials, &p, err);
 	if (code != OK)
 		return code;
 	p->auth.login = true;
 	code = request_reply(p, &q, ERROR_BODY_MAX, cancel, &reply, err);
 	if (code == OK)
-		code = judge(p, &reply, err);
+		code = judge(&reply, err);
 	if (code != OK)
 		return code;
 	if (ret_identity_token)

@@ -640,6 +640,31 @@ static void login_at_a_dead_registry_reads_like_docker(void **state)
 	rig_free(rig);
 }
 
+/* The proxy hears where it goes, and no test goes there. */
+static void no_proxy_for_tests(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	(void)arg;
+	fake_text(c, q, 403, "", "");
+}
+
+static void login_without_a_server_goes_to_docker_hub(void **state)
+{
+	struct fake *proxy = fake_start(FAKE_PLAIN, no_proxy_for_tests, NULL);
+	CLEANUP(freep) char *url = format("http://%s", fake_authority(proxy));
+	struct err err = ERR_INIT;
+	struct rig *rig;
+
+	(void)state;
+	setenv("https_proxy", url, 1);
+	rig = rig_new();
+	assert_int_equal(registry_check_auth(rig->registry, "", &alice, NULL, NULL, &err), E_REGISTRY);
+	assert_non_null(strstr(err.text, "https://registry-1.docker.io/v2/"));
+	assert_int_not_equal(fake_count(proxy, "CONNECT", "registry-1.docker.io:443"), 0);
+	unsetenv("https_proxy");
+	rig_free(rig);
+	fake_stop(proxy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -675,6 +700,7 @@ int main(void)
 		cmocka_unit_test(login_never_trusts_the_token_cache),
 		cmocka_unit_test(login_at_a_registry_without_authentication_succeeds),
 		cmocka_unit_test(login_at_a_dead_registry_reads_like_docker),
+		cmocka_unit_test(login_without_a_server_goes_to_docker_hub),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
