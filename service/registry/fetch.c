@@ -2,8 +2,10 @@
  * A blob into an ingest, through interruptions.
  *
  * Each attempt asks the registry anew (a signed address of its storage expires) for
- * what is missing. Any byte that arrives makes the next failure the first one
- * again (retry.h), so only a transfer that stands still is given up.
+ * what is missing, says how it ended, and decide() alone says whether there is
+ * another. Bytes that were never here before make the next failure the first one
+ * again (retry.h), so only a transfer that stands still, or starts over and over,
+ * is given up.
  */
 #include <stdio.h>
 
@@ -18,14 +20,29 @@ struct fetch {
 	struct cancel *cancel;
 	struct retry retry;
 	int64_t fetched;
-	bool no_ranges;	 /* the server answered a Range with nonsense */
+	int64_t best;	 /* the highest offset so far: what is above is progress */
+	bool no_ranges;	 /* the server has none: it is not asked for one again */
 	bool other_etag; /* the server knows the blob by another tag than our start has */
 	bool second_try; /* started over after bytes that were wrong */
 	bool mixed;	 /* the bytes do not all come from this answer */
 };
 
-/* What an attempt ended with. */
-enum outcome { DONE, AGAIN, FAILED };
+/* How an attempt ended. */
+enum ending {
+	COMPLETE,    /* every byte is here */
+	PARTIAL,     /* the answer was as promised, and shorter than what is missing */
+	OTHER_ETAG,  /* the whole in answer to If-Range */
+	NO_RANGE,    /* an answer to a Range that is no use */
+	BROKEN,	     /* no answer, or half of one, or a refusal: its class says more */
+	WRONG_BYTES, /* complete, and not what the digest says */
+	FATAL,	     /* nothing that another attempt would change */
+};
+
+struct end {
+	enum ending how;
+	enum retry_class class;
+	int64_t retry_after;
+};
 
 /* ---- telling --------------------------------------------------------------- */
 
@@ -81,7 +98,7 @@ static int open_answer(struct fetch *f, struct answer *ret_answer, enum retry_cl
 	*ret_class = RETRY_NEVER;
 	if (!path)
 		return fail_nomem(err);
-	if (ingest_offset(f->ingest) > 0) {
+	if (ingest_offset(f->ingest) > 0 && !f->no_ranges) {
 		snprintf(range, sizeof range, "bytes=%lld-", (long long)ingest_offset(f->ingest));
 		q.range = range;
 		q.if_range = f->other_etag ? NULL : ingest_etag(f->ingest);
@@ -128,6 +145,8 @@ static int accept_whole(struct fetch *f, const struct answer *a, struct err *err
 	if (length >= 0 && length != f->blob->size)
 		return fail_blob(f, E_BAD_CONTENT, err, "the registry has %lld bytes, the manifest says %lld",
 				 (long long)length, (long long)f->blob->size);
+	if (ingest_offset(f->ingest) > 0) /* it was asked for a part, without If-Range by now */
+		f->no_ranges = true;
 	return start_over(f, err);
 }
 
@@ -154,6 +173,15 @@ static int accept(struct fetch *f, const struct answer *a, bool *ret_usable, str
 
 /* ---- the body -------------------------------------------------------------- */
 
+/* What was here before an answer started over does not count again. */
+static void note_progress(struct fetch *f)
+{
+	if (ingest_offset(f->ingest) <= f->best)
+		return;
+	f->best = ingest_offset(f->ingest);
+	retry_progress(&f->retry);
+}
+
 static int copy_body(struct fetch *f, struct answer *a, struct err *err)
 {
 	struct bytes piece;
@@ -166,107 +194,143 @@ static int copy_body(struct fetch *f, struct answer *a, struct err *err)
 							(long long)f->blob->size)
 					    : r;
 		f->fetched += (int64_t)piece.len;
-		retry_progress(&f->retry);
+		note_progress(f);
 		tell_progress(f);
 	}
 	return r;
 }
 
-/* ---- attempts -------------------------------------------------------------- */
+/* ---- one attempt ----------------------------------------------------------- */
 
-/* Another attempt after a pause, or the failure that err holds. */
-static enum outcome pause_for(struct fetch *f, enum retry_class class, int64_t retry_after, struct err *err)
+/* A start that came from another registry, or before its storage moved, has another
+ * tag; the bytes are the digest's all the same. So a whole body in answer to
+ * If-Range is not taken before the range alone was asked for. */
+static bool is_other_etag(const struct fetch *f, const struct answer *a)
+{
+	return http_response_of(a->x)->status == 200 && !f->other_etag && !f->no_ranges &&
+	       ingest_offset(f->ingest) > 0 && *ingest_etag(f->ingest);
+}
+
+static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
+{
+	int64_t before = ingest_offset(f->ingest);
+	bool usable;
+	int r = accept(f, a, &usable, err);
+
+	if (r == OK && !usable) {
+		ret_end->how = NO_RANGE;
+		return fail_blob(f, E_REGISTRY, err, "the registry answered a range request with other bytes");
+	}
+	if (r == OK)
+		r = copy_body(f, a, err);
+	ret_end->how = r == E_REGISTRY ? BROKEN : FATAL;
+	if (r != OK)
+		return r;
+	ret_end->how = ingest_offset(f->ingest) < f->blob->size ? PARTIAL : COMPLETE;
+	if (ret_end->how == COMPLETE)
+		return OK;
+	if (http_response_of(a->x)->status == 206 && ingest_offset(f->ingest) > before)
+		return OK;
+	ret_end->how = BROKEN; /* a body without a length, or a part without a byte */
+	return fail_blob(f, E_REGISTRY, err, "unexpected EOF");
+}
+
+/* Whatever is not COMPLETE, PARTIAL or OTHER_ETAG has its reason in err. */
+static struct end attempt(struct fetch *f, struct err *err)
+{
+	CLEANUP(answer_free) struct answer a = { 0 };
+	struct end end = { .how = BROKEN, .class = RETRY_BROKEN };
+	int status;
+
+	if (open_answer(f, &a, &end.class, err) != OK)
+		return end;
+	status = http_response_of(a.x)->status;
+	if (is_other_etag(f, &a))
+		return (struct end){ .how = OTHER_ETAG };
+	if (status == 200 || status == 206) {
+		end.class = RETRY_BROKEN;
+		take_body(f, &a, &end, err);
+		return end;
+	}
+	if (status == 416) {
+		fail_blob(f, E_REGISTRY, err, "the registry cannot go on where the transfer broke off");
+		return (struct end){ .how = NO_RANGE };
+	}
+	if (is_expired(&a))
+		end.class = RETRY_BROKEN;
+	refuse(f, &a, err);
+	end.retry_after = err->retry_after_ms;
+	return end;
+}
+
+static struct end finish(struct fetch *f, struct err *err)
+{
+	int r = ingest_finish(f->ingest, err);
+
+	return (struct end){ .how = r == OK ? COMPLETE : r == E_DIGEST_MISMATCH ? WRONG_BYTES : FATAL };
+}
+
+/* ---- what comes next ------------------------------------------------------- */
+
+/* Another attempt after a pause; false with the reason when there is none. */
+static bool pause_for(struct fetch *f, enum retry_class class, int64_t retry_after, struct err *err)
 {
 	const struct retry_env *env = f->repository->registry->env;
 	int64_t pause = class == RETRY_NEVER ? -1 : retry_pause(&f->retry, class, retry_after, env);
 
 	if (pause < 0)
-		return FAILED;
-	tell_retrying(f, err->text);
-	f->mixed = true;
-	if (env->sleep(env->arg, f->cancel, pause))
-		return AGAIN;
-	cancel_check(f->cancel, err);
-	return FAILED;
-}
-
-static enum outcome no_ranges(struct fetch *f, const char *why, struct err *err)
-{
-	if (f->no_ranges && ingest_offset(f->ingest) == 0) {
-		fail_blob(f, E_REGISTRY, err, "%s", why);
-		return FAILED;
-	}
-	f->no_ranges = true;
-	tell_retrying(f, why);
-	return start_over(f, err) == OK ? AGAIN : FAILED;
-}
-
-/* A start that came from another registry, or before its storage moved, has another
- * tag; the bytes are the digest's all the same. So a whole body in answer to
- * If-Range is not taken before the range alone was asked for. */
-static bool try_without_etag(struct fetch *f, const struct answer *a)
-{
-	if (http_response_of(a->x)->status != 200 || f->other_etag || ingest_offset(f->ingest) == 0 ||
-	    !*ingest_etag(f->ingest))
 		return false;
-	f->other_etag = true;
-	return true;
-}
-
-static enum outcome take_body(struct fetch *f, struct answer *a, struct err *err)
-{
-	bool usable;
-	int r;
-
-	if (try_without_etag(f, a))
-		return AGAIN;
-	r = accept(f, a, &usable, err);
-	if (r == OK && !usable)
-		return no_ranges(f, "the registry answered a range request with other bytes", err);
-	if (r == OK)
-		r = copy_body(f, a, err);
-	if (r == OK && ingest_offset(f->ingest) < f->blob->size && http_response_of(a->x)->status == 200)
-		r = fail_blob(f, E_REGISTRY, err, "unexpected EOF"); /* a body without a length */
-	if (r == OK)
-		return ingest_offset(f->ingest) < f->blob->size ? AGAIN : DONE;
-	return r == E_REGISTRY ? pause_for(f, RETRY_BROKEN, 0, err) : FAILED;
-}
-
-static enum outcome attempt(struct fetch *f, struct err *err)
-{
-	CLEANUP(answer_free) struct answer a = { 0 };
-	enum retry_class class;
-	int r = open_answer(f, &a, &class, err), status;
-
-	if (r != OK)
-		return pause_for(f, class, 0, err);
-	status = http_response_of(a.x)->status;
-	if (status == 200 || status == 206)
-		return take_body(f, &a, err);
-	if (status == 416)
-		return no_ranges(f, "the registry cannot go on where the transfer broke off", err);
-	if (is_expired(&a))
-		class = RETRY_BROKEN;
-	refuse(f, &a, err);
-	return pause_for(f, class, err->retry_after_ms, err);
+	tell_retrying(f, err->text);
+	if (env->sleep(env->arg, f->cancel, pause))
+		return true;
+	cancel_check(f->cancel, err);
+	return false;
 }
 
 /* Wrong bytes that came in pieces (another version meanwhile, a damaged start that
  * was kept) get one more chance as a whole. */
-static enum outcome finish(struct fetch *f, struct err *err)
+static bool start_afresh(struct fetch *f, struct err *err)
 {
-	int r = ingest_finish(f->ingest, err);
-
-	if (r == OK)
-		return DONE;
-	if (r != E_DIGEST_MISMATCH || f->second_try || !f->mixed)
-		return FAILED;
+	if (f->second_try || !f->mixed)
+		return false;
 	f->second_try = true;
+	f->best = 0;
 	tell_retrying(f, err->text);
 	if (f->observer && f->observer->restarted)
 		f->observer->restarted(f->observer->arg);
 	f->mixed = false;
-	return ingest_restart(f->ingest, err) == OK ? AGAIN : FAILED;
+	return ingest_restart(f->ingest, err) == OK;
+}
+
+/*
+ * Whether there is another attempt: the one place that says so. What goes on at once
+ * is bounded by itself (PARTIAL brought bytes, OTHER_ETAG and WRONG_BYTES come
+ * once); all else waits, is counted, and ends (retry.c).
+ */
+static bool decide(struct fetch *f, const struct end *end, struct err *err)
+{
+	bool asked_for_range = ingest_offset(f->ingest) > 0 && !f->no_ranges;
+
+	switch (end->how) {
+	case COMPLETE:
+	case FATAL:
+		return false;
+	case PARTIAL:
+		f->mixed = true;
+		return true;
+	case OTHER_ETAG:
+		f->other_etag = true;
+		return true;
+	case NO_RANGE:
+		f->no_ranges = true;
+		return asked_for_range && pause_for(f, RETRY_BROKEN, 0, err);
+	case BROKEN:
+		f->mixed = true;
+		return pause_for(f, end->class, end->retry_after, err);
+	case WRONG_BYTES:
+		return start_afresh(f, err);
+	}
+	return false;
 }
 
 int registry_fetch(struct repository *r, const struct descriptor *d, struct ingest *ingest,
@@ -274,15 +338,18 @@ int registry_fetch(struct repository *r, const struct descriptor *d, struct inge
 {
 	struct fetch f = { r, d, ingest, observer, cancel, .retry = { .purpose = RETRY_TRANSFER } };
 	struct err why = ERR_INIT;
-	enum outcome end = AGAIN;
+	struct end end;
 
-	f.mixed = ingest_offset(ingest) > 0;
-	while (end == AGAIN) {
-		end = ingest_offset(ingest) < d->size ? attempt(&f, &why) : DONE;
-		if (end == DONE)
+	f.best = ingest_offset(ingest);
+	f.mixed = f.best > 0;
+	do {
+		end = (struct end){ .how = COMPLETE };
+		if (ingest_offset(ingest) < d->size)
+			end = attempt(&f, &why);
+		if (end.how == COMPLETE)
 			end = finish(&f, &why);
-	}
-	if (end == DONE)
+	} while (decide(&f, &end, &why));
+	if (end.how == COMPLETE)
 		return OK;
 	if (err)
 		*err = why;

@@ -88,11 +88,12 @@ struct fetch_observer {
 
 /* Fetches what is missing of the ingest, through interruptions, until it is
  * finished (ingest_finish() is called). Resumes by Range with If-Range; a server
- * without ranges starts over; 416 at the end is the end. */
+ * without ranges, or that answers 416, is asked for the whole. */
 int registry_fetch(struct repository *r, const struct descriptor *d, struct ingest *ingest,
 		   const struct fetch_observer *observer, struct cancel *cancel, struct err *err);
 
-/* GET /v2/ with the credentials: OK, E_UNAUTHENTICATED. ret_identity_token (may be
+/* GET /v2/ with the credentials: OK, E_UNAUTHENTICATED. `server` is HOST[:PORT] or a
+ * URL; "" is Docker Hub. ret_identity_token (may be
  * NULL) is a refresh token or NULL; wipe and free it. */
 int registry_check_auth(struct registry *r, const char *server, const struct credentials *credentials,
 			char **ret_identity_token, struct cancel *cancel, struct err *err);

@@ -6,6 +6,9 @@
  * an HTTP date) is obeyed up to RETRY_AFTER_MAX_MS, and when it asks for more the
  * caller is told at once instead of being kept waiting.
  *
+ * Here is how long and how often; what may be tried again at all is said by those
+ * who ask: fetch.c (decide()) for transfers, request.c for questions.
+ *
  * Clock, chance and sleep come from outside, so that tests own them.
  */
 #ifndef SERVICE_REGISTRY_RETRY_H
@@ -50,7 +53,7 @@ struct retry {
 /* Counts a failure. The pause before the next attempt in ms, or -1: give up.
  * retry_after_ms is 0 when the server said nothing. */
 int64_t retry_pause(struct retry *r, enum retry_class class, int64_t retry_after_ms, const struct retry_env *env);
-/* Something came over: the next failure is the first again. */
+/* Something new came over: the next failure is the first again. */
 static inline void retry_progress(struct retry *r)
 {
 	r->failures = 0;

@@ -22,6 +22,8 @@ enum step {
 	STATUS_401,
 
 	IGNORE_RANGE,  /* 200 with everything */
+	IGNORE_HALF,   /* the same, broken off half-way */
+	EMPTY_RANGE,   /* 206 of what was asked, without a byte */
 	SHIFTED_RANGE, /* 206 one byte further */
 	SHORT_RANGE,   /* 206 with only some of what was asked */
 	NO_CONTENT_RANGE,
@@ -117,13 +119,28 @@ static void serve_other_bytes(struct fake_conn *c, const struct world *w, size_t
 	free(wrong);
 }
 
-/* Answers to a Range that are not what was asked for. */
-static void serve_odd_range(struct fake_conn *c, const struct world *w, enum step step, size_t from)
+static void serve_empty_range(struct fake_conn *c, const struct fake_request *q)
 {
+	char headers[80];
+
+	snprintf(headers, sizeof headers, "Content-Range: bytes %zu-%d/%d\r\n", range_of(q), SIZE - 1, SIZE);
+	fake_text(c, q, 206, headers, "");
+}
+
+/* Answers to a Range that are not what was asked for. */
+static void serve_odd_range(struct fake_conn *c, const struct fake_request *q, const struct world *w, enum step step)
+{
+	size_t from = range_of(q);
 	size_t left = SIZE - from, shift = step == SHIFTED_RANGE, length = left - shift;
 
 	if (step == IGNORE_RANGE)
 		return serve_part(c, w, 0, SIZE);
+	if (step == IGNORE_HALF) {
+		serve_part(c, w, 0, SIZE / 2);
+		return fake_hang_up(c);
+	}
+	if (step == EMPTY_RANGE)
+		return serve_empty_range(c, q);
 	if (step == SHORT_RANGE)
 		length = left / 2;
 	head(c, w, 206, from + shift, step != NO_CONTENT_RANGE, step == OTHER_TOTAL ? SIZE + 5 : SIZE, length);
@@ -175,7 +192,7 @@ static void serve_step(struct fake_conn *c, const struct fake_request *q, const 
 	if (step >= STATUS_503 && step <= STATUS_401)
 		return serve_status(c, q, step);
 	if (step >= IGNORE_RANGE && step <= OTHER_TOTAL)
-		return serve_odd_range(c, w, step, from);
+		return serve_odd_range(c, q, w, step);
 	if (step >= TOO_LONG && step <= ENCODED)
 		return serve_whole(c, q, w, step);
 	if (step == GOOD)
@@ -568,6 +585,53 @@ static void endless_nonsense_ranges_end(void **state)
 	stop(&w);
 }
 
+static void parts_without_a_byte_are_failures(void **state)
+{
+	struct world w = { .steps = { BREAK_HALF } };
+
+	(void)state;
+	for (int i = 1; i < STEPS_MAX - 1; i++)
+		w.steps[i] = EMPTY_RANGE;
+	start(&w);
+	assert_int_equal(fetch(&w), E_REGISTRY);
+	assert_non_null(strstr(w.err.text, "unexpected EOF"));
+	assert_int_equal(requests(&w), 5);
+	assert_int_equal(rig_sleeps(w.rig), 4);
+	stop(&w);
+}
+
+/* A server without ranges behind a proxy that cuts: what comes again is no progress. */
+static void starting_over_and_over_ends(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	for (int i = 0; i < STEPS_MAX - 1; i++)
+		w.steps[i] = IGNORE_HALF;
+	start(&w);
+	assert_int_equal(fetch(&w), E_REGISTRY);
+	assert_int_equal(requests(&w), 5);
+	assert_int_equal(rig_sleeps(w.rig), 4);
+	stop(&w);
+}
+
+static void server_without_ranges_is_not_asked_for_one_again(void **state)
+{
+	static const enum step steps[] = { IGNORE_HALF, STATUS_416, SHIFTED_RANGE };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct world w = { .steps = { BREAK_HALF, steps[i], BREAK_HALF } };
+
+		start(&w);
+		assert_ok(fetch(&w), &w.err);
+		assert_int_equal(requests(&w), 4);
+		assert_null(range_of_last(&w));
+		assert_int_equal(rig_sleeps(w.rig), 3);
+		stop(&w);
+	}
+}
+
 /* The rest belongs to another version than the start: caught, and healed once. */
 static void bytes_that_changed_in_between_are_fetched_again_as_a_whole(void **state)
 {
@@ -763,6 +827,9 @@ int main(void)
 		cmocka_unit_test(nonsense_ranges_start_over),
 		cmocka_unit_test(shorter_ranges_are_taken_and_asked_on),
 		cmocka_unit_test(endless_nonsense_ranges_end),
+		cmocka_unit_test(parts_without_a_byte_are_failures),
+		cmocka_unit_test(starting_over_and_over_ends),
+		cmocka_unit_test(server_without_ranges_is_not_asked_for_one_again),
 		cmocka_unit_test(bytes_that_changed_in_between_are_fetched_again_as_a_whole),
 		cmocka_unit_test(wrong_bytes_in_one_piece_are_refused_at_once),
 		cmocka_unit_test(wrong_bytes_twice_are_refused),
