@@ -139,6 +139,7 @@ static int open_server(struct daemon *d, struct err *err)
 		.cert_file = d->config.tls_cert,
 		.key_file = d->config.tls_key,
 		.client_ca_file = d->config.tls_client_ca,
+		.allow_anonymous = d->config.tls_allow_anonymous,
 	};
 	struct rpc_binding binding = image_service_binding(&d->images);
 

@@ -23,6 +23,7 @@ const char config_usage[] =
 	"      --tls-cert FILE            Certificate chain for tcp:// (PEM)\n"
 	"      --tls-key FILE             Its private key (PEM)\n"
 	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
+	"      --tls-allow-anonymous      Serve everybody who reaches tcp://, without client certificates\n"
 	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
 	"      --log-format FORMAT        text or json (default text)\n"
 	"      --log-level LEVEL          error, warn, info or debug (default info)\n"
@@ -33,18 +34,19 @@ const char config_usage[] =
 struct field {
 	const char *name;
 	size_t offset;
-	bool list;
+	enum { TEXT, LIST, SWITCH } kind;
 };
 
 static const struct field fields[] = {
-	{ "root", offsetof(struct config, root), false },
-	{ "listen", offsetof(struct config, listen), true },
-	{ "tls-cert", offsetof(struct config, tls_cert), false },
-	{ "tls-key", offsetof(struct config, tls_key), false },
-	{ "tls-client-ca", offsetof(struct config, tls_client_ca), false },
-	{ "insecure-registry", offsetof(struct config, insecure_registry), true },
-	{ "log-format", offsetof(struct config, log_format), false },
-	{ "log-level", offsetof(struct config, log_level), false },
+	{ "root", offsetof(struct config, root), TEXT },
+	{ "listen", offsetof(struct config, listen), LIST },
+	{ "tls-cert", offsetof(struct config, tls_cert), TEXT },
+	{ "tls-key", offsetof(struct config, tls_key), TEXT },
+	{ "tls-client-ca", offsetof(struct config, tls_client_ca), TEXT },
+	{ "tls-allow-anonymous", offsetof(struct config, tls_allow_anonymous), SWITCH },
+	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
+	{ "log-format", offsetof(struct config, log_format), TEXT },
+	{ "log-level", offsetof(struct config, log_level), TEXT },
 };
 
 static const struct field *field_named(const char *name, size_t len)
@@ -58,6 +60,11 @@ static const struct field *field_named(const char *name, size_t len)
 static char **text_of(struct config *c, const struct field *f)
 {
 	return (char **)((char *)c + f->offset);
+}
+
+static bool *switch_of(struct config *c, const struct field *f)
+{
+	return (bool *)((char *)c + f->offset);
 }
 
 static struct config_list *list_of(struct config *c, const struct field *f)
@@ -101,9 +108,9 @@ static int set_text(struct config *c, const struct field *f, const char *value, 
 void config_free(struct config *c)
 {
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		if (fields[i].list)
+		if (fields[i].kind == LIST)
 			list_free(list_of(c, &fields[i]));
-		else
+		else if (fields[i].kind == TEXT)
 			free(*text_of(c, &fields[i]));
 	}
 	*c = (struct config){ 0 };
@@ -113,19 +120,27 @@ void config_free(struct config *c)
 
 static int apply_value(struct config *c, const char *file, const struct toml_value *v, struct err *err)
 {
+	static const struct {
+		enum toml_kind kind;
+		const char *words;
+	} shapes[] = {
+		[TEXT] = { TOML_STRING, "a string" },
+		[LIST] = { TOML_STRINGS, "an array of strings" },
+		[SWITCH] = { TOML_BOOLEAN, "true or false" },
+	};
 	const struct field *f = v->n_path == 1 ? field_named(v->path[0], strlen(v->path[0])) : NULL;
 
 	if (!f)
 		return fail(err, E_INVALID, "%s:%u:%u: unknown key '%s'", file, v->line, v->column, v->path[0]);
-	if (!f->list) {
-		if (v->kind != TOML_STRING)
-			return fail(err, E_INVALID, "%s:%u:%u: '%s' must be a string", file, v->line, v->column,
-				    f->name);
+	if (v->kind != shapes[f->kind].kind)
+		return fail(err, E_INVALID, "%s:%u:%u: '%s' must be %s", file, v->line, v->column, f->name,
+			    shapes[f->kind].words);
+	if (f->kind == TEXT)
 		return set_text(c, f, v->text, err);
+	if (f->kind == SWITCH) {
+		*switch_of(c, f) = v->number != 0;
+		return OK;
 	}
-	if (v->kind != TOML_STRINGS)
-		return fail(err, E_INVALID, "%s:%u:%u: '%s' must be an array of strings", file, v->line, v->column,
-			    f->name);
 	for (size_t i = 0; i < v->n_items; i++)
 		if (list_add(list_of(c, f), v->items[i], err) < 0)
 			return err->code;
@@ -185,6 +200,18 @@ static int flag_value(int argc, char **argv, int *i, size_t *ret_name_len, const
 	return OK;
 }
 
+/* "--name", "--name=true" or "--name=false": a switch takes no next argument. */
+static int apply_switch(struct config *c, const struct field *f, const char *arg, struct err *err)
+{
+	const char *equals = strchr(arg, '=');
+	bool on = !equals || !strcmp(equals + 1, "true");
+
+	if (!on && strcmp(equals + 1, "false") != 0)
+		return fail(err, E_USAGE, "%s must be true or false, not '%s'", f->name, equals + 1);
+	*switch_of(c, f) = on;
+	return OK;
+}
+
 static int apply_flag(struct config *c, int argc, char **argv, int *i, bool seen[], struct err *err)
 {
 	const char *name = argv[*i] + 2, *value = NULL;
@@ -194,11 +221,13 @@ static int apply_flag(struct config *c, int argc, char **argv, int *i, bool seen
 	f = field_named(name, len);
 	if (!f && (len != strlen("config") || memcmp(name, "config", len) != 0))
 		return fail(err, E_USAGE, "unknown flag: --%.*s", (int)len, name);
+	if (f && f->kind == SWITCH)
+		return apply_switch(c, f, argv[*i], err);
 	if (flag_value(argc, argv, i, &len, &value, err) < 0)
 		return err->code;
 	if (!f)
 		return OK; /* --config was read before */
-	if (!f->list)
+	if (f->kind == TEXT)
 		return set_text(c, f, value, err);
 	if (!seen[f - fields]) {
 		list_free(list_of(c, f));
@@ -298,6 +327,8 @@ static int check(struct config *c, struct err *err)
 		return fail(err, E_INVALID, "tls-cert and tls-key must be given together");
 	if (c->tls_client_ca && !c->tls_cert)
 		return fail(err, E_INVALID, "tls-client-ca needs tls-cert and tls-key");
+	if (c->tls_client_ca && c->tls_allow_anonymous)
+		return fail(err, E_INVALID, "tls-client-ca and tls-allow-anonymous exclude each other");
 	if (!*c->root)
 		return fail(err, E_INVALID, "root must not be empty");
 	return OK;

@@ -2,7 +2,7 @@
  * What the daemon was told: command line over configuration file over defaults.
  * Every flag has a key of the same name in the TOML file; a key that is not known
  * is an error with line and column. Lists on the command line replace the list of
- * the file.
+ * the file. A switch is a boolean in the file, and "--name" or "--name=true|false".
  */
 #ifndef SERVICE_CONFIG_CONFIG_H
 #define SERVICE_CONFIG_CONFIG_H
@@ -19,6 +19,7 @@ struct config {
 	char *root;
 	struct config_list listen;
 	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
+	bool tls_allow_anonymous;
 	struct config_list insecure_registry;
 	char *log_format; /* "text" or "json" */
 	char *log_level;

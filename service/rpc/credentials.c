@@ -141,8 +141,12 @@ static int load_client_ca(const struct rpc_tls *tls, struct pem *ca, struct err 
 	CLEANUP(x509_freep) X509 *x = NULL;
 	int r;
 
-	if (!tls->client_ca_file)
+	if (!tls->client_ca_file && tls->allow_anonymous)
 		return OK;
+	if (!tls->client_ca_file)
+		return fail(err, E_INVALID,
+			    "TLS without client certificates would let everybody who reaches the port do everything: "
+			    "give tls-client-ca, or tls-allow-anonymous if that is meant");
 	r = pem_read(tls->client_ca_file, ca, err);
 	return r < 0 ? r : read_certificate(tls->client_ca_file, ca, &x, err);
 }

@@ -9,7 +9,8 @@
 
 #include "service/rpc/server.h"
 
-/* With a client CA a verified client certificate is demanded (mutual TLS). The
+/* With a client CA a verified client certificate is demanded (mutual TLS); without
+ * one tls->allow_anonymous must say that nobody needs any. The
  * caller releases the credentials. E_INVALID names the file and what is wrong. */
 int credentials_load(const struct rpc_tls *tls, grpc_server_credentials **ret_credentials, struct err *err);
 

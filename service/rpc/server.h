@@ -34,6 +34,7 @@ struct rpc_server_options {
 struct rpc_tls {
 	const char *cert_file, *key_file; /* PEM; NULL: no TLS */
 	const char *client_ca_file;	  /* PEM; a client certificate is demanded */
+	bool allow_anonymous;		  /* without client_ca_file: whoever connects may do everything */
 };
 
 /* One finished call that failed, for the log: method, peer, code, text. Runs on
@@ -54,8 +55,8 @@ void rpc_server_freep(struct rpc_server **s);
 int rpc_server_add(struct rpc_server *s, const struct rpc_binding *binding, struct err *err);
 
 /* "unix:///PATH" (mode 0660, a stale socket is replaced, a live one is an error),
- * "tcp://HOST:PORT" (without TLS only on loopback: E_INVALID otherwise), or
- * "fd://N" for a listening unix socket handed over by systemd. */
+ * "tcp://HOST:PORT" (without TLS only on loopback, with TLS only with a client CA or
+ * allow_anonymous: E_INVALID otherwise), or "fd://N" for a listening unix socket handed over by systemd. */
 int rpc_server_listen(struct rpc_server *s, const char *address, const struct rpc_tls *tls, struct err *err);
 
 /* The addresses in the form that clients use, ports filled in. */

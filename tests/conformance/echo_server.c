@@ -59,6 +59,7 @@ static bool tls_option(struct rpc_tls *tls, const char *name, const char *value)
 		tls->client_ca_file = value;
 	else
 		return false;
+	tls->allow_anonymous = !tls->client_ca_file;
 	return true;
 }
 

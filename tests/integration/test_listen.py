@@ -107,7 +107,11 @@ class Listen(TestCase):
     def test_tls(self):
         made = Certificates(self.path("tls"))
         port = free_port()
-        imaged = self.daemon("--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", made.server[0], "--tls-key", made.server[1])
+        pair = ["--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", made.server[0], "--tls-key", made.server[1]]
+        said = self.refused(*pair)
+        self.assertIn("tls-client-ca", said)
+        self.assertIn("tls-allow-anonymous", said)
+        imaged = self.daemon(*pair, "--tls-allow-anonymous")
         good = grpc.ssl_channel_credentials(read(made.ca[0]))
         with rpc.Client(f"tcp://127.0.0.1:{port}", good) as client:
             self.work(client)

@@ -78,6 +78,7 @@ static struct rig *tls_rig(const char *client_ca, const char **ret_address)
 	struct err err = ERR_INIT;
 
 	tls.client_ca_file = client_ca ? file(client_ca) : NULL;
+	tls.allow_anonymous = !client_ca;
 	assert_int_equal(rpc_server_listen(r->server, "tcp://127.0.0.1:0", &tls, &err), OK);
 	rig_start(r);
 	assert_int_equal(rpc_server_addresses(r->server, &addresses), 2);
@@ -236,10 +237,24 @@ static void wrong_files_are_named(void **state)
 	}
 }
 
+static void tls_without_client_authority_must_be_meant(void **state)
+{
+	CLEANUP(rig_freep) struct rig *r = rig_prepare(NULL);
+	struct rpc_tls tls = { .cert_file = file("server.pem"), .key_file = file("server.key") };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(rpc_server_listen(r->server, "tcp://127.0.0.1:0", &tls, &err), E_INVALID);
+	assert_non_null(strstr(err.text, "tls-client-ca"));
+	assert_non_null(strstr(err.text, "tls-allow-anonymous"));
+	tls.allow_anonymous = true;
+	assert_int_equal(rpc_server_listen(r->server, "tcp://127.0.0.1:0", &tls, &err), OK);
+}
+
 static void tls_may_listen_beyond_loopback(void **state)
 {
 	CLEANUP(rig_freep) struct rig *r = rig_prepare(NULL);
-	struct rpc_tls tls = { file("server.pem"), file("server.key"), file("good.pem") };
+	struct rpc_tls tls = { file("server.pem"), file("server.key"), file("good.pem"), false };
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -256,6 +271,7 @@ int main(void)
 		cmocka_unit_test(mutual_tls_refuses_clients_without_a_good_certificate),
 		cmocka_unit_test(identity_never_comes_from_metadata),
 		cmocka_unit_test(wrong_files_are_named),
+		cmocka_unit_test(tls_without_client_authority_must_be_meant),
 		cmocka_unit_test(tls_may_listen_beyond_loopback),
 	};
 

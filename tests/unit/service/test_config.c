@@ -154,6 +154,32 @@ static void values_are_checked(void **state)
 	assert_int_equal(LOAD(&c, &err, "--root", ""), E_INVALID);
 }
 
+static void switches_are_words_in_the_file_and_need_none_as_flags(void **state)
+{
+	struct config c = { .root = NULL };
+	struct err err;
+
+	(void)state;
+	write_file("tls-allow-anonymous = true\n");
+	assert_int_equal(LOAD(&c, &err, "--config", file_path), OK);
+	assert_true(c.tls_allow_anonymous);
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--tls-allow-anonymous=false", "--root", "/r"), OK);
+	assert_false(c.tls_allow_anonymous);
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--tls-allow-anonymous", "--root", "/r"), OK);
+	assert_true(c.tls_allow_anonymous);
+	assert_string_equal(c.root, "/r");
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--tls-allow-anonymous=maybe"), E_USAGE);
+	assert_int_equal(
+		LOAD(&c, &err, "--tls-allow-anonymous", "--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a"),
+		E_INVALID);
+	write_file("tls-allow-anonymous = 'yes'\n");
+	assert_int_equal(LOAD(&c, &err, "--config", file_path), E_INVALID);
+	assert_non_null(strstr(err.text, "'tls-allow-anonymous' must be true or false"));
+}
+
 static void toml_values_come_in_file_order(void **state)
 {
 	static const char text[] = "server = 'z'\n[host.\"https://b.example\"]\nskip_verify = true\n"
@@ -183,6 +209,7 @@ int main(void)
 		cmocka_unit_test(named_file_must_exist),
 		cmocka_unit_test(bad_flags_are_usage_errors),
 		cmocka_unit_test(values_are_checked),
+		cmocka_unit_test(switches_are_words_in_the_file_and_need_none_as_flags),
 		cmocka_unit_test(toml_values_come_in_file_order),
 	};
 
