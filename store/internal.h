@@ -19,6 +19,7 @@ struct ingest_table {
 	pthread_cond_t committed; /* a commit has ended, well or not */
 	struct ingest *open[INGEST_BUCKETS];
 	uint64_t serial; /* of the last private ingest */
+	uint64_t listed; /* how many there have been */
 };
 
 /* A directory of content: whether what was renamed into it is durable. At the start

@@ -25,23 +25,63 @@ static int fail_commit(struct ingest *i, struct err *err, const char *what)
 	return store_fail_errno(i->store, i->size, err, "%s content %s", what, digest_text(&i->digest, text));
 }
 
+typedef int sync_one(int fd);
+
+/* Every item hears what became of it, also after one that failed. */
+static int for_each(struct batch *b, sync_one *fn, struct err *err)
+{
+	int r = OK;
+
+	for (size_t k = 0; k < b->n; k++) {
+		struct ingest *i = b->items[k];
+
+		if (fn(i->data_fd)) {
+			i->lost = true;
+			r = r == OK ? fail_commit(i, err, "sync") : r;
+		}
+	}
+	return r;
+}
+
 static int fsync_each(struct batch *b, struct err *err)
 {
 	/* All write-back begins before the first wait. */
 	for (size_t k = 0; b->n > 1 && k < b->n; k++)
 		sync_file_range(b->items[k]->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	for (size_t k = 0; k < b->n; k++)
-		if (fsync(b->items[k]->data_fd))
-			return fail_commit(b->items[k], err, "sync");
-	return OK;
+	return for_each(b, fsync, err);
 }
 
+/* Whether the file's pages reached the disk, when nothing is left to be written:
+ * waits for nothing and tells what is pending for this descriptor. */
+static int written_back(int fd)
+{
+	int rc = sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
+
+	return rc && errno == ENOSYS ? fsync(fd) : rc;
+}
+
+/* The one that was opened first has seen whatever happened since to any of them. */
+static int oldest_fd(const struct batch *b)
+{
+	const struct ingest *oldest = b->items[0];
+
+	for (size_t k = 1; k < b->n; k++)
+		if (b->items[k]->nth < oldest->nth)
+			oldest = b->items[k];
+	return oldest->data_fd;
+}
+
+/* The kernel tells an error once to each open file description: fsync and
+ * sync_file_range those of its file since it was opened, syncfs those of the whole file
+ * system. So syncfs has a descriptor of this commit alone: through a shared one, of two
+ * commits at a time only one would hear of an error, and be it the other's. And each
+ * file is asked on its own, since before Linux 5.8 syncfs told nothing. */
 static int sync_data(struct batch *b, struct err *err)
 {
 	/* An error of syncfs may be about a file of somebody else. */
-	if (b->n > SYNC_SINGLY_MAX && !syncfs(b->store->root_fd))
-		return OK;
-	return fsync_each(b, err);
+	if (b->n <= SYNC_SINGLY_MAX || syncfs(oldest_fd(b)))
+		return fsync_each(b, err);
+	return for_each(b, written_back, err);
 }
 
 /* ---- into place ----------------------------------------------------------- */
@@ -99,7 +139,7 @@ static int commit_batch(struct batch *b, struct err *err)
 		r = place_one(b->store, b->items[k], err);
 	for (size_t k = 0; r == OK && k < b->n; k++)
 		b->digests[k] = b->items[k]->digest;
-	return r == OK ? shards_sync(b->store, b->digests, b->n, err) : r;
+	return r == OK ? shards_sync(b->store, oldest_fd(b), b->digests, b->n, err) : r;
 }
 
 /* ---- many callers, one commit each ---------------------------------------- */
@@ -128,11 +168,11 @@ static enum claim claim(struct batch *b, struct ingest *const *ingests, size_t n
 	return b->n ? CLAIM_MINE : others ? CLAIM_OTHERS : CLAIM_DONE;
 }
 
-/* A disk that is full may be emptied; bytes that could not be synced may be lost
- * although a second sync would say nothing. */
-static enum ingest_state state_after(int r)
+/* A disk that is full may be emptied; bytes that could not be synced are lost although
+ * a second sync would say nothing. */
+static enum ingest_state state_after(const struct ingest *i, int r)
 {
-	return r == OK ? INGEST_COMMITTED : r == E_IO ? INGEST_BROKEN : INGEST_FINISHED;
+	return r == OK ? INGEST_COMMITTED : i->lost || r == E_IO ? INGEST_BROKEN : INGEST_FINISHED;
 }
 
 static void settle(struct batch *b, int r)
@@ -149,7 +189,7 @@ static void settle(struct batch *b, int r)
 	}
 	pthread_mutex_lock(&s->ingests.mu);
 	for (size_t k = 0; k < b->n; k++)
-		b->items[k]->state = state_after(r);
+		b->items[k]->state = state_after(b->items[k], r);
 	pthread_cond_broadcast(&s->ingests.committed);
 	pthread_mutex_unlock(&s->ingests.mu);
 }

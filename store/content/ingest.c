@@ -26,6 +26,7 @@ bool ingest_list(struct ingest *i)
 	for (struct ingest *other = *head; other && !taken; other = other->next)
 		taken = other->serial == i->serial && digest_eq(&other->digest, &i->digest);
 	if (!taken) {
+		i->nth = ++s->ingests.listed;
 		i->next = *head;
 		*head = i;
 	}
@@ -225,14 +226,14 @@ static void remove_files(struct ingest *i)
 /* What cannot be kept now is fetched again later: failures change nothing else. */
 static void keep_files(struct ingest *i)
 {
-	if (!i->offset || i->serial || i->placed || i->state == INGEST_BROKEN) {
-		remove_files(i);
+	bool useless = !i->offset || i->serial || i->placed || i->lost || i->state == INGEST_BROKEN;
+
+	if (!useless && ftruncate(i->data_fd, i->offset)) /* gives back what was allocated and not used */
 		return;
-	}
-	if (ftruncate(i->data_fd, i->offset)) /* gives back what was allocated and not used */
-		return;
-	if (i->offset > i->journal.synced || i->etag_changed)
+	if (!useless && (i->offset > i->journal.synced || i->etag_changed))
 		ingest_checkpoint(i);
+	if (useless || i->lost)
+		remove_files(i);
 }
 
 static void ingest_free(struct ingest *i)

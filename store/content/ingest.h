@@ -4,7 +4,7 @@
  * An ingest is opened for a digest and a size, written in order, and hashed and
  * counted as it is written. ingest_finish() compares both; content_commit() then
  * makes any number of finished ingests durable and visible: fsync each file (or
- * one syncfs for more than 8), link into place, sync the directories. After
+ * one syncfs for more than 8), rename into place, sync the directories. After
  * content_commit() has returned OK, the metadata that names them may be written,
  * not before.
  *
@@ -15,7 +15,8 @@
  * of the hash; what lies behind them is hashed again by ingest_open(), and after a
  * reboot (boot_id differs) dropped, and the rest hashed. A journal that does not
  * fit its data counts for nothing: offset 0. Whatever the journal said, a file is
- * committed only after its hash was right.
+ * committed only after its hash was right. After a sync that failed, be it that the
+ * disk was full, everything with the ingest is E_IO, and its files go with it.
  *
  * One ingest per digest at a time: E_BUSY (callers share transfers above).
  * Threads: an ingest belongs to one thread at a time; ingest_ref/unref from any.

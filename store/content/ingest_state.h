@@ -4,6 +4,10 @@
  * `state` is guarded by the table's lock. WRITING belongs to the owning thread; from
  * FINISHED on only content_commit() touches the files. A failed commit goes back to
  * FINISHED when trying again can help, else to BROKEN.
+ *
+ * A sync that failed is final: the kernel reports an error once and drops the pages, so
+ * that the next sync is about nothing and succeeds. `lost` belongs to whoever owns the
+ * files at that time; bytes of such an ingest are never vouched for nor committed.
  */
 #ifndef STORE_CONTENT_INGEST_STATE_H
 #define STORE_CONTENT_INGEST_STATE_H
@@ -22,6 +26,7 @@ struct ingest {
 	enum ingest_state state;
 	struct digest digest;
 	uint64_t serial; /* 0, or the number of a private one, which has no journal */
+	uint64_t nth;	 /* a smaller one had its files opened earlier */
 	int64_t size;	 /* -1 unknown */
 	int data_fd, journal_fd;
 	int64_t offset; /* bytes written and hashed; <= size */
@@ -31,6 +36,7 @@ struct ingest {
 	struct journal journal;
 	bool etag_changed; /* since the journal was written */
 	bool placed;	   /* renamed into content, or another one was there */
+	bool lost;	   /* a sync has failed, whatever the reason: never to be believed again */
 };
 
 enum {
@@ -49,6 +55,8 @@ bool ingest_empty(struct ingest *i);
 int ingest_allocate(struct ingest *i, struct err *err);
 /* The journal as it should be now, without vouching for more bytes. False with errno. */
 bool ingest_note(struct ingest *i);
+/* Syncs the data. False with errno, and from then on always. */
+bool ingest_sync(struct ingest *i);
 /* Syncs the data and vouches for it. False with errno. */
 bool ingest_checkpoint(struct ingest *i);
 

@@ -23,11 +23,21 @@ bool ingest_note(struct ingest *i)
 	return journal_write(i->journal_fd, &i->journal);
 }
 
+bool ingest_sync(struct ingest *i)
+{
+	if (i->lost) {
+		errno = EIO;
+		return false;
+	}
+	i->lost = fdatasync(i->data_fd) != 0;
+	return !i->lost;
+}
+
 bool ingest_checkpoint(struct ingest *i)
 {
 	if (i->serial)
 		return true;
-	if (fdatasync(i->data_fd))
+	if (!ingest_sync(i))
 		return false;
 	i->journal.synced = (int64_t)i->border.length;
 	i->journal.hasher = i->border;
@@ -62,6 +72,14 @@ void ingest_set_etag(struct ingest *i, const char *etag)
 }
 
 /* ---- write ---------------------------------------------------------------- */
+
+static int fail_lost(const struct ingest *i, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	return fail(err, E_IO, "content %s: bytes that arrived could not be written to the disk",
+		    digest_text(&i->digest, text));
+}
 
 static int fail_room(struct ingest *i, struct err *err)
 {
@@ -123,6 +141,8 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
 	const uint8_t *at = data;
 
 	assert(i->state == INGEST_WRITING);
+	if (i->lost)
+		return fail_lost(i, err);
 	if (i->size >= 0 && len > (uint64_t)(i->size - i->offset)) {
 		char text[DIGEST_TEXT_MAX];
 
@@ -150,6 +170,8 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
 int ingest_restart(struct ingest *i, struct err *err)
 {
 	assert(i->state == INGEST_WRITING);
+	if (i->lost)
+		return fail_lost(i, err);
 	if (!ingest_empty(i))
 		return fail_write(i, err, "empty");
 	return ingest_allocate(i, err);
@@ -173,6 +195,8 @@ int ingest_finish(struct ingest *i, struct err *err)
 	struct digest got;
 
 	assert(i->state == INGEST_WRITING);
+	if (i->lost)
+		return fail_lost(i, err);
 	if (i->size >= 0 && i->offset != i->size) {
 		char text[DIGEST_TEXT_MAX];
 

@@ -70,7 +70,7 @@ static size_t count_unsynced(struct store *s, const struct digest *digests, size
 	return count;
 }
 
-static bool sync_file_system(struct store *s)
+static bool sync_file_system(struct store *s, int fd)
 {
 	enum { ALGORITHMS = ARRAY_LEN(s->shards), SHARDS = ARRAY_LEN(s->shards[0]) };
 	uint64_t changed[ALGORITHMS][SHARDS];
@@ -78,7 +78,7 @@ static bool sync_file_system(struct store *s)
 	for (size_t a = 0; a < ALGORITHMS; a++)
 		for (size_t i = 0; i < SHARDS; i++)
 			changed[a][i] = atomic_load(&s->shards[a][i].changed);
-	if (syncfs(s->root_fd))
+	if (syncfs(fd))
 		return false;
 	for (size_t a = 0; a < ALGORITHMS; a++)
 		for (size_t i = 0; i < SHARDS; i++)
@@ -86,10 +86,10 @@ static bool sync_file_system(struct store *s)
 	return true;
 }
 
-int shards_sync(struct store *s, const struct digest *digests, size_t n, struct err *err)
+int shards_sync(struct store *s, int fd, const struct digest *digests, size_t n, struct err *err)
 {
 	/* An error of syncfs may be about a file of somebody else: then one by one. */
-	if (count_unsynced(s, digests, n) > SYNC_SINGLY_MAX && sync_file_system(s))
+	if (count_unsynced(s, digests, n) > SYNC_SINGLY_MAX && sync_file_system(s, fd))
 		return OK;
 	for (size_t i = 0; i < n; i++) {
 		const struct digest *d = &digests[i];

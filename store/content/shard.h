@@ -15,7 +15,8 @@ int shard_make(struct store *s, const struct digest *d);
 void shard_changed(struct store *s, const struct digest *d);
 
 /* Makes the names of these blobs durable, whoever put them there. Those that were
- * claimed or committed before the call are covered. */
-int shards_sync(struct store *s, const struct digest *digests, size_t n, struct err *err);
+ * claimed or committed before the call are covered. `fd`: any of this file system that
+ * nobody else syncs with; an error is told to each only once (commit.c). */
+int shards_sync(struct store *s, int fd, const struct digest *digests, size_t n, struct err *err);
 
 #endif

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include "store/content/content.h"
 #include "store/content/shard.h"
 #include "store/gc/lease_end.h"
@@ -85,6 +87,15 @@ static int prepare(struct publishing *w, struct err *err)
 	return w->txn ? OK : fail_nomem(err);
 }
 
+static int sync_names(struct publishing *w, struct err *err)
+{
+	CLEANUP(closep) int fd = openat(w->store->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(err, "open root '%s'", w->store->root);
+	return shards_sync(w->store, fd, w->blobs, w->n_blobs, err);
+}
+
 /* From here on the collector leaves them alone, and power loss too. */
 static int secure_blobs(struct publishing *w, struct err *err)
 {
@@ -102,7 +113,7 @@ static int secure_blobs(struct publishing *w, struct err *err)
 		if (!content_claim(w->store, &w->blobs[i], NULL))
 			r = fail(err, E_NOT_FOUND, "content %s is not in the store", digest_text(&w->blobs[i], text));
 	}
-	return r == OK ? shards_sync(w->store, w->blobs, w->n_blobs, err) : r;
+	return r == OK ? sync_names(w, err) : r;
 }
 
 /* ---- records ------------------------------------------------------------- */
