@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "store/types/json.h"
+
 enum { ERRORS_SHOWN_MAX = 4 };
 
 /* ---- text ------------------------------------------------------------------ */
@@ -158,7 +160,7 @@ void error_body_parse(struct bytes body, struct error_body *ret_error)
 
 	if (body.len > ERROR_BODY_MAX)
 		body.len = ERROR_BODY_MAX;
-	if (body.len && !parse_json(body, &e)) {
+	if (body.len && json_is_light(body) && !parse_json(body, &e)) {
 		text_clean(body, e.text, sizeof e.text);
 		if (e.text[0] == '<' || e.text[0] == '{') /* a page, or JSON that is broken */
 			e.text[0] = 0;

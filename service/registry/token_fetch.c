@@ -11,6 +11,7 @@
 #include "service/registry/auth.h"
 #include "service/registry/error_body.h"
 #include "service/registry/redirect.h"
+#include "store/types/json.h"
 
 enum { TOKEN_BODY_MAX = 64 * 1024, TOKEN_TEXT_MAX = 32 * 1024, REQUEST_MAX = 128 * 1024 };
 
@@ -108,7 +109,8 @@ static bool take_string(const json_t *root, const char *key, struct secret *out)
 static int read_answer(struct bytes body, int64_t asked_at, struct token *ret_token, struct secret *ret_refresh,
 		       struct err *err)
 {
-	json_t *root = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root = json_is_light(body) ? json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, NULL)
+					   : NULL;
 	CLEANUP(secret_wipe) struct secret token = { 0 }, other = { 0 };
 	const json_t *life = json_object_get(root, "expires_in");
 	int64_t expires_in = json_is_integer(life) ? json_integer_value(life) : 0;

@@ -50,6 +50,13 @@ static struct weight weigh(struct bytes b)
 	return w;
 }
 
+bool json_is_light(struct bytes text)
+{
+	struct weight w = weigh(text);
+
+	return w.deepest <= JSON_DEPTH_MAX && w.containers <= JSON_CONTAINERS_MAX && w.values <= JSON_VALUES_MAX;
+}
+
 static int check_weight(const struct jnode *root, struct bytes text, size_t max, struct err *err)
 {
 	struct weight w;

@@ -10,8 +10,8 @@
  *
  * An absent member and a null are the same: a node whose value is NULL. Nodes
  * borrow from the root; close only the root (also by CLEANUP(jnode_close)). All
- * errors are E_BAD_CONTENT and no text of the document enters a message. Private
- * to store/types, without state.
+ * errors are E_BAD_CONTENT and no text of the document enters a message. Without
+ * state. Private to store/types but for json_is_light().
  */
 #ifndef STORE_TYPES_JSON_H
 #define STORE_TYPES_JSON_H
@@ -33,6 +33,11 @@ struct jnode {
 	size_t index;
 	json_t *value; /* NULL when absent or null */
 };
+
+/* Whether a parser gets through it with a small stack and little memory: nested and
+ * counted as above. To be asked before json_loadb() by whoever reads JSON from
+ * outside that is no document of ours; jnode_open() does by itself. */
+bool json_is_light(struct bytes text);
 
 /* The root is an object. */
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
