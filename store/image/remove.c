@@ -72,11 +72,49 @@ static bool has_other_tag(const struct image *image, const char *name)
 	return false;
 }
 
+static bool has_name(char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+static bool has_all_names(const struct removing *w)
+{
+	for (size_t i = 0; i < w->image.n_names; i++)
+		if (!has_name(w->names, w->n_names, w->image.names[i]))
+			return false;
+	return true;
+}
+
+/* The image was found by this name and its names were read afterwards: without it, the
+ * name was moved in between. (Or its edge is damaged: then it goes, and the image, whose
+ * names cannot be told, stays.) */
+static int check_still_named(struct removing *w, const char *name, struct err *err)
+{
+	struct name n;
+	int r;
+
+	if (has_name(w->image.names, w->image.n_names, name))
+		return OK;
+	r = name_read(w->store, name, &n, err);
+	if (r != OK)
+		return r;
+	for (size_t i = 0; n.revision && i < w->image.n_manifests; i++)
+		if (digest_eq(&n.manifest, &w->image.manifests[i]))
+			return OK;
+	return fail(err, E_ABORTED, "the name was moved meanwhile");
+}
+
 /* The name, and with the last tag of a repository its digest names. */
 static int decide_by_name(struct removing *w, const char *name, struct err *err)
 {
 	bool digests_too = name_has_tag(name) && !has_other_tag(&w->image, name);
+	int r = check_still_named(w, name, err);
 
+	if (r != OK)
+		return r;
 	w->names = arena_array(&w->arena, w->image.n_names + 1, sizeof *w->names);
 	if (!w->names)
 		return fail_nomem(err);
@@ -87,7 +125,7 @@ static int decide_by_name(struct removing *w, const char *name, struct err *err)
 	for (size_t i = 0; digests_too && i < w->image.n_names; i++)
 		if (!name_has_tag(w->image.names[i]) && name_same_repository(w->image.names[i], name))
 			w->names[w->n_names++] = w->image.names[i];
-	w->delete_image = w->n_names == w->image.n_names;
+	w->delete_image = has_name(w->image.names, w->image.n_names, name) && has_all_names(w);
 	return OK;
 }
 

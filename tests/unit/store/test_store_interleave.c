@@ -423,6 +423,26 @@ static void a_name_that_moved_to_another_image_is_not_removed(void **state)
 	assert_clean(f->store);
 }
 
+/* Between the look-up of the name and that of the image's names. */
+static void a_name_that_moved_before_its_image_was_looked_at_takes_no_image_with_it(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(freep) char *said = NULL;
+	struct err err = ERR_INIT;
+	struct wrapped w;
+
+	publish_it(f->store);
+	tag_it(f->store);
+	wrap(f, &w, take_name, f->store);
+	w.after_range = 2; /* manifests and names as image_resolve() reads them */
+	assert_ok(removal_text(f->store, "a", false, false, &said, NULL, &err), &err);
+	unwrap(f, &w);
+	assert_string_equal(said, "Untagged: a:latest\n"); /* from the image that has it now */
+	assert_found(f->store, "late");
+	assert_found(f->store, "tag");
+	assert_clean(f->store);
+}
+
 static void a_publication_survives_a_collection_at_any_of_its_steps(void **state)
 {
 	struct fixture *f = *state;
@@ -667,6 +687,7 @@ int main(void)
 		TEST(a_name_that_moved_meanwhile_is_moved_again),
 		TEST(a_second_try_does_not_take_the_name_for_an_id),
 		TEST(a_name_that_moved_to_another_image_is_not_removed),
+		TEST(a_name_that_moved_before_its_image_was_looked_at_takes_no_image_with_it),
 		TEST(a_publication_during_a_collection_keeps_its_blobs),
 		TEST(a_claim_during_a_collection_gets_the_truth),
 	};

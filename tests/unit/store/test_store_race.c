@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "proto/runtime/clock.h"
+#include "store/image/name.h"
 #include "store/internal.h"
 
 enum { IMAGES = 4, ROUNDS = 25, PUBLISHERS = 2 };
@@ -166,6 +167,43 @@ static int look_at(void *arg, const struct image *image)
 	return 1;
 }
 
+/* A name and its image come and go in one transaction: whoever sees the name twice, as
+ * it was, must find the image in between. */
+static void look_at_name(struct race *r, const char *text)
+{
+	struct name before, after;
+	struct err err = ERR_INIT;
+	uint64_t revision;
+	struct key image;
+	int code = name_read(r->store, text, &before, &err);
+
+	if (code == OK && before.revision) {
+		image = key_image(&before.manifest);
+		code = record_revision(r->store->shared, &image, &revision, &err);
+		if (code == E_NOT_FOUND) {
+			code = name_read(r->store, text, &after, &err);
+			if (code == OK && after.revision == before.revision)
+				code = fail(&err, E_CORRUPT, "the name %s leads to an image that is not there", text);
+		}
+	}
+	if (code != OK)
+		failed(r, "name", &err);
+}
+
+static void *name_reader(void *arg)
+{
+	static const char *const names[] = { "odd", "even", "zero", "tagged" };
+	struct race *r = arg;
+
+	for (int i = 0; !atomic_load(&r->stop); i++) {
+		char text[64];
+
+		snprintf(text, sizeof text, "docker.io/library/%s:latest", names[i % ARRAY_LEN(names)]);
+		look_at_name(r, text);
+	}
+	return NULL;
+}
+
 static void *lister(void *arg)
 {
 	struct race *r = arg;
@@ -188,7 +226,7 @@ static void *lister(void *arg)
 static void listed_images_are_complete_whatever_else_happens(void **state)
 {
 	struct fixture *f = *state;
-	void *(*const others[])(void *) = { remover, tagger, collector, lister };
+	void *(*const others[])(void *) = { remover, tagger, collector, lister, name_reader };
 	pthread_t publishers[PUBLISHERS], threads[ARRAY_LEN(others)];
 	struct race r = { .store = f->store };
 	struct gc_result result;
