@@ -15,6 +15,10 @@ static void an_interruption_is_told_and_gone_on_from(void **state)
 	status = watcher_status(&x);
 	assert_in_range(status.offset, NOTICED, BLOB_HALF);
 	assert_int_not_equal(status.message[0], 0);
+	world_answer(w, HOLD_HALF);
+	world_let_pass(w);
+	watcher_await_offset(&x, BLOB_HALF + 1);
+	assert_int_equal(watcher_status(&x).state, TRANSFER_DOWNLOADING); /* again */
 	world_open_gate(w);
 	world_commit_ingest(w, watcher_done(&x, NULL));
 	status = watcher_status(&x);
@@ -81,11 +85,13 @@ static void an_ingest_that_somebody_has_open_is_waited_for(void **state)
 	assert_ok(ingest_open(w->store, &w->blob.digest, BLOB_SIZE, &taken, &err), &err);
 	watcher_init(&x, w);
 	watcher_join(&x, w);
-	watcher_leave(&x); /* while it waits, or before */
+	world_await_busy(w, 2);
+	watcher_leave(&x); /* while it waits */
 	world_await_none(w);
 	assert_int_equal(world_requests(w), 0);
 	watcher_join(&x, w);
 	assert_true(x.started);
+	world_await_busy(w, w->busy + 1);
 	ingest_unref(taken);
 	world_commit_ingest(w, watcher_done(&x, NULL));
 	watcher_leave(&x);

@@ -10,10 +10,12 @@ enum { FOREVER_MS = 24 * 60 * 60 * 1000, THREADS = 8 };
 
 static void pass_gate(struct world *w)
 {
+	unsigned place;
+
 	pthread_mutex_lock(&w->mu);
-	w->at_gate++;
+	place = w->at_gate++;
 	pthread_cond_broadcast(&w->changed);
-	while (!w->gate_open)
+	while (!w->gate_open && place >= w->let_pass)
 		pthread_cond_wait(&w->changed, &w->mu);
 	pthread_mutex_unlock(&w->mu);
 }
@@ -39,6 +41,19 @@ void world_open_gate(struct world *w)
 	set(w, &w->gate_open);
 }
 
+static void count(struct world *w, unsigned *field)
+{
+	pthread_mutex_lock(&w->mu);
+	(*field)++;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->mu);
+}
+
+void world_let_pass(struct world *w)
+{
+	count(w, &w->let_pass);
+}
+
 void world_hold_pauses(struct world *w)
 {
 	set(w, &w->hold_pauses);
@@ -47,6 +62,11 @@ void world_hold_pauses(struct world *w)
 void world_await_gate(struct world *w, unsigned n)
 {
 	await_count(w, &w->at_gate, n);
+}
+
+void world_await_busy(struct world *w, unsigned n)
+{
+	await_count(w, &w->busy, n);
 }
 
 void world_await_gone(struct world *w, unsigned n)
@@ -116,10 +136,7 @@ static void serve_halves(struct fake_conn *c, struct world *w, enum answer_kind 
 		return fake_hang_up(c);
 	if (kind == STALL_HALF) {
 		fake_stall(c);
-		pthread_mutex_lock(&w->mu);
-		w->gone++;
-		pthread_cond_broadcast(&w->changed);
-		pthread_mutex_unlock(&w->mu);
+		count(w, &w->gone);
 		return;
 	}
 	if (kind == HOLD_HALF)
@@ -173,6 +190,25 @@ static bool pause_at_gate(void *arg, struct cancel *cancel, UNUSED int64_t ms)
 	return !cancel_fired(cancel);
 }
 
+/* ---- the store (the programs are linked with --wrap) ------------------------------ */
+
+static struct world *the_world; /* of the test that runs */
+
+int __real_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
+		       struct err *err);
+int __wrap_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
+		       struct err *err);
+
+int __wrap_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
+		       struct err *err)
+{
+	int r = __real_ingest_open(s, d, size, ret_ingest, err);
+
+	if (r == E_BUSY)
+		count(the_world, &the_world->busy);
+	return r;
+}
+
 /* ---- the world ------------------------------------------------------------------ */
 
 int world_start(void **state)
@@ -183,6 +219,7 @@ int world_start(void **state)
 	struct reference ref;
 
 	assert_non_null(w);
+	the_world = w;
 	pthread_mutex_init(&w->mu, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	w->env = (struct retry_env){ wall, chance, pause_at_gate, w };

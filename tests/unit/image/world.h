@@ -37,9 +37,11 @@ struct world {
 	pthread_cond_t changed;
 	enum answer_kind kind; /* mu, and so are the following */
 	bool gate_open;
-	unsigned at_gate; /* answers and pauses that have come to the gate */
-	unsigned gone;	  /* stalled clients that went */
-	bool hold_pauses; /* pauses before retries wait at the gate; else they take no time */
+	unsigned let_pass; /* so many of those at the gate go on all the same */
+	unsigned at_gate;  /* answers and pauses that have come to the gate */
+	unsigned busy;	   /* times that an ingest was asked for which somebody has open */
+	unsigned gone;	   /* stalled clients that went */
+	bool hold_pauses;  /* pauses before retries wait at the gate; else they take no time */
 };
 
 /* cmocka set-up and tear-down. */
@@ -48,8 +50,10 @@ int world_stop(void **state);
 
 void world_answer(struct world *w, enum answer_kind kind);
 void world_open_gate(struct world *w);
+void world_let_pass(struct world *w); /* one more */
 void world_hold_pauses(struct world *w);
 void world_await_gate(struct world *w, unsigned n);
+void world_await_busy(struct world *w, unsigned n);
 void world_await_gone(struct world *w, unsigned n);
 /* GET requests for the blob. */
 unsigned world_requests(struct world *w);
