@@ -111,7 +111,7 @@ static int fetch_from_any(struct checking *c, const struct finding *f, struct er
 static int put_back(struct checking *c, const struct finding *f, struct err *err)
 {
 	struct err why = { .code = OK };
-	int r = content_restore(c->service->store, &f->digest, &why);
+	int r = content_restore(c->service->store, &f->digest, NULL, &why);
 
 	if (r == E_EXISTS) /* somebody else brought it meanwhile */
 		return OK;

@@ -176,7 +176,7 @@ static int run(struct transfer *t, struct err *err)
 static void put_back(struct transfer *t, int r)
 {
 	if (t->aside && r != E_BUSY)
-		content_restore(t->table->store, &t->digest, NULL);
+		content_restore(t->table->store, &t->digest, t->ingest, NULL);
 }
 
 /* Nobody may join a failure, and a successor finds the ingest closed. */

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "store/content/blob.h"
+#include "store/content/ingest_state.h"
 #include "store/content/path.h"
 
 enum { VERIFY_BYTES = 256 * 1024 };
@@ -228,24 +229,30 @@ int content_quarantine(struct store *s, const struct digest *d, struct err *err)
 	return r;
 }
 
-int content_restore(struct store *s, const struct digest *d, struct err *err)
+static int restore_locked(struct store *s, const struct digest *d, const struct ingest *own, struct err *err)
 {
-	char path[CONTENT_PATH_MAX], name[CONTENT_PATH_MAX];
+	char path[CONTENT_PATH_MAX], name[CONTENT_PATH_MAX], text[DIGEST_TEXT_MAX];
+
+	/* One that comes after this waits for the lock, and then finds the blob. */
+	if (ingest_is_open(s, d, own))
+		return fail(err, E_BUSY, "content %s is being fetched by another operation", digest_text(d, text));
+	/* Not rename(): it would replace. */
+	if (linkat(s->quarantine_fd, quarantine_name(d, name), s->content_fd, content_path(d, path), 0))
+		return errno == EEXIST	 ? fail(err, E_EXISTS, "content %s is in the store", digest_text(d, text))
+		       : errno == ENOENT ? fail_missing(d, err)
+					 : fail_blob(d, err, "restore");
+	unlinkat(s->quarantine_fd, name, 0); /* a second name: the next check takes it away */
+	return OK;
+}
+
+int content_restore(struct store *s, const struct digest *d, const struct ingest *own, struct err *err)
+{
 	int r = store_writable(s, err);
 
 	if (r != OK)
 		return r;
 	digest_lock(s, d);
-	/* Not rename(): it would replace. */
-	if (linkat(s->quarantine_fd, quarantine_name(d, name), s->content_fd, content_path(d, path), 0)) {
-		char text[DIGEST_TEXT_MAX];
-
-		r = errno == EEXIST   ? fail(err, E_EXISTS, "content %s is in the store", digest_text(d, text))
-		    : errno == ENOENT ? fail_missing(d, err)
-				      : fail_blob(d, err, "restore");
-	} else {
-		unlinkat(s->quarantine_fd, name, 0); /* a second name: the next check takes it away */
-	}
+	r = restore_locked(s, d, own, err);
 	digest_unlock(s, d);
 	return r;
 }

@@ -7,6 +7,8 @@
 #include "proto/runtime/cancel.h"
 #include "store/store.h"
 
+struct ingest;
+
 /* False also when it cannot be looked at. */
 bool content_exists(struct store *s, const struct digest *d, int64_t *ret_size);
 
@@ -29,7 +31,8 @@ int content_list(struct store *s, bool (*visit)(void *arg, const struct digest *
 /* A damaged blob out of the way, so that an ingest can replace it. */
 int content_quarantine(struct store *s, const struct digest *d, struct err *err);
 /* Undoes it, when no other copy could be had. E_EXISTS: an ingest has replaced it
- * meanwhile, and the damaged one stays aside. */
-int content_restore(struct store *s, const struct digest *d, struct err *err);
+ * meanwhile; E_BUSY: one other than `own` (the caller's, which it gives up; or NULL) may
+ * do so yet, and would take the damaged one for its own. Either leaves it aside. */
+int content_restore(struct store *s, const struct digest *d, const struct ingest *own, struct err *err);
 
 #endif

@@ -34,6 +34,17 @@ bool ingest_list(struct ingest *i)
 	return !taken;
 }
 
+bool ingest_is_open(struct store *s, const struct digest *d, const struct ingest *own)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->ingests.mu);
+	for (const struct ingest *i = *bucket(s, d); i && !found; i = i->next)
+		found = i != own && digest_eq(&i->digest, d);
+	pthread_mutex_unlock(&s->ingests.mu);
+	return found;
+}
+
 void ingest_unlist(struct ingest *i)
 {
 	struct store *s = i->store;

@@ -63,6 +63,8 @@ bool ingest_checkpoint(struct ingest *i);
 /* False when there is one of this digest and serial. */
 bool ingest_list(struct ingest *i);
 struct ingest *ingest_new(struct store *s, const struct digest *d, int64_t size, uint64_t serial);
+/* Whether there is one of this digest, also a private one, besides `own` (may be NULL). */
+bool ingest_is_open(struct store *s, const struct digest *d, const struct ingest *own);
 /* Removes it from the table, unless that was done. */
 void ingest_unlist(struct ingest *i);
 

@@ -592,6 +592,46 @@ static void a_commit_that_failed_for_room_can_be_tried_again(void **state)
 	assert_int_equal(ingest_bytes_left(f), 0);
 }
 
+static void damage(struct fixture *f, const char *text)
+{
+	struct digest d = digest_of_text(text);
+	char path[CONTENT_PATH_MAX];
+	int fd;
+
+	add_blob(f->store, text);
+	fd = openat(f->store->content_fd, content_path(&d, path), O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "!", 1, 0), 1);
+	close(fd);
+	assert_int_equal(content_quarantine(f->store, &d, NULL), OK);
+}
+
+static void damaged_content_comes_back_only_when_nobody_fetches_it(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d = digest_of_text("hello");
+	struct ingest *i;
+	struct err err = ERR_INIT;
+
+	damage(f, "hello");
+	i = open_ingest(f, &d, 5);
+	assert_code(content_restore(f->store, &d, NULL, &err), E_BUSY);
+	write_ok(i, "hello", 5);
+	assert_ok(ingest_finish(i, &err), &err);
+	assert_code(content_restore(f->store, &d, NULL, &err), E_BUSY);
+	assert_ok(content_commit(f->store, &i, 1, &err), &err);
+	assert_code(content_restore(f->store, &d, NULL, &err), E_EXISTS);
+	ingest_unref(i);
+	assert_verified(f, &d, 5);
+	damage(f, "other");
+	d = digest_of_text("other");
+	assert_ok(ingest_bytes(f->store, &d, bytes_of("other"), &i, &err), &err); /* a private one */
+	assert_code(content_restore(f->store, &d, NULL, &err), E_BUSY);
+	assert_ok(content_restore(f->store, &d, i, &err), &err);
+	ingest_unref(i);
+	assert_code(content_verify(f->store, &d, NULL, NULL, NULL, &err), E_CORRUPT);
+}
+
 static void old_ingests_are_swept_and_open_ones_are_not(void **state)
 {
 	struct fixture *f = *state;
@@ -642,6 +682,7 @@ int main(void)
 		TEST(many_callers_commit_the_same_ingests),
 		TEST(a_commit_that_cannot_place_a_blob_leaves_none_behind),
 		TEST(a_commit_that_failed_for_room_can_be_tried_again),
+		TEST(damaged_content_comes_back_only_when_nobody_fetches_it),
 		TEST(old_ingests_are_swept_and_open_ones_are_not),
 	};
 
