@@ -32,16 +32,15 @@ struct token_head {
 
 static char *token_text(struct arena *a, const struct token_head *head, struct bytes key)
 {
-	size_t len = sizeof *head + key.len;
-	char *out = arena_alloc(a, 2 * len + 1);
+	CLEANUP(buf_free) struct buf token = BUF_INIT(sizeof *head + META_KEY_MAX);
+	char *out = arena_alloc(a, 2 * (sizeof *head + key.len) + 1);
 
-	if (!out)
+	buf_append(&token, head, sizeof *head);
+	buf_append(&token, key.data, key.len);
+	if (!out || !buf_ok(&token))
 		return NULL;
-	for (size_t i = 0; i < len; i++) {
-		uint8_t byte = i < sizeof *head ? ((const uint8_t *)head)[i] : key.data[i - sizeof *head];
-
-		snprintf(out + 2 * i, 3, "%02x", byte);
-	}
+	for (size_t i = 0; i < token.len; i++)
+		snprintf(out + 2 * i, 3, "%02x", token.data[i]);
 	return out;
 }
 
@@ -118,19 +117,28 @@ static int add_image(void *arg, const struct image *image)
 	return 1;
 }
 
+static int list_step(struct listing *l, enum image_order order, struct buf *after, bool *ret_more, struct err *err)
+{
+	CLEANUP(arena_free) struct arena step;
+	int r;
+
+	arena_init(&step, STEP_BYTES_MAX);
+	l->step = &step;
+	r = image_list(l->store, order, after, STEP, &step, add_image, l, ret_more, err);
+	l->step = NULL;
+	return r;
+}
+
 static int list_page(struct listing *l, enum image_order order, struct buf *after, struct cancel *cancel,
 		     bool *ret_more, struct err *err)
 {
 	bool more = true;
 
 	while (more && l->n < l->limit) {
-		CLEANUP(arena_free) struct arena step;
 		int r = cancel_check(cancel, err);
 
-		arena_init(&step, STEP_BYTES_MAX);
-		l->step = &step;
 		if (r == OK)
-			r = image_list(l->store, order, after, STEP, &step, add_image, l, &more, err);
+			r = list_step(l, order, after, &more, err);
 		if (l->full)
 			break;
 		if (r < 0)

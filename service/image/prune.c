@@ -54,20 +54,26 @@ static int add_candidate(void *arg, const struct image *image)
 	return 1;
 }
 
+static int collect_page(struct store *s, struct candidates *c, struct buf *after, bool *ret_more, struct err *err)
+{
+	CLEANUP(arena_free) struct arena page;
+	int r;
+
+	arena_init(&page, PAGE_BYTES_MAX);
+	c->page = &page;
+	r = image_list(s, IMAGE_ORDER_CREATED_DESC, after, PAGE, &page, add_candidate, c, ret_more, err);
+	c->page = NULL;
+	return r;
+}
+
 static int collect(struct store *s, struct candidates *c, struct cancel *cancel, struct err *err)
 {
 	CLEANUP(buf_free) struct buf after = BUF_INIT(META_KEY_MAX);
 	bool more = true;
 
-	while (more) {
-		CLEANUP(arena_free) struct arena page;
-
-		arena_init(&page, PAGE_BYTES_MAX);
-		c->page = &page;
-		if (cancel_check(cancel, err) < 0 ||
-		    image_list(s, IMAGE_ORDER_CREATED_DESC, &after, PAGE, &page, add_candidate, c, &more, err) < 0)
+	while (more)
+		if (cancel_check(cancel, err) < 0 || collect_page(s, c, &after, &more, err) < 0)
 			return err->code;
-	}
 	return OK;
 }
 

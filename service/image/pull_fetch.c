@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "proto/runtime/clock.h"
 #include "service/image/pull.h"
 
@@ -76,10 +78,13 @@ static int plan(struct pull *p, struct err *err)
 
 static int take_lease(struct pull *p, struct err *err)
 {
-	CLEANUP(freep) struct digest *all = calloc(p->n_blobs, sizeof *all);
+	CLEANUP(freep) char *purpose = NULL;
+	CLEANUP(freep) struct digest *all = NULL;
 	char name[REFERENCE_TEXT_MAX];
-	CLEANUP(freep) char *purpose = format("pull %s", reference_text(&p->ref, name));
 
+	assert(p->n_blobs); /* its manifest at least */
+	purpose = format("pull %s", reference_text(&p->ref, name));
+	all = calloc(p->n_blobs, sizeof *all);
 	if (!all || !purpose)
 		return fail_nomem(err);
 	for (size_t i = 0; i < p->n_blobs; i++)

@@ -209,13 +209,17 @@ static int start_locked(struct transfers *table, const struct transfer_request *
 			struct transfer **ret_transfer, struct err *err)
 {
 	struct transfer *t = NULL;
+	int r = transfer_new(table, request, &t, err);
 
-	if (transfer_new(table, request, &t, err) < 0)
-		return err->code;
-	if (watch(t, w, err) < 0 || pool_run(table->pool, transfer_run, t, err) < 0) {
+	if (r < 0)
+		return r;
+	r = watch(t, w, err);
+	if (r == OK)
+		r = pool_run(table->pool, transfer_run, t, err);
+	if (r < 0) {
 		unwatch(t, w);
 		transfer_free(t);
-		return err->code;
+		return r;
 	}
 	t->refs = 1; /* the thread's */
 	t->listed = true;

@@ -51,20 +51,26 @@ static int add_usage(void *arg, const struct image *image)
 	return 1;
 }
 
+static int add_page(struct usage_list *l, struct buf *after, bool *ret_more, struct err *err)
+{
+	CLEANUP(arena_free) struct arena page;
+	int r;
+
+	arena_init(&page, PAGE_BYTES_MAX);
+	l->page = &page;
+	r = image_list(l->store, IMAGE_ORDER_CREATED_DESC, after, PAGE, &page, add_usage, l, ret_more, err);
+	l->page = NULL;
+	return r;
+}
+
 static int per_image(struct usage_list *l, struct cancel *cancel, struct err *err)
 {
 	CLEANUP(buf_free) struct buf after = BUF_INIT(META_KEY_MAX);
 	bool more = true;
 
-	while (more) {
-		CLEANUP(arena_free) struct arena page;
-
-		arena_init(&page, PAGE_BYTES_MAX);
-		l->page = &page;
-		if (cancel_check(cancel, err) < 0 ||
-		    image_list(l->store, IMAGE_ORDER_CREATED_DESC, &after, PAGE, &page, add_usage, l, &more, err) < 0)
+	while (more)
+		if (cancel_check(cancel, err) < 0 || add_page(l, &after, &more, err) < 0)
 			return err->code;
-	}
 	return OK;
 }
 

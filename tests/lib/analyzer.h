@@ -9,9 +9,17 @@
 #include "proto/runtime/err.h"
 #include "proto/runtime/mem.h"
 
-#define fail(err, code, ...) ((void)(fail)(err, code, __VA_ARGS__), (code))
-#define fail_errno(err, ...) ((void)(fail_errno)(err, __VA_ARGS__), E_IO)
-#define fail_nomem(err) ((void)(fail_nomem)(err), E_NO_MEMORY)
+/* So a caller's `return err->code` is no OK either. */
+static inline int analyzer_failed(struct err *err, int code)
+{
+	if (err)
+		err->code = code;
+	return code;
+}
+
+#define fail(err, code, ...) ((void)(fail)(err, code, __VA_ARGS__), analyzer_failed(err, code))
+#define fail_errno(err, ...) ((void)(fail_errno)(err, __VA_ARGS__), analyzer_failed(err, E_IO))
+#define fail_nomem(err) ((void)(fail_nomem)(err), analyzer_failed(err, E_NO_MEMORY))
 #define err_wrap(err, ...) ((void)(err_wrap)(err, __VA_ARGS__), E_UNKNOWN)
 
 #endif

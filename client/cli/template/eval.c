@@ -119,7 +119,7 @@ static int give_arguments(struct exec *x, const struct node *first_word)
 static int eval_variable(struct exec *x, const struct node *n, const struct arguments *args, struct value *ret_value)
 {
 	const struct node *names = n->path.names.first;
-	struct value v;
+	struct value v = { 0 };
 	int r;
 
 	x->node = n;
@@ -137,7 +137,7 @@ static int eval_variable(struct exec *x, const struct node *n, const struct argu
 static int eval_chain(struct exec *x, struct value dot, const struct node *n, const struct arguments *args,
 		      struct value *ret_value)
 {
-	struct value v;
+	struct value v = { 0 };
 	int r;
 
 	x->node = n;

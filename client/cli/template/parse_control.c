@@ -20,7 +20,8 @@ static struct node *item_list(struct parser *p, struct node **ret_end)
 		}
 		node_append(&list->list, n);
 	}
-	return parser_fail(p, "unexpected EOF");
+	parser_fail(p, "unexpected EOF");
+	return NULL;
 }
 
 /* What {{else}} leads to: a list, or one more if/with in place of it. */
@@ -173,7 +174,7 @@ static void parse_inner(struct parser *outer, struct text name, const char *cont
 	body = p.failed || !parser_enter(&p) ? NULL : item_list(&p, &end);
 	if (body && end->type != NODE_END)
 		parser_fail(&p, "unexpected {{else}} in %s", context);
-	if (!p.failed)
+	if (body && !p.failed)
 		add_definition(&p, name, body);
 	parser_leave(&p);
 	outer->failed |= p.failed;
