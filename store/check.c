@@ -20,7 +20,7 @@ static int tell_progress(struct checking *w, struct err *err)
 {
 	int r = w->c->progress ? w->c->progress(w->c->arg, &w->progress) : OK;
 
-	return r < 0 ? fail(err, r, "the check was ended") : OK;
+	return r < 0 ? visit_failed(err, r, "the check was ended") : OK;
 }
 
 int check_report(struct checking *w, enum finding_kind kind, const struct digest *d, const char *detail,
@@ -37,7 +37,7 @@ int check_report(struct checking *w, enum finding_kind kind, const struct digest
 	if (r != OK)
 		return r;
 	r = w->c->finding(w->c->arg, &f);
-	return r < 0 ? fail(err, r, "the check was ended") : OK;
+	return r < 0 ? visit_failed(err, r, "the check was ended") : OK;
 }
 
 /* ---- blobs ---------------------------------------------------------------- */

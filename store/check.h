@@ -35,7 +35,8 @@ struct check_progress {
 struct check {
 	bool quick; /* sizes and records only */
 	struct cancel *cancel;
-	/* Either returns a negative code to end the check. */
+	/* Either returns a negative code to end the check; what it has said in the
+	 * caller's err stays. */
 	int (*progress)(void *arg, const struct check_progress *p);
 	int (*finding)(void *arg, const struct finding *f);
 	void *arg;

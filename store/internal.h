@@ -60,6 +60,10 @@ void digest_unlock(struct store *s, const struct digest *d);
 /* E_READ_ONLY on a read-only store. */
 int store_writable(const struct store *s, struct err *err);
 
+/* A visitor or callback ended a call with the code r: one that knows the caller's err has
+ * said why, and that stays; else `text`. */
+int visit_failed(struct err *err, int r, const char *text);
+
 /* As fail_errno(); a full disk also says how much was needed and is free. */
 int store_fail_errno(struct store *s, int64_t needed, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

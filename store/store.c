@@ -210,6 +210,11 @@ int store_fail_errno(struct store *s, int64_t needed, struct err *err, const cha
 	return r;
 }
 
+int visit_failed(struct err *err, int r, const char *text)
+{
+	return err && err->code == r ? r : fail(err, r, "%s", text);
+}
+
 int store_writable(const struct store *s, struct err *err)
 {
 	return s->read_only ? fail(err, E_READ_ONLY, "root '%s' is read-only", s->root) : OK;

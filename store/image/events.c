@@ -207,7 +207,7 @@ static int visit_one(const struct event_page *p, size_t i, event_visit *visit, v
 	if (r != OK)
 		return r;
 	r = visit(arg, p->revisions[i], (Imaged__Store__V1__EventRecord *)m);
-	return r < 0 ? fail(err, r, "the reader of events has ended") : OK;
+	return r < 0 ? visit_failed(err, r, "the reader of events has ended") : OK;
 }
 
 int events_read(struct store *s, uint64_t revision, event_visit *visit, void *arg, uint64_t *ret_last, struct err *err)

@@ -27,7 +27,7 @@ int event_write(struct store *s, enum event_action action, const struct digest *
 /* Visits the events after `revision`. E_OUT_OF_RANGE when some of them are gone, or
  * when the revision is one that this store has not reached. *ret_last: the revision
  * to go on from, also after a failure. The visitor may take its time; a negative
- * code of it ends the call and is returned. */
+ * code of it ends the call and is returned, with what it has said in the caller's err. */
 int events_read(struct store *s, uint64_t revision,
 		int (*visit)(void *arg, uint64_t revision, const Imaged__Store__V1__EventRecord *event), void *arg,
 		uint64_t *ret_last, struct err *err);

@@ -106,7 +106,8 @@ enum removed_kind { REMOVED_NAME = 1, REMOVED_IMAGE = 2, REMOVED_CHAIN = 3 };
 
 /* Called for each thing that went (would go), in docker's order: names (familiar
  * form), the image ("sha256:…"), its layer chains from the top with the size of their
- * files. A negative code ends the call; what was removed stays removed. */
+ * files. A negative code ends the call, with what the visitor has said in the caller's
+ * err; what was removed stays removed. */
 typedef int removed_visit(void *arg, enum removed_kind kind, const char *value, int64_t size);
 
 struct removal {

@@ -18,8 +18,8 @@ static int offer(struct listing *l, const struct key *k, const struct image *ima
 {
 	int r = l->visit(l->arg, image);
 
-	if (r < 0) /* a visitor that knows our err has said why */
-		return err && err->code == r ? r : fail(err, r, "the list was ended");
+	if (r < 0)
+		return visit_failed(err, r, "the list was ended");
 	l->accepted += r > 0;
 	buf_reset(l->after);
 	return buf_append(l->after, k->bytes, k->len) ? OK : fail_nomem(err);

@@ -122,7 +122,7 @@ int removing_report(struct removing *w, enum removed_kind kind, const char *valu
 	int r = w->r->visit ? w->r->visit(w->r->arg, kind, value, size) : OK;
 
 	w->visited = true;
-	return r < 0 ? fail(err, r, "the removal was ended") : OK;
+	return r < 0 ? visit_failed(err, r, "the removal was ended") : OK;
 }
 
 static int report_name(struct removing *w, const char *name, struct err *err)

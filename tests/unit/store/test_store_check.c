@@ -271,6 +271,37 @@ static void a_check_ends_when_its_reader_does(void **state)
 	cancel_unref(c.cancel);
 }
 
+static int complain(void *arg)
+{
+	return fail(arg, E_BAD_CONTENT, "what the reader says");
+}
+
+static int complain_of_progress(void *arg, UNUSED const struct check_progress *p)
+{
+	return complain(arg);
+}
+
+static int complain_of_finding(void *arg, UNUSED const struct finding *f)
+{
+	return complain(arg);
+}
+
+static void the_words_of_a_reader_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = ERR_INIT;
+	struct check c = { .progress = complain_of_progress, .arg = &err };
+
+	standard(f);
+	assert_code(store_check(f->store, &c, NULL, &err), E_BAD_CONTENT);
+	assert_string_equal(err.text, "what the reader says");
+	remove_blob(f, "one");
+	err = (struct err)ERR_INIT;
+	c = (struct check){ .finding = complain_of_finding, .arg = &err };
+	assert_code(store_check(f->store, &c, NULL, &err), E_BAD_CONTENT);
+	assert_string_equal(err.text, "what the reader says");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -286,6 +317,7 @@ int main(void)
 		TEST(a_finding_says_who_needs_it_and_where_it_came_from),
 		TEST(a_damaged_blob_is_replaced_through_the_quarantine),
 		TEST(a_check_ends_when_its_reader_does),
+		TEST(the_words_of_a_reader_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

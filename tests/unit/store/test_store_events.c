@@ -99,6 +99,22 @@ static void a_reader_that_ends_is_told_where_it_was(void **state)
 	buf_free(&l.text);
 }
 
+static int complain(void *arg, UNUSED uint64_t revision, UNUSED const Imaged__Store__V1__EventRecord *event)
+{
+	return fail(arg, E_BAD_CONTENT, "what the reader says");
+}
+
+static void the_words_of_a_reader_stay(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start = events_revision(f->store), last;
+	struct err err = ERR_INIT;
+
+	assert_ok(event_write(f->store, EVENT_REPAIR, NULL, NULL, NULL, 1, &err), &err);
+	assert_code(events_read(f->store, start, complain, &err, &last, &err), E_BAD_CONTENT);
+	assert_string_equal(err.text, "what the reader says");
+}
+
 struct waiting {
 	struct store *store;
 	uint64_t revision;
@@ -146,6 +162,7 @@ int main(void)
 		TEST(changes_are_told_in_order_and_after_a_restart),
 		TEST(the_log_is_bounded_and_says_when_events_are_gone),
 		TEST(a_reader_that_ends_is_told_where_it_was),
+		TEST(the_words_of_a_reader_stay),
 		TEST(those_who_wait_are_woken_by_an_event_or_by_cancelling),
 	};
 

@@ -348,6 +348,22 @@ static void a_reader_that_leaves_does_not_leave_garbage(void **state)
 	assert_clean(f->store);
 }
 
+static int complain(void *arg, UNUSED enum removed_kind kind, UNUSED const char *value, UNUSED int64_t size)
+{
+	return fail(arg, E_BAD_CONTENT, "what the reader says");
+}
+
+static void the_words_of_a_reader_stay(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = ERR_INIT;
+	struct removal r = { .now_ns = 1, .visit = complain, .arg = &err };
+
+	make_image(f->store, &(struct image_spec){ .name = "a", .layers = { "one" }, .refs = { "a" } });
+	assert_code(image_remove(f->store, "a", &r, &err), E_BAD_CONTENT);
+	assert_string_equal(err.text, "what the reader says");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -367,6 +383,7 @@ int main(void)
 		TEST(what_a_lease_holds_is_not_freed),
 		TEST(delete_refuses_an_image_that_got_a_name_meanwhile),
 		TEST(a_reader_that_leaves_does_not_leave_garbage),
+		TEST(the_words_of_a_reader_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
