@@ -195,14 +195,33 @@ static void unwatch(struct transfer *t, struct transfer_watch *w)
 	pthread_mutex_unlock(&t->mu);
 }
 
-static int check_same(const struct transfer *t, const struct transfer_request *request, struct err *err)
+/* What another manifest says of a blob must not decide over this one's pull. */
+static bool is_same(const struct transfer *t, const struct transfer_request *request)
 {
+	return t->blob.size == request->blob->size && t->is_layer == (request->workers != NULL);
+}
+
+static bool watches(struct transfer *t, const struct transfer_watch *w)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&t->mu);
+	for (const struct watcher *entry = t->watchers; entry; entry = entry->next)
+		found = found || entry->watch == w;
+	pthread_mutex_unlock(&t->mu);
+	return found;
+}
+
+/* Who waits for a transfer that is its own waits for ever. */
+static int check_not_own(struct transfer *t, const struct transfer_request *request, const struct transfer_watch *w,
+			 struct err *err)
+{
+	if (!watches(t, w))
+		return OK;
 	if (t->blob.size != request->blob->size)
-		return fail(err, E_BAD_CONTENT, "two manifests disagree on the size of a blob: %lld and %lld",
+		return fail(err, E_BAD_CONTENT, "a manifest disagrees with itself on the size of a blob: %lld and %lld",
 			    (long long)t->blob.size, (long long)request->blob->size);
-	if (t->is_layer != (request->workers != NULL))
-		return fail(err, E_BAD_CONTENT, "a blob is used as a layer and as a configuration");
-	return OK;
+	return fail(err, E_BAD_CONTENT, "a blob is used as a layer and as a configuration");
 }
 
 static int start_locked(struct transfers *table, const struct transfer_request *request, struct transfer_watch *w,
@@ -233,17 +252,15 @@ static int join_locked(struct transfers *table, const struct transfer_request *r
 		       struct transfer **ret_transfer, bool *ret_started, struct err *err)
 {
 	struct transfer *t = find_locked(table, &request->blob->digest);
+	bool ends = t && !t->watching;
 	int r;
 
 	*ret_started = !t;
-	if (t && !t->watching) { /* it ends */
+	if (ends || (t && !is_same(t, request))) {
 		*ret_transfer = NULL;
-		return OK;
+		return ends ? OK : check_not_own(t, request, w, err);
 	}
-	if (!t)
-		r = start_locked(table, request, w, &t, err);
-	else
-		r = check_same(t, request, err) < 0 ? err->code : watch(t, w, err);
+	r = t ? watch(t, w, err) : start_locked(table, request, w, &t, err);
 	if (r < 0)
 		return r;
 	t->refs++;

@@ -75,8 +75,9 @@ struct transfer_request {
 };
 
 /* Joins the transfer of that digest or starts it (*ret_started). *ret_transfer is
- * NULL while one that is being cancelled is not over: ask again soon. E_BUSY when
- * too many wait; E_BAD_CONTENT when the one that runs is of another size or use. */
+ * NULL while there is one that is being cancelled, or that another manifest wants in
+ * another size or for another use: whoever lies, that one ends, so ask again soon.
+ * E_BUSY when too many wait; E_BAD_CONTENT when the watch itself watches that other. */
 int transfer_join(struct transfers *t, const struct transfer_request *request, struct transfer_watch *watch,
 		  struct transfer **ret_transfer, bool *ret_started, struct err *err);
 void transfer_leave(struct transfer *t, struct transfer_watch *watch);

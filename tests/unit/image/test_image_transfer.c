@@ -302,12 +302,66 @@ static void wrong_bytes_fail_and_are_not_kept(void **state)
 	watcher_destroy(&x);
 }
 
-static void assert_conflict(struct world *w, struct watcher *y, const char *text)
+static void assert_waits(struct world *w, struct watcher *y)
 {
 	struct err err = ERR_INIT;
 
-	assert_fails(watcher_join_code(y, w, &err), &err, E_BAD_CONTENT, text);
+	assert_ok(watcher_join_code(y, w, &err), &err);
 	assert_null(y->transfer);
+}
+
+/* A registry that lies about the size of a blob that others have as well. */
+static void a_wrong_size_fails_only_who_believes_it(void **state)
+{
+	struct world *w = *state;
+	struct descriptor longer = w->blob;
+	struct watcher x, y;
+	struct err err;
+
+	world_answer(w, UNAVAILABLE);
+	world_hold_pauses(w);
+	watcher_init(&x, w);
+	watcher_init(&y, w);
+	longer.size++;
+	x.request.blob = &longer;
+	watcher_join(&x, w);
+	world_await_gate(w, 1);
+	assert_waits(w, &y);
+	world_answer(w, SERVE);
+	world_open_gate(w);
+	watcher_failed(&x, E_BAD_CONTENT, &err);
+	watcher_join(&y, w); /* also while the other is still watched */
+	world_commit_ingest(w, watcher_done(&y, NULL));
+	watcher_leave(&x);
+	watcher_leave(&y);
+	watcher_destroy(&x);
+	watcher_destroy(&y);
+}
+
+/* It would wait for itself. */
+static void a_manifest_that_contradicts_itself_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct descriptor longer = w->blob;
+	struct transfer_request request;
+	struct transfer *none = NULL;
+	struct err err = ERR_INIT;
+	struct watcher x;
+	bool started;
+
+	world_answer(w, HOLD_HALF);
+	watcher_init(&x, w);
+	watcher_join(&x, w);
+	longer.size++;
+	request = x.request;
+	request.blob = &longer;
+	assert_fails(transfer_join(w->transfers, &request, &x.watch, &none, &started, &err), &err, E_BAD_CONTENT,
+		     "a manifest disagrees with itself on the size of a blob: 1048576 and 1048577");
+	assert_null(none);
+	watcher_leave(&x);
+	world_open_gate(w);
+	watcher_destroy(&x);
+	world_await_none(w);
 }
 
 static void manifests_that_disagree_on_a_blob_do_not_share_it(void **state)
@@ -325,14 +379,14 @@ static void manifests_that_disagree_on_a_blob_do_not_share_it(void **state)
 	watcher_join(&x, w);
 	longer.size++;
 	y.request.blob = &longer;
-	assert_conflict(w, &y, "two manifests disagree on the size of a blob: 1048576 and 1048577");
+	assert_waits(w, &y);
 	y.request.blob = &w->blob;
 	y.request.workers = workers;
-	assert_conflict(w, &y, "a blob is used as a layer and as a configuration");
+	assert_waits(w, &y);
 	/* They have joined nothing, and nothing was disturbed. */
 	world_open_gate(w);
 	world_commit_ingest(w, watcher_done(&x, NULL));
-	assert_conflict(w, &y, "a blob is used as a layer and as a configuration");
+	assert_waits(w, &y);
 	watcher_leave(&x);
 	watcher_destroy(&x);
 	watcher_destroy(&y);
@@ -352,7 +406,7 @@ static void a_configuration_does_not_share_a_layer(void **state)
 	watcher_init(&y, w);
 	x.request.workers = workers;
 	watcher_join(&x, w);
-	assert_conflict(w, &y, "a blob is used as a layer and as a configuration");
+	assert_waits(w, &y);
 	watcher_leave(&x);
 	world_open_gate(w);
 	world_await_none(w);
@@ -376,6 +430,8 @@ int main(void)
 		TEST(wrong_bytes_fail_and_are_not_kept),
 		TEST(manifests_that_disagree_on_a_blob_do_not_share_it),
 		TEST(a_configuration_does_not_share_a_layer),
+		TEST(a_wrong_size_fails_only_who_believes_it),
+		TEST(a_manifest_that_contradicts_itself_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
