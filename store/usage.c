@@ -63,7 +63,7 @@ static int add_chains(struct store *s, struct usage *u, struct err *err)
 			return r;
 		if (live) {
 			counted = chain;
-			u->layers_size += size;
+			u->layers_size = add_sizes(u->layers_size, size);
 		}
 	}
 	return r;
@@ -135,7 +135,7 @@ int image_shared_size(struct store *s, const struct image *image, int64_t *ret_s
 		if (r != OK)
 			return r;
 		if (used)
-			shared += image->record->layers[i]->files_size;
+			shared = add_sizes(shared, image->record->layers[i]->files_size);
 	}
 	*ret_shared = shared;
 	return OK;

@@ -139,10 +139,10 @@ static int labels_message(struct arena *a, const Imaged__Store__V1__ImageRecord 
 
 static int64_t content_size(const Imaged__Store__V1__ImageRecord *r)
 {
-	int64_t total = r->manifest_size + r->config_size;
+	int64_t total = add_sizes(r->manifest_size, r->config_size);
 
 	for (size_t i = 0; i < r->n_layers; i++)
-		total += r->layers[i]->size;
+		total = add_sizes(total, r->layers[i]->size);
 	return total;
 }
 

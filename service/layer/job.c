@@ -154,7 +154,8 @@ static void take_result(struct layer_job *j, const struct layer_message *m)
 	const struct layer_limits *limits = &workers_policy(j->workers)->limits;
 
 	if (!j->told_end || m->u.result.tar_bytes > limits->tar_bytes || m->u.result.tar_bytes < j->written ||
-	    m->u.result.entries > limits->entries || m->u.result.entries > m->u.result.tar_bytes) {
+	    m->u.result.files_bytes > layer_files_max || m->u.result.entries > limits->entries ||
+	    m->u.result.entries > m->u.result.tar_bytes) {
 		fail_worker(j, "speaks nonsense: a result that cannot be");
 		return;
 	}

@@ -39,6 +39,10 @@ enum {
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
 };
 
+/* Bytes of files in one layer: more than any disk holds, and little enough that sums
+ * over layers and images mean something. Sparse files claim what they like. */
+static const uint64_t layer_files_max = UINT64_C(1) << 53;
+
 enum layer_message_type {
 	LAYER_BEGIN = 1,
 	LAYER_AVAILABLE,

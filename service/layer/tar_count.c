@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "service/layer/protocol.h"
+
 static const struct tar_pax no_pax = { .size = -1, .real_size = -1 };
 
 void tar_count_init(struct tar_count *t, uint64_t max_entries, uint64_t max_file)
@@ -115,7 +117,9 @@ static int count_file(struct tar_count *t, int64_t stored, struct err *err)
 		size = (uint64_t)t->header.real_size;
 	else if (t->pax.real_size >= 0)
 		size = (uint64_t)t->pax.real_size;
-	if (size > t->max_file || t->files_bytes + size > INT64_MAX)
+	if (size <= t->max_file && size > layer_files_max - t->files_bytes)
+		return fail(err, E_LIMIT, "layer has files of more than %" PRIu64 " bytes together", layer_files_max);
+	if (size > t->max_file)
 		return fail(err, E_LIMIT, "layer has a file of %" PRIu64 " bytes: the limit is %" PRIu64, size,
 			    t->max_file);
 	t->files_bytes += size;

@@ -59,6 +59,12 @@ int layer_facts_get(struct store *s, const struct digest *blob, struct layer_fac
 /* A blob that is committed and has this diff ID, if any. */
 int layer_by_diff_id(struct store *s, const struct digest *diff_id, struct digest *ret_blob, struct err *err);
 
+/* Saturates: sizes are what images claim. Neither is negative. */
+static inline int64_t add_sizes(int64_t a, int64_t b)
+{
+	return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
 /* ---- look up -------------------------------------------------------------- */
 
 struct image {

@@ -28,7 +28,7 @@ static bool fill_layers(const struct publishing *w, struct arena *a, image_recor
 	for (size_t i = 0; i < n; i++) {
 		if (!fill_layer(w, i, a, &record->layers[i]))
 			return false;
-		record->size += w->p->layers[i].files_size;
+		record->size = add_sizes(record->size, w->p->layers[i].files_size);
 	}
 	record->n_layers = n;
 	return true;

@@ -135,6 +135,17 @@ static void huge_result(void)
 	pause();
 }
 
+static void sparse_result(void)
+{
+	struct layer_message m;
+
+	say_ready();
+	m = result(await(LAYER_END));
+	m.u.result.files_bytes = layer_files_max + 1;
+	say(&m);
+	pause();
+}
+
 static void negative_result(void)
 {
 	struct layer_message m;
@@ -271,6 +282,7 @@ static const struct {
 	{ "early-result", early_result },
 	{ "huge-result", huge_result },
 	{ "negative-result", negative_result },
+	{ "sparse-result", sparse_result },
 	{ "future-layer", future_layer },
 	{ "cut-message", cut_message },
 	{ "unasked-cancel", unasked_cancel },

@@ -122,6 +122,7 @@ static void a_worker_that_speaks_nonsense_fails_its_layer(void **state UNUSED)
 		{ "result-before-ready", E_WORKER, "nonsense: a message before READY" },
 		{ "ready-twice", E_WORKER, "nonsense: READY twice" },
 		{ "huge-result", E_WORKER, "nonsense: a result that cannot be" },
+		{ "sparse-result", E_WORKER, "nonsense: a result that cannot be" },
 		{ "negative-result", E_WORKER, "nonsense: message of type 66 with a bad field" },
 		{ "future-layer", E_WORKER, "nonsense: an answer to a layer that it does not have" },
 		{ "cut-message", E_WORKER, "nonsense: message of 5 bytes" },

@@ -1,5 +1,7 @@
 #include "service/layer/tar_count.h"
 
+#include "service/layer/protocol.h"
+
 #include "tests/unit/layer/craft.h"
 
 enum { MAX_FILE = INT32_MAX };
@@ -324,6 +326,28 @@ static void entries_and_file_sizes_have_limits(void **state UNUSED)
 	assert_refused(&b, E_LIMIT, "a file of 9223372036854775807 bytes");
 }
 
+/* Sizes are added up over layers and images: no file may be too large for the limit of
+ * one, and yet all together too large to be counted. */
+static void files_together_have_a_limit(void **state UNUSED)
+{
+	struct tar_count t;
+	struct buf b = new_tar();
+	struct err err = ERR_INIT;
+
+	for (int i = 0; i < 2; i++)
+		craft_header(&b, &(struct craft_entry){
+					 .name = "n", .type = 'S', .sparse_size = INT64_C(1) << 52, .base256 = true });
+	tar_count_init(&t, 1000, INT64_MAX);
+	assert_int_equal(tar_count_feed(&t, b.data, b.len, &err), OK);
+	assert_int_equal(t.files_bytes, layer_files_max);
+	b.len = 0;
+	craft_header(&b, &(struct craft_entry){ .name = "n", .type = 'S', .sparse_size = 1, .base256 = true });
+	assert_int_equal(tar_count_feed(&t, b.data, b.len, &err), E_LIMIT);
+	assert_string_equal(err.text, "layer has files of more than 9007199254740992 bytes together");
+	tar_count_free(&t);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +366,7 @@ int main(void)
 		cmocka_unit_test(the_last_of_equal_pax_records_counts_and_an_empty_one_takes_back),
 		cmocka_unit_test(a_header_after_one_zero_block_is_refused),
 		cmocka_unit_test(entries_and_file_sizes_have_limits),
+		cmocka_unit_test(files_together_have_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,8 @@ static void fill_layers(struct making *m, const struct image_spec *spec)
 		m->diff_ids[i] = digest_of_text(diff);
 		m->facts[i] = (struct layer_facts){ .diff_id = m->diff_ids[i],
 						    .tar_size = 1024,
-						    .files_size = 1000 + (int64_t)strlen(text),
+						    .files_size = spec->files_size ? spec->files_size
+										   : 1000 + (int64_t)strlen(text),
 						    .entries = 1,
 						    .worker_version = 1 };
 	}

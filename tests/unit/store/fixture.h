@@ -60,6 +60,7 @@ struct image_spec {
 	const char *refs[12];  /* names, as users write them */
 	const char *index;     /* text of an index; NULL: none */
 	int64_t created;       /* seconds; 0: none */
+	int64_t files_size;    /* of each layer; 0: 1000 and the length of its text */
 	const char *label;     /* value of the label "test"; NULL: none */
 	const struct lease_id *lease;
 };

@@ -190,6 +190,30 @@ static void usage_counts_shared_layers_once_and_agrees_with_the_disk(void **stat
 	assert_int_equal(store_name_count(s), 2);
 }
 
+static void sizes_that_nobody_can_add_up_are_as_large_as_can_be(void **state)
+{
+	struct store *s = ((struct fixture *)*state)->store;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct err err = ERR_INIT;
+	struct image image;
+	struct usage u;
+	int64_t shared;
+	bool by_id;
+
+	for (int i = 0; i < 2; i++)
+		make_image(s, &(struct image_spec){ .name = i ? "a" : "b",
+						    .layers = { "one", "two", "three" },
+						    .refs = { i ? "a" : "b" },
+						    .files_size = INT64_MAX - 1 });
+	arena_init(&arena, 1 << 20);
+	assert_ok(image_resolve(s, "a", &arena, &image, &by_id, &err), &err);
+	assert_true(image.record->size == INT64_MAX);
+	assert_ok(image_shared_size(s, &image, &shared, &err), &err);
+	assert_true(shared == INT64_MAX);
+	assert_ok(store_usage(s, &u, &err), &err);
+	assert_true(u.layers_size == INT64_MAX);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -201,6 +225,7 @@ int main(void)
 		TEST(a_visitor_that_fails_ends_the_list),
 		TEST(an_arena_that_is_too_small_is_a_limit),
 		TEST(usage_counts_shared_layers_once_and_agrees_with_the_disk),
+		TEST(sizes_that_nobody_can_add_up_are_as_large_as_can_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
