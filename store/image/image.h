@@ -93,7 +93,9 @@ int name_get(struct store *s, const char *canonical, struct arena *arena, Imaged
  * image for each configuration, at most `limit` accepted ones: the visitor
  * returns 1 (accepted), 0 (filtered out) or a negative code, which ends the list; if
  * it has filled the caller's err, that stays. *ret_more: there may be further ones.
- * By name: each image at its first name, those without a name last, newest first. */
+ * By name: each image at its first name, those without a name last, newest first.
+ * `arena` holds one image at a time: it is emptied before each visit, with all that the
+ * visitor put there; its cap is for the largest image. */
 enum image_order { IMAGE_ORDER_CREATED_DESC, IMAGE_ORDER_NAME };
 
 typedef int image_visit(void *arg, const struct image *image);

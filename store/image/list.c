@@ -114,6 +114,8 @@ static int run(struct listing *l, enum pass pass, bool *ret_more, struct err *er
 			*ret_more = true;
 			return OK;
 		}
+		/* So that what one image may need bounds them all: sums of labels do not. */
+		arena_reset(l->arena, l->arena->cap);
 		r = offer_key(l, pass, k, err);
 		if (r != OK)
 			return r;

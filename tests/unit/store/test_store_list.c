@@ -155,6 +155,36 @@ static void an_arena_that_is_too_small_is_a_limit(void **state)
 	buf_free(&seen.text);
 }
 
+static void the_arena_has_to_hold_one_image_only(void **state)
+{
+	enum { IMAGES = 5, LABEL = 30000 };
+	struct store *s = ((struct fixture *)*state)->store;
+	CLEANUP(freep) char *label = malloc(LABEL + 1);
+
+	assert_non_null(label);
+	memset(label, 'l', LABEL);
+	label[LABEL] = 0;
+	for (int i = 0; i < IMAGES; i++) {
+		char name[8];
+
+		snprintf(name, sizeof name, "n%d", i);
+		make_image(s, &(struct image_spec){ .name = name, .refs = { name }, .label = label });
+	}
+	for (int order = IMAGE_ORDER_CREATED_DESC; order <= IMAGE_ORDER_NAME; order++) {
+		struct buf after = BUF_INIT(META_KEY_MAX);
+		CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+		struct seen seen = { .text = BUF_INIT(1000) };
+		struct err err = ERR_INIT;
+		bool more;
+
+		arena_init(&arena, 2 * LABEL);
+		assert_ok(image_list(s, (enum image_order)order, &after, 64, &arena, see, &seen, &more, &err), &err);
+		assert_int_equal(seen.n, IMAGES);
+		buf_free(&after);
+		buf_free(&seen.text);
+	}
+}
+
 static void usage_counts_shared_layers_once_and_agrees_with_the_disk(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
@@ -224,6 +254,7 @@ int main(void)
 		TEST(pages_go_on_after_the_image_of_the_token_is_gone),
 		TEST(a_visitor_that_fails_ends_the_list),
 		TEST(an_arena_that_is_too_small_is_a_limit),
+		TEST(the_arena_has_to_hold_one_image_only),
 		TEST(usage_counts_shared_layers_once_and_agrees_with_the_disk),
 		TEST(sizes_that_nobody_can_add_up_are_as_large_as_can_be),
 	};
