@@ -81,6 +81,7 @@ static void an_ingest_that_somebody_has_open_is_waited_for(void **state)
 	struct ingest *taken = NULL;
 	struct err err = ERR_INIT;
 	struct watcher x;
+	unsigned seen;
 
 	assert_ok(ingest_open(w->store, &w->blob.digest, BLOB_SIZE, &taken, &err), &err);
 	watcher_init(&x, w);
@@ -89,9 +90,10 @@ static void an_ingest_that_somebody_has_open_is_waited_for(void **state)
 	watcher_leave(&x); /* while it waits */
 	world_await_none(w);
 	assert_int_equal(world_requests(w), 0);
+	seen = world_busy(w);
 	watcher_join(&x, w);
 	assert_true(x.started);
-	world_await_busy(w, w->busy + 1);
+	world_await_busy(w, seen + 1);
 	ingest_unref(taken);
 	world_commit_ingest(w, watcher_done(&x, NULL));
 	watcher_leave(&x);

@@ -64,6 +64,16 @@ void world_await_gate(struct world *w, unsigned n)
 	await_count(w, &w->at_gate, n);
 }
 
+unsigned world_busy(struct world *w)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&w->mu);
+	n = w->busy;
+	pthread_mutex_unlock(&w->mu);
+	return n;
+}
+
 void world_await_busy(struct world *w, unsigned n)
 {
 	await_count(w, &w->busy, n);

@@ -54,6 +54,7 @@ void world_let_pass(struct world *w); /* one more */
 void world_hold_pauses(struct world *w);
 void world_await_gate(struct world *w, unsigned n);
 void world_await_busy(struct world *w, unsigned n);
+unsigned world_busy(struct world *w);
 void world_await_gone(struct world *w, unsigned n);
 /* GET requests for the blob. */
 unsigned world_requests(struct world *w);
