@@ -390,8 +390,9 @@ static void token_answers_that_are_none_are_refused(void **state)
 		"{\"token\":\"a\",\"token\":\"b\"}",
 		"{\"token\":\"a\\u0000b\"}",
 		/* deeper than any answer, too deep for the stack if it went on */
-		"{\"token\":\"a\",\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
-		"]}",
+		("{\"token\":\"a\",\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+		 "]"
+		 "]}"),
 	};
 
 	(void)state;
