@@ -21,4 +21,8 @@
 #define SANITIZED 0
 #endif
 
+#if SANITIZED && defined(NDEBUG)
+#error "sanitizer builds check assertions: -UNDEBUG (CMakeLists.txt)"
+#endif
+
 #endif
