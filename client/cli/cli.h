@@ -102,5 +102,7 @@ void signals_install(void);
 /* Settings to put back on a signal; NULL when they are back. */
 struct termios;
 void signals_restore_terminal(const struct termios *settings);
+/* A file to remove on a signal; NULL when there is none any more. */
+void signals_remove_file(const char *path);
 
 #endif

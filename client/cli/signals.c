@@ -5,12 +5,15 @@
 
 static struct termios saved;
 static volatile sig_atomic_t must_restore;
+static const char *volatile unfinished;
 
 /* Only what is safe in a handler. */
 static void end(int number)
 {
 	if (must_restore)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	if (unfinished)
+		unlink(unfinished);
 	_exit(128 + number);
 }
 
@@ -32,4 +35,9 @@ void signals_restore_terminal(const struct termios *settings)
 		return;
 	saved = *settings;
 	must_restore = 1;
+}
+
+void signals_remove_file(const char *path)
+{
+	unfinished = path;
 }

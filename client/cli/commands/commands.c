@@ -4,7 +4,8 @@ static const struct command image_commands[] = {
 	{ "history", NULL, &spec_history, NULL, NULL }, { "inspect", NULL, &spec_image_inspect, NULL, NULL },
 	{ "ls", "list", &spec_images, NULL, NULL },	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },	{ "rm", "remove", &spec_rmi, NULL, NULL },
-	{ "tag", NULL, &spec_tag, NULL, NULL },		{ 0 },
+	{ "save", NULL, &spec_save, NULL, NULL },	{ "tag", NULL, &spec_tag, NULL, NULL },
+	{ 0 },
 };
 
 static const struct command system_commands[] = {
@@ -26,6 +27,7 @@ const struct command root_commands[] = {
 	{ "logout", NULL, &spec_logout, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "rmi", NULL, &spec_rmi, NULL, NULL },
+	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "system", NULL, NULL, system_commands, "Manage the daemon and its store" },
 	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ "version", NULL, &spec_version, NULL, NULL },
