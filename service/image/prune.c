@@ -121,16 +121,18 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 	if (answer_arena(call, &list.arena, err) < 0 || image_filter_init(service->store, &filter, &c.filter, err) < 0)
 		return err->code;
 	r = collect(service->store, &c, cancel, err);
-	for (size_t i = 0; r == OK && i < c.n; i++) {
+	for (size_t i = 0; r == OK && i < c.n && !response->more; i++) {
 		r = cancel_check(cancel, err);
 		if (r == OK)
 			r = prune_one(service->store, &c, &c.manifests[i], &removal, err);
+		response->more = !request->dry_run && list.bytes > REMOVED_BYTES_MANY && i + 1 < c.n;
 	}
 	free(c.manifests);
 	if (r < 0)
 		return r;
 	response->items = list.items;
 	response->n_items = list.n;
+	response->items_left_out = list.left_out;
 	response->freed_bytes = removal.freed;
 	return OK;
 }

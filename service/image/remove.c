@@ -21,6 +21,7 @@ int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImag
 		return err->code;
 	response->items = list.items;
 	response->n_items = list.n;
+	response->items_left_out = list.left_out;
 	response->freed_bytes = removal.freed;
 	return OK;
 }

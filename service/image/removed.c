@@ -29,9 +29,16 @@ static Imaged__V1__RemovedItem__Kind kind_message(enum removed_kind kind)
 
 int removed_list_add(void *arg, enum removed_kind kind, const char *value, int64_t size)
 {
+	enum { OVERHEAD = 32 };
 	struct removed_list *l = arg;
-	Imaged__V1__RemovedItem *item = arena_alloc(l->arena, sizeof *item);
+	size_t bytes = strlen(value) + OVERHEAD;
+	Imaged__V1__RemovedItem *item;
 
+	if (l->bytes + bytes > REMOVED_BYTES_MAX) {
+		l->left_out++;
+		return OK;
+	}
+	item = arena_alloc(l->arena, sizeof *item);
 	if (!item || (l->n == l->capacity && !grow(l)))
 		return E_NO_MEMORY;
 	imaged__v1__removed_item__init(item);
@@ -41,5 +48,6 @@ int removed_list_add(void *arg, enum removed_kind kind, const char *value, int64
 	if (!item->value)
 		return E_NO_MEMORY;
 	l->items[l->n++] = item;
+	l->bytes += bytes;
 	return OK;
 }

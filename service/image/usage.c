@@ -3,87 +3,71 @@
 
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
-
-enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
+#include "service/image/page.h"
 
 struct usage_list {
 	struct store *store;
 	struct arena *arena; /* of the answer */
-	struct arena *page;  /* of the images that are looked at */
+	struct page page;
 	Imaged__V1__ImageUsage **items;
-	size_t n, capacity;
 	struct err *err;
 };
 
-static int grow(struct usage_list *l)
+/* The message, on the step's arena but for its own bytes. */
+static int usage_message(struct usage_list *l, const struct image *image, Imaged__V1__ImageSummary *summary,
+			 Imaged__V1__ImageUsage *m)
 {
-	size_t capacity = l->capacity ? l->capacity * 2 : PAGE;
-	Imaged__V1__ImageUsage **items = arena_array(l->arena, capacity, sizeof *items);
-
-	if (!items)
-		return fail_nomem(l->err);
-	if (l->n)
-		memcpy(items, l->items, l->n * sizeof *items);
-	l->items = items;
-	l->capacity = capacity;
+	imaged__v1__image_usage__init(m);
+	if (summary_message(l->store, l->page.step, image, image->names, image->n_names, summary, l->err) < 0 ||
+	    image_shared_size(l->store, image, &m->shared_size, l->err) < 0)
+		return l->err->code;
+	m->image = summary;
+	m->unique_size = summary->size - m->shared_size;
 	return OK;
 }
 
 static int add_usage(void *arg, const struct image *image)
 {
 	struct usage_list *l = arg;
-	Imaged__V1__ImageUsage *m = arena_alloc(l->arena, sizeof *m);
 	Imaged__V1__ImageSummary summary;
+	Imaged__V1__ImageUsage m, *copy;
+	size_t bytes;
 
-	if (l->n == l->capacity && grow(l) < 0)
+	if (!page_has_room(&l->page, 0))
+		return page_end(&l->page, l->err);
+	if (usage_message(l, image, &summary, &m) < 0)
 		return l->err->code;
-	if (!m)
+	bytes = imaged__v1__image_usage__get_packed_size(&m) + 8;
+	if (!page_has_room(&l->page, bytes))
+		return page_end(&l->page, l->err);
+	copy = arena_alloc(l->arena, sizeof *copy);
+	if (!copy)
 		return fail_nomem(l->err);
-	imaged__v1__image_usage__init(m);
-	if (summary_message(l->store, l->page, image, image->names, image->n_names, &summary, l->err) < 0 ||
-	    image_shared_size(l->store, image, &m->shared_size, l->err) < 0)
-		return l->err->code;
-	m->image = summary_copy(l->arena, &summary);
-	if (!m->image)
+	*copy = m;
+	copy->image = summary_copy(l->arena, &summary);
+	if (!copy->image)
 		return fail_nomem(l->err);
-	m->unique_size = m->image->size - m->shared_size;
-	l->items[l->n++] = m;
+	l->items[l->page.n] = copy;
+	page_count(&l->page, bytes);
 	return 1;
 }
 
-static int add_page(struct usage_list *l, struct buf *after, bool *ret_more, struct err *err)
+static int per_image(struct usage_list *l, const Imaged__V1__GetDiskUsageRequest *request, struct cancel *cancel,
+		     struct err *err)
 {
-	CLEANUP(arena_free) struct arena page;
-	int r;
-
-	arena_init(&page, PAGE_BYTES_MAX);
-	l->page = &page;
-	r = image_list(l->store, IMAGE_ORDER_CREATED_DESC, after, PAGE, &page, add_usage, l, ret_more, err);
-	l->page = NULL;
-	return r;
+	if (page_open(&l->page, request->page_size, request->page_token, err) < 0)
+		return err->code;
+	l->items = arena_array(l->arena, l->page.limit, sizeof *l->items);
+	if (!l->items)
+		return fail_nomem(err);
+	return page_fill(&l->page, l->store, add_usage, l, cancel, err);
 }
 
-static int per_image(struct usage_list *l, struct cancel *cancel, struct err *err)
+static int totals(struct store *s, Imaged__V1__GetDiskUsageResponse *response, struct err *err)
 {
-	CLEANUP(buf_free) struct buf after = BUF_INIT(META_KEY_MAX);
-	bool more = true;
-
-	while (more)
-		if (cancel_check(cancel, err) < 0 || add_page(l, &after, &more, err) < 0)
-			return err->code;
-	return OK;
-}
-
-int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,
-		   Imaged__V1__GetDiskUsageResponse *response, struct err *err)
-{
-	struct image_service *service = self;
-	struct usage_list list = { .store = service->store, .err = err };
 	struct usage usage = { .image_count = 0 };
 
-	if (answer_arena(call, &list.arena, err) < 0 || store_usage(service->store, &usage, err) < 0)
-		return err->code;
-	if (request->per_image && per_image(&list, rpc_call_cancel(call), err) < 0)
+	if (store_usage(s, &usage, err) < 0)
 		return err->code;
 	response->image_count = usage.image_count;
 	response->layers_size = usage.layers_size;
@@ -92,7 +76,30 @@ int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskU
 	response->ingest_bytes = usage.ingest_bytes;
 	response->metadata_bytes = usage.metadata_bytes;
 	response->blob_count = usage.blob_count;
-	response->images = list.items;
-	response->n_images = list.n;
 	return OK;
+}
+
+int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,
+		   Imaged__V1__GetDiskUsageResponse *response, struct err *err)
+{
+	struct image_service *service = self;
+	/* A filter hash that no ListImages has together with the order: its tokens are others. */
+	struct usage_list list = {
+		.store = service->store,
+		.page = { .method = "GetDiskUsage", .filter = UINT64_MAX, .order = IMAGE_ORDER_CREATED_DESC },
+		.err = err,
+	};
+	int r = answer_arena(call, &list.arena, err);
+
+	if (r == OK && !*request->page_token)
+		r = totals(service->store, response, err);
+	if (r == OK && request->per_image)
+		r = per_image(&list, request, rpc_call_cancel(call), err);
+	if (r == OK) {
+		response->images = list.items;
+		response->n_images = list.page.n;
+		response->next_page_token = page_next(&list.page, list.arena);
+	}
+	page_close(&list.page);
+	return r == OK && !response->next_page_token ? fail_nomem(err) : r;
 }

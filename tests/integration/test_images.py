@@ -38,6 +38,15 @@ class Images(TestCase):
     def full(self, name):
         return f"{self.registry.host}/{name}"
 
+    # -- disk usage
+
+    def test_disk_usage_of_more_than_fits_into_a_message(self):
+        for number in range(8):
+            self.pull(f"n{number}", f"{number}", config={"Labels": {"big": str(number) * 450_000}})
+        self.assertLess(len(self.client.GetDiskUsage(per_image=True).images), 8)
+        said = self.imaged.ctl("system", "df", "-v", "--format", "{{range .Images}}{{.Repository}} {{end}}").stdout
+        self.assertEqual(sorted(self.full(f"n{number}") for number in range(8)), sorted(said.split()))
+
     # -- list
 
     def test_list_is_newest_first(self):

@@ -58,28 +58,58 @@ static const char *verb(Imaged__V1__RemovedItem__Kind kind)
 	return kind == IMAGED__V1__REMOVED_ITEM__KIND__KIND_UNTAGGED ? "untagged" : "deleted";
 }
 
-static void print_result(const Imaged__V1__PruneImagesResponse *response)
-{
-	char size[SIZE_TEXT_MAX];
-	int64_t reclaimed = 0;
+/* What all replies of one prune said. */
+struct pruned {
+	bool any;
+	int64_t reclaimed;
+};
 
-	if (response->n_items)
+static void print_items(struct pruned *p, const Imaged__V1__PruneImagesResponse *response)
+{
+	if (response->n_items && !p->any)
 		cli_print("Deleted Images:\n");
+	p->any = p->any || response->n_items;
 	for (size_t i = 0; i < response->n_items; i++) {
 		const Imaged__V1__RemovedItem *item = response->items[i];
 
 		cli_print("%s: %s\n", verb(item->kind), item->value);
 		if (item->kind == IMAGED__V1__REMOVED_ITEM__KIND__KIND_DELETED_LAYER)
-			reclaimed += item->size;
+			p->reclaimed += item->size;
 	}
-	cli_print("%sTotal reclaimed space: %s\n", response->n_items ? "\n" : "",
-		  size_text((double)reclaimed, 4, size));
+	if (response->items_left_out)
+		cli_print("... and %lld more\n", (long long)response->items_left_out);
+}
+
+static void print_total(const struct pruned *p)
+{
+	char size[SIZE_TEXT_MAX];
+
+	cli_print("%sTotal reclaimed space: %s\n", p->any ? "\n" : "", size_text((double)p->reclaimed, 4, size));
+}
+
+/* Call after call, until there is no more. */
+static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesRequest *request, struct pruned *p,
+		     struct err *err)
+{
+	bool more = true;
+
+	while (more) {
+		CLEANUP(imaged__v1__image_service__prune_images_freep) Imaged__V1__PruneImagesResponse *response = NULL;
+		int r = imaged__v1__image_service__call_prune_images(channel, cli_call_options(), request, &response,
+								     err);
+
+		if (r)
+			return r;
+		print_items(p, response);
+		more = response->more;
+	}
+	return OK;
 }
 
 static int prune(struct cli *cli, const struct options *o, const struct strings *filters, struct err *err)
 {
 	Imaged__V1__PruneImagesRequest request = IMAGED__V1__PRUNE_IMAGES_REQUEST__INIT;
-	CLEANUP(imaged__v1__image_service__prune_images_freep) Imaged__V1__PruneImagesResponse *response = NULL;
+	struct pruned pruned = { 0 };
 	CLEANUP(image_filter_free) struct image_filter filter;
 	struct rpc_channel *channel;
 	int r = image_filter_parse(filters, FILTER_PRUNE, clock_wall_ns(), &filter, err);
@@ -91,9 +121,9 @@ static int prune(struct cli *cli, const struct options *o, const struct strings 
 	filter.message.dangling = IMAGED__V1__CHOICE__CHOICE_UNSPECIFIED;
 	request.filter = &filter.message;
 	if (!r)
-		r = imaged__v1__image_service__call_prune_images(channel, cli_call_options(), &request, &response, err);
+		r = prune_all(channel, &request, &pruned, err);
 	if (!r)
-		print_result(response);
+		print_total(&pruned);
 	cli_explain(cli, err);
 	return r;
 }

@@ -15,6 +15,8 @@ static void print_items(const Imaged__V1__RemoveImageResponse *response)
 
 		cli_print("%s: %s\n", untagged ? "Untagged" : "Deleted", item->value);
 	}
+	if (response->items_left_out)
+		cli_print("... and %lld more\n", (long long)response->items_left_out);
 }
 
 /* Images of this store have one platform: it must be among those named. */

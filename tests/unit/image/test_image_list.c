@@ -1,9 +1,6 @@
 /* ListImages, asked as clients ask: over a socket, page by page. */
-#include "client/lib/channel.h"
 #include "imaged/v1/image_service.client.h"
-#include "service/image/image_service.h"
-#include "service/rpc/server.h"
-#include "tests/unit/store/fixture.h"
+#include "tests/unit/image/daemon.h"
 
 /* protobuf-c's strings are not const, and what the tests set are literals. */
 #ifdef __clang__
@@ -25,59 +22,7 @@
 #define NEWEST_FIRST IMAGED__V1__LIST_IMAGES_REQUEST__ORDER__ORDER_CREATED_DESC
 #define UNSPECIFIED IMAGED__V1__LIST_IMAGES_REQUEST__ORDER__ORDER_UNSPECIFIED
 
-enum { MESSAGE_BYTES = 4 * 1024 * 1024, TEXT_MAX = 65536 };
-
-/* ---- a daemon of one store --------------------------------------------------- */
-
-struct daemon {
-	struct fixture *fixture;
-	struct store *store;
-	struct image_service service;
-	struct rpc_server *server;
-	struct rpc_channel *channel;
-	char address[ROOT_MAX + 32];
-};
-
-static void ignore_failure(UNUSED void *arg, UNUSED const char *method, UNUSED const char *peer,
-			   UNUSED const struct err *err)
-{
-}
-
-static int daemon_start(void **state)
-{
-	static const struct rpc_server_options defaults;
-	struct daemon *d = calloc(1, sizeof *d);
-	struct err err = ERR_INIT;
-	struct rpc_binding binding;
-
-	assert_non_null(d);
-	fixture_setup((void **)&d->fixture);
-	d->store = d->fixture->store;
-	d->service.store = d->store;
-	snprintf(d->address, sizeof d->address, "unix://%s/test.sock", d->fixture->root);
-	binding = image_service_binding(&d->service);
-	assert_ok(rpc_server_new(&defaults, ignore_failure, NULL, &d->server, &err), &err);
-	assert_ok(rpc_server_add(d->server, &binding, &err), &err);
-	assert_ok(rpc_server_listen(d->server, d->address, NULL, &err), &err);
-	assert_ok(rpc_server_start(d->server, &err), &err);
-	assert_ok(
-		rpc_channel_open(&(struct rpc_channel_options){ .address = d->address, .message_bytes = MESSAGE_BYTES },
-				 &d->channel, &err),
-		&err);
-	*state = d;
-	return 0;
-}
-
-static int daemon_stop(void **state)
-{
-	struct daemon *d = *state;
-
-	rpc_channel_close(d->channel);
-	rpc_server_free(d->server);
-	fixture_teardown((void **)&d->fixture);
-	free(d);
-	return 0;
-}
+enum { TEXT_MAX = 65536 };
 
 /* ---- pages -------------------------------------------------------------------- */
 
