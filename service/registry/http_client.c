@@ -12,7 +12,6 @@ enum {
 	DEFAULT_CONNECTIONS_PER_HOST = 16,
 	DEFAULT_CONNECTIONS = 64,
 	IDLE_POLL_MS = 10 * 60 * 1000, /* curl's own timers shorten it */
-	PROXY_DEFAULT_PORT = 1080,
 };
 
 void exchange_post(struct http_exchange *x, enum exchange_op op)
@@ -130,40 +129,6 @@ static void *drive(void *arg)
 	return NULL;
 }
 
-static void add_proxy_port(struct http_client *c, const char *variable)
-{
-	const char *proxy = getenv(variable);
-	CURLU *u = proxy && *proxy ? curl_url() : NULL;
-	char *port = NULL;
-
-	if (!u)
-		return;
-	if (curl_url_set(u, CURLUPART_URL, proxy, CURLU_DEFAULT_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-	    c->n_proxy_ports < HTTP_PROXY_PORTS_MAX) {
-		curl_url_get(u, CURLUPART_PORT, &port, 0);
-		c->proxy_ports[c->n_proxy_ports++] = (uint16_t)(port ? strtoul(port, NULL, 10) : PROXY_DEFAULT_PORT);
-	}
-	curl_free(port);
-	curl_url_cleanup(u);
-}
-
-/* libcurl reads these itself; we need the ports to tell a proxy from a target. */
-static void learn_proxies(struct http_client *c)
-{
-	static const char *const variables[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
-
-	for (size_t i = 0; i < ARRAY_LEN(variables); i++)
-		add_proxy_port(c, variables[i]);
-}
-
-bool client_is_proxy_port(const struct http_client *c, unsigned port)
-{
-	for (size_t i = 0; i < c->n_proxy_ports; i++)
-		if (c->proxy_ports[i] == port)
-			return true;
-	return false;
-}
-
 static char *copy_or_null(const char *text)
 {
 	return text ? strdup(text) : NULL;
@@ -210,6 +175,7 @@ static void release(struct http_client *c)
 	if (c->multi)
 		curl_multi_cleanup(c->multi);
 	pthread_mutex_destroy(&c->mu);
+	proxies_free(&c->proxies);
 	free(c->user_agent);
 	free(c->ca_file);
 	free(c->ca_path);
@@ -242,11 +208,12 @@ int http_client_new(const struct http_options *options, struct http_client **ret
 	c->connect_ms = or_default(options->connect_timeout_ms, DEFAULT_CONNECT_MS);
 	c->header_ms = or_default(options->header_timeout_ms, DEFAULT_HEADER_MS);
 	c->stall_ms = or_default(options->stall_timeout_ms, DEFAULT_STALL_MS);
-	learn_proxies(c);
 	c->user_agent = strdup(options->user_agent ? options->user_agent : "imaged/" IMAGED_VERSION);
 	if (!c->user_agent)
 		return fail_nomem(err);
-	r = set_trust(c, options, err);
+	r = proxies_read(&c->proxies, err);
+	if (r == OK)
+		r = set_trust(c, options, err);
 	if (r == OK)
 		r = set_multi(c, options, err);
 	if (r != OK)

@@ -98,6 +98,16 @@ static void set_transport(struct http_exchange *x, const struct http_request *q)
 	curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)(q->bulk ? HTTP_READ_SIZE : HTTP_READ_SIZE_SMALL));
 }
 
+/* Always said, so that libcurl does not read the environment once more. */
+static bool set_proxy(struct http_exchange *x, const struct url *u)
+{
+	const char *proxy = proxies_for(&x->client->proxies, u);
+
+	x->proxied = proxy != NULL;
+	return curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy ? proxy : "") == CURLE_OK &&
+	       curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "") == CURLE_OK;
+}
+
 static void set_tls(struct http_exchange *x, const struct http_request *q)
 {
 	const struct http_client *c = x->client;
@@ -136,7 +146,7 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 	transfer_set_callbacks(x);
 	set_transport(x, q);
 	set_tls(x, q);
-	return set_method(x, q) && set_headers(x, q) ? OK : fail_nomem(err);
+	return set_proxy(x, &u) && set_method(x, q) && set_headers(x, q) ? OK : fail_nomem(err);
 }
 
 static struct http_exchange *exchange_new(struct http_client *c)

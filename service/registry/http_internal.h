@@ -16,12 +16,12 @@
 
 #include "service/registry/http.h"
 #include "service/registry/netaddr.h"
+#include "service/registry/proxy.h"
 #include "service/registry/ring.h"
 
 enum {
 	HTTP_READ_SIZE = 512 * 1024, /* of one read of a bulk body; half the window */
 	HTTP_READ_SIZE_SMALL = 64 * 1024,
-	HTTP_PROXY_PORTS_MAX = 6,
 };
 
 enum exchange_op {
@@ -35,8 +35,7 @@ struct http_client {
 	pthread_t thread;
 	int64_t connect_ms, header_ms, stall_ms;
 	char *user_agent, *ca_file, *ca_path; /* ca_path may be NULL */
-	uint16_t proxy_ports[HTTP_PROXY_PORTS_MAX];
-	size_t n_proxy_ports;
+	struct proxies proxies;
 
 	pthread_mutex_t mu;
 	struct http_exchange *queue, **queue_end; /* mu: exchanges with ops to run */
@@ -53,6 +52,7 @@ struct http_exchange {
 	char *shown; /* `Get "URL"`, for messages */
 	char *host;
 	bool https, head;
+	bool proxied; /* it connects to a proxy, not to the host */
 	enum http_reach reach;
 
 	/* the client's mu */
@@ -93,7 +93,6 @@ struct http_exchange {
 /* http_client.c: asks the curl thread for something. After OP_CLOSE the exchange
  * is gone for the caller. */
 void exchange_post(struct http_exchange *x, enum exchange_op op);
-bool client_is_proxy_port(const struct http_client *c, unsigned port);
 
 /* http_transfer.c: curl's side. */
 void transfer_set_callbacks(struct http_exchange *x);
@@ -106,6 +105,7 @@ static inline bool transfer_is_crowded(const struct http_exchange *x)
 	return x->ring.cap >= HTTP_WINDOW && ring_room(&x->ring) < HTTP_READ_SIZE;
 }
 
+/* Of the host itself; a proxy's own address is the administrator's choice. */
 static inline bool exchange_may_reach(const struct http_exchange *x, enum netaddr_class class)
 {
 	switch (x->reach) {

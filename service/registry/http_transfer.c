@@ -1,5 +1,4 @@
 /* The curl thread's side of an exchange: callbacks, pausing, the end. */
-#include <netinet/in.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -176,21 +175,13 @@ void transfer_settle(struct http_exchange *x)
 
 /* ---- the connection -------------------------------------------------------- */
 
-static unsigned port_of(const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)(const void *)sa)->sin6_port);
-	return ntohs(((const struct sockaddr_in *)(const void *)sa)->sin_port);
-}
-
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct http_exchange *x = arg;
 
 	(void)purpose;
 	netaddr_text(&a->addr, x->dialled);
-	x->forbidden = !exchange_may_reach(x, netaddr_class_of(&a->addr)) &&
-		       !client_is_proxy_port(x->client, port_of(&a->addr));
+	x->forbidden = !x->proxied && !exchange_may_reach(x, netaddr_class_of(&a->addr));
 	if (x->forbidden)
 		return CURL_SOCKET_BAD;
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -202,9 +193,9 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 	struct http_exchange *x = arg;
 
 	(void)local;
+	(void)peer_port;
 	(void)local_port;
-	if (!exchange_may_reach(x, netaddr_class_of_host(peer)) &&
-	    !client_is_proxy_port(x->client, (unsigned)peer_port)) {
+	if (!x->proxied && !exchange_may_reach(x, netaddr_class_of_host(peer))) {
 		snprintf(x->dialled, sizeof x->dialled, "%s", peer);
 		x->forbidden = true;
 		return CURL_PREREQFUNC_ABORT;

@@ -1,4 +1,6 @@
 /* The HTTP client by itself: order of things, bounds, timeouts, cancellation. */
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdatomic.h>
 
 #include "proto/runtime/clock.h"
@@ -724,17 +726,37 @@ static void kept_connections_are_checked_again(void **state)
 	stop(&r);
 }
 
+/* The DNS of these tests, also libcurl's: a name of the world that leads back here. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+		    struct addrinfo **) = (int (*)(const char *, const char *, const struct addrinfo *,
+						   struct addrinfo **))(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+
+	return real(node && !strcmp(node, "rebound.example") ? "127.0.0.1" : node, service, hints, ret);
+}
+
 static void names_are_checked_after_dns(void **state)
 {
-	struct rig r = start(hello, NULL, (struct http_options){ 0 });
-	CLEANUP(freep) char *url = format("http://localhost:%u/", fake_port(r.fake));
-	struct http_request q = { .method = "GET", .url = url, .reach = HTTP_REACH_PUBLIC };
-	struct http_exchange *x;
+	static const char *const names[] = { "localhost", "rebound.example" };
 
 	(void)state;
-	assert_int_equal(http_open(r.client, &q, NULL, &x, &r.err), E_DENIED);
-	assert_int_equal(fake_connections(r.fake), 0);
-	stop(&r);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct rig r = start(hello, NULL, (struct http_options){ 0 });
+		CLEANUP(freep) char *url = format("http://%s:%u/", names[i], fake_port(r.fake));
+		struct http_request q = {
+			.method = "GET", .url = url, .reach = HTTP_REACH_PUBLIC, .ret_failure = &r.failed
+		};
+		struct http_exchange *x = NULL;
+
+		assert_int_equal(http_open(r.client, &q, NULL, &x, &r.err), E_DENIED);
+		assert_int_equal(r.failed, HTTP_FAILED_FORBIDDEN);
+		assert_int_equal(fake_connections(r.fake), 0);
+		q.reach = HTTP_REACH_LOOPBACK;
+		assert_ok(http_open(r.client, &q, NULL, &x, &r.err), &r.err);
+		http_close(x);
+		stop(&r);
+	}
 }
 
 /* ---- proxies --------------------------------------------------------------- */
@@ -763,6 +785,30 @@ static void proxies_are_used_and_their_own_address_is_not_checked(void **state)
 	assert_int_equal(fake_count(r.fake, "GET", "http://169.254.169.254"), 0);
 	http_client_free(client);
 	unsetenv("http_proxy");
+	stop(&r);
+}
+
+/* On the proxy's own port, where only the proxy is let pass unchecked. */
+static void hosts_that_no_proxy_names_are_checked(void **state)
+{
+	struct rig r = start(hello, NULL, (struct http_options){ 0 });
+	CLEANUP(freep) char *proxy = format("http://%s", fake_authority(r.fake));
+	CLEANUP(freep) char *url = format("http://rebound.example:%u/", fake_port(r.fake));
+	struct http_options o = { 0 };
+	struct http_request q = { .method = "GET", .url = url, .reach = HTTP_REACH_PUBLIC, .ret_failure = &r.failed };
+	struct http_exchange *x = NULL;
+	struct http_client *client = NULL;
+
+	(void)state;
+	setenv("http_proxy", proxy, 1);
+	setenv("no_proxy", "other.example, .rebound.example", 1);
+	assert_ok(http_client_new(&o, &client, &r.err), &r.err);
+	unsetenv("no_proxy");
+	unsetenv("http_proxy");
+	assert_int_equal(http_open(client, &q, NULL, &x, &r.err), E_DENIED);
+	assert_int_equal(r.failed, HTTP_FAILED_FORBIDDEN);
+	assert_int_equal(fake_connections(r.fake), 0);
+	http_client_free(client);
 	stop(&r);
 }
 
@@ -806,6 +852,7 @@ int main(void)
 		cmocka_unit_test(kept_connections_are_checked_again),
 		cmocka_unit_test(names_are_checked_after_dns),
 		cmocka_unit_test(proxies_are_used_and_their_own_address_is_not_checked),
+		cmocka_unit_test(hosts_that_no_proxy_names_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "service/registry/error_body.h"
 #include "service/registry/host.h"
 #include "service/registry/netaddr.h"
+#include "service/registry/proxy.h"
 #include "service/registry/redirect.h"
 #include "service/registry/retry.h"
 #include "service/registry/secret.h"
@@ -574,6 +575,78 @@ static void error_body_does_not_follow_deep_nesting(void **state)
 	assert_string_equal(e.text, "");
 }
 
+/* ---- proxies --------------------------------------------------------------- */
+
+static void no_proxy_names_hosts_domains_networks_and_ports(void **state)
+{
+	static const struct {
+		const char *list, *url;
+		bool straight;
+	} rows[] = {
+		{ "", "https://a.example/", false },
+		{ "*", "https://a.example/", true },
+		{ "a.example", "https://a.example/", true },
+		{ "a.example", "https://A.example./", true },
+		{ "a.example", "https://b.a.example/", true },
+		{ ".a.example", "https://a.example/", true },
+		{ "a.example", "https://ba.example/", false },
+		{ "a.example", "https://example/", false },
+		{ ".", "https://a.example/", false },
+		{ "x, y a.example", "https://a.example/", true },
+		{ "a.example:443", "https://a.example/", true },
+		{ "a.example:5000", "https://a.example/", false },
+		{ "a.example:5000", "https://a.example:5000/", true },
+		{ "10.0.0.0/8", "https://10.9.8.7/", true },
+		{ "10.0.0.0/8", "https://11.9.8.7/", false },
+		{ "10.9.8.7", "https://10.9.8.7:5000/", true },
+		{ "10.9.8.7:80", "https://10.9.8.7:5000/", false },
+		{ "8.7", "https://10.9.8.7/", false },
+		{ "fd00::/8", "https://[fd00::1]/", true },
+		{ "::1", "https://[::1]:5000/", true },
+		{ "[::1]:5000", "https://[::1]:5000/", true },
+		{ "[::1]:5000", "https://[::1]/", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct proxies p = { .https = (char *)"http://proxy", .none = (char *)(uintptr_t)rows[i].list };
+		CLEANUP(url_free) struct url u = { 0 };
+		struct err err = ERR_INIT;
+
+		assert_ok(url_parse(rows[i].url, &u, &err), &err);
+		if (!proxies_for(&p, &u) != rows[i].straight)
+			print_error("%s: %s\n", rows[i].list, rows[i].url);
+		assert_int_equal(!proxies_for(&p, &u), rows[i].straight);
+	}
+}
+
+static void proxies_are_read_as_libcurl_reads_them(void **state)
+{
+	CLEANUP(proxies_free) struct proxies p = { 0 };
+	CLEANUP(url_free) struct url plain = { 0 };
+	CLEANUP(url_free) struct url secure = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(url_parse("http://a.example/", &plain, &err), &err);
+	assert_ok(url_parse("https://a.example/", &secure, &err), &err);
+	setenv("HTTP_PROXY", "http://cgi", 1);
+	setenv("HTTPS_PROXY", "http://s", 1);
+	assert_ok(proxies_read(&p, &err), &err);
+	assert_null(proxies_for(&p, &plain));
+	assert_string_equal(proxies_for(&p, &secure), "http://s");
+	proxies_free(&p);
+	setenv("all_proxy", "socks5h://all", 1);
+	setenv("https_proxy", "", 1);
+	assert_ok(proxies_read(&p, &err), &err);
+	assert_string_equal(proxies_for(&p, &plain), "socks5h://all");
+	assert_string_equal(proxies_for(&p, &secure), "http://s");
+	unsetenv("HTTP_PROXY");
+	unsetenv("HTTPS_PROXY");
+	unsetenv("https_proxy");
+	unsetenv("all_proxy");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -587,6 +660,8 @@ int main(void)
 		cmocka_unit_test(redirect_refuses_what_is_no_place),
 		cmocka_unit_test(redirect_counts_its_hops),
 		cmocka_unit_test(reach_depends_on_where_the_registry_is),
+		cmocka_unit_test(no_proxy_names_hosts_domains_networks_and_ports),
+		cmocka_unit_test(proxies_are_read_as_libcurl_reads_them),
 		cmocka_unit_test(addresses_have_their_class),
 		cmocka_unit_test(networks_hold_addresses_by_prefix_and_no_names),
 		cmocka_unit_test(server_addresses_become_authorities),
