@@ -11,9 +11,9 @@
 #   integration  the daemon and imagectl against real and fake registries
 #   crash        a short kill sweep and power-loss replay (wide: tests/crash/sweep.sh)
 #   clang        clang with warnings as errors, ASan, UBSan and libFuzzer, into build-asan/
-#   asan         unit tests and a pull scenario under ASan + UBSan
+#   asan         all unit tests and a pull scenario under ASan + UBSan, with assertions
 #   fuzz         every fuzz target for FUZZ_SECONDS (3)
-#   tsan         unit tests and a pull scenario under TSan, in build-tsan/
+#   tsan         all unit tests and a pull scenario under TSan, with assertions, in build-tsan/
 #   valgrind     a short pull scenario under valgrind
 #   lint         clang-format, clang-tidy, cppcheck
 #
