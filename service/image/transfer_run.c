@@ -153,18 +153,28 @@ static int check_committed(struct transfer *t, struct err *err)
 	return r == OK ? fail(err, E_NOT_FOUND, "damaged") : r;
 }
 
+/* OK without an ingest: what is committed is good. Somebody may commit the blob between
+ * a quarantine and our second try. */
+static int open_or_find(struct transfer *t, struct ingest **ret_ingest, struct err *err)
+{
+	int r;
+
+	do {
+		r = open_ingest(t, ret_ingest, err);
+		if (r != E_EXISTS)
+			return r;
+		r = check_committed(t, err);
+	} while (r == E_NOT_FOUND); /* it went out of the way: each round takes one damaged file */
+	return r;
+}
+
 static int run(struct transfer *t, struct err *err)
 {
 	struct ingest *ingest = NULL;
 	int r = cancel_check(t->cancel, err);
 
 	if (r == OK)
-		r = open_ingest(t, &ingest, err);
-	if (r == E_EXISTS) {
-		r = check_committed(t, err);
-		if (r == E_NOT_FOUND)
-			r = open_ingest(t, &ingest, err);
-	}
+		r = open_or_find(t, &ingest, err);
 	if (r == OK)
 		r = ingest ? run_fetch(t, ingest, err) : run_committed(t, err);
 	return r == OK ? run_verify(t, err) : r;

@@ -213,6 +213,24 @@ static void what_is_damaged_stays_when_everybody_leaves(void **state)
 	watcher_destroy(&x);
 }
 
+/* As a check that repairs does between our two looks. */
+static void what_somebody_else_has_repaired_meanwhile_is_taken(void **state)
+{
+	struct world *w = *state;
+	struct watcher x;
+
+	world_commit(w);
+	world_damage(w);
+	world_commit_before_open(w, 2);
+	watcher_init(&x, w);
+	watcher_join(&x, w);
+	assert_null(watcher_done(&x, NULL));
+	assert_int_equal(world_requests(w), 0);
+	world_assert_intact(w);
+	watcher_leave(&x);
+	watcher_destroy(&x);
+}
+
 /* ---- layers ---------------------------------------------------------------------- */
 
 static struct layer_workers *new_workers(void)
@@ -336,6 +354,7 @@ int main(void)
 		TEST(what_is_committed_is_not_of_another_size),
 		TEST(what_is_damaged_stays_while_no_other_copy_can_be_had),
 		TEST(what_is_damaged_stays_when_everybody_leaves),
+		TEST(what_somebody_else_has_repaired_meanwhile_is_taken),
 		TEST(all_who_watch_a_layer_get_what_the_worker_found),
 		TEST(the_worker_begins_again_with_the_rest_after_an_interruption),
 		TEST(a_layer_that_is_committed_is_only_looked_into),

@@ -204,6 +204,24 @@ static bool pause_at_gate(void *arg, struct cancel *cancel, UNUSED int64_t ms)
 
 static struct world *the_world; /* of the test that runs */
 
+void world_commit_before_open(struct world *w, unsigned nth)
+{
+	pthread_mutex_lock(&w->mu);
+	w->commit_at = nth;
+	pthread_mutex_unlock(&w->mu);
+}
+
+static bool commit_is_due(struct world *w)
+{
+	bool due;
+
+	pthread_mutex_lock(&w->mu);
+	due = w->commit_at == 1;
+	w->commit_at -= w->commit_at > 0;
+	pthread_mutex_unlock(&w->mu);
+	return due;
+}
+
 int __real_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
 		       struct err *err);
 int __wrap_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
@@ -212,8 +230,11 @@ int __wrap_ingest_open(struct store *s, const struct digest *d, int64_t size, st
 int __wrap_ingest_open(struct store *s, const struct digest *d, int64_t size, struct ingest **ret_ingest,
 		       struct err *err)
 {
-	int r = __real_ingest_open(s, d, size, ret_ingest, err);
+	int r;
 
+	if (commit_is_due(the_world))
+		world_commit(the_world);
+	r = __real_ingest_open(s, d, size, ret_ingest, err);
 	if (r == E_BUSY)
 		count(the_world, &the_world->busy);
 	return r;

@@ -37,11 +37,12 @@ struct world {
 	pthread_cond_t changed;
 	enum answer_kind kind; /* mu, and so are the following */
 	bool gate_open;
-	unsigned let_pass; /* so many of those at the gate go on all the same */
-	unsigned at_gate;  /* answers and pauses that have come to the gate */
-	unsigned busy;	   /* times that an ingest was asked for which somebody has open */
-	unsigned gone;	   /* stalled clients that went */
-	bool hold_pauses;  /* pauses before retries wait at the gate; else they take no time */
+	unsigned let_pass;  /* so many of those at the gate go on all the same */
+	unsigned at_gate;   /* answers and pauses that have come to the gate */
+	unsigned busy;	    /* times that an ingest was asked for which somebody has open */
+	unsigned gone;	    /* stalled clients that went */
+	unsigned commit_at; /* that many ingest_open() from now somebody commits the blob */
+	bool hold_pauses;   /* pauses before retries wait at the gate; else they take no time */
 };
 
 /* cmocka set-up and tear-down. */
@@ -58,6 +59,8 @@ unsigned world_busy(struct world *w);
 void world_await_gone(struct world *w, unsigned n);
 /* GET requests for the blob. */
 unsigned world_requests(struct world *w);
+/* Somebody else commits the blob just before the nth ingest_open() from now. */
+void world_commit_before_open(struct world *w, unsigned nth);
 /* The blob as all zeros: an empty archive as well, when it is a layer. */
 void world_make_layer(struct world *w);
 /* The blob's bytes, committed; then a byte of them changed, or the end cut off. */
