@@ -18,7 +18,7 @@ packages() {
 		echo protobuf-compiler libprotobuf-dev libprotoc-dev libprotobuf-c-dev protobuf-c-compiler libgrpc-dev
 		echo libabsl-dev libc-ares-dev libre2-dev libssl-dev zlib1g-dev
 		# registry, layers, store, configuration
-		echo libcurl4-openssl-dev libisal-dev libzstd-dev libarchive-dev liblmdb-dev libjansson-dev
+		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev libarchive-dev liblmdb-dev libjansson-dev
 		echo libseccomp-dev libcap-ng-dev libsystemd-dev libtomlplusplus-dev uthash-dev
 		;;
 	run) echo ca-certificates ;;
