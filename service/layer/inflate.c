@@ -5,12 +5,6 @@ static bool begins_with(struct bytes start, const char *magic, size_t len)
 	return start.len >= len && !memcmp(start.data, magic, len);
 }
 
-/* A zstd stream may begin with a skippable frame: 0x184D2A50 to 0x184D2A5F. */
-static bool is_skippable_frame(struct bytes start)
-{
-	return start.len >= 4 && (start.data[0] & 0xf0) == 0x50 && !memcmp(start.data + 1, "\x2a\x4d\x18", 3);
-}
-
 int inflate_sniff(struct bytes start, enum inflate_format *ret_format, struct err *err)
 {
 	if (begins_with(start, "BZh", 3))
@@ -20,23 +14,22 @@ int inflate_sniff(struct bytes start, enum inflate_format *ret_format, struct er
 			"7zXZ",
 			5))
 		return fail(err, E_UNSUPPORTED, "layer is compressed with xz, which is not supported");
-	if (begins_with(start, "\x1f\x8b\x08", 3))
-		*ret_format = INFLATE_GZIP;
-	else if (begins_with(start, "\x28\xb5\x2f\xfd", 4) || is_skippable_frame(start))
-		*ret_format = INFLATE_ZSTD;
-	else
-		*ret_format = INFLATE_PLAIN;
+	*ret_format = magic_format(start);
 	return OK;
 }
 
 int inflate_init(struct inflate *z, enum inflate_format format, uint64_t zstd_window, struct err *err)
 {
-	*z = (struct inflate){ .format = format };
+	*z = (struct inflate){ .format = format, .noun = "layer" };
 	if (format == INFLATE_GZIP)
 		z->gzip = inflate_gzip_new();
 	if (format == INFLATE_ZSTD)
 		z->zstd = inflate_zstd_new(zstd_window);
-	if (format != INFLATE_PLAIN && !z->gzip && !z->zstd)
+	if (format == INFLATE_XZ)
+		z->xz = inflate_xz_new();
+	if (format == INFLATE_BZIP2)
+		z->bzip2 = inflate_bzip2_new();
+	if (format != INFLATE_PLAIN && !z->gzip && !z->zstd && !z->xz && !z->bzip2)
 		return fail_nomem(err);
 	return OK;
 }
@@ -45,6 +38,8 @@ void inflate_free(struct inflate *z)
 {
 	inflate_gzip_free(TAKE(z->gzip));
 	inflate_zstd_free(TAKE(z->zstd));
+	inflate_xz_free(TAKE(z->xz));
+	inflate_bzip2_free(TAKE(z->bzip2));
 }
 
 static int copy_step(struct inflate_in *in, struct inflate_out *out)
@@ -60,23 +55,51 @@ static int copy_step(struct inflate_in *in, struct inflate_out *out)
 	return OK;
 }
 
-int inflate_step(struct inflate *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
+static int step(struct inflate *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
 {
 	switch (z->format) {
 	case INFLATE_GZIP:
 		return inflate_gzip_step(z->gzip, in, out, err);
 	case INFLATE_ZSTD:
 		return inflate_zstd_step(z->zstd, in, out, err);
+	case INFLATE_XZ:
+		return inflate_xz_step(z->xz, in, out, err);
+	case INFLATE_BZIP2:
+		return inflate_bzip2_step(z->bzip2, in, out, err);
 	default:
 		return copy_step(in, out);
 	}
 }
 
+int inflate_step(struct inflate *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int rc = step(z, in, out, &why);
+
+	if (rc == OK || rc == E_NO_MEMORY)
+		return rc == OK ? OK : fail_nomem(err);
+	return fail(err, rc, "%s %s", z->noun, why.text);
+}
+
+static bool has_ended(const struct inflate *z)
+{
+	switch (z->format) {
+	case INFLATE_GZIP:
+		return inflate_gzip_ended(z->gzip);
+	case INFLATE_ZSTD:
+		return inflate_zstd_ended(z->zstd);
+	case INFLATE_XZ:
+		return inflate_xz_ended(z->xz);
+	case INFLATE_BZIP2:
+		return inflate_bzip2_ended(z->bzip2);
+	default:
+		return true;
+	}
+}
+
 int inflate_finish(const struct inflate *z, struct err *err)
 {
-	bool ended = z->format == INFLATE_GZIP	 ? inflate_gzip_ended(z->gzip)
-		     : z->format == INFLATE_ZSTD ? inflate_zstd_ended(z->zstd)
-						 : true;
-
-	return ended ? OK : fail(err, E_BAD_CONTENT, "layer is truncated: the compressed stream has no end");
+	if (has_ended(z))
+		return OK;
+	return fail(err, E_BAD_CONTENT, "%s is truncated: the compressed stream has no end", z->noun);
 }

@@ -42,8 +42,8 @@ void inflate_gzip_free(struct inflate_gzip *z)
 static int fail_deflate(struct err *err, int code)
 {
 	if (code == ISAL_INCORRECT_CHECKSUM)
-		return fail(err, E_BAD_CONTENT, "layer is damaged: gzip checksum or length does not match");
-	return fail(err, E_BAD_CONTENT, "layer is damaged: invalid deflate data");
+		return fail(err, E_BAD_CONTENT, "is damaged: gzip checksum or length does not match");
+	return fail(err, E_BAD_CONTENT, "is damaged: invalid deflate data");
 }
 
 static int take_header(struct inflate_gzip *z, struct inflate_in *in, struct err *err)
@@ -52,7 +52,7 @@ static int take_header(struct inflate_gzip *z, struct inflate_in *in, struct err
 	enum gzip_header_outcome outcome = gzip_header_take(&z->header, in->next, in->left, &taken);
 
 	if (outcome == GZIP_HEADER_BAD)
-		return fail(err, E_BAD_CONTENT, "layer is damaged: invalid gzip header");
+		return fail(err, E_BAD_CONTENT, "is damaged: invalid gzip header");
 	in->next += taken;
 	in->left -= taken;
 	if (outcome == GZIP_HEADER_DONE)
@@ -91,7 +91,7 @@ static int skip_padding(struct inflate_in *in, struct err *err)
 {
 	for (; in->left; in->next++, in->left--)
 		if (*in->next)
-			return fail(err, E_BAD_CONTENT, "layer is damaged: bytes after the end of the gzip stream");
+			return fail(err, E_BAD_CONTENT, "is damaged: bytes after the end of the gzip stream");
 	return OK;
 }
 

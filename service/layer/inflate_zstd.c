@@ -47,11 +47,11 @@ static int fail_zstd(struct err *err, size_t code)
 {
 	switch (ZSTD_getErrorCode(code)) {
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return fail(err, E_LIMIT, "layer needs a larger zstd window than is allowed");
+		return fail(err, E_LIMIT, "needs a larger zstd window than is allowed");
 	case ZSTD_error_memory_allocation:
 		return fail_nomem(err);
 	default:
-		return fail(err, E_BAD_CONTENT, "layer is damaged: zstd: %s", ZSTD_getErrorName(code));
+		return fail(err, E_BAD_CONTENT, "is damaged: zstd: %s", ZSTD_getErrorName(code));
 	}
 }
 

@@ -30,17 +30,30 @@ static int above_targets(int *fd, struct err *err)
 	return OK;
 }
 
+/* What the process gets; none is below FIRST_CLOSED_FD. */
+struct gifts {
+	int in, out; /* -1: /dev/null */
+	int errors, socket;
+};
+
 /* All of these return 0 or an errno. */
-static int place_descriptors(posix_spawn_file_actions_t *actions, int socket, int errors)
+static int place_input(posix_spawn_file_actions_t *actions, const struct gifts *g)
 {
-	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	if (g->in >= 0)
+		return posix_spawn_file_actions_adddup2(actions, g->in, STDIN_FILENO);
+	return posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+}
+
+static int place_descriptors(posix_spawn_file_actions_t *actions, const struct gifts *g)
+{
+	int number = place_input(actions, g);
 
 	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDOUT_FILENO);
+		number = posix_spawn_file_actions_adddup2(actions, g->out >= 0 ? g->out : STDIN_FILENO, STDOUT_FILENO);
 	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, errors, STDERR_FILENO);
+		number = posix_spawn_file_actions_adddup2(actions, g->errors, STDERR_FILENO);
 	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, socket, LAYER_SOCKET_FD);
+		number = posix_spawn_file_actions_adddup2(actions, g->socket, LAYER_SOCKET_FD);
 	if (!number)
 		number = posix_spawn_file_actions_addclosefrom_np(actions, FIRST_CLOSED_FD);
 	return number;
@@ -66,9 +79,9 @@ static int set_attributes(posix_spawnattr_t *attr)
 	return number;
 }
 
-static int spawn(const char *program, int socket, int errors, pid_t *ret_pid)
+static int spawn(const char *program, const char *mode, const struct gifts *g, pid_t *ret_pid)
 {
-	char *argv[] = { (char *)program, NULL }, *environment[] = { NULL };
+	char *argv[] = { (char *)program, (char *)mode, NULL }, *environment[] = { NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int number = posix_spawn_file_actions_init(&actions);
@@ -77,7 +90,7 @@ static int spawn(const char *program, int socket, int errors, pid_t *ret_pid)
 		return number;
 	number = posix_spawnattr_init(&attr);
 	if (!number) {
-		number = place_descriptors(&actions, socket, errors);
+		number = place_descriptors(&actions, g);
 		if (!number)
 			number = set_attributes(&attr);
 		if (!number)
@@ -88,8 +101,17 @@ static int spawn(const char *program, int socket, int errors, pid_t *ret_pid)
 	return number;
 }
 
-int process_start(const char *program, struct process *ret_process, struct err *err)
+/* A copy that is above the targets, or -1 for none. */
+static int copy_above(int fd, int *ret_fd, struct err *err)
 {
+	*ret_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_CLOSED_FD);
+	return fd >= 0 && *ret_fd < 0 ? fail_errno(err, "duplicate a descriptor") : OK;
+}
+
+int process_start_as(const char *program, const struct process_role *role, struct process *ret_process, struct err *err)
+{
+	CLEANUP(closep) int in = -1;
+	CLEANUP(closep) int out = -1;
 	int sockets[2], errors[2], number;
 	pid_t pid;
 
@@ -102,9 +124,10 @@ int process_start(const char *program, struct process *ret_process, struct err *
 	CLEANUP(closep) int errors_ours = errors[0];
 	CLEANUP(closep) int errors_theirs = errors[1];
 
-	if (above_targets(&theirs, err) != OK || above_targets(&errors_theirs, err) != OK)
+	if (above_targets(&theirs, err) != OK || above_targets(&errors_theirs, err) != OK ||
+	    copy_above(role->in, &in, err) != OK || copy_above(role->out, &out, err) != OK)
 		return err ? err->code : E_IO;
-	number = spawn(program, theirs, errors_theirs, &pid);
+	number = spawn(program, role->mode, &(struct gifts){ in, out, errors_theirs, theirs }, &pid);
 	if (number)
 		return fail(err, E_WORKER, "cannot start %s: %s", program, strerrordesc_np(number));
 	*ret_process = (struct process){ .pid = pid, .socket = take_fd(&ours), .errors = take_fd(&errors_ours) };

@@ -1,9 +1,9 @@
 /*
  * One imaged-layer process as the daemon holds it: started, spoken to, ended.
  *
- * The process gets its socket at LAYER_SOCKET_FD, /dev/null as input and output, a
- * pipe as its standard error (for the dynamic linker's words; read once, when it
- * has died), and neither environment nor any other descriptor.
+ * The process gets its socket at LAYER_SOCKET_FD, /dev/null as input and output (or
+ * the ends of two pipes, when it is a filter), a pipe as its standard error (for the dynamic linker's words; read once,
+ * when it has died), and neither environment nor any other descriptor.
  *
  * A struct process belongs to one thread at a time (workers.h). Nothing is left
  * behind: each end waits for the process by its id.
@@ -30,8 +30,23 @@ struct process {
 		.socket = -1, .errors = -1 \
 	}
 
+/* What a process is for: its argv[1] (NULL: layers), and the descriptors that become its
+ * input and output (both -1: /dev/null); they stay the caller's. */
+struct process_role {
+	const char *mode;
+	int in, out;
+};
+
 /* E_WORKER with the path and the reason. */
-int process_start(const char *program, struct process *ret_process, struct err *err);
+int process_start_as(const char *program, const struct process_role *role, struct process *ret_process,
+		     struct err *err);
+
+static inline int process_start(const char *program, struct process *ret_process, struct err *err)
+{
+	static const struct process_role layers = { .in = -1, .out = -1 };
+
+	return process_start_as(program, &layers, ret_process, err);
+}
 
 /* Kills and reaps it; nothing when there is none. */
 void process_end(struct process *p); /* also the cleanup function */
@@ -39,6 +54,13 @@ void process_end(struct process *p); /* also the cleanup function */
 /* Its socket has closed: reaps it and returns E_WORKER with how it ended, and what it
  * left on its standard error. */
 int process_fail_died(struct process *p, struct err *err);
+
+/* It has said what it must not: ends it. E_WORKER. */
+int process_fail_nonsense(struct process *p, const char *what, struct err *err);
+
+/* `rc` and `why` of a receive or send that failed: E_BUSY goes on as it is; else the
+ * process is ended, and this is E_WORKER with how it died or what was wrong. */
+int process_fail_transport(struct process *p, int rc, const struct err *why, struct err *err);
 
 /* The next message but READY, which it takes note of and checks. E_BUSY: none there
  * (MSG_DONTWAIT). E_WORKER: the process has died, speaks nonsense or has no sandbox;

@@ -8,7 +8,7 @@
 #include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
 
-static int fail_nonsense(struct process *p, const char *what, struct err *err)
+int process_fail_nonsense(struct process *p, const char *what, struct err *err)
 {
 	process_end(p);
 	return fail(err, E_WORKER, "imaged-layer speaks nonsense: %s", what);
@@ -38,20 +38,19 @@ static int take_first(struct process *p, const struct layer_message *m, struct e
 	if (m->type == LAYER_READY)
 		return take_ready(p, m, err);
 	if (m->type != LAYER_FAILED || m->layer)
-		return fail_nonsense(p, "a message before READY", err);
+		return process_fail_nonsense(p, "a message before READY", err);
 	layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
 	process_end(p);
 	return fail(err, E_WORKER, "imaged-layer: %s", text);
 }
 
-/* A transport failure: the text of a dead process, or of one that is ended here. */
-static int fail_receive(struct process *p, int rc, const struct err *why, struct err *err)
+int process_fail_transport(struct process *p, int rc, const struct err *why, struct err *err)
 {
 	if (rc == E_BUSY)
 		return fail(err, rc, "%s", why->text);
 	if (rc == E_UNAVAILABLE)
 		return process_fail_died(p, err);
-	return fail_nonsense(p, why->text, err);
+	return process_fail_nonsense(p, why->text, err);
 }
 
 int process_receive(struct process *p, int flags, struct layer_message *ret_message, struct err *err)
@@ -66,9 +65,9 @@ int process_receive(struct process *p, int flags, struct layer_message *ret_mess
 		rc = layer_message_receive(p->socket, flags, LAYER_FROM_WORKER, ret_message, NULL, &why);
 	}
 	if (rc != OK)
-		return fail_receive(p, rc, &why, err);
+		return process_fail_transport(p, rc, &why, err);
 	if (ret_message->type == LAYER_READY)
-		return fail_nonsense(p, "READY twice", err);
+		return process_fail_nonsense(p, "READY twice", err);
 	return OK;
 }
 
@@ -95,7 +94,7 @@ int process_await_ready(struct process *p, int64_t ms, struct err *err)
 		}
 		rc = process_receive(p, MSG_DONTWAIT, &m, err);
 		if (rc == OK)
-			return fail_nonsense(p, "an answer to nothing", err);
+			return process_fail_nonsense(p, "an answer to nothing", err);
 	} while (rc == E_BUSY && !p->ready);
 	return rc == E_BUSY ? OK : rc;
 }

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +23,7 @@ static const struct rule rules[] = {
 	{ LAYER_AVAILABLE, LAYER_FROM_DAEMON, PAYLOAD(available) },
 	{ LAYER_END, LAYER_FROM_DAEMON, PAYLOAD(available) },
 	{ LAYER_CANCEL, LAYER_FROM_DAEMON, 0 },
+	{ LAYER_FILTER, LAYER_FROM_DAEMON, PAYLOAD(filter) },
 	{ LAYER_READY, LAYER_FROM_WORKER, PAYLOAD(ready) },
 	{ LAYER_PROGRESS, LAYER_FROM_WORKER, PAYLOAD(progress) },
 	{ LAYER_RESULT, LAYER_FROM_WORKER, PAYLOAD(result) },
@@ -102,7 +102,7 @@ static bool is_text(const char text[LAYER_TEXT_MAX])
 	return memchr(text, 0, LAYER_TEXT_MAX) != NULL;
 }
 
-static bool code_allowed(int32_t code)
+bool layer_code_allowed(int32_t code)
 {
 	switch (code) {
 	case E_BAD_CONTENT:
@@ -117,12 +117,15 @@ static bool code_allowed(int32_t code)
 	}
 }
 
+static bool limits_are_sound(const struct layer_limits *l)
+{
+	return is_limit(l->tar_bytes) && is_limit(l->ratio) && is_limit(l->entries) && is_limit(l->zstd_window);
+}
+
 static bool begin_is_sound(const struct layer_message *m)
 {
-	const struct layer_limits *l = &m->u.begin.limits;
-
 	return m->layer && m->u.begin.compression <= COMPRESSION_ZSTD && !m->u.begin.reserved &&
-	       is_limit(l->tar_bytes) && is_limit(l->ratio) && is_limit(l->entries) && is_limit(l->zstd_window);
+	       limits_are_sound(&m->u.begin.limits);
 }
 
 static bool fields_are_sound(const struct layer_message *m)
@@ -130,6 +133,8 @@ static bool fields_are_sound(const struct layer_message *m)
 	switch (m->type) {
 	case LAYER_BEGIN:
 		return begin_is_sound(m);
+	case LAYER_FILTER:
+		return m->layer && limits_are_sound(&m->u.filter.limits);
 	case LAYER_AVAILABLE:
 	case LAYER_END:
 		return m->layer && is_size(m->u.available.bytes);
@@ -141,7 +146,7 @@ static bool fields_are_sound(const struct layer_message *m)
 		return m->layer && is_size(m->u.result.tar_bytes) && is_size(m->u.result.files_bytes) &&
 		       is_size(m->u.result.entries);
 	case LAYER_FAILED:
-		return code_allowed(m->u.failed.code) && is_text(m->u.failed.text);
+		return layer_code_allowed(m->u.failed.code) && is_text(m->u.failed.text);
 	default: /* CANCEL and CANCELLED */
 		return m->layer;
 	}
@@ -209,21 +214,58 @@ static int fail_socket(struct err *err, const char *what)
 	}
 }
 
+static int send_packet(int socket, const struct msghdr *packet, size_t len, int flags, struct err *err)
+{
+	ssize_t n;
+
+	do
+		n = sendmsg(socket, packet, flags | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_socket(err, "send a message");
+	return (size_t)n == len ? OK : fail(err, E_WORKER, "a message was cut");
+}
+
 int layer_message_send(int socket, const struct layer_message *m, int fd, int flags, struct err *err)
 {
 	struct iovec io = { .iov_base = (void *)m, .iov_len = sizeof *m };
 	struct msghdr packet = { .msg_iov = &io, .msg_iovlen = 1 };
 	union control control;
-	ssize_t n;
 
 	if (fd >= 0)
 		attach_fd(&packet, &control, fd);
+	return send_packet(socket, &packet, sizeof *m, flags, err);
+}
+
+int layer_packet_send(int socket, const void *data, size_t len, int flags, struct err *err)
+{
+	struct iovec io = { .iov_base = (void *)data, .iov_len = len };
+	struct msghdr packet = { .msg_iov = &io, .msg_iovlen = 1 };
+
+	return send_packet(socket, &packet, len, flags, err);
+}
+
+static int receive_packet(int socket, struct msghdr *packet, int flags, size_t *ret_len, struct err *err)
+{
+	ssize_t n;
+
 	do
-		n = sendmsg(socket, &packet, flags | MSG_NOSIGNAL);
+		n = recvmsg(socket, packet, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fail_socket(err, "send a message");
-	return n == sizeof *m ? OK : fail(err, E_WORKER, "a message was cut");
+		return fail_socket(err, "receive a message");
+	if (n == 0)
+		return fail(err, E_UNAVAILABLE, "receive a message: the other end has closed");
+	*ret_len = (size_t)n;
+	return OK;
+}
+
+int layer_packet_receive(int socket, void *data, size_t size, int flags, size_t *ret_len, struct err *err)
+{
+	struct iovec io = { .iov_base = data, .iov_len = size };
+	struct msghdr packet = { .msg_iov = &io, .msg_iovlen = 1 };
+
+	return receive_packet(socket, &packet, flags, ret_len, err);
 }
 
 /* The first descriptor of the packet, or -1. The room is for one: the kernel keeps
@@ -256,23 +298,19 @@ int layer_message_receive(int socket, int flags, enum layer_sender sender, struc
 	struct msghdr packet = { .msg_iov = &io, .msg_iovlen = 1 };
 	union control control;
 	CLEANUP(closep) int fd = -1;
-	ssize_t n;
+	size_t len;
 	int rc;
 
 	if (ret_fd) {
 		packet.msg_control = control.room;
 		packet.msg_controllen = sizeof control.room;
 	}
-	do
-		n = recvmsg(socket, &packet, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail_socket(err, "receive a message");
-	if (n == 0)
-		return fail(err, E_UNAVAILABLE, "receive a message: the other end has closed");
+	rc = receive_packet(socket, &packet, flags, &len, err);
+	if (rc != OK)
+		return rc;
 	if (ret_fd)
 		fd = received_fd(&packet);
-	rc = layer_message_check(&m, (size_t)n, sender, err);
+	rc = layer_message_check(&m, len, sender, err);
 	if (rc == OK && ret_fd)
 		rc = check_fd(&m, &packet, fd, err);
 	if (rc != OK)

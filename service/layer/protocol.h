@@ -10,6 +10,8 @@
  *                     AVAILABLE so many bytes of the file can be read
  *                     END       the file is complete at so many bytes
  *                     CANCEL    drop this layer and wait for the next
+ *                     FILTER    `imaged-layer inflate`: the limits of the one stream
+ *                               that comes through its pipes, instead of all of the above
  *   worker → daemon   READY     after the sandbox is up, before anything is read
  *                     PROGRESS  compressed bytes read, tar bytes written
  *                     RESULT    diff ID and counts
@@ -21,19 +23,24 @@
  * FAILED and CANCELLED, except that a CANCEL sent while RESULT or FAILED was on its
  * way is answered too. The worker exits when the socket closes.
  *
+ * A FILTER is answered by one RESULT, of which only tar_bytes is used, or FAILED, after
+ * the last byte was written and before the pipes are closed. `imaged-layer tar` has
+ * packets of its own: archive_protocol.h.
+ *
  * Threads: functions keep no state. Failure: E_WORKER; a message that fails its
  * check means that the peer is not to be talked to any more.
  */
 #ifndef SERVICE_LAYER_PROTOCOL_H
 #define SERVICE_LAYER_PROTOCOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/runtime/err.h"
 
 enum {
-	LAYER_PROTOCOL_VERSION = 1,
+	LAYER_PROTOCOL_VERSION = 2,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
@@ -48,6 +55,7 @@ enum layer_message_type {
 	LAYER_AVAILABLE,
 	LAYER_END,
 	LAYER_CANCEL,
+	LAYER_FILTER,
 	LAYER_READY = 64,
 	LAYER_PROGRESS,
 	LAYER_RESULT,
@@ -73,6 +81,9 @@ struct layer_message {
 			uint32_t reserved;    /* 0 */
 			struct layer_limits limits;
 		} begin;
+		struct {
+			struct layer_limits limits;
+		} filter;
 		struct {
 			uint64_t bytes;
 		} available; /* also END */
@@ -133,6 +144,15 @@ int layer_message_send(int socket, const struct layer_message *m, int fd, int fl
  * every descriptor that is sent along is dropped by the kernel. */
 int layer_message_receive(int socket, int flags, enum layer_sender sender, struct layer_message *ret_message,
 			  int *ret_fd, struct err *err);
+
+/* One packet of any kind, without a descriptor (one that is sent along is dropped by
+ * the kernel). Codes as above; *ret_len is the packet's length, also of one that was
+ * cut to fit. */
+int layer_packet_send(int socket, const void *data, size_t len, int flags, struct err *err);
+int layer_packet_receive(int socket, void *data, size_t size, int flags, size_t *ret_len, struct err *err);
+
+/* Whether a worker may fail with this code. */
+bool layer_code_allowed(int32_t code);
 
 /* Bytes as a text that can be sent and logged: printable ASCII, the rest
  * as '?', ended at the first NUL. */

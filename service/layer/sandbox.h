@@ -39,7 +39,14 @@ struct sandbox {
 
 int sandbox_drop(struct sandbox *s, struct err *err);
 
+/* What the filter allows beside memory and the messages on the socket. */
+enum sandbox_work {
+	SANDBOX_READS_FILES, /* layers: pread of what comes over the socket, and the other thread's futex */
+	SANDBOX_FILTERS,     /* read from descriptor 0, write to 1 */
+	SANDBOX_TALKS,	     /* nothing */
+};
+
 /* `socket`: the only descriptor that the filter lets send and receive. */
-int sandbox_seal(struct sandbox *s, int socket, struct err *err);
+int sandbox_seal(struct sandbox *s, int socket, enum sandbox_work work, struct err *err);
 
 #endif

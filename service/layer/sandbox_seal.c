@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "proto/runtime/mem.h"
 #include "proto/runtime/sanitize.h"
@@ -54,14 +55,13 @@ static int set_limits(struct sandbox *s, struct err *err)
 
 /* ---- system calls ------------------------------------------------------------ */
 
-/* What the worker does: read the content file, wait for the other thread, take and
- * give memory, end. clock_gettime is for kernels without a vDSO. */
+/* What every worker does: wait for another thread, take and give memory, end.
+ * clock_gettime is for kernels without a vDSO. */
 static const int allowed[] = {
-	SCMP_SYS(pread64),	  SCMP_SYS(close),	     SCMP_SYS(futex),
-	SCMP_SYS(munmap),	  SCMP_SYS(mremap),	     SCMP_SYS(brk),
-	SCMP_SYS(madvise),	  SCMP_SYS(clock_gettime),   SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
-	SCMP_SYS(exit_group),
+	SCMP_SYS(close),	   SCMP_SYS(futex),	   SCMP_SYS(munmap),
+	SCMP_SYS(mremap),	   SCMP_SYS(brk),	   SCMP_SYS(madvise),
+	SCMP_SYS(clock_gettime),   SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(restart_syscall), SCMP_SYS(exit),	   SCMP_SYS(exit_group),
 };
 
 /* What AddressSanitizer and ThreadSanitizer need to run and to report. */
@@ -90,12 +90,23 @@ static int allow_without_exec(scmp_filter_ctx filter, int call)
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-static int allow_on_socket(scmp_filter_ctx filter, int call, int socket)
+static int allow_on(scmp_filter_ctx filter, int call, int fd)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket, 0));
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd, 0));
 }
 
-static int fill_filter(scmp_filter_ctx filter, int socket)
+static int allow_work(scmp_filter_ctx filter, enum sandbox_work work)
+{
+	int rc = 0;
+
+	if (work == SANDBOX_READS_FILES)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(pread64), ANY_ARGUMENTS);
+	if (work == SANDBOX_FILTERS && !SANITIZED) /* there all of read and write are allowed */
+		rc = allow_on(filter, SCMP_SYS(read), STDIN_FILENO) ?: allow_on(filter, SCMP_SYS(write), STDOUT_FILENO);
+	return rc;
+}
+
+static int fill_filter(scmp_filter_ctx filter, int socket, enum sandbox_work work)
 {
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
@@ -110,9 +121,11 @@ static int fill_filter(scmp_filter_ctx filter, int socket)
 	if (!rc)
 		rc = allow_without_exec(filter, SCMP_SYS(mprotect));
 	if (!rc)
-		rc = allow_on_socket(filter, SCMP_SYS(sendmsg), socket);
+		rc = allow_on(filter, SCMP_SYS(sendmsg), socket);
 	if (!rc)
-		rc = allow_on_socket(filter, SCMP_SYS(recvmsg), socket);
+		rc = allow_on(filter, SCMP_SYS(recvmsg), socket);
+	if (!rc)
+		rc = allow_work(filter, work);
 	return rc;
 }
 
@@ -122,14 +135,14 @@ static void filter_release(scmp_filter_ctx *filter)
 		seccomp_release(*filter);
 }
 
-static int filter_calls(struct sandbox *s, int socket, struct err *err)
+static int filter_calls(struct sandbox *s, int socket, enum sandbox_work work, struct err *err)
 {
 	CLEANUP(filter_release) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int rc;
 
 	if (!filter)
 		return fail_nomem(err);
-	rc = fill_filter(filter, socket);
+	rc = fill_filter(filter, socket, work);
 	if (!rc)
 		rc = seccomp_load(filter);
 	if (rc)
@@ -138,9 +151,9 @@ static int filter_calls(struct sandbox *s, int socket, struct err *err)
 	return OK;
 }
 
-int sandbox_seal(struct sandbox *s, int socket, struct err *err)
+int sandbox_seal(struct sandbox *s, int socket, enum sandbox_work work, struct err *err)
 {
 	int rc = set_limits(s, err);
 
-	return rc == OK ? filter_calls(s, socket, err) : rc;
+	return rc == OK ? filter_calls(s, socket, work, err) : rc;
 }

@@ -4,11 +4,10 @@
 
 #include "service/layer/protocol.h"
 
-static const struct tar_pax no_pax = { .size = -1, .real_size = -1 };
-
 void tar_count_init(struct tar_count *t, uint64_t max_entries, uint64_t max_file)
 {
-	*t = (struct tar_count){ .max_entries = max_entries, .max_file = max_file, .pax = no_pax };
+	*t = (struct tar_count){ .max_entries = max_entries, .max_file = max_file };
+	tar_entry_begin(&t->entry);
 	t->extended = (struct buf)BUF_INIT(TAR_EXTENDED_MAX);
 }
 
@@ -34,45 +33,24 @@ static void skip_to_header(struct tar_count *t, enum tar_state state, uint64_t s
 
 /* ---- extended headers ------------------------------------------------------ */
 
-static bool is_extended(uint8_t type)
-{
-	return type == TAR_PAX || type == TAR_PAX_GLOBAL || type == TAR_GNU_LONG_NAME || type == TAR_GNU_LONG_LINK;
-}
-
-static void take_long_name(struct tar_count *t, const uint8_t *name, size_t size)
-{
-	size_t len = strnlen((const char *)name, size);
-
-	t->has_long_name = len > 0;
-	t->long_name_is_directory = len && name[len - 1] == '/';
-}
-
-/* The whole extended header has been collected. Global ones change nothing that is
- * counted (Go ignores them, too); they are only read for being sound. */
+/* The whole extended header has been collected. */
 static int take_extended(struct tar_count *t, struct err *err)
 {
-	struct bytes records = { (const uint8_t *)buf_text(&t->extended), (size_t)t->header.size };
-	struct tar_pax pax = no_pax;
-	const char *wrong = NULL;
+	struct bytes content = { (const uint8_t *)buf_text(&t->extended), (size_t)t->entry.header.size };
+	const char *wrong = tar_entry_take_extended(&t->entry, content);
 
-	if (t->header.type == TAR_PAX || t->header.type == TAR_PAX_GLOBAL)
-		wrong = tar_pax_read(records, &pax);
-	else if (t->header.type == TAR_GNU_LONG_NAME)
-		take_long_name(t, records.data, records.len);
 	if (wrong)
 		return fail_tar(t, wrong, err);
-	if (t->header.type == TAR_PAX)
-		t->pax = pax;
 	t->state = TAR_AT_HEADER;
 	return OK;
 }
 
 static int begin_extended(struct tar_count *t, struct err *err)
 {
-	if (t->header.size > TAR_EXTENDED_MAX - TAR_BLOCK)
+	if (t->entry.header.size > TAR_EXTENDED_MAX - TAR_BLOCK)
 		return fail_tar(t, "extended header that is too long", err);
 	buf_reset(&t->extended);
-	skip_to_header(t, TAR_IN_EXTENDED, (uint64_t)t->header.size);
+	skip_to_header(t, TAR_IN_EXTENDED, (uint64_t)t->entry.header.size);
 	return t->left ? OK : take_extended(t, err);
 }
 
@@ -86,37 +64,15 @@ static int collect(struct tar_count *t, const uint8_t *data, size_t len, struct 
 
 /* ---- entries ---------------------------------------------------------------- */
 
-/* V7 had no typeflag for directories: their name ends with a slash. */
-static bool is_directory_v7(const struct tar_count *t)
-{
-	if (t->header.type != TAR_REGULAR_V7)
-		return false;
-	if (t->pax.has_path)
-		return t->pax.path_is_directory;
-	return t->has_long_name ? t->long_name_is_directory : t->header.name_is_directory;
-}
-
-static bool is_regular(const struct tar_count *t)
-{
-	uint8_t type = t->header.type;
-
-	return type == TAR_REGULAR_V7 || type == TAR_REGULAR || type == TAR_CONTIGUOUS || type == TAR_GNU_SPARSE;
-}
-
-static bool carries_data(const struct tar_count *t)
-{
-	return !(t->header.type >= TAR_HARD_LINK && t->header.type <= TAR_FIFO) && !is_directory_v7(t);
-}
-
 /* `stored`: bytes in the archive. */
-static int count_file(struct tar_count *t, int64_t stored, struct err *err)
+static int count_file(struct tar_count *t, uint64_t stored, struct err *err)
 {
-	uint64_t size = (uint64_t)stored;
+	uint64_t size = stored;
 
-	if (t->header.type == TAR_GNU_SPARSE)
-		size = (uint64_t)t->header.real_size;
-	else if (t->pax.real_size >= 0)
-		size = (uint64_t)t->pax.real_size;
+	if (t->entry.header.type == TAR_GNU_SPARSE)
+		size = (uint64_t)t->entry.header.real_size;
+	else if (t->entry.pax.real_size >= 0)
+		size = (uint64_t)t->entry.pax.real_size;
 	if (size <= t->max_file && size > layer_files_max - t->files_bytes)
 		return fail(err, E_LIMIT, "layer has files of more than %" PRIu64 " bytes together", layer_files_max);
 	if (size > t->max_file)
@@ -128,23 +84,20 @@ static int count_file(struct tar_count *t, int64_t stored, struct err *err)
 
 static int begin_entry(struct tar_count *t, struct err *err)
 {
-	int64_t stored = t->pax.size >= 0 ? t->pax.size : t->header.size;
+	uint64_t stored = tar_entry_stored(&t->entry);
 	int rc = OK;
 
 	if (t->entries == t->max_entries)
 		return fail(err, E_LIMIT, "layer has more than %" PRIu64 " entries", t->max_entries);
 	t->entries++;
-	if (!carries_data(t))
-		stored = 0;
-	else if (is_regular(t))
+	if (tar_entry_is_regular(&t->entry))
 		rc = count_file(t, stored, err);
 	if (rc != OK)
 		return rc;
-	skip_to_header(t, TAR_IN_DATA, (uint64_t)stored);
-	if (t->header.sparse_goes_on)
+	skip_to_header(t, TAR_IN_DATA, stored);
+	if (t->entry.header.sparse_goes_on)
 		t->state = TAR_IN_SPARSE_MAP;
-	t->pax = no_pax;
-	t->has_long_name = false;
+	tar_entry_begin(&t->entry);
 	return OK;
 }
 
@@ -158,10 +111,10 @@ static int take_header(struct tar_count *t, const uint8_t *block, struct err *er
 		t->state = TAR_AT_SECOND_ZERO;
 		return OK;
 	}
-	wrong = tar_header_read(block, &t->header);
+	wrong = tar_header_read(block, &t->entry.header);
 	if (wrong)
 		return fail_tar(t, wrong, err);
-	return is_extended(t->header.type) ? begin_extended(t, err) : begin_entry(t, err);
+	return tar_entry_is_extended(&t->entry) ? begin_extended(t, err) : begin_entry(t, err);
 }
 
 static int take_block(struct tar_count *t, const uint8_t *block, struct err *err)

@@ -19,10 +19,7 @@
 #define SERVICE_LAYER_TAR_COUNT_H
 
 #include "proto/runtime/buf.h"
-#include "service/layer/tar_header.h"
-#include "service/layer/tar_pax.h"
-
-enum { TAR_EXTENDED_MAX = 1024 * 1024 };
+#include "service/layer/tar_entry.h"
 
 enum tar_state {
 	TAR_AT_HEADER,
@@ -40,14 +37,12 @@ struct tar_count {
 	/* private */
 	uint64_t max_entries, max_file;
 	enum tar_state state;
-	struct tar_header header; /* of the entry, or of the extended header */
+	struct tar_entry entry;
 	uint64_t left;
 	uint64_t padding; /* of `left`: how much of its end is padding */
 	uint8_t block[TAR_BLOCK];
 	size_t block_len; /* < TAR_BLOCK: of a block that came in pieces */
 	struct buf extended;
-	struct tar_pax pax; /* for the next entry */
-	bool has_long_name, long_name_is_directory;
 };
 
 /* max_file: of one file, with its holes. */

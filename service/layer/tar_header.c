@@ -1,8 +1,5 @@
 #include "service/layer/tar_header.h"
 
-#include <stddef.h>
-#include <string.h>
-
 struct field {
 	size_t at, len;
 };
@@ -10,7 +7,11 @@ struct field {
 static const struct field field_name = { 0, 100 };
 static const struct field field_size = { 124, 12 };
 static const struct field field_checksum = { 148, 8 };
+static const struct field field_link = { 157, 100 };
 static const struct field field_magic = { 257, 8 };
+static const struct field field_prefix = { 345, 155 };
+static const struct field field_star_prefix = { 345, 131 };
+static const struct field field_star_trailer = { 508, 4 };
 static const struct field field_gnu_real_size = { 483, 12 };
 
 enum { AT_TYPE = 156, AT_GNU_MORE = 482, AT_GNU_MAP_MORE = 504 };
@@ -78,9 +79,14 @@ static bool checksum_matches(const uint8_t *block, int64_t wanted)
 	return wanted == sum || wanted == sum - 256 * high;
 }
 
+static size_t text_len(const uint8_t *block, struct field f)
+{
+	return strnlen((const char *)block + f.at, f.len);
+}
+
 static bool ends_with_slash(const uint8_t *block)
 {
-	size_t len = strnlen((const char *)block + field_name.at, field_name.len);
+	size_t len = text_len(block, field_name);
 
 	return len && block[field_name.at + len - 1] == '/';
 }
@@ -108,6 +114,39 @@ const char *tar_header_read(const uint8_t block[TAR_BLOCK], struct tar_header *r
 	}
 	*ret_header = h;
 	return NULL;
+}
+
+/* POSIX's magic, whatever the version; GNU's has a space in the place of the NUL. */
+static bool is_ustar(const uint8_t *block)
+{
+	return !memcmp(block + field_magic.at, "ustar", 6);
+}
+
+/* star had a shorter prefix, with times behind it. */
+static struct field prefix_of(const uint8_t *block)
+{
+	bool is_star = !memcmp(block + field_star_trailer.at, "tar", field_star_trailer.len);
+
+	return is_star ? field_star_prefix : field_prefix;
+}
+
+size_t tar_header_name(const uint8_t block[TAR_BLOCK], char ret_name[TAR_HEADER_NAME_MAX])
+{
+	size_t used = 0, len = text_len(block, field_name);
+
+	if (is_ustar(block)) {
+		used = text_len(block, prefix_of(block));
+		memcpy(ret_name, block + field_prefix.at, used);
+		if (used)
+			ret_name[used++] = '/';
+	}
+	memcpy(ret_name + used, block + field_name.at, len);
+	return used + len;
+}
+
+struct bytes tar_header_link(const uint8_t block[TAR_BLOCK])
+{
+	return (struct bytes){ block + field_link.at, text_len(block, field_link) };
 }
 
 bool tar_sparse_goes_on(const uint8_t block[TAR_BLOCK])

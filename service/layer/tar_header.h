@@ -1,22 +1,24 @@
 /*
  * One 512-byte header block of a tar archive (POSIX.1-1988 ustar, V7, GNU), read
- * only as far as it is needed to walk over the archive and count it.
+ * only as far as it is needed to walk over the archive, count it and name its
+ * entries.
  *
  * Pure functions on hostile bytes; no allocation, any thread.
  */
 #ifndef SERVICE_LAYER_TAR_HEADER_H
 #define SERVICE_LAYER_TAR_HEADER_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "proto/runtime/mem.h"
 
-enum { TAR_BLOCK = 512 };
+enum { TAR_BLOCK = 512, TAR_HEADER_NAME_MAX = 257 /* prefix, slash, name; not ended by a NUL */ };
 
 /* The typeflags that matter here. */
 enum tar_type {
 	TAR_REGULAR_V7 = 0,
 	TAR_REGULAR = '0',
 	TAR_HARD_LINK = '1',
+	TAR_SYMLINK = '2',
+	TAR_DIRECTORY = '5',
 	TAR_FIFO = '6',
 	TAR_CONTIGUOUS = '7',
 	TAR_PAX = 'x',
@@ -38,6 +40,11 @@ bool tar_block_is_zero(const uint8_t block[TAR_BLOCK]);
 
 /* What is wrong with the block, or NULL when *ret_header was filled. */
 const char *tar_header_read(const uint8_t block[TAR_BLOCK], struct tar_header *ret_header);
+
+/* The name as the block has it, with ustar's prefix: its length. */
+size_t tar_header_name(const uint8_t block[TAR_BLOCK], char ret_name[TAR_HEADER_NAME_MAX]);
+/* The target of a link; borrowed from the block. */
+struct bytes tar_header_link(const uint8_t block[TAR_BLOCK]);
 
 /* A block of a GNU sparse map: does another one follow? */
 bool tar_sparse_goes_on(const uint8_t block[TAR_BLOCK]);

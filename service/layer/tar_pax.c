@@ -14,6 +14,11 @@ static bool equals(struct bytes b, const char *text)
 	return b.len == strlen(text) && (!b.len || !memcmp(b.data, text, b.len));
 }
 
+static bool begins_with(struct bytes b, const char *text)
+{
+	return b.len >= strlen(text) && !memcmp(b.data, text, strlen(text));
+}
+
 /* Decimal digits only. */
 static bool read_decimal(struct bytes b, int64_t *ret_value)
 {
@@ -66,6 +71,7 @@ static bool take_size(struct bytes value, int64_t *ret_size)
 
 static void take_path(struct bytes value, struct tar_pax *pax)
 {
+	pax->path = value;
 	pax->has_path = value.len > 0;
 	pax->path_is_directory = value.len && value.data[value.len - 1] == '/';
 }
@@ -109,7 +115,12 @@ const char *tar_pax_read(struct bytes records, struct tar_pax *ret_pax)
 			return "extended header with a bad size";
 		if (equals(r.key, "path"))
 			take_path(r.value, &pax);
-		take_sparse(&r, &sparse);
+		if (equals(r.key, "linkpath"))
+			pax.link = r.value;
+		if (begins_with(r.key, "GNU.sparse.")) {
+			pax.is_sparse |= r.value.len > 0;
+			take_sparse(&r, &sparse);
+		}
 	}
 	if (is_sparse(&sparse)) {
 		struct bytes real = sparse.size.len ? sparse.size : sparse.real_size;

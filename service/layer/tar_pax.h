@@ -1,8 +1,8 @@
 /*
  * The records of a PAX extended header (POSIX.1-2001: "LENGTH KEY=VALUE\n"), as
- * far as they change how an archive is walked and counted.
+ * far as they change how an archive is walked, counted and named.
  *
- * Works on bytes of the caller; keeps none of them.
+ * Works on bytes of the caller; path and link are borrowed from them.
  */
 #ifndef SERVICE_LAYER_TAR_PAX_H
 #define SERVICE_LAYER_TAR_PAX_H
@@ -15,7 +15,9 @@ struct tar_pax {
 	int64_t size;	   /* bytes that follow the next header; -1: not given */
 	int64_t real_size; /* of a sparse file in one of GNU's PAX forms; -1: it is none */
 	bool has_path;
-	bool path_is_directory; /* the path ends with a slash */
+	bool path_is_directory;	 /* the path ends with a slash */
+	bool is_sparse;		 /* some key of GNU's sparse forms has a value, of a known version or not */
+	struct bytes path, link; /* empty: not given */
 };
 
 /* What is wrong with the records, or NULL when *ret_pax was filled. A key that comes

@@ -1,7 +1,9 @@
 /*
- * imaged-layer: inflates, hashes and counts the layers of one pull, without any
- * right on the machine. Started by imaged, with a socket at LAYER_SOCKET_FD and
- * nothing else; see protocol.h for what is said there.
+ * imaged-layer: reads what comes from outside, without any right on the machine. By
+ * argv[1]: nothing: inflates, hashes and counts the layers of one pull; "inflate":
+ * inflates one stream from descriptor 0 to 1; "tar": reads the headers of one archive.
+ * Started by imaged, with a socket at LAYER_SOCKET_FD and nothing else; see protocol.h
+ * and archive_protocol.h for what is said there.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -9,8 +11,11 @@
 #include <sys/socket.h>
 
 #include "proto/runtime/mem.h"
+#include "service/layer/archive_protocol.h"
+#include "service/layer/filter_run.h"
 #include "service/layer/layer_run.h"
 #include "service/layer/sandbox.h"
+#include "service/layer/walk_run.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_NOT_BY_HAND = 64 };
 
@@ -82,17 +87,63 @@ static int serve(struct source *s, struct pipeline *p, struct err *err)
 	return rc == E_UNAVAILABLE ? OK : rc;
 }
 
-/* Into the sandbox; the threads begin to live in the middle of it. */
-static int prepare(struct source *s, struct pipeline **ret_pipeline, struct err *err)
+/* ---- what it is for ---------------------------------------------------------------- */
+
+/* The threads begin to live in the middle of the sandbox. */
+static int begin_layers(struct pipeline **ret_pipeline, struct err *err)
+{
+	mallopt(M_ARENA_MAX, 1); /* an arena of its own for the second thread reserves 64 MiB of address space */
+	return pipeline_new(ret_pipeline, err);
+}
+
+static int run_layers(struct source *s, struct pipeline *p, struct err *err)
+{
+	return serve(s, p, err);
+}
+
+static int run_filter(struct source *s, struct pipeline *p UNUSED, struct err *err)
+{
+	return filter_run(s->socket, err);
+}
+
+static int run_walk(struct source *s, struct pipeline *p UNUSED, struct err *err)
+{
+	return walk_run(s->socket, err);
+}
+
+struct mode {
+	const char *name; /* argv[1] */
+	enum sandbox_work work;
+	int (*run)(struct source *, struct pipeline *, struct err *);
+};
+
+static const struct mode modes[] = {
+	{ "", SANDBOX_READS_FILES, run_layers },
+	{ WORKER_MODE_INFLATE, SANDBOX_FILTERS, run_filter },
+	{ WORKER_MODE_TAR, SANDBOX_TALKS, run_walk },
+};
+
+static const struct mode *mode_of(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+		if (!strcmp(modes[i].name, name))
+			return &modes[i];
+	return NULL;
+}
+
+/* Into the sandbox. */
+static int prepare(const struct mode *mode, struct source *s, struct pipeline **ret_pipeline, struct err *err)
 {
 	CLEANUP(pipeline_freep) struct pipeline *p = NULL;
 	struct sandbox sandbox;
 	int rc = sandbox_drop(&sandbox, err);
 
+	if (rc == OK && mode->run == run_layers)
+		rc = begin_layers(&p, err);
 	if (rc == OK)
-		rc = pipeline_new(&p, err);
-	if (rc == OK)
-		rc = sandbox_seal(&sandbox, s->socket, err);
+		rc = sandbox_seal(&sandbox, s->socket, mode->work, err);
 	if (rc == OK)
 		rc = send_ready(s, &sandbox, err);
 	if (rc == OK)
@@ -109,21 +160,21 @@ static bool is_our_socket(int fd)
 	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_SEQPACKET;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const struct mode *mode = mode_of(argc, argv);
 	struct source source = { .socket = LAYER_SOCKET_FD, .fd = -1 };
 	struct pipeline *pipeline = NULL;
 	struct err err = ERR_INIT;
 
-	if (!is_our_socket(LAYER_SOCKET_FD)) {
+	if (!mode || !is_our_socket(LAYER_SOCKET_FD)) {
 		fprintf(stderr, "imaged-layer %s: this program is started by imaged and does nothing by hand\n",
 			IMAGED_VERSION);
 		return EXIT_NOT_BY_HAND;
 	}
-	mallopt(M_ARENA_MAX, 1); /* an arena of its own for the second thread reserves 64 MiB of address space */
-	if (prepare(&source, &pipeline, &err) != OK) {
+	if (prepare(mode, &source, &pipeline, &err) != OK) {
 		send_failed(&source, &err, NULL);
 		_exit(EXIT_FAILED);
 	}
-	_exit(serve(&source, pipeline, &err) == OK ? EXIT_DONE : EXIT_FAILED);
+	_exit(mode->run(&source, pipeline, &err) == OK ? EXIT_DONE : EXIT_FAILED);
 }

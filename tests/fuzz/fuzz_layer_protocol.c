@@ -26,7 +26,8 @@ static void close_worker(void)
 		close(take_fd(&worker));
 }
 
-int process_start(const char *program UNUSED, struct process *ret_process, struct err *err)
+int process_start_as(const char *program UNUSED, const struct process_role *role UNUSED, struct process *ret_process,
+		     struct err *err)
 {
 	int pair[2];
 

@@ -54,6 +54,10 @@ void craft_header(struct buf *b, const struct craft_entry *e)
 		memcpy(block + 257, "ustar  ", 8);
 	if (!strcmp(format, "ustar"))
 		memcpy(block + 257, "ustar\00000", 8);
+	if (e->prefix)
+		memcpy(block + 345, e->prefix, strnlen(e->prefix, 155));
+	if (e->link)
+		memcpy(block + 157, e->link, strnlen(e->link, 100));
 	if (e->type == 'S') {
 		put_size(block, 483, e->sparse_size, e->base256);
 		block[482] = e->sparse_goes_on;

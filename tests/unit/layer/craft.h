@@ -50,6 +50,8 @@ struct craft_entry {
 	const char *format; /* "ustar", "gnu" (default) or "v7" */
 	bool base256;
 	bool signed_sum;      /* header checksum of signed bytes */
+	const char *prefix;   /* ustar's */
+	const char *link;     /* target */
 	const char *raw_size; /* 12 bytes in place of the size field */
 	const char *raw_sum;  /* 8 bytes in place of the checksum */
 	int64_t sparse_size;  /* type S: real size */

@@ -113,7 +113,7 @@ static int status_of(void (*act)(void))
 	if (!pid) {
 		struct sandbox s;
 
-		if (sandbox_drop(&s, NULL) != OK || sandbox_seal(&s, sockets[0], NULL) != OK)
+		if (sandbox_drop(&s, NULL) != OK || sandbox_seal(&s, sockets[0], SANDBOX_READS_FILES, NULL) != OK)
 			_exit(NO_SANDBOX);
 		act();
 		_exit(SURVIVED);
@@ -183,7 +183,7 @@ static void the_filter_holds_in_threads_that_were_there_before(void **state UNUS
 		if (sandbox_drop(&s, NULL) != OK || pthread_create(&thread, NULL, forbidden_in_thread, NULL))
 			_exit(NO_SANDBOX);
 		usleep(20000); /* a thread that still starts would be killed for its start */
-		if (sandbox_seal(&s, sockets[0], NULL) != OK)
+		if (sandbox_seal(&s, sockets[0], SANDBOX_READS_FILES, NULL) != OK)
 			_exit(NO_SANDBOX);
 		pthread_mutex_unlock(&gate);
 		pthread_join(thread, NULL);
