@@ -9,7 +9,7 @@
 
 #include "store/store.h"
 
-enum { DIGEST_LOCKS = 64, INGEST_BUCKETS = 64, BOOT_ID_MAX = 40, CONTENT_SHARDS = 256 };
+enum { DIGEST_LOCKS = 64, INGEST_BUCKETS = 64, BOOT_ID_MAX = 40, CONTENT_SHARDS = 256, RUN_ID_LEN = 16 };
 
 struct ingest;
 
@@ -45,6 +45,7 @@ struct store {
 	bool read_only;
 	struct meta *shared, *local;
 	char boot_id[BOOT_ID_MAX];
+	uint8_t run[RUN_ID_LEN]; /* random; tells the leases of this run from all others */
 	/* One digest at a time: whether it is there, whether something needs it, and
 	 * its coming and going are decided under the lock of its bucket. Never two. */
 	pthread_mutex_t digest_locks[DIGEST_LOCKS];

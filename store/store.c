@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/random.h>
 #include <sys/statvfs.h>
 
 #include "proto/runtime/clock.h"
@@ -104,6 +105,8 @@ int store_open(const char *root, struct store **ret_store, struct err *err)
 	s->root = strdup(root);
 	if (!s->root)
 		return fail_nomem(err);
+	if (getrandom(s->run, sizeof s->run, 0) != sizeof s->run)
+		return fail_errno(err, "random number of this run");
 	read_boot_id(s);
 	r = root_open(s, err);
 	if (r == OK)

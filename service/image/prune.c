@@ -95,6 +95,21 @@ static int prune_one(struct store *s, const struct candidates *c, const struct d
 	return r == E_NOT_FOUND || r == E_NO_SUCH_IMAGE || r == E_CONFLICT ? OK : r;
 }
 
+/* What interrupted pulls left, and the next one might use: with `all`, unless the filter
+ * asks for some images only. Adds to *freed. */
+static int prune_rest(struct store *s, const struct candidates *c, const Imaged__V1__ImageFilter *filter, bool dry_run,
+		      struct cancel *cancel, int64_t *freed, struct err *err)
+{
+	int64_t bytes = 0;
+	int r;
+
+	if (!c->all || imaged__v1__image_filter__get_packed_size(filter))
+		return OK;
+	r = gc_prune(s, dry_run, cancel, &bytes, err);
+	*freed += bytes;
+	return r;
+}
+
 int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
 		 Imaged__V1__PruneImagesResponse *response, struct err *err)
 {
@@ -110,6 +125,7 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 		.arg = &list,
 	};
 	Imaged__V1__ImageFilter filter = IMAGED__V1__IMAGE_FILTER__INIT;
+	int64_t freed = 0;
 	int r;
 
 	/* As docker: dangling=false is another word for `all`. */
@@ -125,14 +141,18 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 		r = cancel_check(cancel, err);
 		if (r == OK)
 			r = prune_one(service->store, &c, &c.manifests[i], &removal, err);
+		freed += removal.freed;
+		removal.freed = 0; /* each has its own, and none when it is passed over */
 		response->more = !request->dry_run && list.bytes > REMOVED_BYTES_MANY && i + 1 < c.n;
 	}
+	if (r == OK && !response->more)
+		r = prune_rest(service->store, &c, &filter, request->dry_run, cancel, &freed, err);
 	free(c.manifests);
 	if (r < 0)
 		return r;
 	response->items = list.items;
 	response->n_items = list.n;
 	response->items_left_out = list.left_out;
-	response->freed_bytes = removal.freed;
+	response->freed_bytes = freed;
 	return OK;
 }

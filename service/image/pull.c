@@ -260,8 +260,8 @@ static int run(struct pull *p, struct err *err)
 	return done ? OK : pull_and_publish(p, err);
 }
 
-/* A pull that was interrupted keeps its lease, so that the next one finds its
- * bytes; one that was refused for good does not. */
+/* A pull that was interrupted leaves its lease (lease.h), so that the next one finds its
+ * bytes; one that was refused for good leaves nothing. */
 static bool worth_keeping(int code)
 {
 	switch (code) {
@@ -280,17 +280,27 @@ static void unref_workers(void *workers)
 	layer_workers_unref(workers);
 }
 
+static void discard(struct pull *p)
+{
+	struct store *s = p->service->store;
+
+	lease_release(s, &p->lease, NULL);
+	for (size_t i = 0; i < p->n_blobs; i++) {
+		const struct digest *d = &p->blobs[i].descriptor.digest;
+		int64_t freed = 0;
+
+		ingest_discard(s, d);
+		gc_blobs(s, d, 1, &freed, NULL);
+	}
+}
+
 static void release(struct pull *p, int code)
 {
 	pull_leave(p);
-	if (p->leased && !worth_keeping(code)) {
-		lease_release(p->service->store, &p->lease, NULL);
-		for (size_t i = 0; i < p->n_blobs; i++) {
-			int64_t freed = 0;
-
-			gc_blobs(p->service->store, &p->blobs[i].descriptor.digest, 1, &freed, NULL);
-		}
-	}
+	if (p->leased && worth_keeping(code))
+		lease_abandon(p->service->store, &p->lease, NULL);
+	else if (p->leased)
+		discard(p);
 	/* To end processes takes a millisecond that no client need wait for. */
 	if (p->workers)
 		rpc_call_defer(p->call, unref_workers, p->workers, NULL);

@@ -45,6 +45,28 @@ bool ingest_is_open(struct store *s, const struct digest *d, const struct ingest
 	return found;
 }
 
+bool ingest_mark_unwanted(struct store *s, const struct digest *d)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->ingests.mu);
+	for (struct ingest *i = *bucket(s, d); i; i = i->next)
+		if (!i->serial && digest_eq(&i->digest, d))
+			found = i->unwanted = true;
+	pthread_mutex_unlock(&s->ingests.mu);
+	return found;
+}
+
+static bool is_unwanted(struct ingest *i)
+{
+	bool unwanted;
+
+	pthread_mutex_lock(&i->store->ingests.mu);
+	unwanted = i->unwanted;
+	pthread_mutex_unlock(&i->store->ingests.mu);
+	return unwanted;
+}
+
 void ingest_unlist(struct ingest *i)
 {
 	struct store *s = i->store;
@@ -239,6 +261,7 @@ static void keep_files(struct ingest *i)
 {
 	bool useless = !i->offset || i->serial || i->placed || i->lost || i->state == INGEST_BROKEN;
 
+	useless = useless || is_unwanted(i);
 	if (!useless && ftruncate(i->data_fd, i->offset)) /* gives back what was allocated and not used */
 		return;
 	if (!useless && (i->offset > i->journal.synced || i->etag_changed))

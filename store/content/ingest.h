@@ -69,9 +69,14 @@ int content_commit(struct store *s, struct ingest *const *ingests, size_t n, str
 int ingest_bytes(struct store *s, const struct digest *d, struct bytes data, struct ingest **ret_ingest,
 		 struct err *err);
 
-/* Unfinished ingests: bytes on disk now, and removal of those that nobody has
- * open and that were last written before `older_than_ns`. */
+/* What is here of a digest is of no use to anybody: the operation was refused. Removed at
+ * once, or when those who have it open close it without a commit. */
+void ingest_discard(struct store *s, const struct digest *d);
+
+/* Unfinished ingests: bytes on disk now, those of them that nobody has open, and removal
+ * of the latter when they were last written before `older_than_ns`. */
 int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err);
+int ingest_unopened(struct store *s, int64_t *ret_bytes, struct err *err);
 int ingest_sweep(struct store *s, int64_t older_than_ns, int64_t *ret_freed, struct err *err);
 
 #endif

@@ -36,6 +36,7 @@ struct ingest {
 	struct journal journal;
 	bool etag_changed; /* since the journal was written */
 	bool placed;	   /* renamed into content, or another one was there */
+	bool unwanted;	   /* not to be kept; guarded by the table's lock */
 	bool lost;	   /* a sync has failed, whatever the reason: never to be believed again */
 };
 
@@ -65,6 +66,8 @@ bool ingest_list(struct ingest *i);
 struct ingest *ingest_new(struct store *s, const struct digest *d, int64_t size, uint64_t serial);
 /* Whether there is one of this digest, also a private one, besides `own` (may be NULL). */
 bool ingest_is_open(struct store *s, const struct digest *d, const struct ingest *own);
+/* So that its files go when it is closed. False when there is none of this digest open. */
+bool ingest_mark_unwanted(struct store *s, const struct digest *d);
 /* Removes it from the table, unless that was done. */
 void ingest_unlist(struct ingest *i);
 

@@ -45,6 +45,7 @@ int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err)
 
 struct sweep {
 	int64_t older_than_ns, freed;
+	bool dry_run;
 };
 
 static int64_t mtime_ns(const struct stat *st)
@@ -60,6 +61,15 @@ static void remove_file(struct store *s, const char *name, struct sweep *w)
 		w->freed += st.st_size;
 }
 
+static void remove_both(struct store *s, const struct digest *d, uint64_t serial, struct sweep *w)
+{
+	char name[CONTENT_PATH_MAX];
+
+	remove_file(s, ingest_data_name(d, serial, name), w);
+	if (!serial)
+		remove_file(s, ingest_journal_name(d, name), w);
+}
+
 /* Data and journal are of one age: that of the one written last. */
 static bool is_old(struct store *s, const struct digest *d, uint64_t serial, int64_t older_than_ns)
 {
@@ -73,9 +83,8 @@ static bool is_old(struct store *s, const struct digest *d, uint64_t serial, int
 	       mtime_ns(&st) < older_than_ns;
 }
 
-static void sweep_one(struct store *s, const char *name, UNUSED const struct stat *st, void *arg)
+static void sweep_one(struct store *s, const char *name, const struct stat *st, void *arg)
 {
-	char data[CONTENT_PATH_MAX], journal[CONTENT_PATH_MAX];
 	struct sweep *w = arg;
 	struct ingest *hold;
 	struct digest d;
@@ -85,11 +94,35 @@ static void sweep_one(struct store *s, const char *name, UNUSED const struct sta
 		return;
 	hold = ingest_new(s, &d, -1, serial); /* has no files: it keeps others off the name */
 	if (hold && ingest_list(hold)) {
-		if (is_old(s, &d, serial, w->older_than_ns)) {
-			remove_file(s, ingest_data_name(&d, serial, data), w);
-			if (!serial)
-				remove_file(s, ingest_journal_name(&d, journal), w);
-		}
+		if (w->dry_run)
+			w->freed += st->st_size; /* of this one; the other has its turn */
+		else if (is_old(s, &d, serial, w->older_than_ns))
+			remove_both(s, &d, serial, w);
+		ingest_unlist(hold);
+	}
+	free(hold);
+}
+
+int ingest_unopened(struct store *s, int64_t *ret_bytes, struct err *err)
+{
+	struct sweep w = { .dry_run = true };
+	int r = each(s, sweep_one, &w, err);
+
+	if (r == OK)
+		*ret_bytes = w.freed;
+	return r;
+}
+
+void ingest_discard(struct store *s, const struct digest *d)
+{
+	struct sweep none = { 0 };
+	struct ingest *hold;
+
+	if (s->read_only || ingest_mark_unwanted(s, d))
+		return;
+	hold = ingest_new(s, d, -1, 0);
+	if (hold && ingest_list(hold)) {
+		remove_both(s, d, 0, &none);
 		ingest_unlist(hold);
 	}
 	free(hold);

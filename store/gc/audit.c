@@ -92,8 +92,8 @@ static int each(struct audit *a, struct meta *m, struct key prefix, audit_key *f
 static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, struct err *err)
 {
 	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	Imaged__Store__V1__LeaseRecord *record;
 	ProtobufCMessage *m;
-	struct lease_id id;
 	uint64_t now_revision;
 	int r;
 
@@ -102,8 +102,9 @@ static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, 
 		       err);
 	if (r != OK)
 		return r == E_NOT_FOUND ? OK : r;
-	if (now_revision != revision || ((Imaged__Store__V1__LeaseRecord *)m)->expires_ns > a->now_ns ||
-	    !key_parse_lease(key_bytes(k), &id))
+	record = (Imaged__Store__V1__LeaseRecord *)m;
+	/* A live one does not expire: its operation would lose what it relies on. */
+	if (now_revision != revision || record->expires_ns > a->now_ns || lease_is_owned(a->store, record))
 		return OK;
 	/* The record first, and only if nobody renewed it; what it held is garbage then. */
 	meta_txn_use_reserve(a->txn);
@@ -280,7 +281,7 @@ static int collect(struct candidates *c)
 
 	c->n = 0;
 	if (r == OK)
-		r = gc_collect(c->audit->store, c->digests, n, &c->audit->result.bytes, &c->collected, c->err);
+		r = gc_collect(c->audit->store, c->digests, n, NULL, &c->audit->result.bytes, &c->collected, c->err);
 	return r;
 }
 

@@ -56,12 +56,12 @@ static void note_leftover(struct store *s, const struct digest *d, struct leftov
 	l->blobs[l->n++] = *d;
 }
 
-static int collect_locked(struct store *s, const struct digest *d, struct leftovers *l, int64_t *freed, size_t *count,
-			  struct err *err)
+static int collect_locked(struct store *s, const struct digest *d, const struct doomed *doomed, struct leftovers *l,
+			  int64_t *freed, size_t *count, struct err *err)
 {
 	int64_t size = 0;
 	bool in_use;
-	int r = blob_in_use(s, d, NULL, &in_use, err);
+	int r = blob_in_use(s, d, doomed, &in_use, err);
 
 	if (r != OK || in_use)
 		return r;
@@ -74,8 +74,8 @@ static int collect_locked(struct store *s, const struct digest *d, struct leftov
 	return OK;
 }
 
-int gc_collect(struct store *s, const struct digest *candidates, size_t n, int64_t *freed, size_t *count,
-	       struct err *err)
+int gc_collect(struct store *s, const struct digest *candidates, size_t n, const struct doomed *doomed, int64_t *freed,
+	       size_t *count, struct err *err)
 {
 	CLEANUP(freep) struct leftovers *l = calloc(1, sizeof *l);
 	int r = store_writable(s, err);
@@ -84,7 +84,7 @@ int gc_collect(struct store *s, const struct digest *candidates, size_t n, int64
 		return fail_nomem(err);
 	for (size_t i = 0; r == OK && i < n; i++) {
 		digest_lock(s, &candidates[i]);
-		r = collect_locked(s, &candidates[i], l, freed, count, err);
+		r = collect_locked(s, &candidates[i], doomed, l, freed, count, err);
 		digest_unlock(s, &candidates[i]);
 		if (l->n == RECORDS_PER_TXN)
 			drop_leftovers(s, l);
@@ -95,9 +95,10 @@ int gc_collect(struct store *s, const struct digest *candidates, size_t n, int64
 
 int gc_blobs(struct store *s, const struct digest *candidates, size_t n, int64_t *ret_freed, struct err *err)
 {
+	const struct doomed doomed = { .dead_leases = true };
 	int64_t freed = 0;
 	size_t count = 0;
-	int r = gc_collect(s, candidates, n, &freed, &count, err);
+	int r = gc_collect(s, candidates, n, &doomed, &freed, &count, err);
 
 	*ret_freed = freed; /* also of what went before a failure */
 	return r;

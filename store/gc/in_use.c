@@ -1,5 +1,6 @@
 #include "store/gc/in_use.h"
 
+#include "store/gc/lease_end.h"
 #include "store/internal.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
@@ -84,6 +85,8 @@ int edge_is_live(struct store *s, const struct digest *child, const struct edge_
 	case EDGE_NAME:
 		return name_is_live(s, parent->reference, child, doomed, ret_live, err);
 	case EDGE_LEASE:
+		if (doomed && doomed->dead_leases)
+			return lease_is_live(s, &parent->lease, ret_live, err);
 		k = key_lease(&parent->lease);
 		return key_exists(s, &k, ret_live, err);
 	case EDGE_INDEX:

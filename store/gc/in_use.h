@@ -7,7 +7,8 @@
 
 #include "store/gc/gc.h"
 
-/* What is to be taken as gone: for saying what a removal would free. */
+/* What is to be taken as gone: dead leases for all who remove, and the rest for saying
+ * what a removal would free. */
 struct doomed {
 	const struct digest *manifests;
 	size_t n_manifests;
@@ -15,6 +16,7 @@ struct doomed {
 	size_t n_indexes;
 	char *const *names;
 	size_t n_names;
+	bool dead_leases; /* those that no running operation holds */
 };
 
 /* doomed may be NULL. False is the truth of one moment at which the caller held the

@@ -13,6 +13,8 @@ enum { TRIES = 100, OPS_PER_DIGEST = 2, DIGESTS_PER_TXN = (META_TXN_OPS - 1) / O
 
 static const int64_t ns_per_s = 1000000000;
 
+typedef Imaged__Store__V1__LeaseRecord lease_record;
+
 static struct key edge_of(const struct lease_id *id, const struct digest *d)
 {
 	struct edge_parent parent = { .kind = EDGE_LEASE, .lease = *id };
@@ -44,6 +46,8 @@ static int write_lease(struct store *s, const struct lease_id *id, const Imaged_
 
 	if (!t)
 		return fail_nomem(err);
+	if (!record->owner.len) /* on a full disk as well: it will give space back */
+		meta_txn_use_reserve(t);
 	meta_txn_compare(t, key_bytes(&k), old_revision);
 	r = record_put(t, &k, &record->base, err);
 	if (r != OK)
@@ -64,11 +68,15 @@ int lease_create(struct store *s, const char *purpose, const struct digest *dige
 	record.created_ns = clock_wall_ns();
 	record.expires_ns = record.created_ns + LEASE_SECONDS * ns_per_s;
 	record.purpose = (char *)purpose;
+	record.owner = (ProtobufCBinaryData){ sizeof s->run, s->run };
 	r = write_lease(s, &id, &record, 0, digests, portion(n), err);
-	if (r == OK && n > portion(n))
-		r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
+	if (r != OK)
+		return r;
+	r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
 	if (r == OK)
 		*ret_id = id;
+	else
+		lease_release(s, &id, NULL); /* nobody else knows it */
 	return r;
 }
 
@@ -77,20 +85,29 @@ static int fail_ended(struct err *err)
 	return fail(err, E_ABORTED, "the lease of this operation has ended: it took too long");
 }
 
+static int read_lease(struct store *s, const struct lease_id *id, struct arena *arena, lease_record **ret_record,
+		      uint64_t *ret_revision, struct err *err)
+{
+	ProtobufCMessage *message;
+	struct key k = key_lease(id);
+	int r;
+
+	arena_init(arena, RECORD_ARENA_MAX);
+	r = record_get(s->shared, &k, &imaged__store__v1__lease_record__descriptor, arena, &message, ret_revision, err);
+	if (r == OK)
+		*ret_record = (lease_record *)message;
+	return r;
+}
+
 static int add_once(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err)
 {
 	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
-	ProtobufCMessage *message;
-	Imaged__Store__V1__LeaseRecord *record;
-	struct key k = key_lease(id);
+	lease_record *record;
 	uint64_t revision;
-	int r;
+	int r = read_lease(s, id, &arena, &record, &revision, err);
 
-	arena_init(&arena, RECORD_ARENA_MAX);
-	r = record_get(s->shared, &k, &imaged__store__v1__lease_record__descriptor, &arena, &message, &revision, err);
 	if (r != OK)
 		return r;
-	record = (Imaged__Store__V1__LeaseRecord *)message;
 	record->expires_ns = clock_wall_ns() + LEASE_SECONDS * ns_per_s;
 	return write_lease(s, id, record, revision, digests, n, err);
 }
@@ -112,6 +129,48 @@ int lease_add(struct store *s, const struct lease_id *id, const struct digest *d
 		n -= portion(n);
 	}
 	return OK;
+}
+
+/* ---- live and dead -------------------------------------------------------- */
+
+static int abandon_once(struct store *s, const struct lease_id *id, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	lease_record *record;
+	uint64_t revision;
+	int r = read_lease(s, id, &arena, &record, &revision, err);
+
+	if (r != OK)
+		return r;
+	record->owner = (ProtobufCBinaryData){ 0 };
+	record->expires_ns = clock_wall_ns() + LEASE_SECONDS * ns_per_s;
+	return write_lease(s, id, record, revision, NULL, 0, err);
+}
+
+int lease_abandon(struct store *s, const struct lease_id *id, struct err *err)
+{
+	int tries = 0, r;
+
+	do
+		r = abandon_once(s, id, err);
+	while (r == E_ABORTED && ++tries < TRIES);
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+bool lease_is_owned(const struct store *s, const lease_record *record)
+{
+	return record->owner.len == sizeof s->run && !memcmp(record->owner.data, s->run, sizeof s->run);
+}
+
+int lease_is_live(struct store *s, const struct lease_id *id, bool *ret_live, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	lease_record *record;
+	uint64_t revision;
+	int r = read_lease(s, id, &arena, &record, &revision, err);
+
+	*ret_live = r == OK && lease_is_owned(s, record);
+	return r == E_NOT_FOUND ? OK : r;
 }
 
 /* ---- end ------------------------------------------------------------------ */

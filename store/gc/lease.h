@@ -1,8 +1,21 @@
 /*
  * Leases: what keeps content alive while no image names it yet. Every operation
- * that brings content in, or relies on content that is there, holds one; it
- * outlives the process until it expires, so that an interrupted pull finds its
- * bytes again.
+ * that brings content in, or relies on content that is there, holds one.
+ *
+ * The life of a lease:
+ *   - lease_create() before the first claim or commit; its owner is this run of the store
+ *     (store_open() draws a random number). It is *live*: nothing ignores it, and it does
+ *     not expire, whatever the clock does, as long as the run lasts.
+ *   - image_publish() ends it with the transaction that makes the image take over;
+ *     lease_release() ends it when the operation was refused for good.
+ *   - lease_abandon() clears the owner when the operation was interrupted; a process that
+ *     dies leaves it with an owner that no run has any more. Now it is *dead*.
+ *   - A dead lease keeps its content from the collector (gc_run) until it expires, so that
+ *     the next pull finds what was committed. Unfinished ingests need no lease for that.
+ *   - Whoever removes an image ignores it: the space is wanted now. gc_prune() ends it.
+ *
+ * A shared space with several daemons would need owners that all of them can see end
+ * (etcd's leases); a root of LMDB has one daemon.
  */
 #ifndef STORE_GC_LEASE_H
 #define STORE_GC_LEASE_H
@@ -12,10 +25,13 @@
 enum { LEASE_SECONDS = 24 * 3600 };
 
 /* Makes the lease with these digests in one durable transaction (several for
- * more than fit one). */
+ * more than fit one); no lease is left when one fails. */
 int lease_create(struct store *s, const char *purpose, const struct digest *digests, size_t n, struct lease_id *ret_id,
 		 struct err *err);
 int lease_add(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err);
+
+/* Lets go of it and keeps it until it expires, from now on dead. Fine when it has ended. */
+int lease_abandon(struct store *s, const struct lease_id *id, struct err *err);
 
 /* Ends it. What only it held is garbage for the next collection. */
 int lease_release(struct store *s, const struct lease_id *id, struct err *err);

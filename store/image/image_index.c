@@ -120,6 +120,7 @@ static bool drop_record(struct store *s, const struct digest *index)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
 	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	const struct doomed doomed = { .dead_leases = true };
 	struct key k = key_index(index);
 	index_record *record;
 	uint64_t revision;
@@ -131,7 +132,7 @@ static bool drop_record(struct store *s, const struct digest *index)
 	if (!record)
 		return true;
 	/* Whoever names it again puts its record too, so the comparison fails then. */
-	if (index_in_use(s, index, NULL, &in_use, NULL) != OK || in_use)
+	if (index_in_use(s, index, &doomed, &in_use, NULL) != OK || in_use)
 		return false;
 	meta_txn_use_reserve(t);
 	meta_txn_compare(t, key_bytes(&k), revision);

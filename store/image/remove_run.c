@@ -375,7 +375,7 @@ static int add_unused(struct removing *w, const struct digest *d, const struct d
 static int count_freed(struct removing *w, struct err *err)
 {
 	struct digest_list indexes = { 0 };
-	struct doomed doomed = { .names = w->names, .n_names = w->n_names };
+	struct doomed doomed = { .names = w->names, .n_names = w->n_names, .dead_leases = true };
 	int r = OK;
 
 	if (w->delete_image) {

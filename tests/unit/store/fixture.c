@@ -255,6 +255,7 @@ int make_image_code(struct store *s, const struct image_spec *spec, struct made 
 {
 	CLEANUP(freep) struct making *m = calloc(1, sizeof *m);
 	struct lease_id lease;
+	bool held = false;
 	int r = OK;
 
 	if (!m)
@@ -262,11 +263,17 @@ int make_image_code(struct store *s, const struct image_spec *spec, struct made 
 	fill_layers(m, spec);
 	fill_config(m, spec);
 	fill_texts(m, spec, ret_made);
-	if (!spec->lease)
+	if (!spec->lease) {
 		r = hold_all(s, m, ret_made, &lease, err);
+		held = r == OK;
+	}
 	if (r == OK)
 		r = add_blobs(s, m, spec, err);
-	return r == OK ? publish(s, m, spec, ret_made, spec->lease ? spec->lease : &lease, err) : r;
+	if (r == OK)
+		r = publish(s, m, spec, ret_made, spec->lease ? spec->lease : &lease, err);
+	if (r != OK && held)
+		lease_abandon(s, &lease, NULL);
+	return r;
 }
 
 struct made make_image(struct store *s, const struct image_spec *spec)

@@ -126,6 +126,7 @@ static void a_lease_ends_with_its_time_and_is_renewed_by_adding(void **state)
 
 	assert_ok(lease_create(f->store, "pull", d, 1, &lease, &err), &err);
 	add_blob(f->store, "first");
+	fixture_reopen(f); /* nobody will renew it any more, but for this test */
 	assert_int_equal(collect(f->store, now + day - 60 * second).leases, 0);
 	assert_ok(lease_add(f->store, &lease, d + 1, 1, &err), &err);
 	add_blob(f->store, "second");
@@ -137,6 +138,120 @@ static void a_lease_ends_with_its_time_and_is_renewed_by_adding(void **state)
 	assert_ok(lease_release(f->store, &lease, &err), &err);
 	assert_int_equal(count(f->store->shared, key_held_prefix(NULL)), 0);
 	assert_int_equal(count(f->store->shared, key_edge_all()), 0);
+}
+
+/* One blob that only this lease holds. */
+static struct lease_id lease_on(struct fixture *f, const char *text)
+{
+	struct digest d = digest_of_text(text);
+	struct err err = ERR_INIT;
+	struct lease_id lease;
+
+	assert_ok(lease_create(f->store, "pull", &d, 1, &lease, &err), &err);
+	add_blob(f->store, text);
+	return lease;
+}
+
+static void a_lease_of_this_run_does_not_expire_whatever_the_clock_says(void **state)
+{
+	struct fixture *f = *state;
+	int64_t much_later = clock_wall_ns() + 30 * LEASE_SECONDS * second;
+
+	lease_on(f, "held");
+	assert_int_equal(collect(f->store, much_later).leases, 0);
+	assert_true(blob_is_there(f->store, "held"));
+	fixture_reopen(f); /* now its operation cannot be running any more */
+	assert_int_equal(collect(f->store, clock_wall_ns()).leases, 0);
+	assert_true(blob_is_there(f->store, "held"));
+	assert_int_equal(collect(f->store, much_later).leases, 1);
+	assert_false(blob_is_there(f->store, "held"));
+}
+
+static void a_lease_that_was_abandoned_expires(void **state)
+{
+	struct fixture *f = *state;
+	struct lease_id lease = lease_on(f, "held");
+	int64_t day = LEASE_SECONDS * second;
+	struct err err = ERR_INIT;
+
+	assert_ok(lease_abandon(f->store, &lease, &err), &err);
+	assert_int_equal(collect(f->store, clock_wall_ns() + day - 60 * second).leases, 0);
+	assert_true(blob_is_there(f->store, "held"));
+	assert_int_equal(collect(f->store, clock_wall_ns() + day + 60 * second).leases, 1);
+	assert_false(blob_is_there(f->store, "held"));
+	assert_ok(lease_abandon(f->store, &lease, &err), &err); /* it has ended: fine */
+	assert_int_equal(count(f->store->shared, key_lease_prefix()), 0);
+}
+
+/* A half of an ingest that nobody has open. */
+static void leave_ingest(struct fixture *f, const char *text)
+{
+	struct digest d = digest_of_text(text);
+	struct err err = ERR_INIT;
+	struct ingest *i;
+
+	assert_ok(ingest_open(f->store, &d, (int64_t)strlen(text), &i, &err), &err);
+	assert_ok(ingest_write(i, text, strlen(text) / 2, &err), &err);
+	ingest_unref(i);
+}
+
+static int64_t prune(struct store *s, bool dry_run)
+{
+	struct err err = ERR_INIT;
+	int64_t freed;
+
+	assert_ok(gc_prune(s, dry_run, NULL, &freed, &err), &err);
+	return freed;
+}
+
+static void a_prune_takes_what_dead_leases_hold_and_unfinished_ingests(void **state)
+{
+	struct fixture *f = *state;
+	struct lease_id abandoned;
+	struct err err = ERR_INIT;
+	struct usage before, after;
+	int64_t would, freed;
+
+	lease_on(f, "of a process that died");
+	fixture_reopen(f);
+	make_image(f->store, &(struct image_spec){ .name = "a", .layers = { "one" }, .refs = { "a" } });
+	abandoned = lease_on(f, "abandoned");
+	assert_ok(lease_abandon(f->store, &abandoned, &err), &err);
+	lease_on(f, "in use");
+	leave_ingest(f, "unfinished");
+	assert_ok(store_usage(f->store, &before, &err), &err);
+	would = prune(f->store, true);
+	assert_int_equal(count(f->store->shared, key_lease_prefix()), 3);
+	freed = prune(f->store, false);
+	assert_int_equal(would, freed);
+	assert_ok(store_usage(f->store, &after, &err), &err);
+	assert_int_equal(after.ingest_bytes, 0);
+	assert_int_equal(freed, before.content_bytes + before.ingest_bytes - after.content_bytes);
+	assert_int_equal(before.content_bytes - after.content_bytes,
+			 strlen("of a process that died") + strlen("abandoned"));
+	assert_true(blob_is_there(f->store, "in use"));
+	assert_int_equal(count(f->store->shared, key_lease_prefix()), 1);
+	assert_int_equal(count(f->store->shared, key_held_prefix(NULL)), 1);
+	assert_clean(f->store);
+	assert_int_equal(prune(f->store, false), 0);
+}
+
+static void a_prune_leaves_an_ingest_that_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d = digest_of_text("hello");
+	struct err err = ERR_INIT;
+	struct ingest *i;
+
+	assert_ok(ingest_open(f->store, &d, 5, &i, &err), &err);
+	assert_ok(ingest_write(i, "hel", 3, &err), &err);
+	assert_int_equal(prune(f->store, true), 0);
+	assert_int_equal(prune(f->store, false), 0);
+	assert_ok(ingest_write(i, "lo", 2, &err), &err);
+	assert_ok(ingest_finish(i, &err), &err);
+	assert_ok(content_commit(f->store, &i, 1, &err), &err);
+	ingest_unref(i);
+	assert_true(blob_is_there(f->store, "hello"));
 }
 
 static void a_lease_of_many_digests_is_whole_and_goes_whole(void **state)
@@ -289,6 +404,10 @@ int main(void)
 		TEST(nothing_that_is_needed_goes),
 		TEST(garbage_of_all_kinds_goes),
 		TEST(a_lease_ends_with_its_time_and_is_renewed_by_adding),
+		TEST(a_lease_of_this_run_does_not_expire_whatever_the_clock_says),
+		TEST(a_lease_that_was_abandoned_expires),
+		TEST(a_prune_takes_what_dead_leases_hold_and_unfinished_ingests),
+		TEST(a_prune_leaves_an_ingest_that_is_open),
 		TEST(a_lease_of_many_digests_is_whole_and_goes_whole),
 		TEST(a_publication_needs_its_lease),
 		TEST(a_publication_of_content_that_is_missing_says_which),

@@ -632,6 +632,34 @@ static void damaged_content_comes_back_only_when_nobody_fetches_it(void **state)
 	assert_code(content_verify(f->store, &d, NULL, NULL, NULL, &err), E_CORRUPT);
 }
 
+static void what_is_discarded_goes_at_once_or_when_it_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d = digest_of_text("hello");
+	struct ingest *i;
+
+	ingest_discard(f->store, &d); /* there is none */
+	i = open_ingest(f, &d, 5);
+	write_ok(i, "hel", 3);
+	ingest_unref(i);
+	assert_true(ingest_bytes_left(f) > 0);
+	ingest_discard(f->store, &d);
+	assert_int_equal(ingest_bytes_left(f), 0);
+	i = open_ingest(f, &d, 5);
+	write_ok(i, "hel", 3);
+	ingest_discard(f->store, &d);
+	write_ok(i, "l", 1); /* somebody else may still want it */
+	ingest_unref(i);
+	assert_int_equal(ingest_bytes_left(f), 0);
+	i = open_ingest(f, &d, 5);
+	assert_int_equal(ingest_offset(i), 0);
+	write_ok(i, "hello", 5);
+	ingest_discard(f->store, &d);
+	commit_ok(f, i);
+	ingest_unref(i);
+	assert_verified(f, &d, 5);
+}
+
 static void old_ingests_are_swept_and_open_ones_are_not(void **state)
 {
 	struct fixture *f = *state;
@@ -683,6 +711,7 @@ int main(void)
 		TEST(a_commit_that_cannot_place_a_blob_leaves_none_behind),
 		TEST(a_commit_that_failed_for_room_can_be_tried_again),
 		TEST(damaged_content_comes_back_only_when_nobody_fetches_it),
+		TEST(what_is_discarded_goes_at_once_or_when_it_is_closed),
 		TEST(old_ingests_are_swept_and_open_ones_are_not),
 	};
 

@@ -21,6 +21,7 @@ struct wrapped {
 	void (*run)(void *arg);
 	void *arg;
 	int commits;
+	int fails_at; /* number of the commit that finds a full disk; 0: none */
 };
 
 static struct wrapped *wrapped_of(struct meta *m)
@@ -58,6 +59,8 @@ static int commit(struct meta *m, struct meta_txn *txn, uint64_t *ret_revision, 
 
 	wrapped_of(m)->commits++;
 	step(wrapped_of(m), &wrapped_of(m)->before_commit);
+	if (wrapped_of(m)->commits == wrapped_of(m)->fails_at)
+		return fail(err, E_DISK_FULL, "no room");
 	return real->ops->commit(real, txn, ret_revision, err);
 }
 
@@ -538,6 +541,38 @@ static void an_audit_survives_publications_and_removals_at_any_of_its_steps(void
 	assert_audit_survives(*state, 1);
 }
 
+static bool count_key(void *arg, UNUSED struct bytes key, UNUSED struct bytes value, UNUSED uint64_t revision)
+{
+	++*(int *)arg;
+	return true;
+}
+
+static void a_lease_that_could_not_be_made_whole_is_not_left(void **state)
+{
+	enum { MANY = 120 };
+	struct fixture *f = *state;
+	struct key prefixes[] = { key_lease_prefix(), key_held_prefix(NULL), key_edge_all() };
+	struct digest d[MANY];
+	struct err err = ERR_INIT;
+	struct lease_id lease;
+	struct wrapped w;
+	int left = 0;
+
+	for (int i = 0; i < MANY; i++) {
+		char text[16];
+
+		snprintf(text, sizeof text, "%d", i);
+		d[i] = digest_of_text(text);
+	}
+	wrap(f, &w, NULL, NULL);
+	w.fails_at = 3;
+	assert_code(lease_create(f->store, "pull", d, MANY, &lease, &err), E_DISK_FULL);
+	unwrap(f, &w);
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		assert_int_equal(meta_prefix(f->store->shared, key_bytes(&prefixes[i]), count_key, &left, NULL), OK);
+	assert_int_equal(left, 0);
+}
+
 /* ---- a claim in the middle of a collection -------------------------------- */
 
 struct claim {
@@ -690,6 +725,7 @@ int main(void)
 		TEST(a_name_that_moved_before_its_image_was_looked_at_takes_no_image_with_it),
 		TEST(a_publication_during_a_collection_keeps_its_blobs),
 		TEST(a_claim_during_a_collection_gets_the_truth),
+		TEST(a_lease_that_could_not_be_made_whole_is_not_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

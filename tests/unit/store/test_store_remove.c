@@ -305,6 +305,40 @@ static void what_a_lease_holds_is_not_freed(void **state)
 	assert_false(blob_is_there(f->store, "one"));
 }
 
+static void assert_frees(struct fixture *f, int64_t expected)
+{
+	struct err err = ERR_INIT;
+	int64_t would, freed;
+	char *said;
+
+	assert_ok(removal_text(f->store, "a", false, true, &said, &would, &err), &err);
+	free(said);
+	assert_ok(removal_text(f->store, "a", false, false, &said, &freed, &err), &err);
+	free(said);
+	assert_int_equal(would, expected);
+	assert_int_equal(freed, expected);
+	assert_clean(f->store);
+}
+
+static void what_only_a_dead_lease_holds_goes_with_the_image_that_had_it(void **state)
+{
+	struct fixture *f = *state;
+	struct image_spec spec = { .name = "a", .layers = { "one" }, .refs = { "a" }, .index = "index" };
+	struct made made = make_image(f->store, &spec);
+	struct digest held[] = { digest_of_text("one"), made.index, made.manifest, digest_of_text("yet to come") };
+	int64_t all = (int64_t)(strlen("one") + strlen("index") + strlen("config a") + strlen("manifest a"));
+	struct err err = ERR_INIT;
+	struct lease_id lease;
+
+	assert_ok(lease_create(f->store, "pull", held, ARRAY_LEN(held), &lease, &err), &err);
+	assert_ok(lease_abandon(f->store, &lease, &err), &err);
+	assert_frees(f, all);
+	make_image(f->store, &spec);
+	assert_ok(lease_create(f->store, "pull", held, ARRAY_LEN(held), &lease, &err), &err);
+	fixture_reopen(f);
+	assert_frees(f, all);
+}
+
 static void delete_refuses_an_image_that_got_a_name_meanwhile(void **state)
 {
 	struct fixture *f = *state;
@@ -381,6 +415,7 @@ int main(void)
 		TEST(an_index_goes_with_the_last_name_that_leads_to_it),
 		TEST(thousands_of_names_go_in_steps),
 		TEST(what_a_lease_holds_is_not_freed),
+		TEST(what_only_a_dead_lease_holds_goes_with_the_image_that_had_it),
 		TEST(delete_refuses_an_image_that_got_a_name_meanwhile),
 		TEST(a_reader_that_leaves_does_not_leave_garbage),
 		TEST(the_words_of_a_reader_stay),
