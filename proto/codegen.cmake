@@ -8,6 +8,12 @@
 #       PREFIX_server  file.server.*  typed handlers; needs service/rpc at the link
 #       PREFIX_client  file.client.*  typed stubs; needs imaged_client at the link
 #     MESSAGES are the libraries that hold the message types of the methods.
+#   imaged_proto_public(TARGET ROOT file.proto PREFIX)
+#     the calls of a service as an installed library offers them: file.h, which is
+#     installed, and an object library of file.c; needs client/lib at the link
+#   imaged_proto_closure(OUT ROOT file.proto)
+#     a .proto file and all that it imports, as import paths, without those that say
+#     how to generate (options.proto, descriptor.proto)
 #
 # And the two ways to link gRPC C core (only service/rpc and client/lib call it):
 #   imaged_grpc         shared: for a daemon, which starts once
@@ -112,4 +118,46 @@ function(imaged_proto_service prefix root)
   foreach(part server client)
     target_link_libraries(${prefix}_${part} PUBLIC ${prefix}_rpc)
   endforeach()
+endfunction()
+
+function(imaged_proto_public target root proto prefix)
+  string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+  set(depfile ${CMAKE_CURRENT_BINARY_DIR}/${target}.d)
+  add_custom_command(
+    OUTPUT ${GENERATED}/${stem}.c ${GENERATED}/${stem}.h
+    COMMAND ${PROTOC} --plugin=protoc-gen-imaged-c=$<TARGET_FILE:protoc-gen-imaged-c>
+            -I ${root} -I ${PROJECT_SOURCE_DIR}/proto -I ${PROTOBUF_INCLUDE}
+            --dependency_out=${depfile} --imaged-c_out=public=${prefix}:${GENERATED} ${proto}
+    DEPENDS ${root}/${proto} protoc-gen-imaged-c
+    DEPFILE ${depfile}
+    COMMENT "public calls of ${proto}" VERBATIM)
+  add_library(${target} OBJECT ${GENERATED}/${stem}.c)
+  target_include_directories(${target} PUBLIC ${GENERATED} ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/client/lib/include)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_options(${target} PRIVATE -Wall -Wextra)
+endfunction()
+
+# ---- imports -----------------------------------------------------------------------
+
+function(imaged_proto_closure out root proto)
+  set(todo ${proto})
+  set(found)
+  while(todo)
+    list(POP_FRONT todo next)
+    if(next IN_LIST found OR next MATCHES "(^|/)(options|descriptor)\\.proto$")
+      continue()
+    endif()
+    list(APPEND found ${next})
+    set(path ${root}/${next})
+    if(NOT EXISTS ${path})
+      set(path ${PROTOBUF_INCLUDE}/${next})
+    endif()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+    file(STRINGS ${path} imports REGEX "^import ")
+    foreach(line ${imports})
+      string(REGEX REPLACE "^import +(public +|weak +)?\"([^\"]+)\".*" "\\2" import "${line}")
+      list(APPEND todo ${import})
+    endforeach()
+  endwhile()
+  set(${out} ${found} PARENT_SCOPE)
 endfunction()

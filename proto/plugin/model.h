@@ -25,6 +25,7 @@ struct model {
 	const GenRequest *request;
 	struct type *types; /* sorted by full_name */
 	size_t n_types;
+	const char *public_prefix; /* of write_public(); NULL for the other parts */
 };
 
 struct method {

@@ -1,6 +1,7 @@
 #include "proto/plugin/plugin.h"
 
 #include "proto/plugin/model.h"
+#include "proto/plugin/names.h"
 #include "proto/plugin/write.h"
 #include "proto/runtime/codec.h"
 
@@ -25,7 +26,7 @@ static int add_file(struct output *o, const char *stem, const char *part, const 
 	if (!file || !buf_ok(content) || o->response.n_file == o->cap)
 		return fail_nomem(err);
 	google__protobuf__compiler__code_generator_response__file__init(file);
-	file->name = arena_printf(&o->model->arena, "%s.%s.%s", stem, part, ending);
+	file->name = arena_printf(&o->model->arena, "%s%s.%s", stem, part, ending);
 	file->content = arena_bytes(&o->model->arena, buf_bytes(content));
 	if (!file->name || !file->content)
 		return fail_nomem(err);
@@ -58,19 +59,39 @@ static int generate_file(struct output *o, const char *path, struct err *err)
 
 	if (r < 0 || !u.n_services)
 		return r;
-	r = generate_part(o, &u, "rpc", write_rpc, err);
+	if (o->model->public_prefix)
+		return generate_part(o, &u, "", write_public, err);
+	r = generate_part(o, &u, ".rpc", write_rpc, err);
 	if (r == OK)
-		r = generate_part(o, &u, "server", write_server, err);
+		r = generate_part(o, &u, ".server", write_server, err);
 	if (r == OK)
-		r = generate_part(o, &u, "client", write_client, err);
+		r = generate_part(o, &u, ".client", write_client, err);
 	return r;
+}
+
+/* "public=PREFIX", or nothing. */
+static int read_parameter(struct model *m, const char *parameter, struct err *err)
+{
+	static const char public_is[] = "public=";
+
+	if (!*parameter)
+		return OK;
+	if (strncmp(parameter, public_is, strlen(public_is)) != 0)
+		return fail(err, E_INVALID, "protoc-gen-imaged-c knows the parameter public=PREFIX, and was given '%s'",
+			    parameter);
+	m->public_prefix = parameter + strlen(public_is);
+	if (!name_is_identifier(m->public_prefix))
+		return fail(err, E_INVALID, "protoc-gen-imaged-c: the prefix '%s' is no C identifier",
+			    m->public_prefix);
+	return OK;
 }
 
 static int generate(struct output *o, const GenRequest *request, struct err *err)
 {
-	if (request->parameter && *request->parameter)
-		return fail(err, E_INVALID, "protoc-gen-imaged-c takes no parameters, and was given '%s'",
-			    request->parameter);
+	int parameter = read_parameter(o->model, text_of(request->parameter), err);
+
+	if (parameter < 0)
+		return parameter;
 	o->cap = request->n_file_to_generate * PARTS * 2;
 	o->response.file = arena_array(&o->model->arena, o->cap, sizeof(ResponseFile *));
 	if (!o->response.file)

@@ -5,7 +5,9 @@
  * What is wrong with a .proto file goes into the response, as protoc wants it;
  * the function itself fails only where no response can be made (the bytes are no
  * request, or memory is short). For each file to generate that has services it
- * writes X.rpc.{h,c}, X.server.{h,c} and X.client.{h,c}.
+ * writes X.rpc.{h,c}, X.server.{h,c} and X.client.{h,c}; with the parameter
+ * public=PREFIX instead X.{h,c}, the calls as an installed library offers them (which
+ * stand on X.rpc and client/lib/public.h).
  */
 #ifndef PROTO_PLUGIN_PLUGIN_H
 #define PROTO_PLUGIN_PLUGIN_H

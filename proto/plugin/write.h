@@ -8,7 +8,7 @@
 #include "proto/plugin/model.h"
 #include "proto/runtime/buf.h"
 
-/* A header and its source: X.rpc, X.server or X.client. */
+/* A header and its source: X.rpc, X.server or X.client; X for the public one. */
 struct pair {
 	struct buf header, source;
 };
@@ -16,13 +16,14 @@ struct pair {
 void write_rpc(struct model *m, const struct unit *u, struct pair *out);
 void write_server(struct model *m, const struct unit *u, struct pair *out);
 void write_client(struct model *m, const struct unit *u, struct pair *out);
+void write_public(struct model *m, const struct unit *u, struct pair *out); /* m->public_prefix is set */
 
 /* The struct rpc_file of the unit's file and of all that it imports, and the
  * identifier of a file's struct. */
 void write_files(struct model *m, const struct unit *u, struct buf *out);
 void write_file_id(struct model *m, const char *path, struct buf *out);
 
-/* Pieces that all of them share. `part` is "rpc", "server" or "client". */
+/* Pieces that all of them share. `part` is "rpc", "server", "client" or "public". */
 void write_header_start(struct model *m, const struct unit *u, const char *part, struct buf *out);
 void write_header_end(struct buf *out);
 void write_source_start(const struct unit *u, const char *part, struct buf *out);
