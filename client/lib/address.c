@@ -1,7 +1,10 @@
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "client/lib/internal.h"
+
+#define MACHINE_SOCKET "/run/imaged/imaged.sock"
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -69,4 +72,24 @@ int client_address_target(const char *address, char **ret_target, bool *ret_is_u
 	if (starts_with(address, "tcp://"))
 		return tcp_target(address, address + strlen("tcp://"), ret_target, err);
 	return fail_address(address, "the scheme is neither unix nor tcp", err);
+}
+
+/* A program with raised privileges does not let its user's environment choose. */
+char *client_address_default(void)
+{
+	const char *host = secure_getenv("IMAGED_HOST");
+	const char *dir = geteuid() ? secure_getenv("XDG_RUNTIME_DIR") : NULL;
+	struct stat st;
+
+	if (host && *host)
+		return strdup(host);
+	if (dir && *dir) {
+		CLEANUP(freep) char *path = format("%s/imaged/imaged.sock", dir);
+
+		if (!path)
+			return NULL;
+		if (stat(path, &st) == 0)
+			return format("unix://%s", path);
+	}
+	return strdup("unix://" MACHINE_SOCKET);
 }

@@ -80,7 +80,7 @@ int client_call_result(struct call *k, struct err *err)
 		return OK;
 	if (k->status == GRPC_STATUS_CANCELLED && cancel_fired(k->cancel))
 		return cancel_check(k->cancel, err);
-	r = client_status_to_err(k->status, client_wire_bytes(&k->status_text), &k->trailing, &reason);
+	r = client_status_to_err(k->status, client_wire_bytes(&k->status_text), &k->trailing, k->reason, &reason);
 	if (!k->trailing.count)
 		r = client_explain_connection(k->channel, &reason); /* not the words of a server */
 	if (r == E_DEADLINE && k->timeout_ms > 0 && !strcmp(reason.text, "Deadline Exceeded"))

@@ -36,6 +36,9 @@ void client_queue_return(struct rpc_channel *c, struct queue *q);
 
 /* ---- call.c: what unary calls and streams have in common ------------------------- */
 
+/* A reason as the server spells it, which may be newer than our table of errors. */
+enum { CLIENT_REASON_MAX = 64 };
+
 struct call {
 	struct rpc_channel *channel;
 	struct queue *queue;
@@ -47,6 +50,7 @@ struct call {
 	grpc_metadata_array initial, trailing;
 	grpc_status_code status;
 	grpc_slice status_text;
+	char reason[CLIENT_REASON_MAX]; /* of client_call_result(); "" when it was not told one */
 };
 
 int client_call_start(struct call *k, struct rpc_channel *c, const struct rpc_method *method,
@@ -61,6 +65,17 @@ bool client_call_pluck(struct call *k, void *tag); /* whether the operations suc
 /* OK, or the call's status as an error (status.c does the wording). */
 int client_call_result(struct call *k, struct err *err);
 
+/* ---- unary.c, stream.c: the calls of channel.h, with the server's reason ------------- */
+
+/* When they fail, ret_reason is CLIENT_REASON_MAX bytes that they fill in. */
+int client_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		 const ProtobufCMessage *request, ProtobufCMessage **ret_response, char *ret_reason, struct err *err);
+int client_stream_open(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		       const ProtobufCMessage *request, struct rpc_stream **ret_stream, char *ret_reason,
+		       struct err *err);
+/* Of the receive that failed. */
+const char *client_stream_reason(const struct rpc_stream *s);
+
 /* ---- wire.c: messages as byte buffers ---------------------------------------------- */
 
 int client_wire_pack(const ProtobufCMessage *message, grpc_byte_buffer **ret_buffer, struct err *err);
@@ -73,7 +88,7 @@ struct bytes client_wire_bytes(const grpc_slice *slice);
 /* The error that a server's status tells: code by ErrorInfo.reason, sizes and
  * delay from the details. Returns the code. */
 int client_status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing,
-			 struct err *err);
+			 char ret_reason[CLIENT_REASON_MAX], struct err *err);
 
 /* ---- explain.c ----------------------------------------------------------------------- */
 
@@ -92,5 +107,9 @@ int client_credentials_load(const struct rpc_channel_options *o, grpc_channel_cr
 
 /* "unix:///PATH" or "tcp://HOST:PORT" as the target that gRPC wants; free() it. */
 int client_address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err);
+
+/* Where a user's programs find imaged when nobody says it: IMAGED_HOST, the user's own
+ * daemon if it has a socket, the machine's. free() it; NULL when memory is short. */
+char *client_address_default(void);
 
 #endif

@@ -34,7 +34,7 @@ static void copy_text(struct bytes text, char *out, size_t size)
 /* ---- details -------------------------------------------------------------------------- */
 
 struct details {
-	char reason[64];
+	char reason[CLIENT_REASON_MAX];
 	int64_t needed_bytes, free_bytes, retry_after_ms;
 };
 
@@ -48,11 +48,19 @@ static int64_t parse_bytes(const char *text)
 	return errno || *end || value < 0 ? 0 : value;
 }
 
+/* Programs compare reasons and print them: only what google.rpc allows. */
+static bool is_reason(const char *text)
+{
+	return strlen(text) < CLIENT_REASON_MAX &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(text);
+}
+
 static void read_error_info(const Google__Rpc__ErrorInfo *info, struct details *d)
 {
 	if (strcmp(info->domain, ERROR_DOMAIN) != 0)
 		return; /* somebody else's reasons mean something else */
-	snprintf(d->reason, sizeof d->reason, "%s", info->reason);
+	if (is_reason(info->reason))
+		snprintf(d->reason, sizeof d->reason, "%s", info->reason);
 	for (size_t i = 0; i < info->n_metadata; i++) {
 		if (!strcmp(info->metadata[i]->key, "needed_bytes"))
 			d->needed_bytes = parse_bytes(info->metadata[i]->value);
@@ -115,13 +123,14 @@ static void find_details(const grpc_metadata_array *trailing, struct details *d)
 }
 
 int client_status_to_err(grpc_status_code status, struct bytes text, const grpc_metadata_array *trailing,
-			 struct err *err)
+			 char ret_reason[CLIENT_REASON_MAX], struct err *err)
 {
 	struct details d = { 0 };
 	char message[ERR_TEXT_MAX];
 	int code;
 
 	find_details(trailing, &d);
+	memcpy(ret_reason, d.reason, CLIENT_REASON_MAX);
 	code = err_code_from((enum grpc_code)status, d.reason[0] ? d.reason : NULL);
 	copy_text(text, message, sizeof message);
 	fail(err, code, "%s", message[0] ? message : err_reason(code));

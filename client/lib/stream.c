@@ -83,8 +83,9 @@ static int start_stream(struct rpc_stream *s, struct rpc_channel *c, const struc
 	return r;
 }
 
-int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
-		    const ProtobufCMessage *request, struct rpc_stream **ret_stream, struct err *err)
+int client_stream_open(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		       const ProtobufCMessage *request, struct rpc_stream **ret_stream, char *ret_reason,
+		       struct err *err)
 {
 	CLEANUP(freep) struct rpc_stream *s = calloc(1, sizeof *s);
 	grpc_byte_buffer *buffer = NULL;
@@ -100,10 +101,19 @@ int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, cons
 		r = start_stream(s, c, options, buffer, err);
 	if (buffer)
 		grpc_byte_buffer_destroy(buffer);
+	memcpy(ret_reason, s->k.reason, CLIENT_REASON_MAX);
 	if (r < 0)
 		return r;
 	*ret_stream = TAKE(s);
 	return OK;
+}
+
+int rpc_stream_open(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		    const ProtobufCMessage *request, struct rpc_stream **ret_stream, struct err *err)
+{
+	char reason[CLIENT_REASON_MAX];
+
+	return client_stream_open(c, method, options, request, ret_stream, reason, err);
 }
 
 /* ---- send --------------------------------------------------------------------------- */
@@ -190,6 +200,7 @@ static int abandon(struct rpc_stream *s, int code, const struct err *reason)
 	finish(s);
 	s->result = code;
 	s->failure = *reason;
+	s->k.reason[0] = 0;
 	return code;
 }
 
@@ -218,6 +229,11 @@ int rpc_stream_next(struct rpc_stream *s, const ProtobufCMessage **ret_message, 
 	if (r < 0 && err)
 		*err = s->failure;
 	return r;
+}
+
+const char *client_stream_reason(const struct rpc_stream *s)
+{
+	return s->k.reason;
 }
 
 /* ---- end ---------------------------------------------------------------------------- */

@@ -59,8 +59,8 @@ static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *bu
 	return OK;
 }
 
-int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
-		   const ProtobufCMessage *request, ProtobufCMessage **ret_response, struct err *err)
+int client_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		 const ProtobufCMessage *request, ProtobufCMessage **ret_response, char *ret_reason, struct err *err)
 {
 	CLEANUP(buffer_destroy) grpc_byte_buffer *sent = NULL;
 	CLEANUP(buffer_destroy) grpc_byte_buffer *received = NULL;
@@ -73,8 +73,17 @@ int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const
 	if (r < 0)
 		return r;
 	r = run_batch(&k, sent, &received, err);
+	memcpy(ret_reason, k.reason, CLIENT_REASON_MAX);
 	if (r == OK)
 		r = unpack_response(method, received, ret_response, err);
 	client_call_end(&k);
 	return r;
+}
+
+int rpc_call_unary(struct rpc_channel *c, const struct rpc_method *method, const struct rpc_call_options *options,
+		   const ProtobufCMessage *request, ProtobufCMessage **ret_response, struct err *err)
+{
+	char reason[CLIENT_REASON_MAX];
+
+	return client_unary(c, method, options, request, ret_response, reason, err);
 }
