@@ -1,11 +1,11 @@
 #!/bin/sh
-# Clients of other gRPC implementations against the server runtime.
+# Our client library and other gRPC implementations against the server runtime.
 #
 #   sh tests/conformance/run.sh BUILD_DIR
 #
 # Starts the build's echo_server on a unix socket, TCP, TLS and mutual TLS at
-# once, then runs python3-grpcio (from reflection alone) and @grpc/grpc-js (from
-# the .proto files). Prints a line per test and ends with "N passed, N failed, N
+# once, then runs our own C library (its public calls), python3-grpcio (from
+# reflection alone) and @grpc/grpc-js (from the .proto files). Prints a line per test and ends with "N passed, N failed, N
 # skipped"; IMAGED_RESULTS names a file that gets "pass NAME" and so on too.
 set -u
 
@@ -85,6 +85,12 @@ client() { # NAME COMMAND...: its lines; a client that dies is a failure too
 	fi
 }
 skip() { echo "skip $1: $2" | tee -a "$work/lines"; }
+
+ours() { client "c.$1" "$(dirname "$server")/test_echo" "$@"; }
+ours unix "$(address 1)"
+ours tcp "$(address 2)"
+ours tls "$(address 3)" "$work/ca.pem"
+ours mtls "$(address 4)" "$work/ca.pem" "$work/alice.pem" "$work/alice.key"
 
 python=/usr/bin/python3 # Debian's: it has grpcio
 if $python -c 'import grpc, google.protobuf' 2>/dev/null; then
