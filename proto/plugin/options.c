@@ -1,7 +1,6 @@
 #include "proto/plugin/options.h"
 
 #include "proto/plugin/names.h"
-#include "proto/runtime/varint.h"
 
 enum {
 	OPTION_INLINE = 51001, /* imaged/v1/options.proto */
@@ -9,7 +8,7 @@ enum {
 	OPTION_PB_C_FILE = 1019, /* protobuf-c/protobuf-c.proto */
 	PB_C_FILE_C_PACKAGE = 6,
 };
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
+enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
 
 /* The last field of that number and kind, as the protocol says; or NULL. */
 static const ProtobufCMessageUnknownField *find(const ProtobufCMessage *message, uint32_t number, int wire)
@@ -23,15 +22,30 @@ static const ProtobufCMessageUnknownField *find(const ProtobufCMessage *message,
 	return NULL;
 }
 
+static bool read_varint(const uint8_t *data, size_t len, uint64_t *ret_value, size_t *ret_used)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < len && i < VARINT_MAX; i++) {
+		value |= (uint64_t)(data[i] & 0x7f) << (7 * i);
+		if (!(data[i] & 0x80)) {
+			*ret_value = value;
+			*ret_used = i + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The content of a length-delimited field: protobuf-c keeps the length prefix. */
 static bool content_of(const uint8_t *data, size_t len, struct bytes *ret_content)
 {
-	struct bytes in = { data, len };
 	uint64_t n;
+	size_t used;
 
-	if (!take_varint(&in, &n) || n > in.len)
+	if (!read_varint(data, len, &n, &used) || n > len - used)
 		return false;
-	*ret_content = (struct bytes){ in.data, (size_t)n };
+	*ret_content = (struct bytes){ data + used, (size_t)n };
 	return true;
 }
 
