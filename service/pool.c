@@ -3,21 +3,12 @@
 #include <pthread.h>
 
 #include "proto/runtime/clock.h"
+#include "proto/runtime/sanitize.h"
 
-/* Sanitizers make frames larger. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifdef SANITIZED
-enum { STACK_BYTES = 1024 * 1024 };
-#else
-enum { STACK_BYTES = 256 * 1024 };
-#endif
-enum { IDLE_MS = 10000 };
+enum {
+	STACK_BYTES = (SANITIZED ? 1024 : 256) * 1024, /* sanitizers make frames larger */
+	IDLE_MS = 10000,
+};
 
 struct task {
 	void (*fn)(void *arg);

@@ -1,6 +1,7 @@
 #include "proto/plugin/options.h"
 
 #include "proto/plugin/names.h"
+#include "proto/runtime/varint.h"
 
 enum {
 	OPTION_INLINE = 51001, /* imaged/v1/options.proto */
@@ -8,7 +9,7 @@ enum {
 	OPTION_PB_C_FILE = 1019, /* protobuf-c/protobuf-c.proto */
 	PB_C_FILE_C_PACKAGE = 6,
 };
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
+enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 
 /* The last field of that number and kind, as the protocol says; or NULL. */
 static const ProtobufCMessageUnknownField *find(const ProtobufCMessage *message, uint32_t number, int wire)
@@ -22,31 +23,21 @@ static const ProtobufCMessageUnknownField *find(const ProtobufCMessage *message,
 	return NULL;
 }
 
-static bool read_varint(const uint8_t *data, size_t len, uint64_t *ret_value, size_t *ret_used)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < len && i < VARINT_MAX; i++) {
-		value |= (uint64_t)(data[i] & 0x7f) << (7 * i);
-		if (!(data[i] & 0x80)) {
-			*ret_value = value;
-			*ret_used = i + 1;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* The content of a length-delimited field: protobuf-c keeps the length prefix. */
-static bool content_of(const uint8_t *data, size_t len, struct bytes *ret_content)
+static bool take_content(struct bytes *in, struct bytes *ret_content)
 {
 	uint64_t n;
-	size_t used;
 
-	if (!read_varint(data, len, &n, &used) || n > len - used)
+	if (!take_varint(in, &n) || n > in->len)
 		return false;
-	*ret_content = (struct bytes){ data + used, (size_t)n };
+	*ret_content = (struct bytes){ in->data, (size_t)n };
+	*in = (struct bytes){ in->data + n, in->len - (size_t)n };
 	return true;
+}
+
+static struct bytes bytes_of_field(const ProtobufCMessageUnknownField *f)
+{
+	return f ? (struct bytes){ f->data, f->len } : (struct bytes){ 0 };
 }
 
 static bool is_word(struct bytes text)
@@ -63,9 +54,9 @@ static bool is_word(struct bytes text)
 static int read_role(struct arena *a, struct method *method, const ProtobufCMessage *options, struct err *err)
 {
 	const ProtobufCMessageUnknownField *f = find(options, OPTION_ROLE, WIRE_BYTES);
-	struct bytes role = { 0 };
+	struct bytes in = bytes_of_field(f), role = { 0 };
 
-	if (f && (!content_of(f->data, f->len, &role) || !is_word(role)))
+	if (f && (!take_content(&in, &role) || !is_word(role)))
 		return fail_at(err, &method->place, "the role of method %s must be a word of [A-Za-z0-9_.-]",
 			       method->name);
 	method->role = arena_bytes(a, role);
@@ -77,13 +68,14 @@ int options_read(struct arena *a, struct method *method, struct err *err)
 	const Google__Protobuf__MethodOptions *options = method->proto->options;
 	const ProtobufCMessageUnknownField *f;
 	uint64_t value = 0;
-	size_t used;
+	struct bytes in;
 
 	method->role = "";
 	if (!options)
 		return OK;
 	f = find(&options->base, OPTION_INLINE, WIRE_VARINT);
-	method->is_inline = f && read_varint(f->data, f->len, &value, &used) && value;
+	in = bytes_of_field(f);
+	method->is_inline = take_varint(&in, &value) && value;
 	if (method->is_inline && (method->client_streaming || method->server_streaming))
 		return fail_at(err, &method->place,
 			       "method %s is a stream and cannot be inline: its handler would block a polling thread",
@@ -103,19 +95,15 @@ static bool find_string(struct bytes in, uint32_t number, struct bytes *ret_text
 	while (in.len) {
 		uint64_t tag, value;
 		struct bytes content = { 0 };
-		size_t used;
+		bool is_content;
 
-		if (!read_varint(in.data, in.len, &tag, &used))
+		if (!take_varint(&in, &tag))
 			return false;
-		in = (struct bytes){ in.data + used, in.len - used };
-		if ((tag & 7) == WIRE_BYTES) {
-			if (!content_of(in.data, in.len, &content))
-				return false;
-			used = (size_t)(content.data - in.data) + content.len;
-		} else if ((tag & 7) != WIRE_VARINT || !read_varint(in.data, in.len, &value, &used)) {
+		is_content = (tag & 7) == WIRE_BYTES;
+		if (!is_content && (tag & 7) != WIRE_VARINT)
 			return false;
-		}
-		in = (struct bytes){ in.data + used, in.len - used };
+		if (!(is_content ? take_content(&in, &content) : take_varint(&in, &value)))
+			return false;
 		if (tag == ((uint64_t)number << 3 | WIRE_BYTES)) {
 			*ret_text = content;
 			found = true;
@@ -127,10 +115,11 @@ static bool find_string(struct bytes in, uint32_t number, struct bytes *ret_text
 const char *options_c_package(struct arena *a, const FileProto *file)
 {
 	const ProtobufCMessageUnknownField *f;
-	struct bytes content, text;
+	struct bytes in, content, text;
 
 	f = file->options ? find(&file->options->base, OPTION_PB_C_FILE, WIRE_BYTES) : NULL;
-	if (!f || !content_of(f->data, f->len, &content) || !find_string(content, PB_C_FILE_C_PACKAGE, &text))
+	in = bytes_of_field(f);
+	if (!take_content(&in, &content) || !find_string(content, PB_C_FILE_C_PACKAGE, &text))
 		return NULL;
 	return arena_bytes(a, text);
 }

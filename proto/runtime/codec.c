@@ -1,7 +1,9 @@
 #include "proto/runtime/codec.h"
 
+#include "proto/runtime/utf8.h"
+#include "proto/runtime/varint.h"
+
 enum { WIRE_VARINT, WIRE_64BIT, WIRE_BYTES, WIRE_START_GROUP, WIRE_END_GROUP, WIRE_32BIT };
-enum { VARINT_MAX = 10 };
 /* A repeated string of ten bytes takes eight times as much: its pointer, its
  * block and protobuf-c's note of it. Honest messages stay below. */
 enum { CAP_FACTOR = 8, CAP_BASE = 64 * 1024 };
@@ -11,61 +13,22 @@ size_t codec_arena_cap(size_t wire)
 	return wire > (SIZE_MAX - CAP_BASE) / CAP_FACTOR ? SIZE_MAX : wire * CAP_FACTOR + CAP_BASE;
 }
 
-/* ---- UTF-8 (RFC 3629: shortest form, no surrogates, at most U+10FFFF) ---------- */
-
-/* Bytes of the sequence that starts with `lead`, 0 when none does, and the
- * range of its second byte, which is where all special cases are. */
-static size_t utf8_sequence(uint8_t lead, uint8_t *ret_low, uint8_t *ret_high)
-{
-	*ret_low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-	*ret_high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-	if (lead >= 0xc2 && lead <= 0xdf)
-		return 2;
-	if (lead >= 0xe0 && lead <= 0xef)
-		return 3;
-	return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-}
+/* ---- UTF-8 ---------------------------------------------------------------------- */
 
 bool utf8_valid(struct bytes text)
 {
-	size_t i = 0;
+	while (text.len) {
+		uint32_t rune;
+		size_t n = utf8_rune(text, &rune);
 
-	while (i < text.len) {
-		uint8_t low, high;
-		size_t n;
-
-		if (text.data[i] < 0x80) {
-			i++;
-			continue;
-		}
-		n = utf8_sequence(text.data[i], &low, &high);
-		if (!n || n > text.len - i || text.data[i + 1] < low || text.data[i + 1] > high)
+		if (!n)
 			return false;
-		for (size_t k = 2; k < n; k++)
-			if ((text.data[i + k] & 0xc0) != 0x80)
-				return false;
-		i += n;
+		text = (struct bytes){ text.data + n, text.len - n };
 	}
 	return true;
 }
 
 /* ---- bytes ---------------------------------------------------------------------- */
-
-static bool take_varint(struct bytes *in, uint64_t *ret_value)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < in->len && i < VARINT_MAX; i++) {
-		value |= (uint64_t)(in->data[i] & 0x7f) << (7 * i);
-		if (!(in->data[i] & 0x80)) {
-			in->data += i + 1;
-			in->len -= i + 1;
-			*ret_value = value;
-			return true;
-		}
-	}
-	return false;
-}
 
 static bool take_bytes(struct bytes *in, uint64_t len, struct bytes *ret_part)
 {

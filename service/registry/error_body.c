@@ -5,33 +5,23 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "proto/runtime/utf8.h"
 #include "store/types/json.h"
 
 enum { ERRORS_SHOWN_MAX = 4 };
 
 /* ---- text ------------------------------------------------------------------ */
 
-/* The length of a well-formed UTF-8 sequence at the start, or 0. C1 controls and
- * the marks that turn the direction of writing are no text either. */
-static size_t utf8_len(struct bytes b)
+/* The length of a character at the start, or 0. C1 controls and the marks that turn
+ * the direction of writing are no text either. */
+static size_t character_len(struct bytes b)
 {
-	uint8_t c = b.data[0];
-	size_t n = c < 0x80 ? 1 : (c & 0xe0) == 0xc0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : (c & 0xf8) == 0xf0 ? 4 : 0;
-	uint32_t point = n <= 1 ? c : c & (0xffu >> (n + 1));
+	uint32_t rune = 0;
+	size_t n = utf8_rune(b, &rune);
+	bool c1 = rune >= 0x80 && rune < 0xa0;
+	bool turns = (rune >= 0x202a && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
 
-	if (!n || n > b.len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((b.data[i] & 0xc0) != 0x80)
-			return 0;
-		point = point << 6 | (b.data[i] & 0x3f);
-	}
-	if ((n == 2 && point < 0xa0) || (n == 3 && point < 0x800) || (n == 4 && (point < 0x10000 || point > 0x10ffff)))
-		return 0;
-	if ((point >= 0xd800 && point < 0xe000) || (point >= 0x202a && point <= 0x202e) ||
-	    (point >= 0x2066 && point <= 0x2069))
-		return 0;
-	return n;
+	return c1 || turns ? 0 : n;
 }
 
 /* How many bytes of a URL's query begin here, after its '?'. */
@@ -63,7 +53,7 @@ char *text_clean(struct bytes in, char *out, size_t max)
 	size_t len = 0;
 
 	while (in.len && len + 5 < max) {
-		size_t n = utf8_len(in);
+		size_t n = character_len(in);
 		bool blank = n == 1 && (in.data[0] <= ' ' || in.data[0] == 0x7f);
 
 		if (blank) {

@@ -1,10 +1,12 @@
 #include "service/rpc/descriptor_scan.h"
 
+#include "proto/runtime/varint.h"
+
 /* Field numbers of google/protobuf/descriptor.proto. */
 enum { FILE_MESSAGE = 4, FILE_EXTENSION = 7, MESSAGE_NESTED = 3, MESSAGE_EXTENSION = 6 };
 enum { FIELD_EXTENDEE = 2, FIELD_NUMBER = 3 };
 enum { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_BYTES = 2, WIRE_32BIT = 5 };
-enum { DEPTH_MAX = 32, VARINT_BITS = 64, VARINT_STEP = 7 };
+enum { DEPTH_MAX = 32 };
 
 struct field {
 	uint64_t number;
@@ -24,23 +26,6 @@ static bool skip(struct bytes *in, uint64_t n)
 	in->data += n;
 	in->len -= n;
 	return true;
-}
-
-static bool take_varint(struct bytes *in, uint64_t *ret_value)
-{
-	uint64_t value = 0;
-
-	for (unsigned shift = 0; shift < VARINT_BITS && in->len; shift += VARINT_STEP) {
-		uint8_t byte = in->data[0];
-
-		skip(in, 1);
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80)) {
-			*ret_value = value;
-			return true;
-		}
-	}
-	return false;
 }
 
 /* False at the end and at what is no descriptor. */

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "proto/runtime/sanitize.h"
 #include "service/pool.h"
 #include "service/rpc/call_watch.h"
 #include "service/rpc/health.h"
@@ -141,14 +142,7 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 
 /* ThreadSanitizer cannot see inside the gRPC library: the completion queue is a
  * happens-before edge from start_batch to the event. */
-#if defined(__SANITIZE_THREAD__)
-#define RPC_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RPC_TSAN 1
-#endif
-#endif
-#ifdef RPC_TSAN
+#if SANITIZED_THREAD
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 #define HANDOVER(tag) __tsan_release(tag)

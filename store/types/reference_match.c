@@ -6,28 +6,18 @@
  */
 #include "store/types/reference.h"
 
+#include "proto/runtime/utf8.h"
+
 struct glob {
 	const uint8_t *p, *end;
 };
 
-/* One UTF-8 character; 0 is no valid result. */
+/* One character; 0 is no valid result. */
 static uint32_t next_rune(struct glob *g)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	uint8_t c = *g->p;
-	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-	uint32_t rune = n == 1 ? c : c & (0x7fu >> n);
+	uint32_t rune = 0;
 
-	if (!n || (size_t)(g->end - g->p) < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((g->p[i] & 0xc0) != 0x80)
-			return 0;
-		rune = rune << 6 | (g->p[i] & 0x3f);
-	}
-	if (rune < least[n] || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000))
-		return 0;
-	g->p += n;
+	g->p += utf8_rune((struct bytes){ g->p, (size_t)(g->end - g->p) }, &rune);
 	return rune;
 }
 
