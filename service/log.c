@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "proto/runtime/buf.h"
+#include "proto/runtime/utf8.h"
 
 enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 16 * 1024 };
 
@@ -40,17 +41,33 @@ static void put_time(struct buf *line)
 		   utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000);
 }
 
+/* One character, or one byte that is none. How many bytes it took. */
+static size_t put_character(struct buf *line, struct bytes at)
+{
+	uint32_t rune = 0;
+	size_t n = utf8_rune(at, &rune);
+
+	if (!n) {
+		buf_puts(line, as_json ? "\xef\xbf\xbd" : "?"); /* U+FFFD */
+		return 1;
+	}
+	if (as_json && (rune == '"' || rune == '\\'))
+		buf_printf(line, "\\%c", (char)rune);
+	else if (rune < 0x20 || rune == 0x7f)
+		buf_printf(line, as_json ? "\\u%04x" : "\\x%02x", (unsigned)rune);
+	else
+		buf_append(line, at.data, n);
+	return n;
+}
+
 static void put_message(struct buf *line, const char *message)
 {
-	for (const char *p = message; *p; p++) {
-		unsigned char c = (unsigned char)*p;
+	struct bytes left = bytes_of(message);
 
-		if (as_json && (c == '"' || c == '\\'))
-			buf_printf(line, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(line, as_json ? "\\u%04x" : "\\x%02x", c);
-		else
-			buf_putc(line, (char)c);
+	while (left.len) {
+		size_t n = put_character(line, left);
+
+		left = (struct bytes){ left.data + n, left.len - n };
 	}
 }
 
