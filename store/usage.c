@@ -19,52 +19,77 @@ static bool add_blob(void *arg, UNUSED const struct digest *d, int64_t size)
 
 /* ---- layers --------------------------------------------------------------- */
 
-static int chain_size(struct store *s, const struct key *k, int64_t *ret_size, struct err *err)
+static bool is_own(const struct image *image, const struct digest *manifest)
 {
-	CLEANUP(buf_free) struct buf value = BUF_INIT(8);
-	uint64_t size = 0;
-	int r = meta_get(s->shared, key_bytes(k), &value, NULL, err);
-
-	*ret_size = 0;
-	if (r == E_NOT_FOUND)
-		return OK;
-	if (r != OK || value.len != 8)
-		return r != OK ? r : fail(err, E_CORRUPT, "a layer chain without a size");
-	for (int i = 7; i >= 0; i--)
-		size = size << 8 | value.data[i];
-	*ret_size = (int64_t)size;
-	return OK;
+	for (size_t i = 0; i < image->n_manifests; i++)
+		if (digest_eq(&image->manifests[i], manifest))
+			return true;
+	return false;
 }
 
-/* Each chain once, if one of the images that use it is there. */
-static int add_chains(struct store *s, struct usage *u, struct err *err)
+/* Whether an image that is there has this layer blob, besides `own` (NULL: any). */
+static int is_used(struct store *s, const struct digest *blob, const struct image *own, bool *ret_used, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_chain_prefix(NULL);
-	struct digest counted = { 0 };
+	struct key prefix = key_edge_kind_prefix(blob, EDGE_MANIFEST);
+	const struct key *k;
+	int r;
+
+	*ret_used = false;
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, s->shared, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && !*ret_used) {
+		struct edge_parent parent;
+		struct digest child;
+
+		if (!key_parse_edge(key_bytes(k), &child, &parent) || (own && is_own(own, &parent.digest)))
+			continue;
+		r = edge_is_live(s, blob, &parent, NULL, ret_used, err);
+		if (r != OK)
+			return r;
+	}
+	return r;
+}
+
+/* The layer that a blob holds, unless no image has it. */
+static int add_layer(struct store *s, const struct digest *blob, struct usage *u, bool *ret_counted, struct err *err)
+{
+	struct layer_facts facts;
+	int r = is_used(s, blob, NULL, ret_counted, err);
+
+	if (r != OK || !*ret_counted)
+		return r;
+	r = layer_facts_get(s, blob, &facts, err);
+	*ret_counted = r == OK;
+	if (r == OK)
+		u->layers_size = add_sizes(u->layers_size, facts.files_size);
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+/* Each diff ID once, on however many parents and in however many compressions. */
+static int add_layers(struct store *s, struct usage *u, struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_diff_prefix(NULL);
+	struct digest last = { 0 };
 	const struct key *k;
 	int r;
 
 	if (!scan)
 		return fail_nomem(err);
-	meta_scan_prefix(scan, s->shared, &prefix);
+	meta_scan_prefix(scan, s->local, &prefix);
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
-		struct edge_parent parent = { .kind = EDGE_MANIFEST };
-		struct digest chain;
-		int64_t size;
-		bool live;
+		struct digest diff, blob;
+		bool counted;
 
-		if (!key_parse_chain(key_bytes(k), &chain, &parent.digest) || digest_eq(&chain, &counted))
+		if (!key_parse_diff(key_bytes(k), &diff, &blob) || digest_eq(&diff, &last))
 			continue;
-		r = edge_is_live(s, &chain, &parent, NULL, &live, err);
-		if (r == OK && live)
-			r = chain_size(s, k, &size, err);
+		r = add_layer(s, &blob, u, &counted, err);
 		if (r != OK)
 			return r;
-		if (live) {
-			counted = chain;
-			u->layers_size = add_sizes(u->layers_size, size);
-		}
+		if (counted)
+			last = diff;
 	}
 	return r;
 }
@@ -72,7 +97,7 @@ static int add_chains(struct store *s, struct usage *u, struct err *err)
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err)
 {
 	struct usage u = { .image_count = store_image_count(s) };
-	int r = add_chains(s, &u, err);
+	int r = add_layers(s, &u, err);
 
 	if (r == OK)
 		r = content_list(s, add_blob, &u, err);
@@ -88,33 +113,27 @@ int store_usage(struct store *s, struct usage *ret_usage, struct err *err)
 
 /* ---- one image ------------------------------------------------------------ */
 
-static bool is_own(const struct image *image, const struct digest *manifest)
-{
-	for (size_t i = 0; i < image->n_manifests; i++)
-		if (digest_eq(&image->manifests[i], manifest))
-			return true;
-	return false;
-}
-
-static int used_by_others(struct store *s, const struct image *image, const struct digest *chain, bool *ret_used,
-			  struct err *err)
+/* In this blob or in another one of the same diff ID. */
+static int used_by_others(struct store *s, const struct image *image, const Imaged__Store__V1__LayerEntry *layer,
+			  bool *ret_used, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_chain_prefix(chain);
+	struct digest diff, blob;
 	const struct key *k;
-	int r;
+	struct key prefix;
+	int r = scan ? digest_from_data(layer->digest, &blob, err) : fail_nomem(err);
 
-	*ret_used = false;
-	if (!scan)
-		return fail_nomem(err);
-	meta_scan_prefix(scan, s->shared, &prefix);
+	if (r == OK)
+		r = digest_from_data(layer->diff_id, &diff, err);
+	if (r == OK)
+		r = is_used(s, &blob, image, ret_used, err);
+	if (r != OK || *ret_used)
+		return r;
+	prefix = key_diff_prefix(&diff);
+	meta_scan_prefix(scan, s->local, &prefix);
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && !*ret_used) {
-		struct edge_parent parent = { .kind = EDGE_MANIFEST };
-		struct digest same;
-
-		if (!key_parse_chain(key_bytes(k), &same, &parent.digest) || is_own(image, &parent.digest))
-			continue;
-		r = edge_is_live(s, chain, &parent, NULL, ret_used, err);
+		if (key_parse_diff(key_bytes(k), &diff, &blob))
+			r = is_used(s, &blob, image, ret_used, err);
 		if (r != OK)
 			return r;
 	}
@@ -126,12 +145,9 @@ int image_shared_size(struct store *s, const struct image *image, int64_t *ret_s
 	int64_t shared = 0;
 
 	for (size_t i = 0; i < image->record->n_layers; i++) {
-		struct digest chain;
 		bool used;
-		int r = digest_from_data(image->record->layers[i]->chain_id, &chain, err);
+		int r = used_by_others(s, image, image->record->layers[i], &used, err);
 
-		if (r == OK)
-			r = used_by_others(s, image, &chain, &used, err);
 		if (r != OK)
 			return r;
 		if (used)

@@ -7,12 +7,13 @@
 #include "store/image/image.h"
 
 struct usage {
+	/* layers_size: files of the layers of all images, each diff ID once. */
 	int64_t image_count, layers_size, reclaimable_size;
 	int64_t content_bytes, ingest_bytes, metadata_bytes, blob_count;
 };
 
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err);
-/* Of an image's size: what other images use too. */
+/* Of an image's size: layers that other images have too, on whatever parent. */
 int image_shared_size(struct store *s, const struct image *image, int64_t *ret_shared, struct err *err);
 
 /* Cheap counts for GetInfo. */

@@ -220,6 +220,38 @@ static void usage_counts_shared_layers_once_and_agrees_with_the_disk(void **stat
 	assert_int_equal(store_name_count(s), 2);
 }
 
+static int64_t layers_size(struct store *s)
+{
+	struct err err = ERR_INIT;
+	struct usage u;
+
+	assert_ok(store_usage(s, &u, &err), &err);
+	return u.layers_size;
+}
+
+static void a_layer_on_several_parents_counts_once(void **state)
+{
+	struct store *s = ((struct fixture *)*state)->store;
+	const int64_t x = 1001, pp = 1002, qqq = 1003;
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	CLEANUP(freep) char *said = NULL;
+	struct err err = ERR_INIT;
+	struct image image;
+	int64_t shared;
+	bool by_id;
+
+	make_image(s, &(struct image_spec){ .name = "a", .layers = { "pp", "x" }, .refs = { "a" } });
+	make_image(s, &(struct image_spec){ .name = "b", .layers = { "qqq", "x" }, .refs = { "b" } });
+	make_image(s, &(struct image_spec){ .name = "c", .layers = { "x", "x" }, .refs = { "c" } });
+	assert_int_equal(layers_size(s), pp + qqq + x);
+	arena_init(&arena, 1 << 20);
+	assert_ok(image_resolve(s, "a", &arena, &image, &by_id, &err), &err);
+	assert_ok(image_shared_size(s, &image, &shared, &err), &err);
+	assert_int_equal(shared, x);
+	assert_ok(removal_text(s, "a", false, false, &said, NULL, &err), &err);
+	assert_int_equal(layers_size(s), qqq + x);
+}
+
 static void sizes_that_nobody_can_add_up_are_as_large_as_can_be(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
@@ -256,6 +288,7 @@ int main(void)
 		TEST(an_arena_that_is_too_small_is_a_limit),
 		TEST(the_arena_has_to_hold_one_image_only),
 		TEST(usage_counts_shared_layers_once_and_agrees_with_the_disk),
+		TEST(a_layer_on_several_parents_counts_once),
 		TEST(sizes_that_nobody_can_add_up_are_as_large_as_can_be),
 	};
 
