@@ -111,12 +111,21 @@ static int check_blobs(struct checking *w, struct err *err)
 
 /* ---- all of it ------------------------------------------------------------ */
 
+/* A damaged blob is of use as long as nothing has taken its place: a repair may be at it
+ * and put it back. */
+static bool is_only_copy(struct store *s, const struct digest *d)
+{
+	bool in_use;
+
+	return !content_exists(s, d, NULL) && (blob_in_use(s, d, NULL, &in_use, NULL) != OK || in_use);
+}
+
 static int run(struct checking *w, struct err *err)
 {
 	int r = OK;
 
-	if (!w->store->read_only) /* what a repair put aside is no longer of use */
-		r = quarantine_clear(w->store, err);
+	if (!w->store->read_only)
+		r = quarantine_clear(w->store, is_only_copy, err);
 	if (r == OK)
 		r = content_list(w->store, count_blob, &w->progress, err);
 	if (r == OK)

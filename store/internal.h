@@ -4,6 +4,7 @@
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -60,6 +61,10 @@ void digest_unlock(struct store *s, const struct digest *d);
 
 /* E_READ_ONLY on a read-only store. */
 int store_writable(const struct store *s, struct err *err);
+
+/* The next entry of a directory, NULL at its end. False with errno: readdir() alone
+ * takes an error for the end. */
+bool dir_next(DIR *dir, struct dirent **ret_entry);
 
 /* A visitor or callback ended a call with the code r: one that knows the caller's err has
  * said why, and that stays; else `text`. */

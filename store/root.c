@@ -137,10 +137,17 @@ static int check_ours(struct store *s, struct err *err)
 		closep(&fd);
 		return fail_errno(err, "root '%s': read directory", s->root);
 	}
-	for (struct dirent *e; r == OK && (e = readdir(dir));)
-		if (!may_be_there(e->d_name))
+	while (r == OK) {
+		struct dirent *e;
+
+		if (!dir_next(dir, &e))
+			r = fail_errno(err, "root '%s': read directory", s->root);
+		else if (!e)
+			break;
+		else if (!may_be_there(e->d_name))
 			r = fail(err, E_INVALID, "root '%s' is neither empty nor an imaged store: it holds '%s'",
 				 s->root, e->d_name);
+	}
 	closedir(dir);
 	return r;
 }

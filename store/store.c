@@ -213,6 +213,13 @@ int store_fail_errno(struct store *s, int64_t needed, struct err *err, const cha
 	return r;
 }
 
+bool dir_next(DIR *dir, struct dirent **ret_entry)
+{
+	errno = 0;
+	*ret_entry = readdir(dir);
+	return *ret_entry || !errno;
+}
+
 int visit_failed(struct err *err, int r, const char *text)
 {
 	return err && err->code == r ? r : fail(err, r, "%s", text);

@@ -163,8 +163,13 @@ static bool visit_file(struct listing *l, int dir_fd, const char *name)
 	struct stat st;
 
 	snprintf(text, sizeof text, "%s:%s", l->algorithm, name);
-	if (digest_parse(text, &d, NULL) != OK || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
+	if (digest_parse(text, &d, NULL) != OK)
 		return true;
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
+		if (errno == ENOENT)
+			return true;
+		st.st_size = 0; /* it is there all the same: whoever opens it will hear why */
+	}
 	return l->visit(l->arg, &d, st.st_size);
 }
 
@@ -182,9 +187,16 @@ static int each(struct listing *l, int parent_fd, const char *path, each_entry *
 		closep(&fd);
 		return fail_errno(err, "list content");
 	}
-	for (struct dirent *e; r == OK && !l->stopped && (e = readdir(dir));)
-		if (e->d_name[0] != '.')
+	while (r == OK && !l->stopped) {
+		struct dirent *e;
+
+		if (!dir_next(dir, &e))
+			r = fail_errno(err, "list content directory '%s'", path);
+		else if (!e)
+			break;
+		else if (e->d_name[0] != '.')
 			r = fn(l, dirfd(dir), e->d_name, err);
+	}
 	closedir(dir);
 	return r;
 }
@@ -257,7 +269,24 @@ int content_restore(struct store *s, const struct digest *d, const struct ingest
 	return r;
 }
 
-int quarantine_clear(struct store *s, struct err *err)
+static int clear_one(struct store *s, const char *name, bool (*keep)(struct store *s, const struct digest *d),
+		     struct err *err)
+{
+	struct digest d;
+	bool known = quarantine_parse_name(name, &d), kept;
+	int r = OK;
+
+	if (known)
+		digest_lock(s, &d); /* nobody puts it aside or back meanwhile */
+	kept = known && keep(s, &d);
+	if (!kept && unlinkat(s->quarantine_fd, name, 0) && errno != ENOENT)
+		r = fail_errno(err, "remove '%s' from the quarantine", name);
+	if (known)
+		digest_unlock(s, &d);
+	return r;
+}
+
+int quarantine_clear(struct store *s, bool (*keep)(struct store *s, const struct digest *d), struct err *err)
 {
 	int fd = openat(s->quarantine_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = OK;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -266,9 +295,16 @@ int quarantine_clear(struct store *s, struct err *err)
 		closep(&fd);
 		return fail_errno(err, "list the quarantine");
 	}
-	for (struct dirent *e; r == OK && (e = readdir(dir));)
-		if (e->d_name[0] != '.' && unlinkat(s->quarantine_fd, e->d_name, 0) && errno != ENOENT)
-			r = fail_errno(err, "remove '%s' from the quarantine", e->d_name);
+	while (r == OK) {
+		struct dirent *e;
+
+		if (!dir_next(dir, &e))
+			r = fail_errno(err, "list the quarantine");
+		else if (!e)
+			break;
+		else if (e->d_name[0] != '.')
+			r = clear_one(s, e->d_name, keep, err);
+	}
 	closedir(dir);
 	return r;
 }

@@ -9,21 +9,26 @@ typedef void each_file(struct store *s, const char *name, const struct stat *st,
 
 static int each(struct store *s, each_file *fn, void *arg, struct err *err)
 {
-	int fd = openat(s->ingest_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(s->ingest_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = OK;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (!dir) {
 		closep(&fd);
 		return fail_errno(err, "list ingests");
 	}
-	for (struct dirent *e; (e = readdir(dir));) {
+	while (r == OK) {
+		struct dirent *e;
 		struct stat st;
 
-		if (!fstatat(s->ingest_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+		if (!dir_next(dir, &e))
+			r = fail_errno(err, "list ingests");
+		else if (!e)
+			break;
+		else if (!fstatat(s->ingest_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
 			fn(s, e->d_name, &st, arg);
 	}
 	closedir(dir);
-	return OK;
+	return r;
 }
 
 static void add_size(UNUSED struct store *s, UNUSED const char *name, const struct stat *st, void *arg)

@@ -49,6 +49,17 @@ char *quarantine_name(const struct digest *d, char out[CONTENT_PATH_MAX])
 	return out;
 }
 
+bool quarantine_parse_name(const char *name, struct digest *ret_digest)
+{
+	const char *dash = strchr(name, '-');
+	char text[CONTENT_PATH_MAX];
+
+	if (!dash || strlen(name) >= sizeof text)
+		return false;
+	snprintf(text, sizeof text, "%.*s:%s", (int)(dash - name), name, dash + 1);
+	return digest_parse(text, ret_digest, NULL) == OK;
+}
+
 /* "", or ".7". */
 static bool parse_serial(const char *text, uint64_t *ret_serial)
 {

@@ -23,5 +23,6 @@ bool ingest_parse_name(const char *name, struct digest *ret_digest, uint64_t *re
 
 /* In quarantine_fd: "sha256-abcd…". */
 char *quarantine_name(const struct digest *d, char out[CONTENT_PATH_MAX]);
+bool quarantine_parse_name(const char *name, struct digest *ret_digest);
 
 #endif

@@ -1,5 +1,7 @@
 #include "tests/unit/store/fixture.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -8,6 +10,23 @@
 #include "store/content/path.h"
 #include "store/internal.h"
 #include "store/record.h"
+
+/* ---- a directory that cannot be read to its end --------------------------- */
+
+static int entries_until_error; /* 0: never */
+
+struct dirent *readdir(DIR *dir)
+{
+	static struct dirent *(*real)(DIR *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "readdir64");
+	if (entries_until_error && !--entries_until_error) {
+		errno = EIO;
+		return NULL;
+	}
+	return real(dir);
+}
 
 static void delete_key(struct meta *m, struct key k)
 {
@@ -252,6 +271,59 @@ static void a_damaged_blob_is_replaced_through_the_quarantine(void **state)
 	assert_int_not_equal(fstatat(f->store->quarantine_fd, path, &st, 0), 0);
 }
 
+static bool is_aside(struct fixture *f, const struct digest *d)
+{
+	char path[CONTENT_PATH_MAX];
+	struct stat st;
+
+	return !fstatat(f->store->quarantine_fd, quarantine_name(d, path), &st, 0);
+}
+
+static void a_check_leaves_the_only_copy_of_what_is_needed_to_a_repair(void **state)
+{
+	struct fixture *f = *state;
+	struct digest needed = digest_of_text("two"), stray = digest_of_text("stray");
+	struct err err = ERR_INIT;
+
+	standard(f);
+	add_blob(f->store, "stray");
+	assert_ok(content_quarantine(f->store, &needed, &err), &err);
+	assert_ok(content_quarantine(f->store, &stray, &err), &err);
+	/* The repair fetches, and meanwhile somebody else begins a check. */
+	assert_finds(f->store, true, "missing an image needs this content and it is not there\n");
+	assert_true(is_aside(f, &needed));
+	assert_false(is_aside(f, &stray));
+	assert_ok(content_restore(f->store, &needed, NULL, &err), &err);
+	assert_clean(f->store);
+}
+
+static void a_directory_that_cannot_be_read_is_no_empty_one(void **state)
+{
+	struct fixture *f = *state;
+	struct check c = { .quick = true };
+	struct err err = ERR_INIT;
+	struct gc_result g;
+	int64_t bytes;
+	int codes = 0;
+
+	standard(f);
+	for (int at = 1, r = E_IO; r != OK; at++, codes++) {
+		entries_until_error = at;
+		r = store_check(f->store, &c, NULL, &err);
+		if (r != OK)
+			assert_code(r, E_IO);
+		else
+			assert_true(entries_until_error > 0); /* that was all of them */
+	}
+	assert_true(codes > 10); /* the quarantine, the shards twice */
+	entries_until_error = 1;
+	assert_code(ingest_usage(f->store, &bytes, &err), E_IO);
+	entries_until_error = 1;
+	assert_code(gc_run(f->store, clock_wall_ns(), NULL, &g, &err), E_IO);
+	entries_until_error = 0;
+	assert_clean(f->store);
+}
+
 static int end_it(UNUSED void *arg, UNUSED const struct check_progress *p)
 {
 	return E_CANCELLED;
@@ -316,6 +388,8 @@ int main(void)
 		TEST(records_that_cannot_be_read_are_found),
 		TEST(a_finding_says_who_needs_it_and_where_it_came_from),
 		TEST(a_damaged_blob_is_replaced_through_the_quarantine),
+		TEST(a_check_leaves_the_only_copy_of_what_is_needed_to_a_repair),
+		TEST(a_directory_that_cannot_be_read_is_no_empty_one),
 		TEST(a_check_ends_when_its_reader_does),
 		TEST(the_words_of_a_reader_stay),
 	};
