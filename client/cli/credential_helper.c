@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -11,10 +12,13 @@
 
 extern char **environ;
 
+int64_t credential_helper_timeout_ms = HELPER_TIMEOUT_MS;
+
 struct helper {
 	const char *program;
 	pid_t pid;
 	int to, from; /* its stdin and stdout */
+	int64_t deadline;
 };
 
 static void close_fd(int *fd)
@@ -97,22 +101,34 @@ static void send_input(struct helper *h, const char *input)
 	close_fd(&h->to);
 }
 
+/* Until the descriptor is readable; false: not before the deadline. */
+static bool wait_readable(const struct helper *h, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int ready;
+
+	do {
+		int64_t left = h->deadline - clock_monotonic_ms();
+
+		ready = left > 0 ? poll(&p, 1, (int)left) : 0;
+	} while (ready < 0 && errno == EINTR);
+	return ready != 0;
+}
+
+static int fail_late(const struct helper *h, struct err *err)
+{
+	return fail(err, E_DEADLINE, "%s gave no answer within %lld seconds", h->program,
+		    (long long)credential_helper_timeout_ms / 1000);
+}
+
 static int receive(struct helper *h, struct buf *out, struct err *err)
 {
-	int64_t deadline = clock_monotonic_ms() + HELPER_TIMEOUT_MS;
-
 	for (;;) {
-		struct pollfd p = { .fd = h->from, .events = POLLIN };
-		int64_t left = deadline - clock_monotonic_ms();
-		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
 		ssize_t n;
 		char *room;
 
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready == 0)
-			return fail(err, E_DEADLINE, "%s gave no answer within %d seconds", h->program,
-				    HELPER_TIMEOUT_MS / 1000);
+		if (!wait_readable(h, h->from))
+			return fail_late(h, err);
 		room = buf_reserve(out, 4096);
 		if (!room)
 			return fail(err, E_LIMIT, "%s answers more than %d bytes", h->program, HELPER_OUTPUT_MAX);
@@ -128,14 +144,25 @@ static int receive(struct helper *h, struct buf *out, struct err *err)
 	}
 }
 
-static int wait_for(struct helper *h, bool failed, int *ret_status)
+/* It may close its output and go on. */
+static int await_end(const struct helper *h, struct err *err)
 {
-	if (failed)
+	CLEANUP(closep) int fd = pidfd_open(h->pid, 0);
+
+	return fd < 0 || wait_readable(h, fd) ? OK : fail_late(h, err);
+}
+
+/* What it ended with, or why it is ended here: `r` is what became of its answer. */
+static int finish(const struct helper *h, int r, int *ret_status, struct err *err)
+{
+	if (r == OK)
+		r = await_end(h, err);
+	if (r != OK)
 		kill(h->pid, SIGKILL);
 	while (waitpid(h->pid, ret_status, 0) < 0)
 		if (errno != EINTR)
-			return -1;
-	return 0;
+			return r != OK ? r : fail_errno(err, "wait for %s", h->program);
+	return r;
 }
 
 static bool says_not_found(const char *text)
@@ -154,14 +181,14 @@ int credential_helper_run(const char *name, const char *verb, const char *input,
 		return fail_nomem(err);
 	if (strchr(name, '/') || strlen(input) > 4096)
 		return fail(err, E_INVALID, "credential helper '%s' cannot be used", name);
+	h.deadline = clock_monotonic_ms() + credential_helper_timeout_ms;
 	r = start(&h, verb, err);
 	if (r)
 		return r;
 	send_input(&h, input);
 	r = receive(&h, out, err);
 	close_fd(&h.from);
-	if (wait_for(&h, r != OK, &status) && !r)
-		return fail_errno(err, "wait for %s", program);
+	r = finish(&h, r, &status, err);
 	if (r)
 		return r;
 	if (WIFEXITED(status) && !WEXITSTATUS(status))

@@ -10,6 +10,9 @@
 
 enum { HELPER_OUTPUT_MAX = 64 * 1024, HELPER_TIMEOUT_MS = 120 * 1000 };
 
+/* From the start of a helper to its end; a variable for tests. */
+extern int64_t credential_helper_timeout_ms;
+
 /* E_NOT_FOUND when the helper says that it holds no such credentials. `out` holds
  * a secret afterwards: the caller wipes it. */
 int credential_helper_run(const char *name, const char *verb, const char *input, struct buf *out, struct err *err);

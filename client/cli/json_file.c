@@ -179,6 +179,16 @@ static int make_directories(const char *path, struct err *err)
 	return OK;
 }
 
+/* Whose file it was it stays, also when root writes it (sudo), and who may read it
+ * still may. Where the owner cannot be kept the file is for the user alone. */
+static void keep_owner_and_mode(int fd, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0)
+		(void)!fchmod(fd, st.st_mode & 0777);
+}
+
 /* Beside the file, so that the rename stays within one file system. */
 static int replace(const char *path, const struct buf *text, struct err *err)
 {
@@ -191,6 +201,7 @@ static int replace(const char *path, const struct buf *text, struct err *err)
 	fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
 	if (fd < 0)
 		return fail_errno(err, "create '%s'", temporary);
+	keep_owner_and_mode(fd, path);
 	r = write_fd(fd, text, err);
 	if (!r && rename(temporary, path) < 0)
 		r = fail_errno(err, "rename '%s' to '%s'", temporary, path);

@@ -230,6 +230,24 @@ static void config_knows_keys_of_registries(UNUSED void **state)
 	assert_string_equal(docker_config_key("r:5000"), "r:5000");
 }
 
+/* As after sudo imagectl login. */
+static void file_stays_whose_it_was(UNUSED void **state)
+{
+	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	CLEANUP(unload) struct docker_config *c = load("{}", NULL);
+	uid_t owner = geteuid() ? geteuid() : 12345;
+	bool plain = false;
+	struct stat st;
+
+	assert_int_equal(chown(path, owner, (gid_t)-1), 0);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(docker_config_store(c, "h", &l, &plain, NULL), OK);
+	assert_true(plain);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, owner);
+	assert_int_equal(st.st_mode & 0777, 0640);
+}
+
 /* ---- helpers -------------------------------------------------------------- */
 
 static void make_helper(const char *name, const char *script)
@@ -286,6 +304,26 @@ static void helper_that_fails_is_named(UNUSED void **state)
 	}
 }
 
+static void helper_that_does_not_end_is_ended(UNUSED void **state)
+{
+	static const char *const scripts[] = {
+		"#!/bin/sh\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\nexec >&-\nexec sleep 20\n",
+		"#!/bin/sh\nexec sleep 20\n",
+	};
+
+	credential_helper_timeout_ms = 1000;
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+		CLEANUP(unload) struct docker_config *c = load("{\"credsStore\":\"slow\"}", NULL);
+		CLEANUP(login_wipe) struct login l = { 0 };
+		struct err err = ERR_INIT;
+
+		make_helper("slow", scripts[i]);
+		assert_int_equal(docker_config_get(c, "h", &l, &err), E_DEADLINE);
+		assert_non_null(strstr(err.text, "docker-credential-slow gave no answer within 1 seconds"));
+	}
+	credential_helper_timeout_ms = HELPER_TIMEOUT_MS;
+}
+
 static void helper_without_credentials_or_program(UNUSED void **state)
 {
 	CLEANUP(unload) struct docker_config *c = load("{\"credsStore\":\"none\"}", NULL);
@@ -317,8 +355,12 @@ static int set_up(UNUSED void **state)
 
 static int tear_down(UNUSED void **state)
 {
-	static const char *const names[] = { "config.json", "log", "docker-credential-good", "docker-credential-bad",
-					     "docker-credential-none" };
+	static const char *const names[] = { "config.json",
+					     "log",
+					     "docker-credential-good",
+					     "docker-credential-bad",
+					     "docker-credential-none",
+					     "docker-credential-slow" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		char file[128];
@@ -344,7 +386,9 @@ int main(void)
 		cmocka_unit_test(config_knows_keys_of_registries),
 		cmocka_unit_test(helper_gives_and_takes_credentials),
 		cmocka_unit_test(helper_that_fails_is_named),
+		cmocka_unit_test(helper_that_does_not_end_is_ended),
 		cmocka_unit_test(helper_without_credentials_or_program),
+		cmocka_unit_test(file_stays_whose_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
