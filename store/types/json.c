@@ -132,21 +132,49 @@ static int load(const struct jnode *root, struct bytes text, json_t **ret_value,
 	return OK;
 }
 
-int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
+static int open_root(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root = { .name = document };
 	int r = check_weight(&root, text, max, err);
 
 	if (r == OK)
 		r = load(&root, text, &root.value, err);
-	if (r < 0)
-		return r;
-	if (!json_is_object(root.value)) {
-		json_decref(root.value);
-		return jnode_fail(&root, E_BAD_CONTENT, err, "not a JSON object");
-	}
-	*ret_root = root;
-	return OK;
+	if (r == OK)
+		*ret_root = root;
+	return r;
+}
+
+/* Closes the root when it is not what was wanted. */
+static int check_root(struct jnode *root, bool wanted, const char *what, struct err *err)
+{
+	if (wanted)
+		return OK;
+	jnode_close(root);
+	return jnode_fail(root, E_BAD_CONTENT, err, "not a JSON %s", what);
+}
+
+int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
+{
+	struct jnode root;
+	int r = open_root(text, document, max, &root, err);
+
+	if (r == OK)
+		r = check_root(&root, json_is_object(root.value), "object", err);
+	if (r == OK)
+		*ret_root = root;
+	return r;
+}
+
+int jnode_open_array(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
+{
+	struct jnode root;
+	int r = open_root(text, document, max, &root, err);
+
+	if (r == OK)
+		r = check_root(&root, json_is_array(root.value), "array", err);
+	if (r == OK)
+		*ret_root = root;
+	return r;
 }
 
 void jnode_close(struct jnode *root)

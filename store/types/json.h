@@ -39,8 +39,9 @@ struct jnode {
  * outside that is no document of ours; jnode_open() does by itself. */
 bool json_is_light(struct bytes text);
 
-/* The root is an object. */
+/* The root is an object; of the second one an array. */
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
+int jnode_open_array(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
 void jnode_close(struct jnode *root);
 
 struct jnode jnode_member(const struct jnode *object, const char *name);

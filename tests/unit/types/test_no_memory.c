@@ -5,7 +5,9 @@
  */
 #include "tests/unit/types/unit.h"
 
+#include "store/types/docker_archive.h"
 #include "store/types/image_config.h"
+#include "store/types/oci_layout.h"
 
 #define DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 #define ENTRY(type) "{\"mediaType\":\"" type "\",\"digest\":\"" DIGEST "\",\"size\":2}"
@@ -72,6 +74,25 @@ static int parse_config(struct err *err)
 	return image_config_parse(bytes_of(text), &c, err);
 }
 
+static int parse_archive(struct err *err)
+{
+	static const char text[] = "[{\"Config\":\"c\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"l\"]},"
+				   "{\"Config\":\"d\",\"Layers\":null}]";
+	CLEANUP(docker_archive_free) struct docker_archive a = { 0 };
+
+	return docker_archive_parse(bytes_of(text), &a, err);
+}
+
+static int parse_layout_index(struct err *err)
+{
+	static const char text[] = "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a/b\",\"size\":2,"
+				   "\"digest\":\"" DIGEST "\",\"annotations\":{"
+				   "\"org.opencontainers.image.ref.name\":\"latest\"}}]}";
+	CLEANUP(oci_index_free) struct oci_index i = { 0 };
+
+	return oci_index_parse(bytes_of(text), &i, err);
+}
+
 static void sweep(int (*parse)(struct err *err))
 {
 	struct err err = ERR_INIT;
@@ -109,12 +130,24 @@ static void a_configuration_without_memory_is_out_of_memory(void **state UNUSED)
 	sweep(parse_config);
 }
 
+static void manifest_json_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_archive);
+}
+
+static void index_json_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_layout_index);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_manifest_without_memory_is_out_of_memory),
 		cmocka_unit_test(an_index_without_memory_is_out_of_memory),
 		cmocka_unit_test(a_configuration_without_memory_is_out_of_memory),
+		cmocka_unit_test(manifest_json_without_memory_is_out_of_memory),
+		cmocka_unit_test(index_json_without_memory_is_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,41 @@
+/*
+ * manifest.json of a docker-archive (docker save): which members of the archive are
+ * the configuration and the layers of which image, and what the image was called.
+ *
+ *	[{"Config": "…json", "RepoTags": ["name:tag"] or null, "Layers": ["…/layer.tar"]}]
+ *
+ * Read as strictly as manifest.h's documents. Names of members come out normalised
+ * (member_name.h); references do not, they are parsed and judged by the caller. Parent,
+ * LayerSources and keys that are not known are not looked at.
+ *
+ * Ownership: the result owns its memory. Failure: E_BAD_CONTENT with the field's name.
+ */
+#ifndef STORE_TYPES_DOCKER_ARCHIVE_H
+#define STORE_TYPES_DOCKER_ARCHIVE_H
+
+#include "store/types/manifest.h"
+#include "store/types/member_name.h"
+
+enum {
+	DOCKER_ARCHIVE_BYTES_MAX = 8 * 1024 * 1024,
+	DOCKER_ARCHIVE_IMAGES_MAX = 10000,
+	DOCKER_ARCHIVE_TAGS_MAX = 10000, /* of one image */
+};
+
+struct docker_archive_image {
+	char *config;
+	char **layers;
+	size_t n_layers; /* <= MANIFEST_LAYERS_MAX, or its manifest could not be read again */
+	char **repo_tags;
+	size_t n_repo_tags;
+};
+
+struct docker_archive {
+	struct docker_archive_image *images;
+	size_t n_images; /* may be 0 */
+};
+
+int docker_archive_parse(struct bytes json, struct docker_archive *ret_archive, struct err *err);
+void docker_archive_free(struct docker_archive *a); /* also the cleanup function */
+
+#endif
