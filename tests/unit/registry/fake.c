@@ -1,7 +1,6 @@
 #include "tests/unit/registry/fake.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <openssl/pem.h>
@@ -14,6 +13,8 @@
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
+
+#include "tests/unit/types/unit.h"
 
 _Thread_local bool fake_thread;
 
@@ -67,8 +68,8 @@ static void add_extension(X509 *x, int nid, const char *value)
 {
 	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
 
-	assert(e);
-	X509_add_ext(x, e, -1);
+	assert_non_null(e);
+	assert_int_equal(X509_add_ext(x, e, -1), 1);
 	X509_EXTENSION_free(e);
 }
 

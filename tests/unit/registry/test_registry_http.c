@@ -1,4 +1,5 @@
 /* The HTTP client by itself: order of things, bounds, timeouts, cancellation. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <netdb.h>
 #include <stdatomic.h>
@@ -613,14 +614,38 @@ static void fired_token_asks_nobody(void **state)
 	stop(&r);
 }
 
+static unsigned open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* More than may be open at once, so that each must have given its connection back. */
 static void unfinished_exchanges_can_be_closed(void **state)
 {
-	struct rig r = start(endless, NULL, (struct http_options){ 0 });
+	enum { AT_ONCE = 2, EXCHANGES = 20 };
+	struct http_options o = { .connections = AT_ONCE, .connections_per_host = AT_ONCE };
+	unsigned before = open_descriptors();
+	struct rig r = start(endless, NULL, o);
+	struct http_exchange *x;
+	struct bytes piece;
 
 	(void)state;
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < EXCHANGES; i++)
 		http_close(opened(&r, "/"));
+	x = opened(&r, "/");
+	assert_int_equal(http_next(x, &piece, NULL, &r.err), 1);
+	assert_int_not_equal(piece.len, 0);
+	http_close(x);
+	assert_int_equal(fake_count(r.fake, "", ""), EXCHANGES + 1);
 	stop(&r);
+	assert_int_equal(open_descriptors(), before);
 }
 
 /* ---- connections ----------------------------------------------------------- */
