@@ -43,6 +43,9 @@ static int manifest_is_live(struct store *s, const struct digest *manifest, cons
 	if (doomed && contains(doomed->manifests, doomed->n_manifests, manifest))
 		return OK;
 	r = key_exists(s, &image, ret_live, err);
+	/* A publication that runs has a lease on all of it as well. */
+	if (doomed && doomed->dead_leases)
+		return r;
 	return r == OK && !*ret_live ? key_exists(s, &guard, ret_live, err) : r;
 }
 

@@ -16,7 +16,7 @@ struct doomed {
 	size_t n_indexes;
 	char *const *names;
 	size_t n_names;
-	bool dead_leases; /* those that no running operation holds */
+	bool dead_leases; /* those that no running operation holds; guards without a lease too */
 };
 
 /* doomed may be NULL. False is the truth of one moment at which the caller held the

@@ -343,6 +343,27 @@ static void edges_of_a_dead_publication_go_once_its_guard_is_old(void **state)
 	assert_int_equal(count(s->shared, key_guard_prefix()), 0);
 }
 
+static void what_a_dead_publication_left_goes_with_a_prune(void **state)
+{
+	struct fixture *f = *state;
+	struct digest manifest = digest_of_text("manifest x"), layer = digest_of_text("layer x");
+	struct edge_parent parent = { .kind = EDGE_MANIFEST, .digest = manifest };
+	Imaged__Store__V1__GuardRecord guard = IMAGED__STORE__V1__GUARD_RECORD__INIT;
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct key k = key_guard(&manifest);
+	struct err err = ERR_INIT;
+	struct lease_id lease = lease_on(f, "layer x");
+
+	guard.started_ns = clock_wall_ns();
+	assert_int_equal(record_put(t, &k, &guard.base, NULL), OK);
+	assert_int_equal(meta_txn_commit(f->store->shared, t, NULL, NULL), OK);
+	put_key(f->store->shared, key_edge(&layer, &parent), (struct bytes){ 0 });
+	assert_int_equal(prune(f->store, false), 0); /* it runs, by its lease */
+	assert_ok(lease_abandon(f->store, &lease, &err), &err);
+	assert_int_equal(prune(f->store, false), strlen("layer x"));
+	assert_false(blob_is_there(f->store, "layer x"));
+}
+
 /* A removal that died after its first transaction. */
 static void what_an_interrupted_removal_leaves_is_collected(void **state)
 {
@@ -412,6 +433,7 @@ int main(void)
 		TEST(a_publication_needs_its_lease),
 		TEST(a_publication_of_content_that_is_missing_says_which),
 		TEST(edges_of_a_dead_publication_go_once_its_guard_is_old),
+		TEST(what_a_dead_publication_left_goes_with_a_prune),
 		TEST(what_an_interrupted_removal_leaves_is_collected),
 		TEST(an_audit_can_be_cancelled),
 		TEST(facts_of_layers_are_found_by_blob_and_by_diff_id),
