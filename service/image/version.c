@@ -1,14 +1,14 @@
 /* GetVersion and GetInfo. */
+#include <curl/curl.h>
+#include <jansson.h>
+#include <lmdb.h>
 #include <openssl/crypto.h>
 #include <sys/utsname.h>
 
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
+#include "service/rpc/server.h"
 #include "store/usage.h"
-
-#ifndef IMAGED_GIT_COMMIT
-#define IMAGED_GIT_COMMIT ""
-#endif
 
 static Imaged__V1__Platform *platform_of(struct arena *a, const struct platform *p)
 {
@@ -39,10 +39,36 @@ static int add_component(struct arena *a, Imaged__V1__GetVersionResponse *m, con
 	return OK;
 }
 
+/* The libraries of this process; the layer worker has others. */
+static int add_components(struct arena *a, Imaged__V1__GetVersionResponse *m, struct err *err)
+{
+	char lmdb[32];
+	int major, minor, patch;
+	const struct {
+		const char *name, *version;
+	} rows[] = {
+		{ "gRPC", rpc_library_version() },
+		{ "protobuf-c", protobuf_c_version() },
+		{ "libcurl", curl_version_info(CURLVERSION_NOW)->version },
+		{ "OpenSSL", OpenSSL_version(OPENSSL_VERSION_STRING) },
+		{ "LMDB", lmdb },
+		{ "jansson", jansson_version_str() },
+	};
+
+	mdb_version(&major, &minor, &patch);
+	snprintf(lmdb, sizeof lmdb, "%d.%d.%d", major, minor, patch);
+	m->components = arena_array(a, ARRAY_LEN(rows), sizeof *m->components);
+	if (!m->components)
+		return fail_nomem(err);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (add_component(a, m, rows[i].name, rows[i].version, err) < 0)
+			return err->code;
+	return OK;
+}
+
 int get_version(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetVersionRequest *request,
 		Imaged__V1__GetVersionResponse *response, struct err *err)
 {
-	enum { COMPONENTS = 1 };
 	struct image_service *service = self;
 	struct arena *a = NULL;
 	struct utsname kernel;
@@ -56,10 +82,9 @@ int get_version(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetV
 	response->git_commit = (char *)IMAGED_GIT_COMMIT;
 	response->platform = platform_of(a, &service->platform);
 	response->kernel = arena_string(a, kernel.release);
-	response->components = arena_array(a, COMPONENTS, sizeof *response->components);
-	if (!response->platform || !response->kernel || !response->components)
+	if (!response->platform || !response->kernel)
 		return fail_nomem(err);
-	return add_component(a, response, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING), err);
+	return add_components(a, response, err);
 }
 
 int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfoRequest *request,

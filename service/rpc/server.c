@@ -289,3 +289,8 @@ void rpc_server_freep(struct rpc_server **s)
 {
 	rpc_server_free(*s);
 }
+
+const char *rpc_library_version(void)
+{
+	return grpc_version_string();
+}

@@ -72,6 +72,9 @@ void rpc_server_drain(struct rpc_server *s);
  * daemon that lives but cannot work. No effect once it drains. */
 void rpc_server_set_serving(struct rpc_server *s, bool serving);
 
+/* Of the gRPC library: "1.51.1". */
+const char *rpc_library_version(void);
+
 /* Calls that run or wait now. */
 unsigned rpc_server_active(const struct rpc_server *s);
 
