@@ -176,11 +176,6 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
-void pool_freep(struct pool **p)
-{
-	pool_free(*p);
-}
-
 static int enqueue(struct pool *p, struct task task, struct err *err)
 {
 	if (p->queued >= p->max_queued + p->idle)

@@ -12,7 +12,6 @@ struct pool;
 int pool_new(const char *name, unsigned threads, unsigned queued, struct pool **ret_pool, struct err *err);
 /* Waits for all tasks, then joins all threads. */
 void pool_free(struct pool *p);
-void pool_freep(struct pool **p);
 
 /* fn(arg) on a thread of the pool. */
 int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err);

@@ -242,9 +242,3 @@ bool challenge_choose(const struct bytes *headers, size_t n, struct challenge *r
 	*ret_challenge = best;
 	return true;
 }
-
-bool challenge_eq(const struct challenge *a, const struct challenge *b)
-{
-	return a->scheme == b->scheme && !strcmp(a->realm, b->realm) && !strcmp(a->service, b->service) &&
-	       !strcmp(a->scope, b->scope);
-}

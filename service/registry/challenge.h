@@ -47,6 +47,4 @@ int challenge_next(struct challenge_cursor *c, struct challenge *ret_challenge, 
  * there is none. */
 bool challenge_choose(const struct bytes *headers, size_t n, struct challenge *ret_challenge);
 
-bool challenge_eq(const struct challenge *a, const struct challenge *b);
-
 #endif

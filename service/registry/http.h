@@ -42,7 +42,6 @@ struct http_options {
 
 int http_client_new(const struct http_options *options, struct http_client **ret_client, struct err *err);
 void http_client_free(struct http_client *c); /* all exchanges must be closed */
-void http_client_freep(struct http_client **c);
 
 struct http_header {
 	const char *name, *value;

@@ -236,8 +236,3 @@ void http_client_free(struct http_client *c)
 	pthread_join(c->thread, NULL);
 	release(c);
 }
-
-void http_client_freep(struct http_client **c)
-{
-	http_client_free(*c);
-}

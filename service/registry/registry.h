@@ -71,10 +71,6 @@ int registry_resolve(struct repository *r, const struct reference *ref, struct c
 int registry_manifest(struct repository *r, const struct reference *ref, struct cancel *cancel,
 		      struct remote_manifest *ret_manifest, struct err *err);
 
-/* A small blob (an image configuration) whole and compared. */
-int registry_blob(struct repository *r, const struct descriptor *d, struct buf *out, struct cancel *cancel,
-		  struct err *err);
-
 /* What a blob transfer tells while it runs; may be called often. */
 struct fetch_observer {
 	/* Bytes of the ingest so far; `fetched` of them came over the network now. */

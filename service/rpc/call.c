@@ -435,11 +435,6 @@ const struct identity *rpc_call_identity(const struct rpc_call *call)
 	return &call->identity;
 }
 
-const struct rpc_method *rpc_call_method(const struct rpc_call *call)
-{
-	return call->entry->method;
-}
-
 const char *rpc_call_peer(const struct rpc_call *call)
 {
 	return call->peer;

@@ -35,7 +35,6 @@ struct identity {
 };
 
 const struct identity *rpc_call_identity(const struct rpc_call *call);
-const struct rpc_method *rpc_call_method(const struct rpc_call *call);
 const char *rpc_call_peer(const struct rpc_call *call); /* for logs */
 
 /* Fires when the client goes away, the deadline passes, or the server drains. */

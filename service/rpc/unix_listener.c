@@ -233,8 +233,3 @@ bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred)
 {
 	return connections_find(l->connections, fd, ret_cred);
 }
-
-unsigned unix_listener_open(struct unix_listener *l)
-{
-	return connections_open(l->connections);
-}

@@ -49,6 +49,5 @@ void unix_listener_stop(struct unix_listener *l);
 
 /* From any thread: who is behind a descriptor that was given to accept(). */
 bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred);
-unsigned unix_listener_open(struct unix_listener *l);
 
 #endif

@@ -92,18 +92,12 @@ static int talk(struct registry *registry, const struct reference *ref, struct e
 	struct credentials alice = { .username = "alice", .password = "secret" };
 	CLEANUP(repository_unrefp) struct repository *r = NULL;
 	CLEANUP(remote_manifest_free) struct remote_manifest m = { 0 };
-	CLEANUP(buf_free) struct buf b = BUF_INIT(100);
-	struct descriptor d = descriptor_of(MANIFEST, strlen(MANIFEST));
 	int code = repository_open(registry, ref, &alice, &r, err);
 
 	if (code == OK)
 		code = registry_resolve(r, ref, NULL, &m, err);
 	if (code == OK)
 		assert_string_equal(buf_text(&m.body), MANIFEST);
-	if (code == OK)
-		code = registry_blob(r, &d, &b, NULL, err);
-	if (code == OK)
-		assert_string_equal(buf_text(&b), MANIFEST);
 	if (code == OK)
 		code = registry_check_auth(registry, ref->domain, &alice, NULL, NULL, err);
 	return code;

@@ -293,20 +293,13 @@ static void tls_connections_are_used_again(void **state)
 {
 	struct rig *rig = trusting(NULL, 0);
 	struct fake *f;
-	struct repository *r;
-	CLEANUP(buf_free) struct buf b = BUF_INIT(MANIFEST_BYTES_MAX);
 	struct err err = ERR_INIT;
-	struct descriptor d = descriptor_of(MANIFEST, strlen(MANIFEST));
 
 	(void)state;
 	f = fake_start(FAKE_TLS, serve, NULL);
-	r = open_repository(rig, fake_authority(f), "a/b", NULL);
-	for (int i = 0; i < 20; i++) {
-		buf_reset(&b);
-		assert_ok(registry_blob(r, &d, &b, NULL, &err), &err);
-	}
+	for (int i = 0; i < 20; i++)
+		assert_ok(get_from(rig, fake_authority(f), &err), &err);
 	assert_int_equal(fake_connections(f), 1);
-	repository_unref(r);
 	rig_free(rig);
 	fake_stop(f);
 }
