@@ -37,6 +37,35 @@ static int run_batch(struct call *k, grpc_byte_buffer *request, grpc_byte_buffer
 	return client_call_result(k, err);
 }
 
+/* malloc() as far as codec_arena_cap() allows: the response is the caller's, who frees
+ * it without an allocator. What is freed meanwhile is not counted back, as in an arena. */
+struct capped {
+	ProtobufCAllocator allocator;
+	size_t left;
+};
+
+static void *capped_alloc(void *data, size_t size)
+{
+	struct capped *c = data;
+
+	if (size > c->left)
+		return NULL;
+	c->left -= size;
+	return malloc(size);
+}
+
+static void capped_free(UNUSED void *data, void *p)
+{
+	free(p);
+}
+
+static ProtobufCMessage *unpack_capped(const ProtobufCMessageDescriptor *type, struct bytes wire)
+{
+	struct capped c = { { capped_alloc, capped_free, &c }, codec_arena_cap(wire.len) };
+
+	return protobuf_c_message_unpack(type, &c.allocator, wire.len, wire.data);
+}
+
 static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *buffer, ProtobufCMessage **ret_response,
 			   struct err *err)
 {
@@ -52,9 +81,10 @@ static int unpack_response(const struct rpc_method *method, grpc_byte_buffer *bu
 	wire = client_wire_bytes(&slice);
 	if (codec_check_wire(method->output, wire, &reason) < 0)
 		return fail(err, E_INTERNAL, "the server sent a bad response to %s: %s", method->path, reason.text);
-	response = protobuf_c_message_unpack(method->output, NULL, wire.len, wire.data);
+	response = unpack_capped(method->output, wire);
 	if (!response)
-		return fail(err, E_INTERNAL, "the server sent a bad response to %s", method->path);
+		return fail(err, E_INTERNAL, "the server sent a bad response to %s, or one that takes too much memory",
+			    method->path);
 	*ret_response = response;
 	return OK;
 }

@@ -124,6 +124,26 @@ static void empty_message_goes_both_ways(UNUSED void **state)
 	assert_null(m->inner);
 }
 
+/* Two bytes on the wire each, and a structure in memory. */
+static void reply_that_unpacks_to_far_more_than_it_was_is_refused(UNUSED void **state)
+{
+	enum { MANY = 200 * 1000 };
+	CLEANUP(rpc_channel_closep) struct rpc_channel *channel = peer_channel();
+	CLEANUP(wiretest__wire__echo_freep) Wiretest__Everything *m = NULL;
+	CLEANUP(freep) Wiretest__Inner **inners = calloc(MANY, sizeof *inners);
+	Wiretest__Everything request = WIRETEST__EVERYTHING__INIT;
+	struct err err = ERR_INIT;
+
+	assert_non_null(inners);
+	for (size_t i = 0; i < MANY; i++)
+		inners[i] = &plain;
+	request.inners = inners;
+	request.n_inners = MANY;
+	assert_int_equal(wiretest__wire__call_echo(channel, NULL, &request, &m, &err), E_INTERNAL);
+	assert_non_null(strstr(err.text, "takes too much memory"));
+	assert_null(m);
+}
+
 static int call_raw(struct rpc_channel *channel, const char *wire, size_t len, struct err *err)
 {
 	CLEANUP(wiretest__wire__raw_freep) Wiretest__Text *text = NULL;
@@ -252,6 +272,7 @@ int main(void)
 		cmocka_unit_test(bad_reply_is_an_internal_error),
 		cmocka_unit_test(request_that_is_not_utf8_is_not_sent),
 		cmocka_unit_test(reply_above_the_limit_is_refused),
+		cmocka_unit_test(reply_that_unpacks_to_far_more_than_it_was_is_refused),
 		cmocka_unit_test(idempotent_method_is_retried_and_another_is_not),
 		cmocka_unit_test(many_threads_share_one_channel),
 		cmocka_unit_test(connect_finds_the_server),
