@@ -9,6 +9,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.prune_images = prune_images,
 	.pull = pull,
 	.save = save,
+	.load = load,
 	.check_auth = check_auth,
 	.get_disk_usage = get_disk_usage,
 	.check_store = check_store,

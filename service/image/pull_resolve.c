@@ -214,26 +214,12 @@ static int get_root(struct pull *p, struct err *err)
 	return get_document(p, &p->root, &p->root_body, p->root_media_type, &p->root_stored, err);
 }
 
-static const char *media_type_name(enum media_kind kind)
-{
-	switch (kind) {
-	case MEDIA_OCI_MANIFEST:
-		return "application/vnd.oci.image.manifest.v1+json";
-	case MEDIA_OCI_INDEX:
-		return "application/vnd.oci.image.index.v1+json";
-	case MEDIA_DOCKER_LIST:
-		return "application/vnd.docker.distribution.manifest.list.v2+json";
-	default:
-		return "application/vnd.docker.distribution.manifest.v2+json";
-	}
-}
-
 /* What a body is; a type that was not sent along is told by the body itself. */
 static int kind_of(const struct buf *body, char media_type[MEDIA_TYPE_MAX], enum media_kind *ret_kind, struct err *err)
 {
 	if (document_kind(buf_bytes(body), media_type, ret_kind, err) < 0)
 		return err->code;
-	snprintf(media_type, MEDIA_TYPE_MAX, "%s", media_type_name(*ret_kind));
+	snprintf(media_type, MEDIA_TYPE_MAX, "%s", media_kind_name(*ret_kind));
 	return OK;
 }
 

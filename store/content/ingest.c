@@ -67,17 +67,34 @@ static bool is_unwanted(struct ingest *i)
 	return unwanted;
 }
 
-void ingest_unlist(struct ingest *i)
+static void unlist_locked(struct ingest *i)
 {
-	struct store *s = i->store;
-
-	pthread_mutex_lock(&s->ingests.mu);
-	for (struct ingest **p = bucket(s, &i->digest); *p; p = &(*p)->next)
+	for (struct ingest **p = bucket(i->store, &i->digest); *p; p = &(*p)->next)
 		if (*p == i) {
 			*p = i->next;
 			break;
 		}
-	pthread_mutex_unlock(&s->ingests.mu);
+}
+
+void ingest_unlist(struct ingest *i)
+{
+	pthread_mutex_lock(&i->store->ingests.mu);
+	unlist_locked(i);
+	pthread_mutex_unlock(&i->store->ingests.mu);
+}
+
+/* Lists it where `hold` stands, under that digest. */
+static void take_place(struct ingest *i, struct ingest *hold)
+{
+	struct ingest **head = bucket(i->store, &hold->digest);
+
+	pthread_mutex_lock(&i->store->ingests.mu);
+	unlist_locked(hold);
+	unlist_locked(i);
+	i->digest = hold->digest;
+	i->next = *head;
+	*head = i;
+	pthread_mutex_unlock(&i->store->ingests.mu);
 }
 
 /* ---- resume --------------------------------------------------------------- */
@@ -327,6 +344,44 @@ int ingest_bytes(struct store *s, const struct digest *d, struct bytes data, str
 	if (r == OK)
 		*ret_ingest = TAKE(i);
 	return r;
+}
+
+/* ---- bytes without a name ------------------------------------------------- */
+
+/* Until the digest is known it is all zeros, which no bytes have: so the serial alone
+ * tells such ingests apart. */
+int ingest_open_unnamed(struct store *s, enum digest_algorithm algorithm, struct ingest **ret_ingest, struct err *err)
+{
+	struct digest unknown = { .algorithm = (uint8_t)algorithm };
+
+	return open_as(s, &unknown, -1, next_serial(s), ret_ingest, err);
+}
+
+int ingest_name(struct ingest *i, struct digest *ret_digest, struct err *err)
+{
+	char from[CONTENT_PATH_MAX], to[CONTENT_PATH_MAX];
+	struct hasher h = i->hasher;
+	struct digest d = hasher_final(&h);
+	struct ingest *hold;
+
+	assert(i->state == INGEST_WRITING && i->serial);
+	/* Keeps a sweep off the new name until the ingest itself stands there. */
+	hold = ingest_new(i->store, &d, -1, i->serial);
+	if (!hold)
+		return fail_nomem(err);
+	ingest_list(hold); /* serials are never used twice */
+	ingest_data_name(&i->digest, i->serial, from);
+	ingest_data_name(&d, i->serial, to);
+	if (renameat(i->store->ingest_fd, from, i->store->ingest_fd, to)) {
+		ingest_unlist(hold);
+		free(hold);
+		return fail_ingest(i, err, "name");
+	}
+	take_place(i, hold);
+	free(hold);
+	i->size = i->offset;
+	*ret_digest = d;
+	return ingest_finish(i, err);
 }
 
 /* ---- what it says --------------------------------------------------------- */

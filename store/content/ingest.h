@@ -73,6 +73,13 @@ int ingest_bytes(struct store *s, const struct digest *d, struct bytes data, str
  * once, or when those who have it open close it without a commit. */
 void ingest_discard(struct store *s, const struct digest *d);
 
+/* Bytes whose digest is not known before they are all here, as a member of an archive.
+ * No journal: what is not committed is gone with the last reference. ingest_name()
+ * stands for ingest_finish(): it tells the digest, under which the ingest is then
+ * committed. */
+int ingest_open_unnamed(struct store *s, enum digest_algorithm algorithm, struct ingest **ret_ingest, struct err *err);
+int ingest_name(struct ingest *i, struct digest *ret_digest, struct err *err);
+
 /* Unfinished ingests: bytes on disk now, those of them that nobody has open, and removal
  * of the latter when they were last written before `older_than_ns`. */
 int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err);

@@ -16,6 +16,8 @@ enum event_action { /* as imaged.v1.Event.Action */
 		    EVENT_UNTAG = 3,
 		    EVENT_DELETE = 4,
 		    EVENT_REPAIR = 5,
+		    EVENT_LOAD = 6,
+		    EVENT_IMPORT = 7,
 };
 
 uint64_t events_revision(struct store *s);

@@ -47,6 +47,8 @@ struct media_type {
 /* Parameters after ';' are ignored, case too. */
 struct media_type media_type_of(const char *text);
 bool media_is_index(enum media_kind kind);
+/* The media type of a manifest or an index. */
+const char *media_kind_name(enum media_kind kind);
 bool media_is_manifest(enum media_kind kind);
 
 struct descriptor {

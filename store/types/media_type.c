@@ -75,3 +75,17 @@ bool media_is_manifest(enum media_kind kind)
 {
 	return kind == MEDIA_OCI_MANIFEST || kind == MEDIA_DOCKER_MANIFEST;
 }
+
+const char *media_kind_name(enum media_kind kind)
+{
+	switch (kind) {
+	case MEDIA_OCI_MANIFEST:
+		return "application/vnd.oci.image.manifest.v1+json";
+	case MEDIA_OCI_INDEX:
+		return "application/vnd.oci.image.index.v1+json";
+	case MEDIA_DOCKER_LIST:
+		return "application/vnd.docker.distribution.manifest.list.v2+json";
+	default:
+		return "application/vnd.docker.distribution.manifest.v2+json";
+	}
+}

@@ -2,7 +2,7 @@
 
 static const struct command image_commands[] = {
 	{ "history", NULL, &spec_history, NULL, NULL }, { "inspect", NULL, &spec_image_inspect, NULL, NULL },
-	{ "ls", "list", &spec_images, NULL, NULL },	{ "prune", NULL, &spec_prune, NULL, NULL },
+	{ "load", NULL, &spec_load, NULL, NULL },	{ "ls", "list", &spec_images, NULL, NULL },	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },	{ "rm", "remove", &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ 0 },
@@ -23,6 +23,7 @@ const struct command root_commands[] = {
 	{ "images", NULL, &spec_images, NULL, NULL },
 	{ "info", NULL, &spec_info, NULL, NULL },
 	{ "inspect", NULL, &spec_inspect, NULL, NULL },
+	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "login", NULL, &spec_login, NULL, NULL },
 	{ "logout", NULL, &spec_logout, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },

@@ -23,6 +23,10 @@ static const char *action_text(Imaged__V1__Event__Action action)
 		return "delete";
 	case IMAGED__V1__EVENT__ACTION__ACTION_REPAIR:
 		return "repair";
+	case IMAGED__V1__EVENT__ACTION__ACTION_LOAD:
+		return "load";
+	case IMAGED__V1__EVENT__ACTION__ACTION_IMPORT:
+		return "import";
 	default:
 		return "unknown";
 	}

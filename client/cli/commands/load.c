@@ -1,0 +1,239 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "client/cli/commands/commands.h"
+#include "client/cli/progress.h"
+#include "imaged/v1/image_service.client.h"
+
+enum { PIECE_BYTES = 256 * 1024, ID_SHOWN = 12 };
+
+struct options {
+	const char *input, *platform;
+	bool quiet;
+};
+
+typedef struct imaged__v1__image_service__load_stream stream;
+
+struct loading {
+	int fd;
+	bool seekable;
+	int64_t size;
+	uint8_t *piece; /* PIECE_BYTES */
+	struct progress progress;
+	bool show; /* progress */
+};
+
+/* ---- the archive ----------------------------------------------------------- */
+
+static int send_data(stream *s, const uint8_t *data, size_t len, struct err *err)
+{
+	Imaged__V1__LoadRequest m = IMAGED__V1__LOAD_REQUEST__INIT;
+
+	m.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_DATA;
+	m.data = (ProtobufCBinaryData){ len, (uint8_t *)data };
+	return imaged__v1__image_service__load_write(s, &m, err);
+}
+
+/* offset < 0: in order. */
+static int read_piece(const struct loading *l, int64_t offset, size_t size, size_t *ret_len, struct err *err)
+{
+	ssize_t n;
+
+	do
+		n = offset < 0 ? read(l->fd, l->piece, size) : pread(l->fd, l->piece, size, offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, "read the archive");
+	*ret_len = (size_t)n;
+	return OK;
+}
+
+static int send_all(const struct loading *l, stream *s, struct err *err)
+{
+	size_t len = 0;
+	int r;
+
+	do {
+		r = read_piece(l, -1, PIECE_BYTES, &len, err);
+		if (r == OK && len)
+			r = send_data(s, l->piece, len, err);
+	} while (r == OK && len);
+	return r == OK ? imaged__v1__image_service__load_close_write(s, err) : r;
+}
+
+static int send_part(const struct loading *l, stream *s, int64_t offset, int64_t length, struct err *err)
+{
+	size_t len = 1;
+	int r = OK;
+
+	while (r == OK && length && len) {
+		r = read_piece(l, offset, length < PIECE_BYTES ? (size_t)length : PIECE_BYTES, &len, err);
+		if (r == OK)
+			r = send_data(s, l->piece, len, err); /* nothing: the file has become shorter */
+		offset += (int64_t)len;
+		length -= (int64_t)len;
+	}
+	return r;
+}
+
+static int send_start(const struct loading *l, const char *platform, stream *s, struct err *err)
+{
+	Imaged__V1__LoadRequest m = IMAGED__V1__LOAD_REQUEST__INIT;
+	Imaged__V1__LoadStart start = IMAGED__V1__LOAD_START__INIT;
+
+	start.seekable = l->seekable;
+	start.size = l->size;
+	start.platform = (char *)platform;
+	m.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_START;
+	m.start = &start;
+	return imaged__v1__image_service__load_write(s, &m, err);
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static int show_layer(struct loading *l, const Imaged__V1__LoadLayer *m, struct err *err)
+{
+	struct progress_count count = { m->current, m->total };
+	const char *colon = strchr(m->diff_id, ':');
+	char id[ID_SHOWN + 1];
+
+	if (!l->show)
+		return OK;
+	snprintf(id, sizeof id, "%s", colon ? colon + 1 : m->diff_id);
+	return progress_status(&l->progress, id, "Loading layer", &count, err);
+}
+
+static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
+{
+	for (size_t i = 0; i < m->n_replaced; i++)
+		progress_line(&l->progress,
+			      "The image %s already exists, renaming the old one with ID %s to empty string",
+			      m->replaced[i]->reference, m->replaced[i]->old_image_id);
+	for (size_t i = 0; i < m->n_references; i++)
+		progress_line(&l->progress, "Loaded image: %s", m->references[i]);
+	if (!m->n_references)
+		progress_line(&l->progress, "Loaded image ID: %s", m->image_id);
+}
+
+static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m, struct err *err)
+{
+	switch (m->event_case) {
+	case IMAGED__V1__LOAD_EVENT__EVENT_WANT:
+		return send_part(l, s, m->want->offset, m->want->length, err);
+	case IMAGED__V1__LOAD_EVENT__EVENT_LAYER:
+		return show_layer(l, m->layer, err);
+	case IMAGED__V1__LOAD_EVENT__EVENT_IMAGE:
+		show_image(l, m->image);
+		return OK;
+	default:
+		return OK;
+	}
+}
+
+static int follow(struct loading *l, stream *s, struct err *err)
+{
+	const Imaged__V1__LoadEvent *m;
+	int r;
+
+	while ((r = imaged__v1__image_service__load_next(s, &m, err)) > 0) {
+		r = on_event(l, s, m, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* A write that fails means that the service has ended the call: its status, which
+ * next() gives, says why. */
+static int load(struct cli *cli, struct loading *l, const char *platform, struct err *err)
+{
+	CLEANUP(imaged__v1__image_service__load_freep) stream *s = NULL;
+	struct err unsent = ERR_INIT;
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	if (r == OK)
+		r = imaged__v1__image_service__open_load(channel, cli_call_options(), &s, err);
+	if (r < 0)
+		return r;
+	r = send_start(l, platform, s, &unsent);
+	if (r == OK && !l->seekable)
+		r = send_all(l, s, &unsent);
+	if (unsent.code == E_IO) { /* the archive could not be read */
+		*err = unsent;
+		return unsent.code;
+	}
+	return follow(l, s, err);
+}
+
+/* ---- the command ----------------------------------------------------------- */
+
+static int open_input(const struct options *o, struct loading *l, struct err *err)
+{
+	struct stat st;
+
+	l->fd = o->input ? open(o->input, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	if (l->fd < 0 && errno == ENOENT)
+		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", o->input);
+	if (l->fd < 0 || fstat(l->fd, &st) < 0)
+		return fail_errno(err, "open %s", o->input ? o->input : "standard input");
+	if (S_ISDIR(st.st_mode))
+		return fail(err, E_INVALID, "read %s: is a directory", o->input ? o->input : "standard input");
+	/* Standard input may stand anywhere in its file. */
+	l->seekable = S_ISREG(st.st_mode) && st.st_size && (o->input || !lseek(l->fd, 0, SEEK_CUR));
+	l->size = S_ISREG(st.st_mode) ? st.st_size : 0;
+	return OK;
+}
+
+static void loading_free(struct loading *l)
+{
+	if (l->fd > STDIN_FILENO)
+		close(l->fd);
+	free(l->piece);
+	progress_free(&l->progress);
+}
+
+static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
+{
+	const struct options *o = options;
+	CLEANUP(loading_free) struct loading l = { .fd = -1 };
+	int width = terminal_width(STDOUT_FILENO);
+	struct err err = ERR_INIT;
+
+	if (!o->input && isatty(STDIN_FILENO)) {
+		cli_warn("requested load from stdin, but stdin is empty\n");
+		return 1;
+	}
+	l.piece = malloc(PIECE_BYTES);
+	if (!l.piece)
+		return fail_nomem(&err), cli_fail(&err);
+	if (open_input(o, &l, &err) < 0)
+		return cli_fail(&err);
+	l.progress.terminal = isatty(STDOUT_FILENO);
+	l.progress.width = width ? width : 200;
+	l.progress.write = cli_write;
+	l.show = l.progress.terminal && !o->quiet;
+	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK)
+		return cli_output_failed();
+	cli_explain(cli, &err);
+	return err_prefix(err.code) == ERR_PREFIX_NONE ? cli_fail(&err) : cli_fail_call(&err);
+}
+
+static const struct flag flags[] = {
+	{ "input", 'i', FLAG_STRING, offsetof(struct options, input), "Read from tar archive file, instead of STDIN",
+	  NULL },
+	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
+	  "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
+	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress the load output", NULL },
+};
+
+const struct command_spec spec_load = {
+	.usage = "[OPTIONS]",
+	.summary = "Load an image from a tar archive or STDIN",
+	.aliases = "image load, load",
+	.flags = flags,
+	.n_flags = ARRAY_LEN(flags),
+	.options_size = sizeof(struct options),
+	.run = run,
+};

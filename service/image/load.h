@@ -1,0 +1,133 @@
+/*
+ * One load, in steps:
+ *
+ *   scan      load_scan.c       the archive's members; in order their bytes become
+ *                               content at once, on demand only what is asked for later
+ *   plan      load_plan.c       index.json and manifest.json: which images there are
+ *             load_docker.c     what docker's manifest.json describes
+ *   verify    load_layers.c     each layer inflated and compared with the configuration
+ *   publish   load.c            after all of that: image records and names
+ *
+ * Content comes in under one lease (load_blobs.c). Nothing is named before all of the
+ * archive has been found good; when the load fails, what only it brought is collected.
+ *
+ * All of it runs on the thread of the call.
+ */
+#ifndef SERVICE_IMAGE_LOAD_H
+#define SERVICE_IMAGE_LOAD_H
+
+#include <uthash.h>
+
+#include "service/image/archive_source.h"
+#include "service/image/image_service.h"
+
+enum {
+	LOAD_MEMBERS_MAX = 200 * 1000,
+	LOAD_NAMES_BYTES_MAX = 24 * 1024 * 1024, /* of the members' names */
+	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
+	LOAD_BATCH = 128,			 /* blobs that become durable together */
+};
+
+/* A member of the archive that may matter. */
+struct load_member {
+	char *name;   /* as archive_member_name() gives it */
+	char *target; /* of a link, another member's name; else NULL */
+	int64_t offset, size;
+	bool known; /* its bytes are content, and this is what they are called */
+	struct digest digest;
+	UT_hash_handle hh;
+};
+
+/* Content of this load, brought or found. */
+struct load_blob {
+	struct digest digest;
+	int64_t size;
+	bool brought;	       /* by this archive: it was not here before */
+	struct ingest *ingest; /* until the batch is committed */
+	bool has_facts;	       /* a verified layer */
+	struct layer_facts facts;
+	struct layer_job *job; /* being verified */
+	UT_hash_handle hh;
+};
+
+/* An image that is complete but for its publication; the documents are content. */
+struct load_image {
+	struct digest root, manifest, config;
+	char **names; /* canonical */
+	size_t n_names;
+	bool exists; /* stored before: it only gets names */
+};
+
+struct load {
+	struct image_service *service;
+	struct rpc_call *call;
+	struct cancel *cancel;
+	struct platform platform;
+	bool platform_given;
+	struct archive_source source;
+
+	struct load_member *members; /* by name */
+	size_t names_bytes;
+	struct load_blob *blobs;	     /* by digest */
+	struct load_blob *batch[LOAD_BATCH]; /* not yet claimed or committed */
+	size_t n_batch;
+	struct lease_id lease;
+	bool leased;
+	struct layer_workers *workers;
+	struct load_image *images;
+	size_t n_images, images_capacity;
+	size_t passed_over; /* images of other platforms */
+	int64_t new_bytes, present_bytes;
+};
+
+/* ---- load_scan.c ----------------------------------------------------------- */
+
+int load_scan(struct load *l, struct err *err);
+/* By name, through links. NULL: there is none. */
+struct load_member *load_find(struct load *l, const char *name);
+/* Makes the member's bytes content; `known` afterwards. */
+int load_bring(struct load *l, struct load_member *m, struct err *err);
+/* A document of the archive, at most what fits the buffer. */
+int load_read_member(struct load *l, struct load_member *m, struct buf *out, struct err *err);
+void load_forget_members(struct load *l);
+
+/* ---- load_blobs.c ---------------------------------------------------------- */
+
+struct load_blob *load_blob_find(struct load *l, const struct digest *d);
+/* An ingest that is finished (taken over), or content that is there (NULL). */
+int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct ingest *ingest,
+		  struct load_blob **ret_blob, struct err *err);
+/* A document that is made here. */
+int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_digest, struct err *err);
+/* Makes the batch durable. */
+int load_blobs_commit(struct load *l, struct err *err);
+/* A descriptor for reading, whether committed or not. */
+int load_blob_open(struct load *l, const struct load_blob *b, int *ret_fd, struct err *err);
+int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, struct err *err);
+/* Content by digest: of the archive ("blobs/sha256/…") or of the store; NULL in
+ * *ret_blob when it is in neither. */
+int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err);
+/* Ends the lease, and collects what nothing needs. */
+void load_blobs_release(struct load *l);
+
+/* ---- load_layers.c --------------------------------------------------------- */
+
+/* Verifies the layers of one image, several at a time, and compares them with the
+ * configuration. */
+int load_verify_layers(struct load *l, struct load_blob *const *layers, size_t n, const struct image_config *config,
+		       struct err *err);
+
+/* ---- load_plan.c, load_docker.c -------------------------------------------- */
+
+int load_plan(struct load *l, struct err *err);
+int load_plan_docker(struct load *l, struct bytes manifest_json, struct err *err);
+/* Takes over the names. */
+int load_add_image(struct load *l, const struct load_image *image, struct err *err);
+struct load_image *load_image_find(struct load *l, const struct digest *config);
+/* A name of the archive, checked like any reference; it must have a tag. */
+int load_add_name(struct load_image *image, const char *text, struct err *err);
+void load_image_free(struct load_image *image);
+/* False when a platform was asked for and this is another. */
+bool load_wants_platform(struct load *l, const struct platform *p);
+
+#endif

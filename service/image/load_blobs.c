@@ -1,0 +1,191 @@
+/* Content that comes with an archive. */
+#include "service/image/load.h"
+
+struct load_blob *load_blob_find(struct load *l, const struct digest *d)
+{
+	struct load_blob *b;
+
+	HASH_FIND(hh, l->blobs, d, sizeof *d, b);
+	return b;
+}
+
+static int take_lease(struct load *l, struct err *err)
+{
+	int r = l->leased ? OK : lease_create(l->service->store, "load", NULL, 0, &l->lease, err);
+
+	l->leased = l->leased || r == OK;
+	return r;
+}
+
+/* ---- batches --------------------------------------------------------------- */
+
+/* Under the lease, so that the answer stays true. Bytes that went by because they were
+ * here cannot be had again. */
+static int claim(struct load *l, const struct load_blob *b, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+	int64_t size = 0;
+
+	if (content_claim(l->service->store, &b->digest, &size) && size == b->size)
+		return OK;
+	return fail(err, E_ABORTED, "blob %s was removed while it was being loaded: load again",
+		    digest_text(&b->digest, text));
+}
+
+static int commit_batch(struct load *l, struct err *err)
+{
+	struct ingest *ingests[LOAD_BATCH];
+	struct digest digests[LOAD_BATCH] = { 0 };
+	size_t n = 0;
+	int r = take_lease(l, err);
+
+	for (size_t i = 0; i < l->n_batch; i++) {
+		digests[i] = l->batch[i]->digest;
+		if (l->batch[i]->ingest)
+			ingests[n++] = l->batch[i]->ingest;
+	}
+	if (r == OK)
+		r = lease_add(l->service->store, &l->lease, digests, l->n_batch, err);
+	if (r == OK && n)
+		r = content_commit(l->service->store, ingests, n, err);
+	for (size_t i = 0; r == OK && i < l->n_batch; i++)
+		if (!l->batch[i]->ingest)
+			r = claim(l, l->batch[i], err);
+	return r;
+}
+
+int load_blobs_commit(struct load *l, struct err *err)
+{
+	int r = l->n_batch ? commit_batch(l, err) : OK;
+
+	if (r != OK)
+		return r;
+	for (size_t i = 0; i < l->n_batch; i++)
+		ingest_unref(TAKE(l->batch[i]->ingest));
+	l->n_batch = 0;
+	return OK;
+}
+
+/* ---- adding ---------------------------------------------------------------- */
+
+int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct ingest *ingest,
+		  struct load_blob **ret_blob, struct err *err)
+{
+	CLEANUP(ingest_unrefp) struct ingest *owned = ingest;
+	struct load_blob *b = load_blob_find(l, d);
+
+	if (ingest && content_exists(l->service->store, d, NULL))
+		ingest_unref(TAKE(owned)); /* its bytes are not written again */
+	if (!b) {
+		if (l->n_batch == LOAD_BATCH && load_blobs_commit(l, err) < 0)
+			return err->code;
+		b = calloc(1, sizeof *b);
+		if (!b)
+			return fail_nomem(err);
+		*(owned ? &l->new_bytes : &l->present_bytes) += size;
+		b->digest = *d;
+		b->size = size;
+		b->brought = owned != NULL;
+		b->ingest = TAKE(owned);
+		HASH_ADD(hh, l->blobs, digest, sizeof b->digest, b);
+		l->batch[l->n_batch++] = b;
+	}
+	if (ret_blob)
+		*ret_blob = b;
+	return OK;
+}
+
+int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_digest, struct err *err)
+{
+	struct ingest *ingest = NULL;
+
+	digest_of(DIGEST_SHA256, data, ret_digest);
+	if (load_blob_find(l, ret_digest))
+		return OK;
+	if (ingest_bytes(l->service->store, ret_digest, data, &ingest, err) < 0)
+		return err->code;
+	return load_blob_add(l, ret_digest, (int64_t)data.len, ingest, NULL, err);
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+int load_blob_open(struct load *l, const struct load_blob *b, int *ret_fd, struct err *err)
+{
+	int64_t size;
+
+	return b->ingest ? ingest_reader(b->ingest, ret_fd, err)
+			 : content_open(l->service->store, &b->digest, ret_fd, &size, err);
+}
+
+int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+	uint8_t *room;
+
+	if (b->size > (int64_t)out->max)
+		return fail(err, E_LIMIT, "a document of %lld bytes; at most %zu are read", (long long)b->size,
+			    out->max);
+	if (load_blob_open(l, b, &fd, err) < 0)
+		return err->code;
+	room = buf_reserve(out, (size_t)b->size);
+	if (!room)
+		return fail_nomem(err);
+	for (int64_t done = 0; done < b->size;) {
+		ssize_t n = pread(fd, room + done, (size_t)(b->size - done), done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(err, "read a document of the archive");
+		if (n == 0)
+			return fail(err, E_CORRUPT, "a document of the archive has become shorter");
+		done += n;
+	}
+	out->len += (size_t)b->size;
+	return OK;
+}
+
+int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err)
+{
+	char name[DIGEST_TEXT_MAX + 16], hex[DIGEST_TEXT_MAX];
+	struct load_member *m;
+	int64_t size = 0;
+
+	*ret_blob = load_blob_find(l, d);
+	if (*ret_blob)
+		return OK;
+	snprintf(name, sizeof name, "blobs/%s/%s", digest_algorithm_name(d->algorithm), digest_hex(d, hex));
+	m = load_find(l, name);
+	if (m) {
+		int r = load_bring(l, m, err);
+
+		*ret_blob = r == OK ? load_blob_find(l, d) : NULL;
+		return r;
+	}
+	if (!content_exists(l->service->store, d, &size))
+		return OK;
+	return load_blob_add(l, d, size, NULL, ret_blob, err);
+}
+
+/* ---- end ------------------------------------------------------------------- */
+
+void load_blobs_release(struct load *l)
+{
+	struct load_blob *b, *next;
+	int64_t freed;
+
+	if (l->leased)
+		lease_release(l->service->store, &l->lease, NULL);
+	for (b = l->blobs; b; b = next) {
+		next = b->hh.next;
+		layer_job_free(b->job);
+		ingest_unref(b->ingest);
+		if (l->leased)
+			gc_blobs(l->service->store, &b->digest, 1, &freed, NULL);
+	}
+	for (b = l->blobs; b; b = next) {
+		next = b->hh.next;
+		HASH_DEL(l->blobs, b);
+		free(b);
+	}
+}

@@ -1,0 +1,208 @@
+/* docker's manifest.json: names for images that the OCI index listed already, and
+ * images that only it describes. Those have no manifest of a registry: one is made,
+ * whose bytes are fixed by the configuration and the layers as they came (DESIGN.md
+ * 11.5), so that loading twice gives one image. */
+#include "service/image/load.h"
+#include "store/image/names.h"
+#include "store/types/docker_archive.h"
+
+struct docker_image {
+	const struct docker_archive_image *entry;
+	struct buf body; /* of the configuration */
+	struct digest digest;
+	struct image_config config;
+	struct load_blob **layers;
+};
+
+static void docker_image_free(struct docker_image *d)
+{
+	buf_free(&d->body);
+	image_config_free(&d->config);
+	free(d->layers);
+}
+
+/* ---- members --------------------------------------------------------------- */
+
+static int read_config(struct load *l, struct docker_image *d, struct err *err)
+{
+	struct load_member *m = load_find(l, d->entry->config);
+
+	if (!m)
+		return fail(err, E_BAD_CONTENT, "open %s: no such file or directory", d->entry->config);
+	if (load_read_member(l, m, &d->body, err) < 0)
+		return err->code;
+	digest_of(DIGEST_SHA256, buf_bytes(&d->body), &d->digest);
+	if (image_config_parse(buf_bytes(&d->body), &d->config, err) < 0)
+		return err_wrap(err, "%s", d->entry->config);
+	if (d->config.n_diff_ids != d->entry->n_layers)
+		return fail(err, E_BAD_CONTENT, "invalid manifest, layers length mismatch: expected %zu, got %zu",
+			    d->entry->n_layers, d->config.n_diff_ids);
+	if (d->config.platform.os[0] && strcmp(d->config.platform.os, "linux") != 0)
+		return fail(err, E_UNSUPPORTED, "cannot load %s image on linux", d->config.platform.os);
+	return image_config_check_layers(&d->config, d->entry->n_layers, err);
+}
+
+/* A layer whose file is missing may be here all the same, as docker has it. */
+static int stored_layer(struct load *l, const struct docker_image *d, size_t i, struct load_blob **ret_blob,
+			struct err *err)
+{
+	struct digest blob;
+
+	if (layer_by_diff_id(l->service->store, &d->config.diff_ids[i], &blob, NULL) == OK &&
+	    load_blob_get(l, &blob, ret_blob, err) < 0)
+		return err->code;
+	if (*ret_blob)
+		return OK;
+	return fail(err, E_BAD_CONTENT, "open %s: no such file or directory", d->entry->layers[i]);
+}
+
+/* A tar as it is has its diff ID as its digest: if that is here, so are these bytes,
+ * and they need not be asked for. */
+static int same_bytes_are_here(struct load *l, const struct digest *diff_id, const struct load_member *m,
+			       struct load_blob **ret_blob, struct err *err)
+{
+	int64_t size = 0;
+
+	if (m->known || !content_exists(l->service->store, diff_id, &size) || size != m->size)
+		return OK;
+	return load_blob_get(l, diff_id, ret_blob, err);
+}
+
+static int find_layer(struct load *l, struct docker_image *d, size_t i, struct err *err)
+{
+	struct load_blob **blob = &d->layers[i];
+	struct load_member *m = load_find(l, d->entry->layers[i]);
+
+	if (!m)
+		return stored_layer(l, d, i, blob, err);
+	if (same_bytes_are_here(l, &d->config.diff_ids[i], m, blob, err) < 0)
+		return err->code;
+	if (*blob)
+		return OK;
+	if (load_bring(l, m, err) < 0)
+		return err->code;
+	*blob = load_blob_find(l, &m->digest);
+	return OK;
+}
+
+/* ---- the manifest ---------------------------------------------------------- */
+
+static int media_type_of_blob(struct load *l, const struct load_blob *b, const char **ret_type, struct err *err)
+{
+	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	uint8_t start[sizeof zstd] = { 0 };
+	CLEANUP(closep) int fd = -1;
+
+	if (load_blob_open(l, b, &fd, err) < 0)
+		return err->code;
+	if (pread(fd, start, sizeof start, 0) < 0)
+		return fail_errno(err, "read a layer");
+	*ret_type = !memcmp(start, gzip, sizeof gzip)	? "application/vnd.oci.image.layer.v1.tar+gzip"
+		    : !memcmp(start, zstd, sizeof zstd) ? "application/vnd.oci.image.layer.v1.tar+zstd"
+							: "application/vnd.oci.image.layer.v1.tar";
+	return OK;
+}
+
+static int put_descriptor(struct buf *out, const char *type, const struct digest *d, int64_t size)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	return buf_printf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}", type, digest_text(d, text),
+			  (long long)size);
+}
+
+static int make_manifest(struct load *l, const struct docker_image *d, struct buf *out, struct err *err)
+{
+	buf_puts(out, "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":");
+	put_descriptor(out, "application/vnd.oci.image.config.v1+json", &d->digest, (int64_t)d->body.len);
+	buf_puts(out, ",\"layers\":[");
+	for (size_t i = 0; i < d->entry->n_layers; i++) {
+		const char *type = NULL;
+
+		if (media_type_of_blob(l, d->layers[i], &type, err) < 0)
+			return err->code;
+		if (i)
+			buf_putc(out, ',');
+		put_descriptor(out, type, &d->layers[i]->digest, d->layers[i]->size);
+	}
+	buf_puts(out, "]}");
+	return buf_ok(out) ? OK : fail_nomem(err);
+}
+
+static int build(struct load *l, struct docker_image *d, struct load_image *image, struct err *err)
+{
+	CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+	struct digest config;
+
+	d->layers = calloc(d->entry->n_layers + 1, sizeof(*d->layers));
+	if (!d->layers)
+		return fail_nomem(err);
+	for (size_t i = 0; i < d->entry->n_layers; i++)
+		if (find_layer(l, d, i, err) < 0)
+			return err->code;
+	if (load_verify_layers(l, d->layers, d->entry->n_layers, &d->config, err) < 0 ||
+	    make_manifest(l, d, &manifest, err) < 0 || load_blob_add_bytes(l, buf_bytes(&d->body), &config, err) < 0 ||
+	    load_blob_add_bytes(l, buf_bytes(&manifest), &image->manifest, err) < 0)
+		return err->code;
+	image->root = image->manifest;
+	return OK;
+}
+
+/* An image that is here already keeps its manifest, and needs nothing of the archive. */
+static int find_stored(struct load *l, struct load_image *image, struct err *err)
+{
+	int r = first_manifest_of(l->service->store, &image->config, &image->manifest, err);
+
+	image->exists = r == OK;
+	image->root = image->manifest;
+	return r == E_NOT_FOUND ? OK : r;
+}
+
+/* ---- entries --------------------------------------------------------------- */
+
+static int add_names(struct load_image *image, const struct docker_archive_image *entry, struct err *err)
+{
+	for (size_t i = 0; i < entry->n_repo_tags; i++)
+		if (load_add_name(image, entry->repo_tags[i], err) < 0)
+			return err->code;
+	return OK;
+}
+
+static int add_new(struct load *l, struct docker_image *d, struct err *err)
+{
+	CLEANUP(load_image_free) struct load_image image = { .config = d->digest };
+
+	if (!load_wants_platform(l, &d->config.platform))
+		return OK;
+	if (add_names(&image, d->entry, err) < 0 || find_stored(l, &image, err) < 0)
+		return err->code;
+	if (!image.exists && build(l, d, &image, err) < 0)
+		return err_wrap(err, "%s", d->entry->config);
+	if (load_add_image(l, &image, err) < 0)
+		return err->code;
+	image = (struct load_image){ .n_names = 0 };
+	return OK;
+}
+
+static int add_entry(struct load *l, const struct docker_archive_image *entry, struct err *err)
+{
+	CLEANUP(docker_image_free) struct docker_image d = { .entry = entry, .body = BUF_INIT(CONFIG_BYTES_MAX) };
+	struct load_image *before;
+
+	if (read_config(l, &d, err) < 0)
+		return err->code;
+	before = load_image_find(l, &d.digest);
+	return before ? add_names(before, entry, err) : add_new(l, &d, err);
+}
+
+int load_plan_docker(struct load *l, struct bytes json, struct err *err)
+{
+	CLEANUP(docker_archive_free) struct docker_archive archive = { .n_images = 0 };
+
+	if (docker_archive_parse(json, &archive, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < archive.n_images; i++)
+		if (cancel_check(l->cancel, err) < 0 || add_entry(l, &archive.images[i], err) < 0)
+			return err->code;
+	return OK;
+}

@@ -1,0 +1,348 @@
+/* Which images an archive holds, by its OCI index; docker's manifest.json gives the
+ * names, and the images of archives without an index. */
+#include "service/image/convert.h"
+#include "service/image/load.h"
+#include "store/image/names.h"
+#include "store/types/docker_archive.h"
+#include "store/types/oci_layout.h"
+
+/* ---- images ---------------------------------------------------------------- */
+
+void load_image_free(struct load_image *image)
+{
+	for (size_t i = 0; i < image->n_names; i++)
+		free(image->names[i]);
+	free(image->names);
+	*image = (struct load_image){ .n_names = 0 };
+}
+
+struct load_image *load_image_find(struct load *l, const struct digest *config)
+{
+	for (size_t i = 0; i < l->n_images; i++)
+		if (digest_eq(&l->images[i].config, config))
+			return &l->images[i];
+	return NULL;
+}
+
+int load_add_image(struct load *l, const struct load_image *image, struct err *err)
+{
+	if (l->n_images == l->images_capacity) {
+		size_t capacity = l->images_capacity ? 2 * l->images_capacity : 16;
+		struct load_image *larger = reallocarray(l->images, capacity, sizeof *larger);
+
+		if (!larger)
+			return fail_nomem(err);
+		l->images = larger;
+		l->images_capacity = capacity;
+	}
+	l->images[l->n_images++] = *image;
+	return OK;
+}
+
+static bool has_name(const struct load_image *image, const char *name)
+{
+	for (size_t i = 0; i < image->n_names; i++)
+		if (!strcmp(image->names[i], name))
+			return true;
+	return false;
+}
+
+int load_add_name(struct load_image *image, const char *text, struct err *err)
+{
+	CLEANUP(freep) char *name = NULL;
+	char canonical[REFERENCE_TEXT_MAX];
+	struct reference ref;
+	char **larger;
+
+	if (reference_parse(text, &ref, err) < 0)
+		return err->code;
+	if (!ref.tag[0] || digest_is_set(&ref.digest))
+		return fail(err, E_INVALID_REFERENCE, "invalid tag \"%s\": NAME:TAG was expected", text);
+	reference_text(&ref, canonical);
+	if (has_name(image, canonical))
+		return OK;
+	name = strdup(canonical);
+	larger = reallocarray(image->names, image->n_names + 1, sizeof *larger);
+	if (larger)
+		image->names = larger;
+	if (!larger || !name)
+		return fail_nomem(err);
+	image->names[image->n_names++] = TAKE(name);
+	return OK;
+}
+
+bool load_wants_platform(struct load *l, const struct platform *p)
+{
+	if (!l->platform_given || platform_rank(&l->platform, p))
+		return true;
+	l->passed_over++;
+	return false;
+}
+
+/* ---- documents by digest --------------------------------------------------- */
+
+/* Bytes whose digest was proven, here or when they came into the store. */
+static int read_document(struct load *l, const struct digest *d, struct buf *out, bool *ret_found, struct err *err)
+{
+	struct load_blob *b = NULL;
+
+	if (load_blob_get(l, d, &b, err) < 0)
+		return err->code;
+	*ret_found = b != NULL;
+	return b ? load_blob_read(l, b, out, err) : OK;
+}
+
+static int need_document(struct load *l, const struct digest *d, const char *what, struct buf *out, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+	bool found = false;
+
+	if (read_document(l, d, out, &found, err) < 0)
+		return err->code;
+	return found ? OK : fail(err, E_BAD_CONTENT, "%s %s is not in the archive", what, digest_text(d, text));
+}
+
+/* ---- one manifest ---------------------------------------------------------- */
+
+static int find_layers(struct load *l, const struct manifest *m, struct load_blob **layers, struct err *err)
+{
+	for (size_t i = 0; i < m->n_layers; i++) {
+		const struct descriptor *d = &m->layers[i];
+		char text[DIGEST_TEXT_MAX];
+
+		if (d->type.kind == MEDIA_LAYER_FOREIGN)
+			return fail(err, E_UNSUPPORTED, "layer %zu is kept outside of the archive (%s)", i,
+				    d->media_type);
+		if (load_blob_get(l, &d->digest, &layers[i], err) < 0)
+			return err->code;
+		if (!layers[i])
+			return fail(err, E_BAD_CONTENT, "layer %zu (%s) is not in the archive", i,
+				    digest_text(&d->digest, text));
+		if (layers[i]->size != d->size)
+			return fail(err, E_BAD_CONTENT, "layer %zu has %lld bytes, its manifest says %lld", i,
+				    (long long)layers[i]->size, (long long)d->size);
+	}
+	return OK;
+}
+
+static int check_config(struct load *l, const struct manifest *m, struct image_config *ret_config, struct err *err)
+{
+	CLEANUP(buf_free) struct buf body = BUF_INIT(CONFIG_BYTES_MAX);
+
+	if (!m->is_image)
+		return fail(err, E_UNSUPPORTED, "it is an artifact (configuration of type %s), not an image",
+			    m->config.media_type);
+	if (need_document(l, &m->config.digest, "image configuration", &body, err) < 0)
+		return err->code;
+	if ((int64_t)body.len != m->config.size)
+		return fail(err, E_BAD_CONTENT, "the image configuration has %zu bytes, its manifest says %lld",
+			    body.len, (long long)m->config.size);
+	if (image_config_parse(buf_bytes(&body), ret_config, err) < 0)
+		return err->code;
+	return image_config_check_layers(ret_config, m->n_layers, err);
+}
+
+/* Checks all that belongs to a manifest. */
+static int check_image(struct load *l, struct bytes manifest, struct load_image *image, bool *ret_wanted,
+		       struct err *err)
+{
+	CLEANUP(manifest_free) struct manifest m = { .n_layers = 0 };
+	CLEANUP(image_config_free) struct image_config config = { .n_diff_ids = 0 };
+	CLEANUP(freep) struct load_blob **layers = NULL;
+
+	if (manifest_parse(manifest, &m, err) < 0 || check_config(l, &m, &config, err) < 0)
+		return err->code;
+	image->config = m.config.digest;
+	*ret_wanted = load_wants_platform(l, &config.platform);
+	if (!*ret_wanted)
+		return OK;
+	layers = calloc(m.n_layers + 1, sizeof(*layers));
+	if (!layers)
+		return fail_nomem(err);
+	if (find_layers(l, &m, layers, err) < 0)
+		return err->code;
+	return load_verify_layers(l, layers, m.n_layers, &config, err);
+}
+
+/* ---- indexes --------------------------------------------------------------- */
+
+/* Of the index's manifests the one to load: the best for the platform that is there;
+ * where none was asked for, else the first that is. */
+static int choose(struct load *l, const struct index *index, const struct descriptor **ret_entry, struct err *err)
+{
+	const struct descriptor *best = NULL, *first = NULL;
+	unsigned best_rank = 0;
+
+	for (size_t i = 0; i < index->n_entries; i++) {
+		const struct descriptor *e = &index->entries[i];
+		unsigned rank = e->has_platform ? platform_rank(&l->platform, &e->platform) : 0;
+		struct load_blob *b;
+
+		if (e->attestation || (first && rank <= best_rank))
+			continue;
+		if (load_blob_get(l, &e->digest, &b, err) < 0)
+			return err->code;
+		if (!b)
+			continue;
+		first = first ? first : e;
+		if (rank > best_rank) {
+			best = e;
+			best_rank = rank;
+		}
+	}
+	*ret_entry = best ? best : l->platform_given ? NULL : first;
+	return OK;
+}
+
+/* From the root of a descriptor to its manifest. *ret_manifest is empty when nothing
+ * of an index is wanted. */
+static int follow(struct load *l, struct load_image *image, struct buf *ret_manifest, struct err *err)
+{
+	struct digest at = image->root;
+
+	for (int depth = 0; depth <= INDEX_DEPTH_MAX; depth++) {
+		CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
+		CLEANUP(index_free) struct index index = { .n_entries = 0 };
+		const struct descriptor *entry = NULL;
+		enum media_kind kind;
+
+		if (need_document(l, &at, "manifest", &body, err) < 0 ||
+		    document_kind(buf_bytes(&body), NULL, &kind, err) < 0)
+			return err->code;
+		if (!media_is_index(kind)) {
+			image->manifest = at;
+			*ret_manifest = TAKE(body);
+			return OK;
+		}
+		if (index_parse(buf_bytes(&body), &index, err) < 0 || choose(l, &index, &entry, err) < 0)
+			return err->code;
+		if (!entry)
+			return OK;
+		/* A nested index is no root: what lies between would be missing. */
+		if (depth)
+			image->root = at;
+		at = entry->digest;
+	}
+	return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
+}
+
+/* containerd's annotation holds a whole name; of the other one what looks like one. */
+static int add_annotated_name(struct load_image *image, const struct oci_names *names, struct err *err)
+{
+	if (*names->image_name)
+		return load_add_name(image, names->image_name, err);
+	return strchr(names->ref_name, ':') ? load_add_name(image, names->ref_name, err) : OK;
+}
+
+static int merge(struct load_image *into, const struct load_image *from, struct err *err)
+{
+	for (size_t i = 0; i < from->n_names; i++)
+		if (load_add_name(into, from->names[i], err) < 0)
+			return err->code;
+	return OK;
+}
+
+static bool same_image(const struct load_image *a, const struct load_image *b)
+{
+	return digest_eq(&a->root, &b->root) && digest_eq(&a->manifest, &b->manifest);
+}
+
+/* Several descriptors of one image, one for each of its names, are one image. */
+static int keep(struct load *l, struct load_image *image, struct err *err)
+{
+	struct load_image *before = load_image_find(l, &image->config);
+	int r;
+
+	if (before && same_image(before, image))
+		return merge(before, image, err);
+	r = load_add_image(l, image, err);
+	if (r == OK)
+		*image = (struct load_image){ .n_names = 0 };
+	return r;
+}
+
+static int add_entry(struct load *l, const struct descriptor *root, const struct oci_names *names, struct err *err)
+{
+	CLEANUP(load_image_free) struct load_image image = { .root = root->digest };
+	CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+	bool wanted = false;
+	char text[DIGEST_TEXT_MAX];
+
+	if (follow(l, &image, &manifest, err) < 0)
+		return err->code;
+	if (!manifest.len) {
+		l->passed_over++;
+		return OK;
+	}
+	if (check_image(l, buf_bytes(&manifest), &image, &wanted, err) < 0)
+		return err_wrap(err, "image %s", digest_text(&image.manifest, text));
+	if (!wanted)
+		return OK;
+	if (add_annotated_name(&image, names, err) < 0)
+		return err->code;
+	return keep(l, &image, err);
+}
+
+static int plan_index(struct load *l, struct bytes json, struct err *err)
+{
+	CLEANUP(oci_index_free) struct oci_index layout = { .names = NULL };
+
+	if (oci_index_parse(json, &layout, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < layout.index.n_entries; i++) {
+		const struct descriptor *root = &layout.index.entries[i];
+
+		if (root->attestation)
+			continue;
+		if (cancel_check(l->cancel, err) < 0 || add_entry(l, root, &layout.names[i], err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+/* ---- all of it ------------------------------------------------------------- */
+
+static int read_named(struct load *l, const char *name, struct buf *out, bool *ret_found, struct err *err)
+{
+	struct load_member *m = load_find(l, name);
+
+	*ret_found = m != NULL;
+	return m ? load_read_member(l, m, out, err) : OK;
+}
+
+static int check_layout_version(struct load *l, struct err *err)
+{
+	CLEANUP(buf_free) struct buf body = BUF_INIT(OCI_LAYOUT_BYTES_MAX);
+	bool found;
+
+	if (read_named(l, "oci-layout", &body, &found, err) < 0)
+		return err->code;
+	return found ? oci_layout_check(buf_bytes(&body), err) : OK;
+}
+
+static int fail_platform(struct load *l, struct err *err)
+{
+	char text[PLATFORM_TEXT_MAX];
+
+	return fail(err, E_NO_PLATFORM, "requested platform (%s) not found: image might be filtered out",
+		    platform_text(&l->platform, text));
+}
+
+int load_plan(struct load *l, struct err *err)
+{
+	CLEANUP(buf_free) struct buf index = BUF_INIT(MANIFEST_BYTES_MAX);
+	CLEANUP(buf_free) struct buf docker = BUF_INIT(DOCKER_ARCHIVE_BYTES_MAX);
+	bool has_index, has_docker;
+
+	if (read_named(l, "index.json", &index, &has_index, err) < 0 ||
+	    read_named(l, "manifest.json", &docker, &has_docker, err) < 0)
+		return err->code;
+	if (!has_index && !has_docker)
+		return fail(err, E_BAD_CONTENT,
+			    "unrecognized image format: the archive has neither manifest.json nor index.json");
+	if (has_index && (check_layout_version(l, err) < 0 || plan_index(l, buf_bytes(&index), err) < 0))
+		return err->code;
+	if (has_docker && load_plan_docker(l, buf_bytes(&docker), err) < 0)
+		return err->code;
+	return l->passed_over && !l->n_images ? fail_platform(l, err) : OK;
+}

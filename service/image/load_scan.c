@@ -1,0 +1,231 @@
+/* What an archive holds. */
+#include "service/image/load.h"
+#include "store/types/member_name.h"
+
+/* ---- members --------------------------------------------------------------- */
+
+static void member_free(struct load_member *m)
+{
+	free(m->name);
+	free(m->target);
+	free(m);
+}
+
+void load_forget_members(struct load *l)
+{
+	struct load_member *m, *next;
+
+	for (m = l->members; m; m = next) {
+		next = m->hh.next;
+		HASH_DEL(l->members, m);
+		member_free(m);
+	}
+}
+
+static struct load_member *find_here(struct load *l, const char *name)
+{
+	struct load_member *m;
+
+	HASH_FIND_STR(l->members, name, m);
+	return m;
+}
+
+struct load_member *load_find(struct load *l, const char *name)
+{
+	struct load_member *m = find_here(l, name);
+
+	for (int i = 0; m && m->target; i++)
+		m = i < LOAD_LINKS_MAX ? find_here(l, m->target) : NULL;
+	return m;
+}
+
+/* The last of one name counts, as where an archive is unpacked. */
+static int add_member(struct load *l, struct load_member *m, struct err *err)
+{
+	struct load_member *old = find_here(l, m->name);
+
+	if (old) {
+		HASH_DEL(l->members, old);
+		l->names_bytes -= strlen(old->name);
+		member_free(old);
+	}
+	l->names_bytes += strlen(m->name);
+	if (HASH_COUNT(l->members) >= LOAD_MEMBERS_MAX || l->names_bytes > LOAD_NAMES_BYTES_MAX) {
+		member_free(m);
+		return fail(err, E_LIMIT, "the archive has more than %d members, or their names are too long",
+			    LOAD_MEMBERS_MAX);
+	}
+	HASH_ADD_KEYPTR(hh, l->members, m->name, strlen(m->name), m);
+	return OK;
+}
+
+/* ---- bytes ----------------------------------------------------------------- */
+
+static int into_ingest(void *ingest, struct bytes data, struct err *err)
+{
+	return ingest_write(ingest, data.data, data.len, err);
+}
+
+/* "blobs/ALGORITHM/HEX": what the member says its digest is. */
+static bool named_digest(const char *name, struct digest *ret_digest)
+{
+	char text[DIGEST_TEXT_MAX];
+	const char *slash;
+
+	if (strncmp(name, "blobs/", 6) != 0)
+		return false;
+	name += 6;
+	slash = strchr(name, '/');
+	if (!slash || strlen(name) >= sizeof text)
+		return false;
+	snprintf(text, sizeof text, "%.*s:%s", (int)(slash - name), name, slash + 1);
+	return digest_parse(text, ret_digest, NULL) == OK;
+}
+
+static int fail_named(const struct load_member *m, const struct digest *found, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	return fail(err, E_DIGEST_MISMATCH, "archive member %s has the digest %s", m->name, digest_text(found, text));
+}
+
+static int copy(struct load *l, struct load_member *m, enum digest_algorithm algorithm, struct digest *ret_digest,
+		struct ingest **ret_ingest, struct err *err)
+{
+	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
+	int r = store_reserve(l->service->store, m->size, err);
+
+	if (r == OK)
+		r = ingest_open_unnamed(l->service->store, algorithm, &ingest, err);
+	if (r == OK)
+		r = archive_source_copy(&l->source, m->offset, m->size, into_ingest, ingest, err);
+	if (r == OK)
+		r = ingest_name(ingest, ret_digest, err);
+	if (r != OK)
+		return err_wrap(err, "archive member %s", m->name);
+	*ret_ingest = TAKE(ingest);
+	return OK;
+}
+
+int load_bring(struct load *l, struct load_member *m, struct err *err)
+{
+	struct ingest *ingest = NULL;
+	struct digest wanted, found;
+	bool is_named = named_digest(m->name, &wanted);
+	int64_t size = 0;
+	int r;
+
+	if (m->known)
+		return OK;
+	/* What is here need not be read. */
+	if (is_named && content_exists(l->service->store, &wanted, &size) && size == m->size) {
+		found = wanted;
+	} else {
+		r = copy(l, m, is_named ? (enum digest_algorithm)wanted.algorithm : DIGEST_SHA256, &found, &ingest,
+			 err);
+		if (r != OK)
+			return r;
+	}
+	if (is_named && !digest_eq(&wanted, &found)) {
+		ingest_unref(ingest);
+		return fail_named(m, &found, err);
+	}
+	m->digest = found;
+	m->known = true;
+	return load_blob_add(l, &found, m->size, ingest, NULL, err);
+}
+
+static int into_buf(void *buf, struct bytes data, struct err *err)
+{
+	return buf_append(buf, data.data, data.len) ? OK : fail_nomem(err);
+}
+
+int load_read_member(struct load *l, struct load_member *m, struct buf *out, struct err *err)
+{
+	const struct load_blob *b = m->known ? load_blob_find(l, &m->digest) : NULL;
+
+	if (m->size > (int64_t)out->max)
+		return fail(err, E_LIMIT, "archive member %s has %lld bytes; at most %zu are read", m->name,
+			    (long long)m->size, out->max);
+	if (b)
+		return load_blob_read(l, b, out, err);
+	return archive_source_copy(&l->source, m->offset, m->size, into_buf, out, err);
+}
+
+/* ---- the walk -------------------------------------------------------------- */
+
+static int take_file(struct load *l, struct load_member *m, struct err *err)
+{
+	int r = add_member(l, m, err);
+
+	/* In order it is now or never. */
+	return r == OK && !archive_source_seeks(&l->source) ? load_bring(l, m, err) : r;
+}
+
+/* Names as keys; of a link, where it leads. */
+static int take_names(struct load_member *m, const struct tar_step *step, struct err *err)
+{
+	char name[MEMBER_NAME_ROOM], target[MEMBER_NAME_ROOM] = "";
+	int r = member_name_normalize(bytes_of(step->name), name, err);
+
+	if (r == OK && step->kind == TAR_ENTRY_SYMLINK)
+		r = member_name_resolve(name, bytes_of(step->link), target, err);
+	if (r == OK && step->kind == TAR_ENTRY_HARDLINK)
+		r = member_name_normalize(bytes_of(step->link), target, err);
+	if (r != OK)
+		return r;
+	m->name = strdup(name);
+	m->target = *target ? strdup(target) : NULL;
+	return m->name && (m->target || !*target) ? OK : fail_nomem(err);
+}
+
+static int take_entry(struct load *l, const struct tar_step *step, struct err *err)
+{
+	struct load_member *m;
+	int r;
+
+	if (step->kind != TAR_ENTRY_REGULAR && step->kind != TAR_ENTRY_SYMLINK && step->kind != TAR_ENTRY_HARDLINK)
+		return OK;
+	m = calloc(1, sizeof *m);
+	if (!m)
+		return fail_nomem(err);
+	r = take_names(m, step, err);
+	if (r != OK) {
+		member_free(m);
+		return r;
+	}
+	m->offset = (int64_t)step->data_offset;
+	m->size = (int64_t)step->size;
+	return step->kind == TAR_ENTRY_REGULAR ? take_file(l, m, err) : add_member(l, m, err);
+}
+
+static int walk(struct load *l, struct tar_walk *w, struct err *err)
+{
+	struct tar_step step = { .next = 0 };
+	uint8_t block[ARCHIVE_BLOCK_BYTES];
+	uint64_t at = 0;
+	size_t len;
+	int r;
+
+	do {
+		r = archive_source_block(&l->source, (int64_t)at, block, &len, err);
+		if (r == OK && len < sizeof block)
+			return tar_walk_end(w, (uint64_t)archive_source_end(&l->source), err);
+		if (r == OK)
+			r = tar_walk_block(w, block, at, l->cancel, &step, err);
+		if (r == OK && step.type == TAR_STEP_ENTRY)
+			r = take_entry(l, &step, err);
+		at = step.next;
+	} while (r == OK && step.type != TAR_STEP_END);
+	return r;
+}
+
+int load_scan(struct load *l, struct err *err)
+{
+	CLEANUP(tar_walk_freep) struct tar_walk *w = NULL;
+	struct layer_policy policy = layer_policy_default();
+
+	if (tar_walk_new(l->service->worker_program, &policy, &w, err) < 0)
+		return err->code;
+	return walk(l, w, err);
+}
