@@ -34,12 +34,8 @@ static void the_commit_is_told_in_a_checkout(void **state)
 	CLEANUP(imaged__v1__image_service__get_version_freep) version *v = ask(*state);
 	bool checkout = faccessat(AT_FDCWD, IMAGED_SOURCE_DIR "/.git", F_OK, 0) == 0;
 
-	if (!checkout) {
-		assert_string_equal(v->git_commit, "");
-		skip();
-	}
-	assert_int_equal(strlen(v->git_commit), 40);
-	assert_int_equal(strspn(v->git_commit, "0123456789abcdef"), 40);
+	assert_int_equal(strlen(v->git_commit), checkout ? 40 : 0);
+	assert_int_equal(strspn(v->git_commit, "0123456789abcdef"), strlen(v->git_commit));
 }
 
 int main(void)
