@@ -213,10 +213,25 @@ int root_open_dir(struct store *s, const char *name, int *ret_fd, struct err *er
 	return *ret_fd < 0 ? fail_errno(err, "root '%s': open directory '%s'", s->root, name) : OK;
 }
 
+/* The one algorithm that every store will use; for another shard_make() does it. */
+static int make_algorithm_dir(struct store *s, struct err *err)
+{
+	int rc;
+
+	if (s->read_only)
+		return OK;
+	rc = mkdirat(s->content_fd, digest_algorithm_name(DIGEST_SHA256), 0700);
+	if ((rc && errno != EEXIST) || (!rc && fsync(s->content_fd)))
+		return store_fail_errno(s, 0, err, "root '%s': create directory 'content/sha256'", s->root);
+	return OK;
+}
+
 static int open_dirs(struct store *s, struct err *err)
 {
 	int r = root_open_dir(s, "content", &s->content_fd, err);
 
+	if (r == OK)
+		r = make_algorithm_dir(s, err);
 	if (r == OK)
 		r = root_open_dir(s, "ingest", &s->ingest_fd, err);
 	if (r == OK)

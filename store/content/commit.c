@@ -45,10 +45,7 @@ static int for_each(struct batch *b, sync_one *fn, struct err *err)
 
 static int fsync_each(struct batch *b, struct err *err)
 {
-	/* All write-back begins before the first wait. */
-	for (size_t k = 0; b->n > 1 && k < b->n; k++)
-		sync_file_range(b->items[k]->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	return for_each(b, fsync, err);
+	return for_each(b, fsync, err); /* their write-back began when they were finished */
 }
 
 /* Whether the file's pages reached the disk, when nothing is left to be written:
