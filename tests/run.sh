@@ -74,6 +74,7 @@ python_tests() { # LABEL FILE...: stage-wide environment comes from the caller
 	status=0
 	$PYTHON tests/lib/runner.py -j "${TEST_JOBS:-$JOBS}" --results "$lines" ${TEST_ONLY:+--only "$TEST_ONLY"} "$@" || status=$?
 	sed "s/^\([a-z]*\) /\1 $label./" "$lines" >>"$RESULTS"
+	[ -s "$lines" ] || record fail "$label.runner" "(no test ran)"
 	if [ "$status" != 0 ] && ! grep -q '^fail ' "$lines"; then record fail "$label.runner" "(exit $status)"; fi
 	rm -f "$lines"
 }
@@ -192,7 +193,12 @@ run_stage() {
 	esac
 	stage_begin=$(date +%s)
 	printf '\n== %s\n' "$1"
-	"stage_$1" || true
+	stage_failures=$(grep -c '^fail ' "$RESULTS")
+	"stage_$1" || {
+		stage_status=$?
+		# Whatever broke off without a word of its own.
+		[ "$(grep -c '^fail ' "$RESULTS")" != "$stage_failures" ] || record fail "$1" "(exit $stage_status)"
+	}
 	printf '%5d s  %s\n' $(($(date +%s) - stage_begin)) "$1" >>"$TIMES"
 }
 
