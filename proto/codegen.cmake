@@ -89,7 +89,7 @@ function(imaged_proto_service prefix root)
   foreach(proto ${ARG_UNPARSED_ARGUMENTS})
     string(REGEX REPLACE "\\.proto$" "" stem ${proto})
     set(outputs)
-    foreach(part rpc server client)
+    foreach(part client rpc server) # as protoc sorts them: Ninja compares the first one with the depfile
       list(APPEND outputs ${GENERATED}/${stem}.${part}.c ${GENERATED}/${stem}.${part}.h)
       list(APPEND ${part}_sources ${GENERATED}/${stem}.${part}.c)
     endforeach()
