@@ -77,12 +77,12 @@ class Installed(TestCase):
             file.write(text)
         return self.path(name)
 
-    def run_program(self, *command, **environment):
+    def run_program(self, *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **environment):
         return subprocess.run(
             command,
             env={**os.environ, "LD_LIBRARY_PATH": self.lib, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             timeout=120,
@@ -336,14 +336,7 @@ class Examples(Installed):
         program = self.compile_example("save")
         self.imaged.ctl("pull", self.image)
         with open(self.path("saved.tar"), "wb") as file:
-            done = subprocess.run(
-                [program, self.image],
-                env={**os.environ, "LD_LIBRARY_PATH": self.lib, "IMAGED_HOST": self.imaged.address},
-                stdout=file,
-                stderr=subprocess.PIPE,
-                text=True,
-                timeout=120,
-            )
+            done = self.run_program(program, self.image, stdout=file, IMAGED_HOST=self.imaged.address)
         size = os.path.getsize(self.path("saved.tar"))
         self.assertEqual((0, f"saved {size} bytes\n"), (done.returncode, done.stderr))
         with tarfile.open(self.path("saved.tar")) as archive:
@@ -356,15 +349,33 @@ class Examples(Installed):
         self.assertEqual((1, ""), (missing.returncode, missing.stdout))
         self.assertRegex(missing.stderr, r"^save: .*nobody/has:this.* \(NO_SUCH_IMAGE\)\n$")
         with open("/dev/full", "wb") as full:
-            done = subprocess.run(
-                [program, self.image],
-                env={**os.environ, "LD_LIBRARY_PATH": self.lib, "IMAGED_HOST": self.imaged.address},
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                timeout=120,
-            )
+            done = self.run_program(program, self.image, stdout=full, IMAGED_HOST=self.imaged.address)
         self.assertEqual((1, "save: cannot write: No space left on device\n"), (done.returncode, done.stderr))
+
+    def run_load(self, program, path):
+        source = os.open(path, os.O_RDONLY)
+        try:
+            return self.run_program(program, stdin=source, IMAGED_HOST=self.imaged.address)
+        finally:
+            os.close(source)
+
+    def test_load_in_c(self):
+        program, archive = self.compile_example("load"), self.path("archive.tar")
+        self.imaged.ctl("pull", self.image)
+        image_id = self.imaged.client().InspectImage(image=self.image).image.id
+        skopeo("copy", "--src-tls-verify=false", f"docker://{self.image}", f"docker-archive:{archive}:loaded/from:c")
+        done = self.run_load(program, archive)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertRegex(done.stdout, rf"(?m)^loaded/from:c is {image_id}$")
+        self.assertEqual(image_id, self.imaged.client().InspectImage(image="loaded/from:c").image.id)
+        self.imaged.ctl("rmi", "loaded/from:c")
+        with open(archive, "r+b") as file:
+            file.truncate(os.path.getsize(archive) // 2)
+        for broken, message in ((archive, r"^load: .+ \([A-Z_]+\)\n$"), (self.dir, r"^load: cannot read: Is a directory\n")):
+            done = self.run_load(program, broken)
+            self.assertEqual((1, ""), (done.returncode, done.stdout))
+            self.assertRegex(done.stderr, message)
+        self.assertEqual([self.image], [name for image in self.imaged.client().images() for name in image.repo_tags])
 
     def test_pull_in_python(self):
         shutil.copy(os.path.join(self.examples, "pull.py"), self.dir)
