@@ -122,9 +122,11 @@ show tag "$image" quickstart/copy:v1
 show images
 show system df
 show system check
+show save -o "$work/copy.tar" quickstart/copy:v1
 show rmi quickstart/copy:v1
 show rmi "$image"
 show image prune -f
+show load -i "$work/copy.tar"
 show images
 
 step "5. Stop"

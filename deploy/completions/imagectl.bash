@@ -53,7 +53,7 @@ _imagectl()
 	[[ ${path[0]} == help ]] && path=("${path[@]:1}")
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in
-	history | inspect | tag | rmi | pull | images | image\ history | image\ inspect | image\ tag | image\ rm | \
+	history | inspect | save | tag | rmi | pull | images | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
 		image\ remove | image\ pull | image\ ls | image\ list)
 		[[ $current == -* ]] || words=$(_imagectl_images "${program[@]}")
 		;;

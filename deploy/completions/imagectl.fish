@@ -32,7 +32,7 @@ function __imagectl_candidates
         set -e command[1]
     end
     switch "$command"
-        case history inspect tag rmi pull images 'image history' 'image inspect' 'image tag' 'image rm' 'image remove' \
+        case history inspect save tag rmi pull images 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image ls' 'image list'
             if not string match -q -- '-*' $current
                 $program images --format '{{if ne .Tag "<none>"}}{{.Repository}}:{{.Tag}}{{end}}' 2>/dev/null

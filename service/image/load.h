@@ -22,7 +22,7 @@
 #include "service/image/image_service.h"
 
 enum {
-	LOAD_MEMBERS_MAX = 200 * 1000,
+	LOAD_MEMBERS_MAX = 100 * 1000,
 	LOAD_NAMES_BYTES_MAX = 24 * 1024 * 1024, /* of the members' names */
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */

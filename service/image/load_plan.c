@@ -194,11 +194,13 @@ static int choose(struct load *l, const struct index *index, const struct descri
 	return OK;
 }
 
-/* From the root of a descriptor to its manifest. *ret_manifest is empty when nothing
+/* From a descriptor of the layout to its manifest. *ret_manifest is empty when nothing
  * of an index is wanted. */
-static int follow(struct load *l, struct load_image *image, struct buf *ret_manifest, struct err *err)
+static int follow(struct load *l, const struct descriptor *root, struct load_image *image, struct buf *ret_manifest,
+		  struct err *err)
 {
-	struct digest at = image->root;
+	struct digest at = root->digest;
+	int64_t size = root->size;
 
 	for (int depth = 0; depth <= INDEX_DEPTH_MAX; depth++) {
 		CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
@@ -209,6 +211,9 @@ static int follow(struct load *l, struct load_image *image, struct buf *ret_mani
 		if (need_document(l, &at, "manifest", &body, err) < 0 ||
 		    document_kind(buf_bytes(&body), NULL, &kind, err) < 0)
 			return err->code;
+		if ((int64_t)body.len != size)
+			return fail(err, E_BAD_CONTENT, "a manifest has %zu bytes, its descriptor says %lld", body.len,
+				    (long long)size);
 		if (!media_is_index(kind)) {
 			image->manifest = at;
 			*ret_manifest = TAKE(body);
@@ -222,16 +227,18 @@ static int follow(struct load *l, struct load_image *image, struct buf *ret_mani
 		if (depth)
 			image->root = at;
 		at = entry->digest;
+		size = entry->size;
 	}
 	return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
 }
 
-/* containerd's annotation holds a whole name; of the other one what looks like one. */
+/* containerd's annotation holds a whole name, perhaps one by digest, which is none to
+ * give; of the other one what looks like a whole name. */
 static int add_annotated_name(struct load_image *image, const struct oci_names *names, struct err *err)
 {
-	if (*names->image_name)
-		return load_add_name(image, names->image_name, err);
-	return strchr(names->ref_name, ':') ? load_add_name(image, names->ref_name, err) : OK;
+	const char *name = *names->image_name ? names->image_name : names->ref_name;
+
+	return strchr(name, ':') && !strchr(name, '@') ? load_add_name(image, name, err) : OK;
 }
 
 static int merge(struct load_image *into, const struct load_image *from, struct err *err)
@@ -268,7 +275,7 @@ static int add_entry(struct load *l, const struct descriptor *root, const struct
 	bool wanted = false;
 	char text[DIGEST_TEXT_MAX];
 
-	if (follow(l, &image, &manifest, err) < 0)
+	if (follow(l, root, &image, &manifest, err) < 0)
 		return err->code;
 	if (!manifest.len) {
 		l->passed_over++;
