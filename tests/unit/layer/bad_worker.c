@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "proto/runtime/mem.h"
-#include "service/layer/protocol.h"
+#include "service/layer/archive_protocol.h"
 
 enum { SOCKET = LAYER_SOCKET_FD };
 
@@ -267,6 +267,356 @@ static void deaf(void)
 	pause();
 }
 
+/* ---- with an archive's headers ------------------------------------------------------ */
+
+/* READY, and the first block's answer as it should be: an empty file. */
+static struct walk_answer first_answer(void)
+{
+	struct walk_request request;
+	struct walk_answer a;
+
+	say_ready();
+	if (walk_request_receive(SOCKET, &request, NULL) != OK)
+		_exit(0);
+	walk_answer_init(&a, WALK_ENTRY, request.offset);
+	a.next = a.data_offset = request.offset + WALK_BLOCK_BYTES;
+	a.name[0] = 'f';
+	return a;
+}
+
+static void answer(const struct walk_answer *a)
+{
+	walk_answer_send(SOCKET, a, NULL);
+	pause();
+}
+
+static void walk_sound(void)
+{
+	struct walk_answer a = first_answer();
+
+	answer(&a);
+}
+
+static void walk_old_version(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.version++;
+	answer(&a);
+}
+
+static void walk_cut(void)
+{
+	struct walk_answer a = first_answer();
+
+	send(SOCKET, &a, sizeof a - 1, 0);
+	pause();
+}
+
+static void walk_unknown_type(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.type = WALK_FAILED + 1;
+	answer(&a);
+}
+
+static void walk_other_block(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.offset += WALK_BLOCK_BYTES;
+	answer(&a);
+}
+
+static void walk_back(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.next = 0;
+	answer(&a);
+}
+
+static void walk_not_a_block(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.size = 1;
+	a.next++;
+	answer(&a);
+}
+
+static void walk_skips(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.next += WALK_BLOCK_BYTES;
+	answer(&a);
+}
+
+static void walk_overflows(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.size = UINT64_MAX - 511;
+	a.next += a.size;
+	answer(&a);
+}
+
+static void walk_elsewhere(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.data_offset += WALK_BLOCK_BYTES;
+	answer(&a);
+}
+
+static void walk_endless_name(void)
+{
+	struct walk_answer a = first_answer();
+
+	memset(a.name, 'n', sizeof a.name);
+	answer(&a);
+}
+
+static void walk_long_name(void)
+{
+	struct walk_answer a = first_answer();
+
+	memset(a.name, 'n', WALK_NAME_MAX + 1);
+	answer(&a);
+}
+
+static void walk_two_names(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.name[2] = 'g';
+	answer(&a);
+}
+
+static void walk_file_with_target(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.link[0] = 't';
+	answer(&a);
+}
+
+static void walk_directory_with_data(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.kind = TAR_ENTRY_DIRECTORY;
+	a.size = WALK_BLOCK_BYTES;
+	a.next += WALK_BLOCK_BYTES;
+	answer(&a);
+}
+
+static void walk_unknown_kind(void)
+{
+	struct walk_answer a = first_answer();
+
+	a.kind = TAR_ENTRY_OTHER + 1;
+	answer(&a);
+}
+
+static void walk_end_with_more(void)
+{
+	struct walk_answer a = first_answer();
+
+	walk_answer_init(&a, WALK_END, 0);
+	a.next = 10 * WALK_BLOCK_BYTES;
+	answer(&a);
+}
+
+static void walk_need_back(void)
+{
+	struct walk_answer a = first_answer();
+
+	walk_answer_init(&a, WALK_NEED, 0);
+	answer(&a);
+}
+
+static struct walk_answer failure(int code, const char *text)
+{
+	struct walk_answer a = first_answer();
+
+	walk_answer_init(&a, WALK_FAILED, 0);
+	a.code = code;
+	snprintf(a.name, sizeof a.name, "%s", text);
+	return a;
+}
+
+static void walk_foreign_code(void)
+{
+	struct walk_answer a = failure(E_DENIED, "x");
+
+	answer(&a);
+}
+
+static void walk_control_text(void)
+{
+	struct walk_answer a = failure(E_BAD_CONTENT, "\033[31mred\nline");
+
+	answer(&a);
+}
+
+static void walk_stalls(void)
+{
+	first_answer();
+	pause();
+}
+
+static void walk_crashes(void)
+{
+	first_answer();
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+}
+
+static void walk_two_answers(void)
+{
+	struct walk_answer a = first_answer();
+
+	walk_answer_send(SOCKET, &a, NULL);
+	answer(&a);
+}
+
+/* ---- with a stream -------------------------------------------------------------------- */
+
+enum { STREAM = 1 };
+
+/* Takes FILTER and all of the input. */
+static void take_stream(void)
+{
+	static char buffer[65536];
+
+	say_ready();
+	await(LAYER_FILTER);
+	while (read(STDIN_FILENO, buffer, sizeof buffer) > 0)
+		;
+}
+
+static void give(const char *text)
+{
+	if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+		_exit(1);
+}
+
+static void stream_result(uint64_t bytes)
+{
+	struct layer_message m = layer_message_of(LAYER_RESULT, STREAM);
+
+	m.u.result.tar_bytes = bytes;
+	say(&m);
+}
+
+static void filter_sound(void)
+{
+	take_stream();
+	give("plain");
+	stream_result(5);
+}
+
+static void filter_early_result(void)
+{
+	say_ready();
+	await(LAYER_FILTER);
+	stream_result(0);
+	pause();
+}
+
+static void filter_short(void)
+{
+	take_stream();
+	give("plai");
+	stream_result(5);
+}
+
+static void filter_long(void)
+{
+	take_stream();
+	stream_result(5);
+	give("plain and more");
+}
+
+static void filter_huge_result(void)
+{
+	take_stream();
+	stream_result(INT64_MAX);
+	pause();
+}
+
+static void filter_silent_end(void)
+{
+	take_stream();
+	give("plain");
+}
+
+static void filter_closes_and_lives(void)
+{
+	take_stream();
+	give("plain");
+	close(STDOUT_FILENO);
+	pause();
+}
+
+static void filter_other_stream(void)
+{
+	struct layer_message m = layer_message_of(LAYER_RESULT, STREAM + 1);
+
+	take_stream();
+	say(&m);
+	pause();
+}
+
+static void filter_progress(void)
+{
+	struct layer_message m = layer_message_of(LAYER_PROGRESS, STREAM);
+
+	take_stream();
+	say(&m);
+	pause();
+}
+
+static void filter_control_text(void)
+{
+	struct layer_message m = layer_message_of(LAYER_FAILED, STREAM);
+
+	take_stream();
+	m.u.failed.code = E_BAD_CONTENT;
+	snprintf(m.u.failed.text, sizeof m.u.failed.text, "\033[31mred\nline");
+	say(&m);
+}
+
+static void filter_stalls(void)
+{
+	take_stream();
+	pause();
+}
+
+static void filter_never_reads(void)
+{
+	say_ready();
+	pause();
+}
+
+static void filter_crashes(void)
+{
+	take_stream();
+	give("plain");
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+}
+
+static void filter_endless(void)
+{
+	take_stream();
+	for (;;)
+		give("more and more and more");
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void);
@@ -294,6 +644,43 @@ static const struct {
 	{ "closes", closes },
 	{ "sends-descriptors", sends_descriptors },
 	{ "deaf", deaf },
+	{ "walk-sound", walk_sound },
+	{ "walk-old-version", walk_old_version },
+	{ "walk-cut", walk_cut },
+	{ "walk-unknown-type", walk_unknown_type },
+	{ "walk-other-block", walk_other_block },
+	{ "walk-back", walk_back },
+	{ "walk-not-a-block", walk_not_a_block },
+	{ "walk-skips", walk_skips },
+	{ "walk-overflows", walk_overflows },
+	{ "walk-elsewhere", walk_elsewhere },
+	{ "walk-endless-name", walk_endless_name },
+	{ "walk-long-name", walk_long_name },
+	{ "walk-two-names", walk_two_names },
+	{ "walk-file-with-target", walk_file_with_target },
+	{ "walk-directory-with-data", walk_directory_with_data },
+	{ "walk-unknown-kind", walk_unknown_kind },
+	{ "walk-end-with-more", walk_end_with_more },
+	{ "walk-need-back", walk_need_back },
+	{ "walk-foreign-code", walk_foreign_code },
+	{ "walk-control-text", walk_control_text },
+	{ "walk-stalls", walk_stalls },
+	{ "walk-crashes", walk_crashes },
+	{ "walk-two-answers", walk_two_answers },
+	{ "filter-sound", filter_sound },
+	{ "filter-early-result", filter_early_result },
+	{ "filter-short", filter_short },
+	{ "filter-long", filter_long },
+	{ "filter-huge-result", filter_huge_result },
+	{ "filter-silent-end", filter_silent_end },
+	{ "filter-closes-and-lives", filter_closes_and_lives },
+	{ "filter-other-stream", filter_other_stream },
+	{ "filter-progress", filter_progress },
+	{ "filter-control-text", filter_control_text },
+	{ "filter-stalls", filter_stalls },
+	{ "filter-never-reads", filter_never_reads },
+	{ "filter-crashes", filter_crashes },
+	{ "filter-endless", filter_endless },
 };
 
 int main(int argc UNUSED, char **argv)

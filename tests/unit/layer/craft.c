@@ -1,8 +1,10 @@
 #include "tests/unit/layer/craft.h"
 
+#include <bzlib.h>
 #include <fcntl.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
+#include <lzma.h>
 #include <sys/mman.h>
 #include <zstd.h>
 
@@ -188,6 +190,56 @@ void craft_zstd(struct buf *out, struct bytes data, bool checksum, int window_lo
 void craft_zstd_skippable(struct buf *out)
 {
 	put(out, "\x50\x2a\x4d\x18\x05\0\0\0skip!", 13);
+}
+
+void craft_xz(struct buf *out, struct bytes data, int check)
+{
+	size_t room = lzma_stream_buffer_bound(data.len), used = 0;
+	uint8_t *at = buf_reserve(out, room);
+
+	assert_non_null(at);
+	assert_int_equal(lzma_easy_buffer_encode(0, (lzma_check)check, NULL, data.data, data.len, at, &used, room),
+			 LZMA_OK);
+	out->len += used;
+}
+
+static size_t after_number(const uint8_t *bytes, size_t at)
+{
+	while (bytes[at] & 0x80)
+		at++;
+	return at + 1;
+}
+
+/* The block header comes after the stream's 12 bytes: its size in fours less one, flags,
+ * perhaps two sizes, and of the filter the id (0x21: LZMA2), the size of its properties,
+ * those (the dictionary, 40: 4 GiB); then padding, and a CRC32. */
+void craft_xz_greedy(struct buf *out, struct bytes data)
+{
+	size_t start = out->len, size, at = 2;
+	uint8_t *header;
+	uint32_t crc;
+
+	craft_xz(out, data, LZMA_CHECK_CRC32);
+	header = out->data + start + 12;
+	size = (header[0] + 1U) * 4;
+	for (uint8_t flag = 0x40; flag; flag = (uint8_t)(flag << 1))
+		if (header[1] & flag)
+			at = after_number(header, at);
+	assert_int_equal(header[at], 0x21);
+	header[at + 2] = 40;
+	crc = lzma_crc32(header, size - 4, 0);
+	for (size_t i = 0; i < 4; i++)
+		header[size - 4 + i] = (uint8_t)(crc >> (8 * i));
+}
+
+void craft_bzip2(struct buf *out, struct bytes data)
+{
+	unsigned room = (unsigned)(data.len + data.len / 100 + 600);
+	char *at = buf_reserve(out, room);
+
+	assert_non_null(at);
+	assert_int_equal(BZ2_bzBuffToBuffCompress(at, &room, (char *)data.data, (unsigned)data.len, 1, 0, 0), BZ_OK);
+	out->len += room;
 }
 
 /* ---- files ------------------------------------------------------------------------- */

@@ -84,6 +84,12 @@ void craft_gzip(struct buf *out, struct bytes data, unsigned flags);
 /* Appends one frame; window_log 0: as the library chooses. */
 void craft_zstd(struct buf *out, struct bytes data, bool checksum, int window_log);
 void craft_zstd_skippable(struct buf *out);
+/* Appends one stream; `check`: a lzma_check. */
+void craft_xz(struct buf *out, struct bytes data, int check);
+/* The same, whose first block claims a dictionary of 4 GiB. */
+void craft_xz_greedy(struct buf *out, struct bytes data);
+/* Appends one stream. */
+void craft_bzip2(struct buf *out, struct bytes data);
 
 /* ---- files ------------------------------------------------------------------------- */
 

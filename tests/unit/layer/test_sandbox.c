@@ -103,8 +103,39 @@ static void nothing_forbidden(void)
 	free(malloc(1 << 20));
 }
 
+static void call_pread(void)
+{
+	char byte;
+
+	syscall(SYS_pread64, sockets[0], &byte, 1, 0);
+}
+
+static void call_read_input(void)
+{
+	char byte;
+
+	syscall(SYS_read, STDIN_FILENO, &byte, 0);
+}
+
+static void call_read_elsewhere(void)
+{
+	char byte;
+
+	syscall(SYS_read, sockets[0], &byte, 0);
+}
+
+static void call_write_output(void)
+{
+	syscall(SYS_write, STDOUT_FILENO, "", 0);
+}
+
+static void call_write_elsewhere(void)
+{
+	syscall(SYS_write, STDERR_FILENO, "", 0);
+}
+
 /* The wait status of a child that enters the sandbox and then does it. */
-static int status_of(void (*act)(void))
+static int status_in(enum sandbox_work work, void (*act)(void))
 {
 	int status;
 	pid_t pid = fork();
@@ -113,13 +144,18 @@ static int status_of(void (*act)(void))
 	if (!pid) {
 		struct sandbox s;
 
-		if (sandbox_drop(&s, NULL) != OK || sandbox_seal(&s, sockets[0], SANDBOX_READS_FILES, NULL) != OK)
+		if (sandbox_drop(&s, NULL) != OK || sandbox_seal(&s, sockets[0], work, NULL) != OK)
 			_exit(NO_SANDBOX);
 		act();
 		_exit(SURVIVED);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+static int status_of(void (*act)(void))
+{
+	return status_in(SANDBOX_READS_FILES, act);
 }
 
 static void allowed_calls_do_no_harm(void **state UNUSED)
@@ -156,6 +192,33 @@ static void each_forbidden_system_call_kills_the_process(void **state UNUSED)
 		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
 			failed("%s: wait status %x instead of SIGSYS", cases[i].name, (unsigned)status);
 	}
+}
+
+/* Each kind of work has its own calls, and those only. */
+static void what_one_kind_of_work_needs_kills_the_others(void **state UNUSED)
+{
+	static const struct {
+		const char *name;
+		void (*act)(void);
+		bool allowed[3]; /* by enum sandbox_work */
+	} cases[] = {
+		{ "pread", call_pread, { true, false, false } },
+		{ "read of the input", call_read_input, { false, true, false } },
+		{ "write of the output", call_write_output, { false, true, false } },
+		{ "read of another descriptor", call_read_elsewhere, { false, false, false } },
+		{ "write to another descriptor", call_write_elsewhere, { false, false, false } },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (size_t work = 0; work < ARRAY_LEN(cases[i].allowed); work++) {
+			int status = status_in((enum sandbox_work)work, cases[i].act);
+			bool survived = WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
+
+			if (SANITIZED && i) /* there all of read and write are allowed */
+				continue;
+			if (survived != cases[i].allowed[work])
+				failed("%s, work %zu: wait status %x", cases[i].name, work, (unsigned)status);
+		}
 }
 
 /* ---- the filter holds in the thread that was there before it --------------------- */
@@ -417,6 +480,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allowed_calls_do_no_harm),
 		cmocka_unit_test(each_forbidden_system_call_kills_the_process),
+		cmocka_unit_test(what_one_kind_of_work_needs_kills_the_others),
 		cmocka_unit_test(the_filter_holds_in_threads_that_were_there_before),
 		cmocka_unit_test(the_worker_has_no_privileges_as_seen_from_outside),
 		cmocka_unit_test(the_worker_has_its_resource_limits),
