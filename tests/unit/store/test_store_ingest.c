@@ -555,7 +555,6 @@ static void a_commit_that_cannot_place_a_blob_leaves_none_behind(void **state)
 	assert_ok(ingest_bytes(f->store, &d[0], bytes_of("first"), &i[0], &err), &err);
 	assert_ok(ingest_bytes(f->store, &d[1], bytes_of("second"), &i[1], &err), &err);
 	/* The second one's directory cannot be made: a file has its name. */
-	assert_int_equal(mkdirat(f->store->content_fd, "sha256", 0700), 0);
 	fd = openat(f->store->content_fd, content_shard(&d[1], path), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
@@ -567,6 +566,53 @@ static void a_commit_that_cannot_place_a_blob_leaves_none_behind(void **state)
 	add_blob(f->store, "second");
 	assert_verified(f, &d[0], 5);
 	assert_verified(f, &d[1], 6);
+	assert_int_equal(ingest_bytes_left(f), 0);
+}
+
+static struct ingest *write_unnamed(struct fixture *f, const char *text)
+{
+	struct ingest *i = NULL;
+	struct err err = ERR_INIT;
+
+	assert_ok(ingest_open_unnamed(f->store, DIGEST_SHA256, &i, &err), &err);
+	assert_ok(ingest_write(i, text, strlen(text), &err), &err);
+	return i;
+}
+
+static void bytes_without_a_name_get_that_of_their_digest(void **state)
+{
+	struct fixture *f = *state;
+	struct ingest *i[2] = { write_unnamed(f, "same"), write_unnamed(f, "same") };
+	struct digest wanted = digest_of_text("same"), d;
+	struct err err = ERR_INIT;
+
+	for (size_t k = 0; k < 2; k++) {
+		assert_ok(ingest_name(i[k], &d, &err), &err);
+		assert_true(digest_eq(&d, &wanted));
+		assert_int_equal(ingest_size(i[k]), 4);
+	}
+	assert_ok(content_commit(f->store, i, 2, &err), &err);
+	ingest_unref(i[0]);
+	ingest_unref(i[1]);
+	assert_verified(f, &wanted, 4);
+	assert_int_equal(ingest_bytes_left(f), 0);
+}
+
+static void bytes_without_a_name_are_kept_from_sweeps_and_go_with_their_ingest(void **state)
+{
+	struct fixture *f = *state;
+	struct ingest *open = write_unnamed(f, "open"), *named = write_unnamed(f, "named");
+	struct err err = ERR_INIT;
+	int64_t freed = -1;
+	struct digest d;
+
+	assert_ok(ingest_name(named, &d, &err), &err);
+	assert_ok(ingest_sweep(f->store, INT64_MAX, &freed, &err), &err);
+	assert_int_equal(freed, 0);
+	assert_int_equal(ingest_bytes_left(f), 4 + 5);
+	ingest_unref(open);
+	assert_int_equal(ingest_bytes_left(f), 5);
+	ingest_unref(named);
 	assert_int_equal(ingest_bytes_left(f), 0);
 }
 
@@ -709,6 +755,8 @@ int main(void)
 		TEST(a_symbolic_link_in_place_of_data_is_not_followed),
 		TEST(many_callers_commit_the_same_ingests),
 		TEST(a_commit_that_cannot_place_a_blob_leaves_none_behind),
+		TEST(bytes_without_a_name_get_that_of_their_digest),
+		TEST(bytes_without_a_name_are_kept_from_sweeps_and_go_with_their_ingest),
 		TEST(a_commit_that_failed_for_room_can_be_tried_again),
 		TEST(damaged_content_comes_back_only_when_nobody_fetches_it),
 		TEST(what_is_discarded_goes_at_once_or_when_it_is_closed),
