@@ -1,3 +1,4 @@
 imaged_fuzz(fuzz_reference imaged_types)
 imaged_fuzz(fuzz_manifest imaged_types)
 imaged_fuzz(fuzz_config imaged_types)
+imaged_fuzz(fuzz_archive_documents imaged_types)
