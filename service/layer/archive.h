@@ -21,7 +21,10 @@
  * waiting; inflate_filter_wait() waits when neither can go on:
  *
  *	rc = inflate_filter_read(f, buf, sizeof buf, &len, err);      // first what is there
- *	if (rc == E_BUSY && more)
+ *	if (rc == OK)
+ *		return len ? take(buf, len) : the_end;
+ *	taken = 0;
+ *	if (rc == E_BUSY && n)
  *		rc = inflate_filter_write(f, data, n, &taken, err);   // then more of it
  *	if (rc == E_BUSY || (rc == OK && !taken))
  *		rc = inflate_filter_wait(f, cancel, err);
@@ -30,9 +33,10 @@
  * process, also in the middle. Threads: an object belongs to one thread at a time.
  * Failure: E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED are the archive's fault, with a text
  * for the user; E_WORKER: the process died, hangs (layer_policy.stall_ms) or speaks
- * nonsense, with the reason; the cancel token's code. After a failure other than
- * E_BUSY and the token's an object can only be freed: calls fail with E_WORKER. SIGPIPE
- * must be ignored in the calling program.
+ * nonsense, with the reason; the cancel token's code. After a failure an object can only
+ * be freed, calls fail with E_WORKER; but E_BUSY, and the token's code out of
+ * inflate_filter_wait(), are none, and the filter goes on. SIGPIPE must be ignored in
+ * the calling program.
  */
 #ifndef SERVICE_LAYER_ARCHIVE_H
 #define SERVICE_LAYER_ARCHIVE_H

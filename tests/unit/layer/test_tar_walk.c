@@ -4,6 +4,7 @@
 #include "service/layer/archive.h"
 #include "service/layer/tar_count.h"
 #include "service/layer/tar_members.h"
+#include "store/types/docker_archive.h"
 #include "tests/unit/layer/craft.h"
 
 enum { MEMBERS_MAX = 64, BLOCK = 512 };
@@ -595,6 +596,69 @@ static void the_walk_and_the_count_see_the_same_entries(void **state UNUSED)
 	buf_free(&b);
 }
 
+/* ---- archives of other projects ------------------------------------------------------------ */
+
+static bool read_shared(const char *name, struct buf *b)
+{
+	const char *shared = getenv("IMAGED_SHARED");
+	char path[4096], chunk[4096];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/cases/registry/docker-archive/%s",
+		 shared ? shared : IMAGED_SOURCE_DIR "/../shared", name);
+	f = fopen(path, "re");
+	if (!f) {
+		print_message("          %s is not here: skipped\n", path);
+		return false;
+	}
+	while ((n = fread(chunk, 1, sizeof chunk, f)))
+		assert_true(buf_append(b, chunk, n));
+	fclose(f);
+	return true;
+}
+
+static const struct member *find(const char *name)
+{
+	for (size_t i = 0; i < listing.n; i++) {
+		char normal[MEMBER_NAME_ROOM];
+
+		assert_int_equal(member_name_normalize(bytes_of(listing.members[i].name), normal, NULL), OK);
+		if (!strcmp(normal, name))
+			return &listing.members[i];
+	}
+	failed("no member %s", name);
+	return NULL;
+}
+
+/* From the outside in: the walk finds manifest.json, and what that names. */
+static void a_docker_archive_is_found_with_all_its_parts(void **state UNUSED)
+{
+	static const struct {
+		const char *name;
+		size_t images;
+	} cases[] = { { "test_image_1.tar", 1 }, { "test_bundle.tar", 2 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(docker_archive_free) struct docker_archive a = { 0 };
+		CLEANUP(buf_free) struct buf b = BUF_INIT(CRAFT_MAX);
+		struct err err = ERR_INIT;
+		const struct member *m;
+
+		if (!read_shared(cases[i].name, &b))
+			skip();
+		assert_ok(list(buf_bytes(&b), &listing, &err), &err);
+		m = find("manifest.json");
+		assert_ok(docker_archive_parse((struct bytes){ b.data + m->data_offset, m->size }, &a, &err), &err);
+		assert_int_equal(a.n_images, cases[i].images);
+		for (size_t n = 0; n < a.n_images; n++) {
+			assert_int_equal(find(a.images[n].config)->kind, TAR_ENTRY_REGULAR);
+			for (size_t l = 0; l < a.images[n].n_layers; l++)
+				assert_true(find(a.images[n].layers[l])->size > 0);
+		}
+	}
+}
+
 /* ---- the process ------------------------------------------------------------------------- */
 
 static void a_fired_token_ends_the_wait(void **state UNUSED)
@@ -645,6 +709,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_end_is_refused),
 		cmocka_unit_test(an_archive_cut_anywhere_is_whole_only_at_a_border),
 		cmocka_unit_test(the_walk_and_the_count_see_the_same_entries),
+		cmocka_unit_test(a_docker_archive_is_found_with_all_its_parts),
 		cmocka_unit_test(a_fired_token_ends_the_wait),
 		cmocka_unit_test(a_program_that_is_missing_is_named),
 	};
