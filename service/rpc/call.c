@@ -306,6 +306,13 @@ static void run_event_driven(struct rpc_call *c)
 		c->entry->start(c->entry->self, c, request);
 }
 
+static struct pool *pool_of(const struct rpc_call *c)
+{
+	const struct rpc_method *m = c->entry->method;
+
+	return m->client_streaming || m->server_streaming ? c->server->streams : c->server->pool;
+}
+
 static void dispatch(struct rpc_call *c)
 {
 	struct err err = ERR_INIT;
@@ -314,7 +321,7 @@ static void dispatch(struct rpc_call *c)
 		run_event_driven(c);
 	else if (c->entry->is_inline)
 		run(c);
-	else if (pool_run(c->server->pool, run, c, &err) < 0)
+	else if (pool_run(pool_of(c), run, c, &err) < 0)
 		call_finish(c, &err, NULL);
 }
 

@@ -96,7 +96,8 @@ struct rpc_server {
 	size_t n_services;
 	char **addresses;
 	size_t n_addresses;
-	struct pool *pool;
+	struct pool *pool;    /* of unary calls */
+	struct pool *streams; /* of streams, which may take hours: a list never waits for a pull */
 	struct unix_listener *unix_listener;
 	struct health *health;
 	struct reflection *reflection;

@@ -91,6 +91,8 @@ static int create_parts(struct rpc_server *s, struct err *err)
 		return fail_nomem(err);
 	r = pool_new("rpc-handler", s->options.handlers, s->options.queued, &s->pool, err);
 	if (r == OK)
+		r = pool_new("rpc-stream", s->options.handlers, s->options.queued, &s->streams, err);
+	if (r == OK)
 		r = health_new(&s->health, err);
 	if (r == OK)
 		r = reflection_new(&s->reflection, err);
@@ -257,6 +259,7 @@ static void destroy_grpc(struct rpc_server *s)
 	if (!s->started)
 		begin_shutdown(s);
 	pool_free(s->pool);
+	pool_free(s->streams);
 	pollers_stop(s);
 	grpc_server_destroy(s->grpc);
 	grpc_completion_queue_destroy(s->cq);

@@ -1,5 +1,5 @@
 /*
- * The gRPC server: listeners, polling threads, handler pool, drain.
+ * The gRPC server: listeners, polling threads, handler pools, drain.
  *
  * Order: rpc_server_new(), rpc_server_add() for each service, rpc_server_listen()
  * for each address, rpc_server_start(), then rpc_server_drain() and
@@ -20,7 +20,7 @@ struct rpc_server;
 
 struct rpc_server_options {
 	unsigned pollers;		 /* 0: 2 */
-	unsigned handlers;		 /* blocking calls at once; 0: 64 */
+	unsigned handlers;		 /* blocking calls at once, unary ones and streams each; 0: 64 */
 	unsigned queued;		 /* calls that wait for a handler; 0: 64 */
 	unsigned streams_per_connection; /* 0: 128 */
 	unsigned unix_connections;	 /* 0: 512 */

@@ -453,6 +453,23 @@ static void full_pool_answers_service_busy_and_recovers(void **state)
 	check_echo(r, false);
 }
 
+static void streams_leave_the_threads_of_unary_calls_alone(void **state)
+{
+	enum { STREAMS = 2 };
+	struct rpc_server_options options = { .handlers = 1, .queued = 1 };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct echo__v1__echo_service__chat_stream *streams[STREAMS];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < STREAMS; i++)
+		assert_int_equal(echo__v1__echo_service__open_chat(r->channel, NULL, &streams[i], &err), OK);
+	EVENTUALLY(rpc_server_active(r->server) == STREAMS);
+	check_echo(r, false);
+	for (int i = 0; i < STREAMS; i++)
+		echo__v1__echo_service__chat_free(streams[i]);
+}
+
 static void *call_many(void *arg)
 {
 	struct rig *r = arg;
@@ -517,6 +534,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(killed_client_wakes_the_handler),
 		cmocka_unit_test(killed_client_never_looks_like_the_end_of_its_stream),
 		cmocka_unit_test(full_pool_answers_service_busy_and_recovers),
+		cmocka_unit_test(streams_leave_the_threads_of_unary_calls_alone),
 		cmocka_unit_test(many_threads_of_clients_are_served),
 		cmocka_unit_test(unix_peer_is_known_by_its_credentials),
 	};
