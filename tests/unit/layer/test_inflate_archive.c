@@ -242,6 +242,7 @@ static void the_format_is_told_by_its_magic_number_alone(void **state UNUSED)
 		{ "BZh1\x17\x72", 6, INFLATE_BZIP2 }, /* of nothing */
 		{ "BZh01A", 6, INFLATE_PLAIN },
 		{ "BZh.tx", 6, INFLATE_PLAIN }, /* a tar whose first member is called so */
+		{ "BZh1tx", 6, INFLATE_PLAIN },
 		{ "BZh91", 5, INFLATE_PLAIN },
 		{ "manife", 6, INFLATE_PLAIN },
 		{ "\0\0\0\0\0\0", 6, INFLATE_PLAIN },
