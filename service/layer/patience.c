@@ -59,7 +59,7 @@ static int poll_all(struct patience *p, struct pollfd *fds, nfds_t n, struct pro
 			rc = poll_once(p, fds, n, &ready, err);
 		if (rc != OK)
 			return rc;
-		if (ready > (fds[n - 1].revents != 0))
+		if (ready > (fds[n - 1].revents ? 1 : 0))
 			return OK; /* not (only) the token */
 		if (ready)
 			eventfd_read(p->wake, &(eventfd_t){ 0 });

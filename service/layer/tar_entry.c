@@ -27,7 +27,7 @@ static void take_long_name(struct tar_entry *e, struct bytes name)
 
 const char *tar_entry_take_extended(struct tar_entry *e, struct bytes content)
 {
-	struct tar_pax pax;
+	struct tar_pax pax = no_pax;
 	const char *wrong = NULL;
 
 	if (e->header.type == TAR_PAX || e->header.type == TAR_PAX_GLOBAL)
