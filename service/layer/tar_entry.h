@@ -29,15 +29,57 @@ struct tar_entry {
 void tar_entry_begin(struct tar_entry *e);
 
 /* PAX (also global) or GNU's long name or link: `header.size` bytes are its content. */
-bool tar_entry_is_extended(const struct tar_entry *e);
+static inline bool tar_entry_is_extended(const struct tar_entry *e)
+{
+	uint8_t type = e->header.type;
+
+	return type == TAR_PAX || type == TAR_PAX_GLOBAL || type == TAR_GNU_LONG_NAME || type == TAR_GNU_LONG_LINK;
+}
+
 /* What is wrong with the content, or NULL. */
 const char *tar_entry_take_extended(struct tar_entry *e, struct bytes content);
 
+/* The rest is asked for each entry of a layer: inline, that counting stays cheap. */
+
+/* V7 had no typeflag for directories: their name ends with a slash. */
+static inline bool tar_entry_is_directory_v7(const struct tar_entry *e)
+{
+	if (e->header.type != TAR_REGULAR_V7)
+		return false;
+	if (e->pax.has_path)
+		return e->pax.path_is_directory;
+	return e->has_long_name ? e->long_name_is_directory : e->header.name_is_directory;
+}
+
+static inline bool tar_entry_is_directory(const struct tar_entry *e)
+{
+	return e->header.type == TAR_DIRECTORY || tar_entry_is_directory_v7(e);
+}
+
 /* A regular file, whatever letter says so. */
-bool tar_entry_is_regular(const struct tar_entry *e);
-bool tar_entry_is_directory(const struct tar_entry *e);
+static inline bool tar_entry_is_regular(const struct tar_entry *e)
+{
+	switch (e->header.type) {
+	case TAR_REGULAR_V7:
+		return !tar_entry_is_directory_v7(e);
+	case TAR_REGULAR:
+	case TAR_CONTIGUOUS:
+	case TAR_GNU_SPARSE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Bytes in the archive that belong to the entry, without padding; 0 for what carries
  * none. */
-uint64_t tar_entry_stored(const struct tar_entry *e);
+static inline uint64_t tar_entry_stored(const struct tar_entry *e)
+{
+	if (e->header.type >= TAR_HARD_LINK && e->header.type <= TAR_FIFO)
+		return 0;
+	if (tar_entry_is_directory_v7(e))
+		return 0;
+	return (uint64_t)(e->pax.size >= 0 ? e->pax.size : e->header.size);
+}
 
 #endif
