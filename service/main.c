@@ -227,6 +227,17 @@ static int run(struct daemon *d, const sigset_t *signals)
 	return 0;
 }
 
+/* Without the destructors of libraries whose threads may still run (rpc_server_free()).
+ * Everything of ours is closed. */
+static void __attribute__((noreturn)) end_process(int status)
+{
+#if SANITIZED
+	exit(status);
+#else
+	_exit(status);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = { .store = NULL };
@@ -248,5 +259,5 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_init(d.config.level, !strcmp(d.config.log_format, "json"));
-	return run(&d, &signals);
+	end_process(run(&d, &signals));
 }
