@@ -67,7 +67,7 @@ class Concurrency(TestCase):
         self.registry.fault("GET", "/blobs/", gate=self.gate)
         calls = [self.client.Pull(reference=f"{self.registry.host}/a:1") for _ in range(3)]
         for call in calls:
-            next(call)
+            self.wait_downloading(call, 3)
         calls[0].cancel()
         late = self.client.Pull(reference=f"{self.registry.host}/a:1", timeout=0.5)
         with self.assertRaises(grpc.RpcError):
@@ -76,6 +76,14 @@ class Concurrency(TestCase):
         for call in calls[1:]:
             self.assertEqual("done", list(call)[-1].WhichOneof("event"))
         self.assertEqual({1}, set(self.blob_gets().values()))
+
+    def wait_downloading(self, call, layers):
+        """Until the pull takes part in the transfers of all its layers, the configuration's before them."""
+        seen = set()
+        while len(seen) < layers:
+            event = next(call)
+            if event.WhichOneof("event") == "layer" and event.layer.state == 3:
+                seen.add(event.layer.digest)
 
     def test_client_killed_in_mid_pull_ends_its_pull(self):
         self.serve("a", 3)
