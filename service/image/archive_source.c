@@ -252,7 +252,7 @@ int archive_source_copy(struct archive_source *s, int64_t offset, int64_t length
 		return copy_asked(s, offset, length, sink, arg, err);
 	r = skip_to(s, offset, err);
 	while (r == OK && length) {
-		struct bytes data;
+		struct bytes data = { 0 };
 
 		r = read_on(s, min_size(length, ARCHIVE_PIECE_BYTES), &data, err);
 		if (r == OK && !data.len)

@@ -26,7 +26,7 @@ struct load_image *load_image_find(struct load *l, const struct digest *config)
 
 int load_add_image(struct load *l, const struct load_image *image, struct err *err)
 {
-	if (l->n_images == l->images_capacity) {
+	if (!l->images || l->n_images == l->images_capacity) {
 		size_t capacity = l->images_capacity ? 2 * l->images_capacity : 16;
 		struct load_image *larger = reallocarray(l->images, capacity, sizeof *larger);
 

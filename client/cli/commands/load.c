@@ -157,9 +157,8 @@ static int load(struct cli *cli, struct loading *l, const char *platform, struct
 		r = imaged__v1__image_service__open_load(channel, cli_call_options(), &s, err);
 	if (r < 0)
 		return r;
-	r = send_start(l, platform, s, &unsent);
-	if (r == OK && !l->seekable)
-		r = send_all(l, s, &unsent);
+	if (send_start(l, platform, s, &unsent) == OK && !l->seekable)
+		send_all(l, s, &unsent);
 	if (unsent.code == E_IO) { /* the archive could not be read */
 		*err = unsent;
 		return unsent.code;
