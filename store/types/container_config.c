@@ -1,7 +1,5 @@
 #include "store/types/container_config.h"
 
-enum { LIST_MAX = 10000 };
-
 static void list_clear(struct string_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -35,7 +33,7 @@ static int read_list(const struct jnode *parent, const char *name, struct string
 {
 	struct jnode n = jnode_member(parent, name);
 	size_t count;
-	int r = jnode_array(&n, LIST_MAX, &count, err);
+	int r = jnode_array(&n, IMAGE_CONFIG_LIST_MAX, &count, err);
 
 	if (r < 0 || !jnode_present(&n))
 		return r;
@@ -74,7 +72,7 @@ static int read_set(const struct jnode *parent, const char *name, struct string_
 	size_t count, i = 0;
 	const char *key;
 	json_t *value;
-	int r = jnode_map(&n, LIST_MAX, &count, err);
+	int r = jnode_map(&n, IMAGE_CONFIG_LIST_MAX, &count, err);
 
 	if (r < 0 || !jnode_present(&n))
 		return r;
@@ -126,7 +124,7 @@ static int read_map(const struct jnode *parent, const char *name, struct string_
 {
 	struct jnode n = jnode_member(parent, name);
 	size_t count;
-	int r = jnode_map(&n, LIST_MAX, &count, err);
+	int r = jnode_map(&n, IMAGE_CONFIG_LIST_MAX, &count, err);
 
 	if (r < 0 || !jnode_present(&n))
 		return r;

@@ -7,7 +7,10 @@
 #ifndef STORE_TYPES_IMAGE_CONFIG_H
 #define STORE_TYPES_IMAGE_CONFIG_H
 
+#include "proto/runtime/buf.h"
 #include "store/types/manifest.h"
+
+enum { IMAGE_CONFIG_LIST_MAX = 10000 }; /* entries of a list or map */
 
 struct string_list {
 	bool present;
@@ -68,6 +71,11 @@ struct image_config {
 
 int image_config_parse(struct bytes json, struct image_config *ret_config, struct err *err);
 void image_config_free(struct image_config *c); /* also the cleanup function */
+
+/* As JSON with sorted keys: the same values give the same bytes, and parsing them gives
+ * the same values. Strings may be NULL for "". E_INVALID when one is not UTF-8; E_LIMIT
+ * past the buffer's maximum. */
+int image_config_write(const struct image_config *c, struct buf *out, struct err *err);
 
 /* Whether this configuration belongs to a manifest with that many layers:
  * E_BAD_CONTENT unless there is one diff ID for each layer and no more non-empty
