@@ -1,0 +1,1 @@
+imaged_fuzz(fuzz_instruction imaged_build)
