@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "service/layer/magic.h"
+
 static size_t min_size(int64_t left, size_t size)
 {
 	return left < (int64_t)size ? (size_t)left : size;
@@ -301,6 +303,15 @@ static int look_in_order(struct archive_source *s, struct err *err)
 	return OK;
 }
 
+static bool is_to_be_inflated(const struct archive_source *s, struct bytes first)
+{
+	enum inflate_format format = magic_format(first);
+
+	if (s->peer.keeps_layers && (format == INFLATE_GZIP || format == INFLATE_ZSTD))
+		return false;
+	return format != INFLATE_PLAIN;
+}
+
 static int look(struct archive_source *s, bool *ret_compressed, struct err *err)
 {
 	struct bytes first;
@@ -309,7 +320,7 @@ static int look(struct archive_source *s, bool *ret_compressed, struct err *err)
 	if (r != OK)
 		return r;
 	first = s->peer.want ? in_window(s, 0, sizeof s->first) : s->raw;
-	*ret_compressed = archive_is_compressed(first.data, first.len);
+	*ret_compressed = is_to_be_inflated(s, first);
 	return OK;
 }
 

@@ -21,6 +21,8 @@ struct archive_peer {
 	int (*want)(void *arg, int64_t offset, int64_t length, struct err *err);
 	void *arg;
 	int64_t size; /* with want */
+	/* gzip and zstd come as they are: a layer may be so compressed. */
+	bool keeps_layers;
 };
 
 struct archive_source {

@@ -10,6 +10,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.pull = pull,
 	.save = save,
 	.load = load,
+	.import = import,
 	.check_auth = check_auth,
 	.get_disk_usage = get_disk_usage,
 	.check_store = check_store,

@@ -45,6 +45,7 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err);
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
+int import(void *self, struct rpc_call *call, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

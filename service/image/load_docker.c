@@ -3,6 +3,7 @@
  * whose bytes are fixed by the configuration and the layers as they came (DESIGN.md
  * 11.5), so that loading twice gives one image. */
 #include "service/image/load.h"
+#include "service/image/synthetic_manifest.h"
 #include "store/image/names.h"
 #include "store/types/docker_archive.h"
 
@@ -87,46 +88,25 @@ static int find_layer(struct load *l, struct docker_image *d, size_t i, struct e
 
 /* ---- the manifest ---------------------------------------------------------- */
 
-static int media_type_of_blob(struct load *l, const struct load_blob *b, const char **ret_type, struct err *err)
+static int describe_layer(struct load *l, const struct load_blob *b, struct synthetic_layer *ret_layer, struct err *err)
 {
-	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
-	uint8_t start[sizeof zstd] = { 0 };
 	CLEANUP(closep) int fd = -1;
 
-	if (load_blob_open(l, b, &fd, err) < 0)
-		return err->code;
-	if (pread(fd, start, sizeof start, 0) < 0)
-		return fail_errno(err, "read a layer");
-	*ret_type = !memcmp(start, gzip, sizeof gzip)	? "application/vnd.oci.image.layer.v1.tar+gzip"
-		    : !memcmp(start, zstd, sizeof zstd) ? "application/vnd.oci.image.layer.v1.tar+zstd"
-							: "application/vnd.oci.image.layer.v1.tar";
-	return OK;
-}
-
-static int put_descriptor(struct buf *out, const char *type, const struct digest *d, int64_t size)
-{
-	char text[DIGEST_TEXT_MAX];
-
-	return buf_printf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}", type, digest_text(d, text),
-			  (long long)size);
+	ret_layer->digest = b->digest;
+	ret_layer->size = b->size;
+	return load_blob_open(l, b, &fd, err) < 0 ? err->code : layer_media_type(fd, &ret_layer->media_type, err);
 }
 
 static int make_manifest(struct load *l, const struct docker_image *d, struct buf *out, struct err *err)
 {
-	buf_puts(out, "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":");
-	put_descriptor(out, "application/vnd.oci.image.config.v1+json", &d->digest, (int64_t)d->body.len);
-	buf_puts(out, ",\"layers\":[");
-	for (size_t i = 0; i < d->entry->n_layers; i++) {
-		const char *type = NULL;
+	CLEANUP(freep) struct synthetic_layer *layers = calloc(d->entry->n_layers + 1, sizeof *layers);
 
-		if (media_type_of_blob(l, d->layers[i], &type, err) < 0)
+	if (!layers)
+		return fail_nomem(err);
+	for (size_t i = 0; i < d->entry->n_layers; i++)
+		if (describe_layer(l, d->layers[i], &layers[i], err) < 0)
 			return err->code;
-		if (i)
-			buf_putc(out, ',');
-		put_descriptor(out, type, &d->layers[i]->digest, d->layers[i]->size);
-	}
-	buf_puts(out, "]}");
-	return buf_ok(out) ? OK : fail_nomem(err);
+	return synthetic_manifest(&d->digest, (int64_t)d->body.len, layers, d->entry->n_layers, out, err);
 }
 
 static int build(struct load *l, struct docker_image *d, struct load_image *image, struct err *err)

@@ -1,0 +1,159 @@
+/* The image around an imported layer. */
+#include "proto/runtime/clock.h"
+#include "service/image/import.h"
+#include "service/image/synthetic_manifest.h"
+
+enum { TAR_BLOCK = 512 };
+
+/* ---- the layer -------------------------------------------------------------- */
+
+/* Bytes that are here already are not written again. */
+static void drop_if_present(struct import *m, struct import_blob *b)
+{
+	int64_t size = 0;
+
+	if (content_exists(m->service->store, &b->digest, &size) && size == b->size)
+		ingest_unref(TAKE(b->ingest));
+}
+
+static int open_layer(struct import *m, int *ret_fd, struct err *err)
+{
+	int64_t size;
+
+	return m->layer.ingest ? ingest_reader(m->layer.ingest, ret_fd, err)
+			       : content_open(m->service->store, &m->layer.digest, ret_fd, &size, err);
+}
+
+static void free_job(struct layer_job **j)
+{
+	layer_job_free(*j);
+}
+
+static int verify_layer(struct import *m, struct err *err)
+{
+	CLEANUP(free_job) struct layer_job *job = NULL;
+	int fd = -1;
+
+	if (m->layer.size < TAR_BLOCK) /* docker's words for what is too short for any tar or stream */
+		return fail(err, E_BAD_CONTENT, "unexpected EOF");
+	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 || open_layer(m, &fd, err) < 0 ||
+	    layer_job_start(m->workers, fd, COMPRESSION_NONE, m->layer.size, &job, err) < 0)
+		return err->code;
+	layer_job_available(job, m->layer.size);
+	return layer_job_finish(job, m->cancel, &m->facts, err);
+}
+
+/* What was found out about these bytes before need not be found out again. */
+static int find_facts(struct import *m, struct err *err)
+{
+	int r = layer_facts_get(m->service->store, &m->layer.digest, &m->facts, NULL);
+
+	if (r != OK)
+		r = verify_layer(m, err);
+	if (r == OK)
+		m->image.diff_ids[0] = m->facts.diff_id;
+	return r;
+}
+
+/* ---- the documents ---------------------------------------------------------- */
+
+static int add_document(struct import *m, struct bytes data, struct import_blob *b, struct err *err)
+{
+	digest_of(DIGEST_SHA256, data, &b->digest);
+	b->size = (int64_t)data.len;
+	return ingest_bytes(m->service->store, &b->digest, data, &b->ingest, err);
+}
+
+static int make_manifest(struct import *m, struct buf *out, struct err *err)
+{
+	struct synthetic_layer layer = { .digest = m->layer.digest, .size = m->layer.size };
+	CLEANUP(closep) int fd = -1;
+
+	if (open_layer(m, &fd, err) < 0 || layer_media_type(fd, &layer.media_type, err) < 0)
+		return err->code;
+	return synthetic_manifest(&m->config.digest, m->config.size, &layer, 1, out, err);
+}
+
+/* ---- publication ------------------------------------------------------------ */
+
+/* What is not committed here was here, and is claimed under the lease, so that it
+ * stays. */
+static int commit(struct import *m, struct err *err)
+{
+	const struct import_blob *const blobs[] = { &m->layer, &m->config, &m->manifest };
+	struct digest digests[ARRAY_LEN(blobs)];
+	struct ingest *ingests[ARRAY_LEN(blobs)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+		digests[i] = blobs[i]->digest;
+		if (blobs[i]->ingest)
+			ingests[n++] = blobs[i]->ingest;
+	}
+	if (lease_create(m->service->store, "import", digests, ARRAY_LEN(digests), &m->lease, err) < 0)
+		return err->code;
+	m->leased = true;
+	if (n && content_commit(m->service->store, ingests, n, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+		int64_t size = 0;
+
+		if (!blobs[i]->ingest && !content_claim(m->service->store, &digests[i], &size))
+			return fail(err, E_ABORTED, "content was removed while it was being imported: import again");
+	}
+	return OK;
+}
+
+static int publish(struct import *m, struct bytes manifest_body, struct err *err)
+{
+	static const char type[] = "application/vnd.oci.image.manifest.v1+json";
+	CLEANUP(manifest_free) struct manifest manifest = { .n_layers = 0 };
+	struct publication publication = {
+		.names = &m->ref,
+		.n_names = m->named,
+		.root = m->manifest.digest,
+		.root_media_type = type,
+		.manifest_digest = m->manifest.digest,
+		.manifest_size = m->manifest.size,
+		.manifest_media_type = type,
+		.manifest = &manifest,
+		.config = &m->image,
+		.layers = &m->facts,
+		.lease = &m->lease,
+		.action = IMAGED__V1__EVENT__ACTION__ACTION_IMPORT,
+		.now_ns = clock_wall_ns(),
+	};
+	bool changed;
+
+	if (manifest_parse(manifest_body, &manifest, err) < 0 || cancel_check(m->cancel, err) < 0 ||
+	    image_publish(m->service->store, &publication, &changed, err) < 0)
+		return err->code;
+	m->leased = false;
+	return OK;
+}
+
+/* What others will read: the configuration as it was written, so that what it would not
+ * be read for is told now. */
+static int reread_config(struct import *m, struct bytes body, struct err *err)
+{
+	struct image_config read = { .n_history = 0 };
+
+	if (image_config_parse(body, &read, err) < 0)
+		return err->code;
+	image_config_free(&m->image);
+	m->image = read;
+	return OK;
+}
+
+int import_image(struct import *m, struct err *err)
+{
+	CLEANUP(buf_free) struct buf config = BUF_INIT(CONFIG_BYTES_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
+
+	drop_if_present(m, &m->layer);
+	if (find_facts(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
+	    reread_config(m, buf_bytes(&config), err) < 0 || add_document(m, buf_bytes(&config), &m->config, err) < 0 ||
+	    make_manifest(m, &manifest, err) < 0 || add_document(m, buf_bytes(&manifest), &m->manifest, err) < 0 ||
+	    commit(m, err) < 0)
+		return err->code;
+	return publish(m, buf_bytes(&manifest), err);
+}

@@ -1,0 +1,37 @@
+#include "service/image/synthetic_manifest.h"
+
+int layer_media_type(int fd, const char **ret_type, struct err *err)
+{
+	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	uint8_t start[sizeof zstd] = { 0 };
+
+	if (pread(fd, start, sizeof start, 0) < 0)
+		return fail_errno(err, "read a layer");
+	*ret_type = !memcmp(start, gzip, sizeof gzip)	? "application/vnd.oci.image.layer.v1.tar+gzip"
+		    : !memcmp(start, zstd, sizeof zstd) ? "application/vnd.oci.image.layer.v1.tar+zstd"
+							: "application/vnd.oci.image.layer.v1.tar";
+	return OK;
+}
+
+static void put_descriptor(struct buf *out, const char *type, const struct digest *d, int64_t size)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	buf_printf(out, "{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%lld}", type, digest_text(d, text),
+		   (long long)size);
+}
+
+int synthetic_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
+		       struct buf *out, struct err *err)
+{
+	buf_puts(out, "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":");
+	put_descriptor(out, "application/vnd.oci.image.config.v1+json", config, config_size);
+	buf_puts(out, ",\"layers\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_putc(out, ',');
+		put_descriptor(out, layers[i].media_type, &layers[i].digest, layers[i].size);
+	}
+	buf_puts(out, "]}");
+	return buf_ok(out) ? OK : fail_nomem(err);
+}
