@@ -114,6 +114,8 @@ static int set(const struct flags *f, const struct flag *flag, char *value, stru
 		if (!strchr(value, '='))
 			return bad_value(flag, value, "bad format of filter (expected name=value)", err);
 		return append(target, value, err);
+	case FLAG_LIST:
+		return append(target, value, err);
 	case FLAG_STRINGS:
 		return append_each(target, value, err);
 	case FLAG_STRING_ONCE:
@@ -215,10 +217,15 @@ int flags_parse(struct flags *f, int argc, char **argv, struct err *err)
 	return r;
 }
 
+static bool is_list(enum flag_kind kind)
+{
+	return kind == FLAG_FILTERS || kind == FLAG_STRINGS || kind == FLAG_LIST;
+}
+
 void flags_free(const struct flags *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (f->table[i].kind == FLAG_FILTERS || f->table[i].kind == FLAG_STRINGS) {
+		if (is_list(f->table[i].kind)) {
 			struct strings *list = (struct strings *)((char *)f->options + f->table[i].offset);
 
 			free(list->items);
@@ -231,8 +238,9 @@ void flags_free(const struct flags *f)
 static const char *value_name(const struct flag *flag)
 {
 	static const char *const names[] = {
-		[FLAG_BOOL] = "",    [FLAG_STRING] = " string",	 [FLAG_STRING_ONCE] = " string",
-		[FLAG_INT] = " int", [FLAG_FILTERS] = " filter", [FLAG_STRINGS] = " strings",
+		[FLAG_BOOL] = "",      [FLAG_STRING] = " string",  [FLAG_STRING_ONCE] = " string",
+		[FLAG_INT] = " int",   [FLAG_FILTERS] = " filter", [FLAG_STRINGS] = " strings",
+		[FLAG_LIST] = " list",
 	};
 
 	return names[flag->kind];

@@ -22,6 +22,7 @@ enum flag_kind {
 	FLAG_INT,	  /* int64_t */
 	FLAG_FILTERS,	  /* struct strings of "name=value" */
 	FLAG_STRINGS,	  /* struct strings; a value may hold several, "," between */
+	FLAG_LIST,	  /* struct strings; each value is one, whatever is in it */
 };
 
 struct strings {

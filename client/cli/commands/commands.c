@@ -1,10 +1,16 @@
 #include "client/cli/commands/commands.h"
 
 static const struct command image_commands[] = {
-	{ "history", NULL, &spec_history, NULL, NULL }, { "inspect", NULL, &spec_image_inspect, NULL, NULL },
-	{ "load", NULL, &spec_load, NULL, NULL },	{ "ls", "list", &spec_images, NULL, NULL },	{ "prune", NULL, &spec_prune, NULL, NULL },
-	{ "pull", NULL, &spec_pull, NULL, NULL },	{ "rm", "remove", &spec_rmi, NULL, NULL },
-	{ "save", NULL, &spec_save, NULL, NULL },	{ "tag", NULL, &spec_tag, NULL, NULL },
+	{ "history", NULL, &spec_history, NULL, NULL },
+	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
+	{ "import", NULL, &spec_import, NULL, NULL },
+	{ "load", NULL, &spec_load, NULL, NULL },
+	{ "ls", "list", &spec_images, NULL, NULL },
+	{ "prune", NULL, &spec_prune, NULL, NULL },
+	{ "pull", NULL, &spec_pull, NULL, NULL },
+	{ "rm", "remove", &spec_rmi, NULL, NULL },
+	{ "save", NULL, &spec_save, NULL, NULL },
+	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ 0 },
 };
 
@@ -21,6 +27,7 @@ const struct command root_commands[] = {
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "image", NULL, NULL, image_commands, "Manage images" },
 	{ "images", NULL, &spec_images, NULL, NULL },
+	{ "import", NULL, &spec_import, NULL, NULL },
 	{ "info", NULL, &spec_info, NULL, NULL },
 	{ "inspect", NULL, &spec_inspect, NULL, NULL },
 	{ "load", NULL, &spec_load, NULL, NULL },

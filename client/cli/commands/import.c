@@ -1,0 +1,226 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "client/cli/commands/commands.h"
+#include "client/cli/progress.h"
+#include "imaged/v1/image_service.client.h"
+#include "store/types/reference.h"
+
+enum { PIECE_BYTES = 256 * 1024, LINE_MAX_BYTES = 512 };
+
+struct options {
+	struct strings changes;
+	const char *message, *platform;
+};
+
+typedef struct imaged__v1__image_service__import_stream stream;
+
+struct importing {
+	const char *url; /* NULL: the tar is read here */
+	int fd;
+	uint8_t *piece; /* PIECE_BYTES */
+	bool terminal;
+	int width;
+	bool started; /* the service has begun to fetch the URL */
+	bool lined;   /* a line of progress stands open */
+};
+
+/* ---- the tar ---------------------------------------------------------------- */
+
+static int read_piece(const struct importing *i, size_t *ret_len, struct err *err)
+{
+	ssize_t n;
+
+	do
+		n = read(i->fd, i->piece, PIECE_BYTES);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, "read the archive");
+	*ret_len = (size_t)n;
+	return OK;
+}
+
+static int send_data(const struct importing *i, stream *s, struct err *err)
+{
+	Imaged__V1__ImportRequest m = IMAGED__V1__IMPORT_REQUEST__INIT;
+	size_t len = 0;
+	int r;
+
+	m.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_DATA;
+	while ((r = read_piece(i, &len, err)) == OK && len) {
+		m.data = (ProtobufCBinaryData){ len, i->piece };
+		r = imaged__v1__image_service__import_write(s, &m, err);
+		if (r != OK)
+			return r;
+	}
+	return r;
+}
+
+static int send_start(const struct importing *i, const struct options *o, const char *reference, stream *s,
+		      struct err *err)
+{
+	const char *platform = o->platform ? o->platform : getenv("DOCKER_DEFAULT_PLATFORM");
+	Imaged__V1__ImportRequest m = IMAGED__V1__IMPORT_REQUEST__INIT;
+	Imaged__V1__ImportStart start = IMAGED__V1__IMPORT_START__INIT;
+
+	start.reference = (char *)reference;
+	start.changes = (char **)o->changes.items;
+	start.n_changes = o->changes.n;
+	start.message = (char *)(o->message ? o->message : "");
+	start.platform = (char *)(platform ? platform : "");
+	start.url = (char *)(i->url ? i->url : "");
+	m.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_START;
+	m.start = &start;
+	return imaged__v1__image_service__import_write(s, &m, err);
+}
+
+/* ---- events ----------------------------------------------------------------- */
+
+static void show_progress(struct importing *i, const Imaged__V1__ImportProgress *m)
+{
+	CLEANUP(buf_free) struct buf line = BUF_INIT(LINE_MAX_BYTES);
+	struct progress_count count = { m->current, m->total };
+
+	if (!i->started)
+		cli_print("Downloading from %s\n", i->url);
+	i->started = true;
+	if (!i->terminal || !m->current)
+		return;
+	buf_puts(&line, "\033[2K\rImporting ");
+	progress_bar(&line, &count, i->width);
+	buf_putc(&line, '\r');
+	cli_write(buf_text(&line), line.len);
+	i->lined = true;
+}
+
+static void on_event(struct importing *i, const Imaged__V1__ImportEvent *m)
+{
+	if (m->event_case == IMAGED__V1__IMPORT_EVENT__EVENT_PROGRESS)
+		show_progress(i, m->progress);
+	if (m->event_case != IMAGED__V1__IMPORT_EVENT__EVENT_DONE)
+		return;
+	if (i->started) /* docker ends its line of progress, on a terminal or not */
+		cli_print("\n");
+	i->lined = false;
+	cli_print("%s\n", m->done->image_id);
+}
+
+static int follow(struct importing *i, stream *s, struct err *err)
+{
+	const Imaged__V1__ImportEvent *m;
+	int r;
+
+	while ((r = imaged__v1__image_service__import_next(s, &m, err)) > 0)
+		on_event(i, m);
+	return r;
+}
+
+/* A write that fails means that the service has ended the call: its status, which
+ * next() gives, says why. */
+static int import(struct cli *cli, struct importing *i, const struct options *o, const char *reference, struct err *err)
+{
+	CLEANUP(imaged__v1__image_service__import_freep) stream *s = NULL;
+	struct err unsent = ERR_INIT;
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	if (r == OK)
+		r = imaged__v1__image_service__open_import(channel, cli_call_options(), &s, err);
+	if (r < 0)
+		return r;
+	r = send_start(i, o, reference, s, &unsent);
+	if (r == OK && !i->url)
+		r = send_data(i, s, &unsent);
+	if (unsent.code == E_IO) { /* the archive could not be read */
+		*err = unsent;
+		return unsent.code;
+	}
+	if (r == OK)
+		imaged__v1__image_service__import_close_write(s, &unsent);
+	return follow(i, s, err);
+}
+
+/* ---- the command ------------------------------------------------------------ */
+
+static bool is_url(const char *source)
+{
+	return !strncmp(source, "http://", 7) || !strncmp(source, "https://", 8);
+}
+
+static int open_source(const char *source, struct importing *i, struct err *err)
+{
+	struct stat st;
+
+	if (is_url(source)) {
+		i->url = source;
+		return OK;
+	}
+	i->fd = strcmp(source, "-") != 0 ? open(source, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	if (i->fd < 0 && errno == ENOENT)
+		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", source);
+	if (i->fd < 0 && errno == EACCES)
+		return fail(err, E_DENIED, "open %s: permission denied", source);
+	if (i->fd < 0 || fstat(i->fd, &st) < 0)
+		return fail_errno(err, "open %s", source);
+	if (S_ISDIR(st.st_mode))
+		return fail(err, E_INVALID, "read %s: is a directory", source);
+	return OK;
+}
+
+static void importing_free(struct importing *i)
+{
+	if (i->fd > STDIN_FILENO)
+		close(i->fd);
+	free(i->piece);
+}
+
+/* What comes after the first line of output is no answer to a request any more. */
+static int report(struct importing *i, struct err *err)
+{
+	if (i->lined)
+		cli_print("\n");
+	return i->started ? cli_fail(err) : cli_fail_call(err);
+}
+
+static int run(struct cli *cli, const void *options, int argc, char **argv)
+{
+	const struct options *o = options;
+	CLEANUP(importing_free) struct importing i = { .fd = -1, .piece = malloc(PIECE_BYTES) };
+	const char *reference = argc > 1 ? argv[1] : "";
+	int width = terminal_width(STDOUT_FILENO);
+	struct err err = ERR_INIT;
+	struct reference checked;
+
+	if (!i.piece)
+		return fail_nomem(&err), cli_fail(&err);
+	if (open_source(argv[0], &i, &err) < 0 || (*reference && reference_parse(reference, &checked, &err) < 0))
+		return cli_fail(&err);
+	i.terminal = isatty(STDOUT_FILENO);
+	i.width = width ? width : 200;
+	if (import(cli, &i, o, reference, &err) == OK)
+		return cli_output_failed();
+	cli_explain(cli, &err);
+	return report(&i, &err);
+}
+
+static const struct flag flags[] = {
+	{ "change", 'c', FLAG_LIST, offsetof(struct options, changes),
+	  "Apply Dockerfile instruction to the created image", NULL },
+	{ "message", 'm', FLAG_STRING, offsetof(struct options, message), "Set commit message for imported image",
+	  NULL },
+	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
+	  "Set platform if server is multi-platform capable", NULL },
+};
+
+const struct command_spec spec_import = {
+	.usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+	.summary = "Import the contents from a tarball to create a filesystem image",
+	.aliases = "image import, import",
+	.flags = flags,
+	.n_flags = ARRAY_LEN(flags),
+	.min_args = 1,
+	.max_args = -1,
+	.options_size = sizeof(struct options),
+	.run = run,
+};
