@@ -38,6 +38,7 @@ struct import {
 	int64_t downloaded, told, told_at_ms;
 
 	struct import_blob layer, config, manifest;
+	const char *layer_type; /* media type */
 	struct layer_facts facts;
 	struct layer_workers *workers;
 	struct lease_id lease;

@@ -5,6 +5,8 @@
 
 enum { TAR_BLOCK = 512 };
 
+static const char plain_layer[] = "application/vnd.oci.image.layer.v1.tar";
+
 /* ---- the layer -------------------------------------------------------------- */
 
 /* Bytes that are here already are not written again. */
@@ -24,6 +26,13 @@ static int open_layer(struct import *m, int *ret_fd, struct err *err)
 			       : content_open(m->service->store, &m->layer.digest, ret_fd, &size, err);
 }
 
+static int find_type(struct import *m, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+
+	return open_layer(m, &fd, err) < 0 ? err->code : layer_media_type(fd, &m->layer_type, err);
+}
+
 static void free_job(struct layer_job **j)
 {
 	layer_job_free(*j);
@@ -34,7 +43,7 @@ static int verify_layer(struct import *m, struct err *err)
 	CLEANUP(free_job) struct layer_job *job = NULL;
 	int fd = -1;
 
-	if (m->layer.size < TAR_BLOCK) /* docker's words for what is too short for any tar or stream */
+	if (m->layer.size < TAR_BLOCK && !strcmp(m->layer_type, plain_layer)) /* in docker's words */
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
 	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 || open_layer(m, &fd, err) < 0 ||
 	    layer_job_start(m->workers, fd, COMPRESSION_NONE, m->layer.size, &job, err) < 0)
@@ -66,11 +75,8 @@ static int add_document(struct import *m, struct bytes data, struct import_blob 
 
 static int make_manifest(struct import *m, struct buf *out, struct err *err)
 {
-	struct synthetic_layer layer = { .digest = m->layer.digest, .size = m->layer.size };
-	CLEANUP(closep) int fd = -1;
+	struct synthetic_layer layer = { m->layer_type, m->layer.digest, m->layer.size };
 
-	if (open_layer(m, &fd, err) < 0 || layer_media_type(fd, &layer.media_type, err) < 0)
-		return err->code;
 	return synthetic_manifest(&m->config.digest, m->config.size, &layer, 1, out, err);
 }
 
@@ -150,7 +156,7 @@ int import_image(struct import *m, struct err *err)
 	CLEANUP(buf_free) struct buf config = BUF_INIT(CONFIG_BYTES_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
 
 	drop_if_present(m, &m->layer);
-	if (find_facts(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
+	if (find_type(m, err) < 0 || find_facts(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
 	    reread_config(m, buf_bytes(&config), err) < 0 || add_document(m, buf_bytes(&config), &m->config, err) < 0 ||
 	    make_manifest(m, &manifest, err) < 0 || add_document(m, buf_bytes(&manifest), &m->manifest, err) < 0 ||
 	    commit(m, err) < 0)
