@@ -33,9 +33,14 @@ static int set_reference(struct import *m, const char *text, struct err *err)
 	return OK;
 }
 
+/* What the machine could run at best (amd64/v4) is not what the tar needs; only for 32-bit
+ * ARM the variants are different machines. */
 static int set_platform(struct import *m, const char *text, struct err *err)
 {
 	m->image.platform = m->service->platform;
+	m->image.platform.os_version[0] = 0;
+	if (strcmp(m->image.platform.architecture, "arm") != 0)
+		m->image.platform.variant[0] = 0;
 	if (*text && platform_parse(text, &m->image.platform, err) < 0)
 		return err->code;
 	if (strcmp(m->image.platform.os, "linux") != 0)

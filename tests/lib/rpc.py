@@ -72,14 +72,17 @@ class Client:
     def __init__(self, address, credentials=None, options=()):
         self.channel = channel(address, credentials, options)
         file = descriptor_pb2.FileDescriptorProto.FromString(SERVICE.file.serialized_pb)
-        streams = {m.name: m.server_streaming for s in file.service for m in s.method}
+        streams = {m.name: (m.client_streaming, m.server_streaming) for s in file.service for m in s.method}
         for method in SERVICE.methods:
-            setattr(self, method.name, self._stub(method, streams[method.name]))
+            setattr(self, method.name, self._stub(method, *streams[method.name]))
 
-    def _stub(self, method, streaming):
+    def _stub(self, method, sends, streaming):
+        """With `sends` the call takes an iterable of requests."""
         request_type = getattr(pb, method.input_type.name)
         response_type = getattr(pb, method.output_type.name)
         make = self.channel.unary_stream if streaming else self.channel.unary_unary
+        if sends:
+            make = self.channel.stream_stream
         call = make(
             f"/{SERVICE.full_name}/{method.name}",
             request_serializer=lambda message: message.SerializeToString(),
