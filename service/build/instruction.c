@@ -223,7 +223,7 @@ int instruction_parse(const char *line, char escape, struct arena *a, struct ins
 {
 	struct bytes keyword = instruction_keyword(line);
 	const char *text = (const char *)keyword.data + keyword.len;
-	struct arguments g = { .line = line, .escape = escape, .arena = a };
+	struct arguments g = { .escape = escape, .arena = a };
 	struct instruction i = { .kind = INSTRUCTION_CMD };
 	int r;
 

@@ -60,7 +60,6 @@ struct arguments {
 	const char *keyword;	  /* in upper case */
 	const char *text;	  /* without the flags and without blanks around it */
 	struct string_list flags; /* "--name=value" */
-	const char *line;	  /* all of it */
 	char escape;
 	struct arena *arena;
 };

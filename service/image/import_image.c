@@ -9,28 +9,11 @@ static const char plain_layer[] = "application/vnd.oci.image.layer.v1.tar";
 
 /* ---- the layer -------------------------------------------------------------- */
 
-/* Bytes that are here already are not written again. */
-static void drop_if_present(struct import *m, struct import_blob *b)
-{
-	int64_t size = 0;
-
-	if (content_exists(m->service->store, &b->digest, &size) && size == b->size)
-		ingest_unref(TAKE(b->ingest));
-}
-
-static int open_layer(struct import *m, int *ret_fd, struct err *err)
-{
-	int64_t size;
-
-	return m->layer.ingest ? ingest_reader(m->layer.ingest, ret_fd, err)
-			       : content_open(m->service->store, &m->layer.digest, ret_fd, &size, err);
-}
-
 static int find_type(struct import *m, struct err *err)
 {
 	CLEANUP(closep) int fd = -1;
 
-	return open_layer(m, &fd, err) < 0 ? err->code : layer_media_type(fd, &m->layer_type, err);
+	return ingest_reader(m->layer.ingest, &fd, err) < 0 ? err->code : layer_media_type(fd, &m->layer_type, err);
 }
 
 static void free_job(struct layer_job **j)
@@ -45,7 +28,8 @@ static int verify_layer(struct import *m, struct err *err)
 
 	if (m->layer.size < TAR_BLOCK && !strcmp(m->layer_type, plain_layer)) /* in docker's words */
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
-	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 || open_layer(m, &fd, err) < 0 ||
+	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 ||
+	    ingest_reader(m->layer.ingest, &fd, err) < 0 ||
 	    layer_job_start(m->workers, fd, COMPRESSION_NONE, m->layer.size, &job, err) < 0)
 		return err->code;
 	layer_job_available(job, m->layer.size);
@@ -155,7 +139,6 @@ int import_image(struct import *m, struct err *err)
 {
 	CLEANUP(buf_free) struct buf config = BUF_INIT(CONFIG_BYTES_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
 
-	drop_if_present(m, &m->layer);
 	if (find_type(m, err) < 0 || find_facts(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
 	    reread_config(m, buf_bytes(&config), err) < 0 || add_document(m, buf_bytes(&config), &m->config, err) < 0 ||
 	    make_manifest(m, &manifest, err) < 0 || add_document(m, buf_bytes(&manifest), &m->manifest, err) < 0 ||

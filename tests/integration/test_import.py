@@ -229,9 +229,10 @@ class Import(TestCase):
 
     def test_layer_that_is_here_is_not_written_again(self):
         self.run_import()
-        before = content(self.imaged.root)
+        before, inode = content(self.imaged.root), os.stat(blob_path(self.imaged.root, sha256(TAR))).st_ino
         self.run_import()
         self.assertEqual(2, len(set(content(self.imaged.root)) - set(before)), "a configuration and a manifest")
+        self.assertEqual(inode, os.stat(blob_path(self.imaged.root, sha256(TAR))).st_ino)
 
     # -- what is no root file system
 
@@ -450,7 +451,7 @@ class Import(TestCase):
         self.imaged = self.daemon(name="full", root=os.path.join(disk, "root"))
         self.client = self.imaged.client()
         error = self.refused("RESOURCE_EXHAUSTED", "DISK_FULL", tar({"a": random_bytes(40 << 20, 9)}))
-        self.assertRegex(error, "space|full|free")
+        self.assertRegex(error, r"\d+ bytes are needed and \d+ are free")
         server = self.server()
         server.files["/r.tar"] = tar({"a": random_bytes(40 << 20, 9)})
         self.refused("RESOURCE_EXHAUSTED", "DISK_FULL", b"", url=server.url + "/r.tar")
@@ -467,7 +468,7 @@ class Import(TestCase):
         if subprocess.run(["mount", "-o", "remount,bind,ro", mounted], stderr=subprocess.PIPE).returncode:
             self.skipTest("remount read-only is not permitted")
         client = self.daemon(name="second", root=mounted).client()
-        self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", client.Import, requests(TAR))
+        self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", client.Import, requests(TAR), text="nothing can be imported")
 
     def test_imports_of_one_tar_at_once(self):
         results, data = [], tar({"a": random_bytes(1 << 20, 10)})

@@ -319,6 +319,10 @@ static void lists_are_bounded(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
+	assert_int_equal(apply_all("EXPOSE 5 3 4 1\nEXPOSE 2 5 3", &stage, &err), OK);
+	assert_int_equal(image.config.exposed_ports.n, 5);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(image.config.exposed_ports.items[i][0], '1' + i);
 	assert_int_equal(apply_all("EXPOSE 1-10000", &stage, &err), OK);
 	assert_int_equal(image.config.exposed_ports.n, 10000);
 	assert_int_equal(apply_all("EXPOSE 10001", &stage, &err), E_LIMIT);

@@ -8,7 +8,7 @@ struct options {
 	bool all, quiet;
 	const char *format, *host;
 	int64_t limit;
-	struct strings filters, platforms;
+	struct strings filters, platforms, changes;
 };
 
 static const struct flag table[] = {
@@ -19,6 +19,7 @@ static const struct flag table[] = {
 	{ "limit", 0, FLAG_INT, offsetof(struct options, limit), "Max number", NULL },
 	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters), "Filter output", NULL },
 	{ "platform", 0, FLAG_STRINGS, offsetof(struct options, platforms), "Platforms", "none" },
+	{ "change", 'c', FLAG_LIST, offsetof(struct options, changes), "Changes", NULL },
 };
 
 /* Parses a line of words and leaves argv in place. */
@@ -106,6 +107,17 @@ static void flags_collect_lists(UNUSED void **state)
 	assert_string_equal(p->options.filters.items[1], "c=d=e");
 	assert_int_equal(p->options.platforms.n, 3);
 	assert_string_equal(p->options.platforms.items[1], "y");
+}
+
+static void flags_keep_commas_of_a_list(UNUSED void **state)
+{
+	CLEANUP(done) struct parsed *p = parse("-c a,b --change=c EMPTY -c EMPTY", false);
+
+	assert_int_equal(p->result, OK);
+	assert_int_equal(p->options.changes.n, 3);
+	assert_string_equal(p->options.changes.items[0], "a,b");
+	assert_string_equal(p->options.changes.items[1], "c");
+	assert_string_equal(p->options.changes.items[2], "");
 }
 
 static void flags_refuse_with_the_words_of_pflag(UNUSED void **state)
@@ -234,6 +246,7 @@ int main(void)
 		cmocka_unit_test(flags_end_at_the_first_argument_where_told),
 		cmocka_unit_test(flags_of_yes_and_no_take_a_value_only_after_equals),
 		cmocka_unit_test(flags_collect_lists),
+		cmocka_unit_test(flags_keep_commas_of_a_list),
 		cmocka_unit_test(flags_refuse_with_the_words_of_pflag),
 		cmocka_unit_test(flags_know_help),
 		cmocka_unit_test(flags_print_their_help_wrapped),

@@ -65,6 +65,48 @@ static void a_configuration_is_read_with_all_its_fields(void **state UNUSED)
 	assert_string_equal(c.history[0].comment, "");
 }
 
+/* With its keys sorted, as they are written. */
+static void a_configuration_comes_back_as_it_was_written(void **state UNUSED)
+{
+	static const char text[] =
+		"{\"architecture\":\"arm64\",\"author\":\"A\",\"comment\":\"c\",\"config\":{"
+		"\"ArgsEscaped\":true,\"AttachStderr\":true,\"AttachStdin\":true,\"AttachStdout\":true,\"Cmd\":[],"
+		"\"Domainname\":\"d\",\"Entrypoint\":[\"/e\",\"x\"],\"Env\":[\"A=b\",\"C=\"],"
+		"\"ExposedPorts\":{\"443/tcp\":{},\"80/tcp\":{}},"
+		"\"Healthcheck\":{\"Interval\":1,\"Retries\":2,\"StartInterval\":3,\"StartPeriod\":4,"
+		"\"Test\":[\"CMD\",\"x\"],\"Timeout\":5},\"Hostname\":\"h\",\"Image\":\"i\","
+		"\"Labels\":{\"a\":\"\",\"z\":\"1\"},\"MacAddress\":\"m\",\"NetworkDisabled\":true,"
+		"\"OnBuild\":[\"RUN x\"],\"OpenStdin\":true,\"Shell\":[\"sh\"],\"StdinOnce\":true,"
+		"\"StopSignal\":\"SIGKILL\",\"StopTimeout\":0,\"Tty\":true,\"User\":\"\xc3\xa9\","
+		"\"Volumes\":{\"/v\":{}},\"WorkingDir\":\"/w\"},\"container\":\"cc\","
+		"\"container_config\":{\"Hostname\":\"h\"},\"created\":\"2015-10-31T22:22:56.015925234Z\","
+		"\"docker_version\":\"1.2\",\"history\":[{\"created\":\"2015-10-31T22:22:54Z\",\"created_by\":\"ADD\"},"
+		"{\"author\":\"B\",\"comment\":\"x\",\"created_by\":\"CMD\",\"empty_layer\":true}],"
+		"\"os\":\"linux\",\"os.version\":\"1\",\"rootfs\":{\"diff_ids\":[" ID "],\"type\":\"layers\"},"
+		"\"variant\":\"v8\"}";
+	CLEANUP(image_config_free) struct image_config c = { 0 };
+	CLEANUP(buf_free) struct buf out = BUF_INIT(CONFIG_BYTES_MAX);
+	struct err err = ERR_INIT;
+
+	parse(text, &c);
+	assert_ok(image_config_write(&c, &out, &err), &err);
+	assert_string_equal(buf_text(&out), text);
+}
+
+static void what_cannot_be_written_is_said(void **state UNUSED)
+{
+	struct image_config c = { .author = (char *)"\xff" };
+	CLEANUP(buf_free) struct buf out = BUF_INIT(16);
+	struct string_pair pair = { (char *)"\xff", NULL };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(image_config_write(&c, &out, &err), E_INVALID);
+	c = (struct image_config){ .config = { .present = true, .labels = { true, &pair, 1 } } };
+	assert_int_equal(image_config_write(&c, &out, &err), E_INVALID);
+	c = (struct image_config){ .n_history = 0 };
+	assert_int_equal(image_config_write(&c, &out, &err), E_LIMIT);
+}
+
 static void null_counts_as_absent(void **state UNUSED)
 {
 	CLEANUP(image_config_free) struct image_config c = { 0 };
@@ -341,6 +383,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_configuration_is_read_with_all_its_fields),
+		cmocka_unit_test(a_configuration_comes_back_as_it_was_written),
+		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(null_counts_as_absent),
 		cmocka_unit_test(a_command_may_be_one_string),
 		cmocka_unit_test(wrong_types_are_refused_with_their_place),
