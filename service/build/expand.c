@@ -241,7 +241,7 @@ static int explain(const char *word, struct err *err)
 	enum { SHOWN_MAX = 256 };
 	CLEANUP(buf_free) struct buf shown = BUF_INIT(2 * SHOWN_MAX);
 
-	for (size_t i = 0; word[i] && i < SHOWN_MAX; i++) {
+	for (size_t i = 0; i < SHOWN_MAX && word[i]; i++) {
 		if (word[i] == '"' || word[i] == '\\')
 			buf_putc(&shown, '\\');
 		buf_putc(&shown, word[i] == '\n' ? ' ' : word[i]);
@@ -252,7 +252,7 @@ static int explain(const char *word, struct err *err)
 static int run(const char *word, char escape, const struct variables *v, struct buf *out, struct buf *words,
 	       struct err *err)
 {
-	struct err ignored;
+	struct err ignored = ERR_INIT;
 	struct lexer l = { .p = word, .escape = escape, .variables = v, .err = err ? err : &ignored };
 	int r = up_to(&l, 0, out, words);
 
