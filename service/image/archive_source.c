@@ -13,7 +13,8 @@ static struct bytes take_bytes(struct bytes *from, size_t len)
 {
 	struct bytes taken = { from->data, len };
 
-	*from = (struct bytes){ from->data + len, from->len - len };
+	if (len)
+		*from = (struct bytes){ from->data + len, from->len - len };
 	return taken;
 }
 
