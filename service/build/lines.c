@@ -47,20 +47,20 @@ static bool cut_continuation(const struct lines *l, struct bytes *line)
 
 	while (len && (line->data[len - 1] == ' ' || line->data[len - 1] == '\t'))
 		len--;
-	if (!len || line->data[len - 1] != l->escape)
+	if (!len || (char)line->data[len - 1] != l->escape)
 		return false;
-	if (len > 1 && line->data[len - 2] == l->escape)
+	if (len > 1 && (char)line->data[len - 2] == l->escape)
 		return false;
 	line->len = len - 1;
 	return true;
 }
 
-int lines_next(struct lines *l, struct buf *out)
+int lines_next(struct lines *l, struct buf *ret_line)
 {
 	bool more = true;
 	struct bytes line;
 
-	buf_reset(out);
+	buf_reset(ret_line);
 	do {
 		if (!take_line(l, &line))
 			return 0;
@@ -70,7 +70,7 @@ int lines_next(struct lines *l, struct buf *out)
 	while (more) {
 		more = cut_continuation(l, &line);
 		if (line.len)
-			buf_append(out, line.data, line.len);
+			buf_append(ret_line, line.data, line.len);
 		while (more && (more = take_line(l, &line)) && is_comment_or_empty(line))
 			;
 	}

@@ -23,6 +23,6 @@ struct lines lines_of(const char *text, char escape);
 
 /* The next instruction, without blanks before it: 1, or 0 when there is none left. The
  * buffer is emptied first; when it is too small or memory is short, its `failed` is set. */
-int lines_next(struct lines *l, struct buf *line);
+int lines_next(struct lines *l, struct buf *ret_line);
 
 #endif

@@ -16,7 +16,7 @@ int list_append(struct string_list *l, const char *value, struct err *err);
 /* A copy of the items, present also when there are none. */
 int list_assign(struct string_list *l, const struct string_list *items, struct err *err);
 /* Into a sorted list, unless it is there. */
-int list_insert(struct string_list *sorted, const char *value, struct err *err);
+int list_insert(struct string_list *l, const char *value, struct err *err);
 
 int map_put(struct string_map *m, const char *key, const char *value, struct err *err);
 
