@@ -201,7 +201,9 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 {
 	struct digest at = root->digest;
 	int64_t size = root->size;
+	char type[MEDIA_TYPE_MAX];
 
+	snprintf(type, sizeof type, "%s", root->media_type);
 	for (int depth = 0; depth <= INDEX_DEPTH_MAX; depth++) {
 		CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
 		CLEANUP(index_free) struct index index = { .n_entries = 0 };
@@ -209,7 +211,7 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 		enum media_kind kind;
 
 		if (need_document(l, &at, "manifest", &body, err) < 0 ||
-		    document_kind(buf_bytes(&body), NULL, &kind, err) < 0)
+		    document_kind(buf_bytes(&body), type, &kind, err) < 0)
 			return err->code;
 		if ((int64_t)body.len != size)
 			return fail(err, E_BAD_CONTENT, "a manifest has %zu bytes, its descriptor says %lld", body.len,
@@ -228,6 +230,7 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 			image->root = at;
 		at = entry->digest;
 		size = entry->size;
+		snprintf(type, sizeof type, "%s", entry->media_type);
 	}
 	return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
 }

@@ -199,6 +199,21 @@ static int take_entry(struct load *l, const struct tar_step *step, struct err *e
 	return step->kind == TAR_ENTRY_REGULAR ? take_file(l, m, err) : add_member(l, m, err);
 }
 
+static int ignore(void *arg, struct bytes data, struct err *err)
+{
+	(void)arg;
+	(void)data;
+	(void)err;
+	return OK;
+}
+
+/* What comes in order is read to its end: a compression is not sound before that, and
+ * who writes into the pipe must not be cut off. */
+static int finish(struct load *l, struct err *err)
+{
+	return archive_source_seeks(&l->source) ? OK : archive_source_drain(&l->source, ignore, NULL, err);
+}
+
 static int walk(struct load *l, struct tar_walk *w, struct err *err)
 {
 	struct tar_step step = { .next = 0 };
@@ -217,7 +232,7 @@ static int walk(struct load *l, struct tar_walk *w, struct err *err)
 			r = take_entry(l, &step, err);
 		at = step.next;
 	} while (r == OK && step.type != TAR_STEP_END);
-	return r;
+	return r == OK ? finish(l, err) : r;
 }
 
 int load_scan(struct load *l, struct err *err)
