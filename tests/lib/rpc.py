@@ -67,22 +67,25 @@ def channel(address, credentials=None, options=()):
 
 class Client:
     """One method per RPC. Fields are keyword arguments; `timeout` is the deadline,
-    `request` a ready message. Streams return the grpc call: iterate, cancel()."""
+    `request` a ready message, or an iterator of them where the client streams.
+    Streams return the grpc call: iterate, cancel()."""
 
     def __init__(self, address, credentials=None, options=()):
         self.channel = channel(address, credentials, options)
         file = descriptor_pb2.FileDescriptorProto.FromString(SERVICE.file.serialized_pb)
-        streams = {m.name: (m.client_streaming, m.server_streaming) for s in file.service for m in s.method}
+        kinds = {m.name: (m.client_streaming, m.server_streaming) for s in file.service for m in s.method}
         for method in SERVICE.methods:
-            setattr(self, method.name, self._stub(method, *streams[method.name]))
+            setattr(self, method.name, self._stub(method, kinds[method.name]))
 
-    def _stub(self, method, sends, streaming):
-        """With `sends` the call takes an iterable of requests."""
+    def _stub(self, method, kind):
         request_type = getattr(pb, method.input_type.name)
         response_type = getattr(pb, method.output_type.name)
-        make = self.channel.unary_stream if streaming else self.channel.unary_unary
-        if sends:
-            make = self.channel.stream_stream
+        make = {
+            (False, False): self.channel.unary_unary,
+            (False, True): self.channel.unary_stream,
+            (True, False): self.channel.stream_unary,
+            (True, True): self.channel.stream_stream,
+        }[kind]
         call = make(
             f"/{SERVICE.full_name}/{method.name}",
             request_serializer=lambda message: message.SerializeToString(),
