@@ -308,9 +308,8 @@ static int add_argument(struct selecting *w, const char *what, struct err *err)
 	r = add_repository(w, what, &ref, &found, err);
 	if (r != OK || found)
 		return r;
-	if (!reference_is_id_prefix(what) || add_by_id(w, what, err) == E_NO_SUCH_IMAGE)
-		return fail(err, E_NO_SUCH_IMAGE, "No such image: %s", what);
-	return err ? err->code : OK;
+	r = reference_is_id_prefix(what) ? add_by_id(w, what, err) : E_NO_SUCH_IMAGE;
+	return r == E_NO_SUCH_IMAGE ? fail(err, E_NO_SUCH_IMAGE, "No such image: %s", what) : r;
 }
 
 int selection_make(struct store *s, char *const *arguments, size_t n, const struct platform *platform,
