@@ -15,6 +15,7 @@ import zipfile
 import grpc
 
 from archives import (
+    AMD64,
     BLOCK,
     COMPRESSIONS,
     END,
@@ -37,7 +38,6 @@ from ociimage import OCI_LAYER, Blob, Image, Index, Layer, Manifest, random_byte
 from rpc import reason
 
 CASES = "/work/shared/cases/registry"
-AMD64 = {"os": "linux", "architecture": "amd64"}
 IMAGE = an_image()
 LAYER = IMAGE.layers[0]
 LAYOUT = layout_files((IMAGE, "docker.io/library/bad:1"))

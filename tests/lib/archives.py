@@ -22,6 +22,7 @@ from harness import TestCase
 from ociimage import OCI_CONFIG, OCI_LAYER, Image, Layer, Repo, random_bytes, sha256, tar, to_json
 from rpc import pb
 
+AMD64 = {"os": "linux", "architecture": "amd64"}
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
