@@ -68,14 +68,32 @@ int load_blobs_commit(struct load *l, struct err *err)
 
 /* ---- adding ---------------------------------------------------------------- */
 
+/* Bytes that are here are not written again. What has another size than these, whose
+ * digest is proven, is damaged, and would be taken for them. */
+static int compare_with_stored(struct load *l, const struct digest *d, int64_t size, struct ingest **ingest,
+			       struct err *err)
+{
+	int64_t here = 0;
+	int r;
+
+	if (!*ingest || !content_exists(l->service->store, d, &here))
+		return OK;
+	if (here == size) {
+		ingest_unref(TAKE(*ingest));
+		return OK;
+	}
+	r = content_quarantine(l->service->store, d, err);
+	return r == E_NOT_FOUND ? OK : r;
+}
+
 int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct ingest *ingest,
 		  struct load_blob **ret_blob, struct err *err)
 {
 	CLEANUP(ingest_unrefp) struct ingest *owned = ingest;
 	struct load_blob *b = load_blob_find(l, d);
 
-	if (ingest && content_exists(l->service->store, d, NULL))
-		ingest_unref(TAKE(owned)); /* its bytes are not written again */
+	if (compare_with_stored(l, d, size, &owned, err) < 0)
+		return err->code;
 	if (!b) {
 		if (l->n_batch == LOAD_BATCH && load_blobs_commit(l, err) < 0)
 			return err->code;
