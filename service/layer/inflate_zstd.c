@@ -4,9 +4,16 @@
 
 #include "service/layer/inflate.h"
 
+enum { HEADER_MAX = 18 }; /* RFC 8878, 3.1.1.1, with the magic number */
+
 struct inflate_zstd {
 	ZSTD_DCtx *context;
 	size_t wants; /* 0: between two frames */
+
+	/* Of the frame: */
+	uint8_t head[HEADER_MAX];
+	size_t head_len;
+	uint64_t made; /* bytes that came out of it */
 };
 
 /* The largest power of two that is not above the limit, as its exponent. */
@@ -55,6 +62,39 @@ static int fail_zstd(struct err *err, size_t code)
 	}
 }
 
+/* libzstd compares the content size of a frame's header with what came only where it
+ * has the whole frame at once: without this, it would depend on the pieces whether a
+ * stream that lies is taken. */
+static int check_content_size(const struct inflate_zstd *z, struct err *err)
+{
+	unsigned long long claimed = ZSTD_getFrameContentSize(z->head, z->head_len);
+
+	if (claimed == ZSTD_CONTENTSIZE_UNKNOWN || claimed == z->made)
+		return OK;
+	return fail(err, E_BAD_CONTENT, "is damaged: zstd: a frame has another size than its header says");
+}
+
+/* One call of libzstd stays within a frame. */
+static int note_progress(struct inflate_zstd *z, const ZSTD_inBuffer *from, const ZSTD_outBuffer *to, size_t wants,
+			 struct err *err)
+{
+	size_t part;
+
+	if (!z->wants) {
+		z->head_len = 0;
+		z->made = 0;
+	}
+	part = sizeof z->head - z->head_len;
+	if (part > from->pos)
+		part = from->pos;
+	if (part)
+		memcpy(z->head + z->head_len, from->src, part);
+	z->head_len += part;
+	z->made += to->pos;
+	z->wants = wants;
+	return wants ? OK : check_content_size(z, err);
+}
+
 int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
 {
 	size_t before;
@@ -71,7 +111,8 @@ int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct infl
 		wants = ZSTD_decompressStream(z->context, &to, &from);
 		if (ZSTD_isError(wants))
 			return fail_zstd(err, wants);
-		z->wants = wants;
+		if (note_progress(z, &from, &to, wants, err) < 0)
+			return E_BAD_CONTENT;
 		in->next += from.pos;
 		in->left -= from.pos;
 		out->next += to.pos;

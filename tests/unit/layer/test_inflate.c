@@ -200,6 +200,14 @@ static void zstd_checksums_are_verified(void **state UNUSED)
 	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "zstd");
 }
 
+/* 256 bytes by its header, and one empty block. */
+static void a_zstd_frame_of_another_size_than_its_header_says_is_refused(void **state UNUSED)
+{
+	static const uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 0, 1, 0, 0 };
+
+	assert_refused((struct bytes){ frame, sizeof frame }, E_BAD_CONTENT, "is damaged: zstd");
+}
+
 static void bytes_after_zstd_are_refused(void **state UNUSED)
 {
 	NEW text = BUF_INIT(CRAFT_MAX);
@@ -278,6 +286,7 @@ int main(void)
 		cmocka_unit_test(truncated_streams_are_refused_wherever_they_end),
 		cmocka_unit_test(zstd_frames_and_skippable_frames_are_read),
 		cmocka_unit_test(zstd_checksums_are_verified),
+		cmocka_unit_test(a_zstd_frame_of_another_size_than_its_header_says_is_refused),
 		cmocka_unit_test(bytes_after_zstd_are_refused),
 		cmocka_unit_test(a_zstd_window_over_the_limit_is_refused),
 		cmocka_unit_test(the_format_is_told_by_the_bytes),
