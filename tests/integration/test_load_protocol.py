@@ -1,0 +1,250 @@
+"""Load as a stream of messages: clients that send too much, too little, nothing or in
+the wrong order, and those that go away."""
+
+import threading
+
+import grpc
+
+from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load
+from harness import SLOW
+from ociimage import tar
+from rpc import pb, reason
+
+
+
+
+class Protocol(ArchiveCase):
+    SECONDS = 60
+
+    def setUp(self):
+        super().setUp()
+        self.image = an_image(size=300_000)
+        self.data = tar(layout_files((self.image, "docker.io/library/x:1")))
+
+    def loading(self):
+        loading = Loading(self.client, timeout=20 * SLOW)
+        self.addCleanup(loading.close)
+        return loading
+
+    def assert_refused(self, loading, code, text, kept=False):
+        with self.assertRaises(grpc.RpcError) as caught:
+            for _ in loading:
+                pass
+        error = caught.exception
+        self.assertEqual(code, error.code().name, error.details())
+        self.assertRegex(error.details(), text)
+        if not kept:
+            self.assert_nothing_kept()
+        return error
+
+    def wants(self, loading):
+        """The first thing that the service asks for."""
+        event = next(loading)
+        self.assertEqual("want", event.WhichOneof("event"))
+        return event.want
+
+    # -- in the wrong order
+
+    def test_data_before_start(self):
+        self.assert_refused(self.loading().data(self.data).close(), "INVALID_ARGUMENT", "first message must be `start`")
+
+    def test_nothing_at_all(self):
+        self.assert_refused(self.loading().close(), "INVALID_ARGUMENT", "first message must be `start`")
+
+    def test_empty_message(self):
+        self.assert_refused(self.loading().send(pb.LoadRequest()).close(), "INVALID_ARGUMENT", "first message must be `start`")
+
+    def test_start_twice(self):
+        for seekable in (False, True):
+            loading = self.loading().start(seekable=seekable, size=len(self.data))
+            loading.start(seekable=seekable, size=len(self.data))
+            self.assert_refused(loading, "INVALID_ARGUMENT", "only `data` may follow")
+
+    def test_start_in_the_middle(self):
+        loading = self.loading().start().data(self.data[:1000]).start().data(self.data[1000:]).close()
+        self.assert_refused(loading, "INVALID_ARGUMENT", "only `data` may follow")
+
+    def test_empty_message_in_the_middle(self):
+        self.assert_refused(self.loading().start().data(self.data[:1000]).send(pb.LoadRequest()), "INVALID_ARGUMENT", "only `data` may follow")
+
+    def test_start_that_makes_no_sense(self):
+        for fields, text in (
+            ({"seekable": True}, "needs its size"),
+            ({"seekable": True, "size": -1}, "needs its size"),
+            ({"size": -5}, "size"),
+            ({"platform": "a/b/c/d"}, "platform"),
+            ({"platform": "\x1b[2J"}, "platform"),
+        ):
+            with self.subTest(start=fields):
+                self.assert_refused(self.loading().start(**fields), "INVALID_ARGUMENT", text)
+
+    # -- in order
+
+    def test_pieces_of_any_size(self):
+        for piece in (1, 7, 511, 513, 3 << 20):
+            data = self.data if piece > 100 else tar(layout_files((an_image(), "docker.io/library/x:1")))
+            with self.subTest(piece=piece):
+                self.assertEqual(1, len(load(self.client, data, piece=piece).images))
+
+    def test_empty_pieces(self):
+        """They mean nothing where the archive comes in order."""
+        loading = self.loading().start()
+        for at in range(0, len(self.data), 50_000):
+            loading.data(b"").data(self.data[at : at + 50_000]).data(b"")
+        self.assertEqual("done", [e.WhichOneof("event") for e in loading.close()][-1])
+
+    def test_piece_that_is_larger_than_a_message_may_be(self):
+        self.assert_refused(self.loading().start().data(bytes(32 << 20)).close(), "RESOURCE_EXHAUSTED", "larger|message|max")
+
+    def test_no_half_close(self):
+        """The archive has its end mark, yet the client says nothing more."""
+        loading = Loading(self.client, timeout=0.5).start().data(self.data)
+        self.addCleanup(loading.close)
+        self.assert_refused(loading, "DEADLINE_EXCEEDED", "Deadline", kept=True)
+        self.assert_all_is_let_go()
+
+    def test_size_in_order_is_only_a_hint(self):
+        for size in (0, 1, len(self.data), 1 << 50):
+            with self.subTest(size=size):
+                events = list(self.loading().start(size=size).data(self.data).close())
+                self.assertEqual("done", events[-1].WhichOneof("event"))
+
+    # -- on demand
+
+    def test_exactly_what_is_asked_for(self):
+        loaded = load(self.client, self.data, True)
+        self.assertEqual(["x:1"], list(loaded.images[0].references))
+        for want in loaded.wants:
+            self.assertGreater(want.length, 0)
+            self.assertGreaterEqual(want.offset, 0)
+            self.assertLessEqual(want.offset + want.length, len(self.data))
+        self.assertLess(loaded.asked, 2 * len(self.data))
+
+    def test_answer_in_many_pieces(self):
+        self.assertEqual(1, len(load(self.client, self.data, True, piece=333).images))
+
+    def test_more_than_is_asked_for(self):
+        loading = self.loading().start(seekable=True, size=len(self.data))
+        want = self.wants(loading)
+        loading.data(self.data[want.offset : want.offset + want.length] + b"x")
+        self.assert_refused(loading, "INVALID_ARGUMENT", "more data came than was asked for")
+
+    def test_data_that_nobody_asked_for(self):
+        """Before the first answer: then it is the answer, and the answer is too much."""
+        loading = self.loading().start(seekable=True, size=len(self.data)).data(self.data[:100])
+        want = self.wants(loading)
+        loading.data(self.data[want.offset : want.offset + want.length])
+        self.assert_refused(loading, "INVALID_ARGUMENT", "more data came than was asked for")
+
+    def test_data_after_the_last_answer_is_ignored(self):
+        loading = self.loading().start(seekable=True, size=len(self.data))
+        kinds = []
+        for event in loading:
+            kinds.append(event.WhichOneof("event"))
+            if kinds[-1] == "want":
+                loading.data(self.data[event.want.offset : event.want.offset + event.want.length])
+            elif kinds[-1] == "image":
+                loading.data(b"x" * 1000)
+        self.assertEqual("done", kinds[-1])
+
+    def test_less_than_is_asked_for(self):
+        for ended in ("by an empty message", "by a half-close"):
+            with self.subTest(ended=ended):
+                loading = self.loading().start(seekable=True, size=len(self.data))
+                want = self.wants(loading)
+                loading.data(self.data[want.offset : want.offset + want.length - 1])
+                loading.close() if "half" in ended else loading.data(b"")
+                self.assert_refused(loading, "FAILED_PRECONDITION", "unexpected EOF")
+
+    def test_nothing_of_what_is_asked_for(self):
+        loading = self.loading().start(seekable=True, size=len(self.data)).close()
+        self.assert_refused(loading, "FAILED_PRECONDITION", "unexpected EOF")
+
+    def test_no_answer_ends_with_the_deadline(self):
+        loading = Loading(self.client, timeout=0.5).start(seekable=True, size=len(self.data))
+        self.addCleanup(loading.close)
+        self.assert_refused(loading, "DEADLINE_EXCEEDED", "Deadline", kept=True)
+        self.assert_all_is_let_go()
+
+    def answer(self, loading, data):
+        for event in loading:
+            if event.WhichOneof("event") == "want":
+                loading.data(data[event.want.offset : event.want.offset + event.want.length])
+                if len(data) < event.want.offset + event.want.length:
+                    loading.data(b"")
+
+    def test_size_that_is_not_that_of_the_file(self):
+        for size in (1, 512, 1000, len(self.data) // 2, len(self.data) + 1, 2 * len(self.data), 2**63 - 1):
+            with self.subTest(size=size):
+                loading = self.loading().start(seekable=True, size=size)
+                with self.assertRaises(grpc.RpcError) as caught:
+                    self.answer(loading, self.data)
+                self.assertEqual("FAILED_PRECONDITION", caught.exception.code().name, caught.exception.details())
+                self.assertRegex(caught.exception.details(), "unexpected EOF|truncated|sound tar|unrecognized")
+                self.assert_nothing_kept()
+
+    def test_other_bytes_at_the_second_look(self):
+        """A file that changes meanwhile: what counts are the bytes that came."""
+        evil = tar(layout_files((an_image("evil", size=300_000, seed=2), "docker.io/library/x:1")))
+        loading, seen = self.loading().start(seekable=True, size=len(self.data)), 0
+        with self.assertRaises(grpc.RpcError) as caught:
+            for event in loading:
+                source = evil if seen else self.data
+                seen += 1
+                loading.data(source[event.want.offset : event.want.offset + event.want.length].ljust(event.want.length, b"\0"))
+        self.assertGreater(seen, 1)
+        self.assertIn(reason(caught.exception), ("DIGEST_MISMATCH", "INVALID_CONTENT"))
+        self.assert_nothing_kept()
+
+    def test_compressed_file_is_asked_for_as_a_whole(self):
+        from archives import COMPRESSIONS
+
+        data = COMPRESSIONS["gzip"](self.data)
+        loaded = load(self.client, data, True)
+        self.assertEqual((0, len(data)), (loaded.wants[-1].offset, loaded.wants[-1].length))
+
+    # -- clients that go away
+
+    def assert_all_is_let_go(self):
+        pause = threading.Event()
+        for _ in range(500):  # the service learns of it after the client
+            if not self.files():
+                break
+            pause.wait(0.02)
+        self.assert_nothing_kept()
+        self.assertEqual(1, len(load(self.client, self.data).images), "and works")
+
+    def test_cancelled_in_the_middle(self):
+        for seekable in (False, True):
+            with self.subTest(seekable=seekable):
+                loading = self.loading().start(seekable=seekable, size=len(self.data))
+                if seekable:
+                    self.wants(loading)
+                loading.data(self.data[:40_000])
+                loading.call.cancel()
+                with self.assertRaises(grpc.RpcError) as caught:
+                    list(loading)
+                self.assertEqual("CANCELLED", caught.exception.code().name)
+                self.assert_all_is_let_go()
+                self.client.PruneImages(all=True)
+
+    def test_connection_is_lost_in_the_middle(self):
+        other = self.imaged.client()
+        loading = Loading(other).start()
+        loading.data(self.data[:200_000])
+        other.close()
+        loading.close()
+        self.assert_all_is_let_go()
+
+    def test_many_that_do_nothing_do_not_stop_the_others(self):
+        idle = [self.loading().start() for _ in range(8)]
+        self.assertEqual(1, len(load(self.client, self.data).images))
+        for loading in idle:
+            loading.call.cancel()
+
+    def test_two_archives_under_one_name_one_after_the_other(self):
+        for text in ("one", "two", "one"):
+            image = an_image(text)
+            load(self.client, tar(docker_files((image, "x:1"))))
+            self.assertEqual(image.id, self.inspect("x:1").image.id)
+        self.assert_clean(self.client)
