@@ -1,4 +1,4 @@
-"""kill -9 at chosen system calls of pull, rm and prune: after a restart the check is
+"""kill -9 at chosen system calls of pull, load, rm and prune: after a restart the check is
 clean, what is listed is complete, the same command succeeds, and a pull fetches
 less than all again.
 
@@ -13,9 +13,11 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import grpc
+from archives import docker_files, layout_files, load
 from crashlib import Control, fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
+from ociimage import tar
 
 POINTS = int(os.environ.get("SWEEP_POINTS", "24"))
 
@@ -115,6 +117,24 @@ class KillSweep(TestCase):
         self.assertLess(max(fetched), whole + 100000, "never more than all")
         self.assertLess(sum(fetched), whole * len(fetched), "less than all")
         self.assertLess(fetched[-1], whole // 4, "a kill at the end costs little")
+
+    def load_sweep(self, archive, seekable, names, points):
+        """Two images, one of which shares what is there; named one after the other."""
+        template = self.prepare("base")
+
+        def expect(client):
+            listed = {name for image in client.images() for name in image.repo_tags}
+            self.assertLessEqual({f"docker.io/library/{name}" for name in names}, listed)
+
+        self.sweep(template, lambda client: load(client, archive, seekable), expect, points)
+
+    def test_load_of_a_layout_from_a_file(self):
+        named = [(self.images[name], f"docker.io/library/{name}:1") for name in ("app", "wide")]
+        self.load_sweep(tar(layout_files(*named)), True, ("app:1", "wide:1"), max(4, POINTS // 4))
+
+    def test_load_of_a_docker_archive_through_a_pipe(self):
+        named = [(self.images[name], f"{name}:1", f"{name}:2") for name in ("app", "wide")]
+        self.load_sweep(tar(docker_files(*named)), False, ("app:1", "app:2", "wide:1", "wide:2"), max(4, POINTS // 4))
 
     def test_remove(self):
         template = self.prepare("base", "app")

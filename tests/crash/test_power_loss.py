@@ -12,10 +12,13 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import grpc
 import powerloss
+from archives import docker_files, layout_files, load
 from crashlib import fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
+from ociimage import tar
 
 CUTS = int(os.environ.get("LOSS_CUTS", "12"))
 SEED = int(os.environ.get("LOSS_SEED", "1"))
@@ -35,7 +38,48 @@ class PowerLoss(TestCase):
     def ref(self, name):
         return f"{self.registry.host}/{name}:1"
 
-    def record(self):
+    def live(self, client, acknowledged, removing):
+        """What happens to the store, told as it is acknowledged."""
+        client.pull(self.ref("base"))
+        acknowledged(("+", self.ref("base")))
+        client.TagImage(source=self.ref("base"), target="kept:1")
+        acknowledged(("+", "docker.io/library/kept:1"))
+        client.pull(self.ref("app"))
+        acknowledged(("+", self.ref("app")))
+        removing(self.ref("base"))
+        client.RemoveImage(image=self.ref("base"))
+        acknowledged(("-", self.ref("base")))
+        client.pull(self.ref("wide"))
+        acknowledged(("+", self.ref("wide")))
+        removing(self.ref("app"))
+        client.RemoveImage(image=self.ref("app"))
+        acknowledged(("-", self.ref("app")))
+        removing(None)
+        client.PruneImages(all=True)
+        acknowledged(("-", "docker.io/library/kept:1"), ("-", self.ref("wide")))
+        client.pull(self.ref("base"))
+        acknowledged(("+", self.ref("base")))
+
+    def live_by_loads(self, client, acknowledged, removing):
+        """The same with archives: one that is named at once, one that shares layers and
+        comes in order, one that is refused after all of it came."""
+        library = "docker.io/library/"
+        base, app, wide = (self.images[name] for name in ("base", "app", "wide"))
+        load(client, tar(layout_files((base, library + "base:1"))), True)
+        acknowledged(("+", library + "base:1"))
+        load(client, tar(docker_files((app, "app:1", "app:2"), (wide, "wide:1"))))
+        acknowledged(*[("+", library + name) for name in ("app:1", "app:2", "wide:1")])
+        try:
+            load(client, tar({**layout_files((wide, library + "bad:1")), "oci-layout": b"{}"}))
+        except grpc.RpcError:
+            pass
+        removing(library + "wide:1")
+        client.RemoveImage(image="wide:1")
+        acknowledged(("-", library + "wide:1"))
+        load(client, tar(layout_files((wide, library + "wide:2"), (app, library + "app:3"))), True)
+        acknowledged(("+", library + "wide:2"), ("+", library + "app:3"))
+
+    def record(self, live=None):
         """The life of a store; gives [(log position, names that must be listed)]."""
         log, root = self.path("log"), self.path("recorded", "root")
         os.makedirs(root, mode=0o700)
@@ -49,25 +93,10 @@ class PowerLoss(TestCase):
                 (names.add if sign == "+" else names.discard)(name)
             promises.append((os.path.getsize(log), frozenset(names)))
 
-        client.pull(self.ref("base"))
-        acknowledged(("+", self.ref("base")))
-        client.TagImage(source=self.ref("base"), target="kept:1")
-        acknowledged(("+", "docker.io/library/kept:1"))
-        client.pull(self.ref("app"))
-        acknowledged(("+", self.ref("app")))
-        promises.append((os.path.getsize(log), frozenset(names - {self.ref("base")})))
-        client.RemoveImage(image=self.ref("base"))
-        acknowledged(("-", self.ref("base")))
-        client.pull(self.ref("wide"))
-        acknowledged(("+", self.ref("wide")))
-        promises.append((os.path.getsize(log), frozenset(names - {self.ref("app")})))
-        client.RemoveImage(image=self.ref("app"))
-        acknowledged(("-", self.ref("app")))
-        promises.append((os.path.getsize(log), frozenset()))
-        client.PruneImages(all=True)
-        acknowledged(("-", "docker.io/library/kept:1"), ("-", self.ref("wide")))
-        client.pull(self.ref("base"))
-        acknowledged(("+", self.ref("base")))
+        def removing(name):
+            promises.append((os.path.getsize(log), frozenset(names - {name}) if name else frozenset()))
+
+        (live or self.live)(client, acknowledged, removing)
         daemon.kill()
         return powerloss.read_log(log), promises
 
@@ -93,12 +122,18 @@ class PowerLoss(TestCase):
         self._daemons.remove(daemon)
 
     def test_listed_means_complete_whatever_was_not_synced(self):
-        events, promises = self.record()
+        self.lose_power(CUTS, self.live)
+
+    def test_loaded_means_complete_whatever_was_not_synced(self):
+        self.lose_power(max(4, CUTS // 2), self.live_by_loads)
+
+    def lose_power(self, cuts, live):
+        events, promises = self.record(live)
         self.assertGreater(len(events), 100)
         syncs = [n for n, event in enumerate(events) if not event.changes]
         # Cuts just before a sync lose the most; the rest is spread evenly.
-        wanted = {syncs[n * len(syncs) // (CUTS // 2)] for n in range(CUTS // 2)}
-        wanted |= {1 + n * (len(events) - 1) // (CUTS - CUTS // 2) for n in range(CUTS - CUTS // 2)}
+        wanted = {syncs[n * len(syncs) // (cuts // 2)] for n in range(cuts // 2)}
+        wanted |= {1 + n * (len(events) - 1) // (cuts - cuts // 2) for n in range(cuts - cuts // 2)}
         disk, tried = powerloss.Disk(self.root_ino), 0
         for number, event in enumerate(events):
             if number in wanted:

@@ -250,13 +250,14 @@ class Podman(Containers):
                     data = file.read()
                 first, again = load(second.client(), data, True), load(second.client(), data)
                 self.assertEqual(first.images[0].manifest_digest, again.images[0].manifest_digest)
-                self.assert_is(NAME, client=second.client())
+                # For docker's format it writes a configuration of its own.
+                (self.assert_is if format == "oci-archive" else self.assert_layers)(NAME, client=second.client())
         self.tool("save", "-m", "-o", self.path("multi"), NAME, "example.com/tools/other:1")
         third = self.daemon(name="multi-store")
         with open(self.path("multi"), "rb") as file:
             load(third.client(), file.read())
-        self.assert_is(NAME, client=third.client())
-        self.assert_is("example.com/tools/other:1", self.other, third.client())
+        self.assert_layers(NAME, client=third.client())
+        self.assert_layers("example.com/tools/other:1", self.other, third.client())
 
 
 class Buildah(Containers):

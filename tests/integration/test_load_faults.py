@@ -1,0 +1,280 @@
+"""Load and Save while the disk is full, the client dies, others load, pull and remove
+the same, and with a thousand images at once."""
+
+import contextlib
+import os
+import re
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load, save, unpack
+from fakeregistry import FakeRegistry
+from harness import SLOW, incomplete, program
+from ociimage import Image, Layer, random_bytes, tar
+from rpc import reason
+
+LIBRARY = "docker.io/library/"
+MIB = 1 << 20
+
+
+class Disk(ArchiveCase):
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.path("small"))
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", self.path("small")], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("mount is not permitted")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.path("small")], check=True)
+        self.imaged = self.daemon(name="on-tmpfs", root=self.path("small", "root"))
+        self.client = self.imaged.client()
+        self.small = an_image("small", size=MIB)
+        load(self.client, tar(docker_files((self.small, "small:1"))))
+
+    def fill_up(self):
+        with open(self.path("small", "ballast"), "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1 << 16)):
+                pass
+
+    def refused(self, call):
+        with self.assertRaises(grpc.RpcError) as caught:
+            call()
+        error = caught.exception
+        self.assertEqual(("RESOURCE_EXHAUSTED", "DISK_FULL"), (error.code().name, reason(error)), error.details())
+        self.assertRegex(error.details(), "needed|space|full")
+        self.assertEqual({}, self.files("ingest"))
+        self.assert_clean(self.client, [LIBRARY + "small:1"])
+        self.assertEqual(3, len(self.files("content")), "nothing of it is left")
+
+    def test_archive_that_does_not_fit(self):
+        data = tar(docker_files((an_image(size=40 * MIB), "big:1")))
+        for seekable in (True, False):
+            with self.subTest(seekable=seekable):
+                self.refused(lambda seekable=seekable: load(self.client, data, seekable))
+        load(self.client, tar(docker_files((an_image("other", size=MIB), "other:1"))))
+        self.assertEqual([LIBRARY + "other:1", LIBRARY + "small:1"], self.tags())
+
+    def test_disk_that_fills_up_while_it_is_loaded(self):
+        data = tar(docker_files((an_image(size=16 * MIB), "big:1")))
+        for seekable in (True, False):
+            with self.subTest(seekable=seekable):
+                loading = Loading(self.client).start(seekable=seekable, size=len(data))
+                self.addCleanup(loading.close)
+
+                def go_on(loading=loading, seekable=seekable):
+                    """Half of the archive, then the disk is full, then the rest."""
+                    if not seekable:
+                        loading.data(data[: 2 * MIB])
+                    for event in loading if seekable else ():
+                        want = event.want
+                        if want.length > 4 * MIB:
+                            loading.data(data[want.offset : want.offset + MIB])
+                            break
+                        loading.data(data[want.offset : want.offset + want.length])
+                    self.fill_up()
+                    for at in range(0, len(data), MIB):
+                        loading.data(data[at : at + MIB])
+                    loading.close()
+                    return list(loading)
+
+                with self.assertRaises(grpc.RpcError) as caught:
+                    go_on()
+                os.unlink(self.path("small", "ballast"))
+                self.assertEqual("DISK_FULL", reason(caught.exception), caught.exception.details())
+                self.assert_clean(self.client, [LIBRARY + "small:1"])
+        load(self.client, data)
+        self.assertEqual([LIBRARY + "big:1", LIBRARY + "small:1"], self.tags())
+
+    def test_save_from_a_full_disk(self):
+        self.fill_up()
+        self.assertEqual(7, len(unpack(save(self.client, "small:1"))))
+
+
+class Killed(ArchiveCase):
+    def setUp(self):
+        super().setUp()
+        self.image = an_image(size=8 * MIB)
+        self.archive = tar(layout_files((self.image, LIBRARY + "x:1")))
+        self.pause = threading.Event()
+
+    def wait_until(self, true, what):
+        for _ in range(1000):
+            if true():
+                return
+            self.pause.wait(0.01)
+        self.fail(what)
+
+    def kill_in_the_middle(self):
+        """imagectl gets two thirds of an archive and waits for more in its pipe."""
+        process = subprocess.Popen([program("imagectl"), "load"], env={**os.environ, "IMAGED_HOST": self.imaged.address}, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdin.write(self.archive[: len(self.archive) * 2 // 3])
+        process.stdin.flush()
+        self.wait_until(lambda: sum(size for size, _ in self.files("ingest").values()) > MIB, "nothing arrives")
+        return process
+
+    def test_client_is_killed_in_the_middle(self):
+        process = self.kill_in_the_middle()
+        process.kill()
+        process.communicate()
+        self.wait_until(lambda: not self.files(), "what it sent stays")
+        self.assert_nothing_kept()
+        load(self.client, self.archive)
+        self.assert_clean(self.client, [LIBRARY + "x:1"])
+
+    def test_daemon_is_killed_in_the_middle(self):
+        process = self.kill_in_the_middle()
+        self.imaged.kill()
+        out, said = process.communicate(timeout=20 * SLOW)
+        self.assertEqual((1, b"", 1), (process.returncode, out, said.count(b"\n")), said)
+        self.imaged.start()
+        self.client = self.imaged.client()
+        self.assertEqual([], self.client.images())
+        load(self.client, self.archive)
+        self.assert_clean(self.client, [LIBRARY + "x:1"])
+        self.client.PruneImages(all=True)
+        self.assert_nothing_kept()
+
+    def test_daemon_ends_orderly_in_the_middle(self):
+        process = self.kill_in_the_middle()
+        self.imaged.process.terminate()
+        self.assertTrue(self.imaged.wait_log("finishing the calls that run"))
+        process.stdin.write(self.archive[len(self.archive) * 2 // 3 :])
+        out, said = process.communicate(timeout=40 * SLOW)
+        self.assertEqual((0, b"Loaded image: x:1\n"), (process.returncode, out), said)
+        self.imaged._close_clients()
+        self.assertEqual(0, self.imaged.wait())
+        self.imaged.start()
+        self.client = self.imaged.client()
+        self.assert_clean(self.client, [LIBRARY + "x:1"])
+
+
+class AtOnce(ArchiveCase):
+    def setUp(self):
+        super().setUp()
+        base = Layer(tar({"base": random_bytes(2 * MIB, 1)}), "gzip", level=1)
+        self.images = [Image([base, Layer(tar({"n": random_bytes(200_000, n)}))]) for n in range(4)]
+        self.archive = tar(layout_files(*[(image, f"{LIBRARY}x:{n}") for n, image in enumerate(self.images)]))
+        self.names = [f"{LIBRARY}x:{n}" for n in range(4)]
+
+    def test_one_archive_eight_times(self):
+        with ThreadPoolExecutor(8) as pool:
+            done = list(pool.map(lambda n: load(self.imaged.client(), self.archive, n % 2 == 0), range(8)))
+        self.assertEqual({4}, {len(one.images) for one in done})
+        self.assert_clean(self.client, self.names)
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        self.assertEqual({}, self.files("ingest"))
+        self.assertEqual(1 + 4 + 4 + 4, len(self.files("content")))
+
+    def test_while_images_are_removed_and_pruned(self):
+        stop, failures = threading.Event(), []
+
+        def destroy(client):
+            while not stop.is_set():
+                client.PruneImages(all=True)
+                with contextlib.suppress(grpc.RpcError):
+                    client.RemoveImage(image="x:1", force=True)
+
+        def bring(number):
+            client = self.imaged.client()
+            for turn in range(6):
+                try:
+                    load(client, self.archive, (turn + number) % 2 == 0)
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.ABORTED:
+                        failures.append(f"{error.code().name}: {error.details()}")
+
+        with ThreadPoolExecutor(4) as pool:
+            destroyers = [pool.submit(destroy, self.imaged.client()) for _ in range(2)]
+            for job in [pool.submit(bring, n) for n in range(2)]:
+                job.result()
+            stop.set()
+            for job in destroyers:
+                job.result()
+        self.assertEqual([], failures)
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        load(self.client, self.archive)
+        self.assert_clean(self.client, self.names)
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        self.client.PruneImages(all=True)
+        self.assert_nothing_kept()
+
+    def test_pull_and_load_of_the_same_blobs(self):
+        with FakeRegistry() as registry:
+            for number, image in enumerate(self.images):
+                registry.repo("x").add(image, str(number))
+            for turn in range(4):
+                with self.subTest(turn=turn), ThreadPoolExecutor(8) as pool:
+                    jobs = [pool.submit(self.imaged.client().pull, f"{registry.host}/x:{n}") for n in range(4)]
+                    jobs += [pool.submit(load, self.imaged.client(), self.archive, n % 2 == 0) for n in range(3)]
+                    for job in jobs:
+                        job.result()
+                    pulled = [f"{registry.host}/x:{n}" for n in range(4)]
+                    self.assert_clean(self.client, [*self.names, *pulled])
+                    self.assertEqual([], incomplete(self.imaged.root, self.client))
+                    self.assertEqual(4, len(self.client.images()), "the same manifests")
+                self.client.PruneImages(all=True)
+                self.assert_nothing_kept()
+
+    def test_save_while_the_same_is_loaded(self):
+        load(self.client, self.archive)
+        whole = save(self.client, *self.names)
+        with ThreadPoolExecutor(6) as pool:
+            saves = [pool.submit(save, self.imaged.client(), *self.names) for _ in range(4)]
+            loads = [pool.submit(load, self.imaged.client(), self.archive) for _ in range(4)]
+            self.assertEqual({whole}, {job.result() for job in saves})
+            for job in loads:
+                job.result()
+        self.assert_clean(self.client, self.names)
+
+
+class Many(ArchiveCase):
+    """A thousand images, and a large one: the daemon's memory stays flat."""
+
+    SECONDS = 120
+
+    def peak(self, work):
+        """MiB of anonymous memory of the daemon at the most while work() goes on."""
+        done, most = threading.Event(), [0]
+
+        def sample():
+            while not done.wait(0.02):
+                with contextlib.suppress(OSError), open(f"/proc/{self.imaged.pid}/status", encoding="ascii") as file:
+                    most[0] = max(most[0], int(re.search(r"RssAnon:\s+(\d+)", file.read())[1]))
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        try:
+            work()
+        finally:
+            done.set()
+            sampler.join()
+        self.assertGreater(most[0], 0)
+        return most[0] / 1024
+
+    def test_thousand_distinct_tiny_images(self):
+        images = [(an_image(f"{n}"), f"tiny:{n}") for n in range(1000)]
+        archive = tar(docker_files(*images))
+        self.assertLess(self.peak(lambda: load(self.client, archive, True, timeout=110)), 64)
+        self.assertEqual(1000, len(self.client.images()))
+        self.assertEqual(3000, len(self.files("content")))
+        self.assertLess(self.peak(lambda: self.assertEqual(3004, len(unpack(save(self.client, "tiny"))))), 64)
+
+    def test_many_tiny_images_through_a_pipe(self):
+        archive = tar(docker_files(*[(an_image(f"{n}"), f"tiny:{n}") for n in range(200)]))
+        self.assertLess(self.peak(lambda: load(self.client, archive)), 64)
+        self.assertEqual(600, len(self.files("content")))
+        self.client.PruneImages(all=True)
+        self.assert_nothing_kept()
+
+    def test_large_image(self):
+        image = an_image(size=160 * MIB)
+        archive = tar(layout_files((image, LIBRARY + "large:1")))
+        for seekable in (True, False):
+            with self.subTest(seekable=seekable):
+                self.assertLess(self.peak(lambda seekable=seekable: load(self.client, archive, seekable)), 64)
+                self.client.PruneImages(all=True)
+        load(self.client, archive, True)
+        del archive
+        self.assertLess(self.peak(lambda: [None for _ in self.client.Save(images=["large:1"])]), 64)
