@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import archives  # noqa: E402
 import images  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, program, stop, wait_listening  # noqa: E402,F401
@@ -23,7 +24,7 @@ from rpc import Client  # noqa: E402
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
-SECTIONS = ("pull", "present", "calls", "memory", "start", "cli", "unary")
+SECTIONS = ("pull", "present", "calls", "memory", "start", "cli", "save", "load", "unary")
 missed = []
 
 
@@ -77,6 +78,7 @@ class Bench:
         return found
 
     def close(self):
+        self.stop_large()
         if self._served:
             self._served.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -209,6 +211,23 @@ class Bench:
                 total += int(found[1]) if found else 0
         return total
 
+    @contextlib.contextmanager
+    def sampled(self, daemon):
+        """Gives a list that holds the peak, in KiB, when the block is left."""
+        peak, done = [0], threading.Event()
+
+        def sample():
+            while not done.wait(0.01):
+                peak[0] = max(peak[0], self.anonymous(daemon.pid))
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        try:
+            yield peak
+        finally:
+            done.set()
+            sampler.join()
+
     def memory(self):
         names = ["big1", "big2", "big3", "big4"]
         served = self.served(*names)
@@ -216,25 +235,14 @@ class Bench:
         with Client(daemon.address) as client:
             client.GetVersion()
             idle = self.anonymous(daemon.pid)
-            peak, done = 0, threading.Event()
-
-            def sample():
-                nonlocal peak
-                while not done.wait(0.01):
-                    peak = max(peak, self.anonymous(daemon.pid))
-
-            sampler = threading.Thread(target=sample)
-            sampler.start()
             begin = time.monotonic()
-            with ThreadPoolExecutor(4) as pool:
+            with self.sampled(daemon) as peak, ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda name: client.pull(served[name][0], timeout=600), names))
             seconds = time.monotonic() - begin
-            done.set()
-            sampler.join()
             after = self.anonymous(daemon.pid)
         say(f"memory (RssAnon of daemon and workers): four pulls of 1 GB took {seconds:.1f} s; afterwards {after / 1024:.1f} MiB")
         verdict("idle", idle / 1024, 20, " MiB")
-        verdict("during four parallel pulls of 1 GB", peak / 1024, 64, " MiB")
+        verdict("during four parallel pulls of 1 GB", peak[0] / 1024, 64, " MiB")
         daemon.stop()
         shutil.rmtree(daemon.directory)
 
@@ -300,11 +308,138 @@ class Bench:
                 say(f"  {name + ' images':44} {shown(values, 1e3)}")
         if docker:
             verdict("imagectl images / docker images", statistics.median(times["imagectl"]) / statistics.median(times["docker"]), 0.4, " x")
-            stop(process, 60)
-            for line in open("/proc/mounts", encoding="utf-8"):
-                if line.split()[1].startswith(path + "/"):
-                    subprocess.run(["umount", "-l", line.split()[1]], check=False)
+            self.stop_docker(process, path)
         daemon.stop()
+
+    # -- archives
+
+    @staticmethod
+    def stop_docker(process, path):
+        stop(process, 60)
+        for line in open("/proc/mounts", encoding="utf-8"):
+            if line.split()[1].startswith(path + "/"):
+                subprocess.run(["umount", "-l", line.split()[1]], check=False)
+
+    def with_large(self):
+        """The daemons with the large image, and archives of it: docker's own, and ours."""
+        if hasattr(self, "_large"):
+            return self._large
+        reference = self.served("large")["large"][0]
+        daemon, docker = Daemon(self.fresh("imaged")), self.dockerd()
+        ours, theirs = {**os.environ, "IMAGED_HOST": daemon.address}, None
+        run([program("imagectl"), "pull", "-q", reference], env=ours)
+        files = {"imaged": os.path.join(self.fresh("archives"), "imaged.tar")}
+        run([program("imagectl"), "save", "-o", files["imaged"], reference], env=ours)
+        if docker:
+            theirs = ["docker", "-H", docker[1]]
+            run([*theirs, "pull", "-q", reference])
+            files["docker"] = os.path.join(os.path.dirname(files["imaged"]), "docker.tar")
+            run([*theirs, "save", "-o", files["docker"], reference])
+        self._large = daemon, ours, docker, theirs, reference, files
+        return self._large
+
+    def stop_large(self):
+        if hasattr(self, "_large"):
+            daemon, _, docker, *_ = self._large
+            daemon.stop()
+            if docker:
+                self.stop_docker(docker[0], docker[2])
+
+    def in_turn(self, rounds, **commands):
+        """{name: seconds of each round}; disks are synced before each command."""
+        times = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                os.sync()
+                times[name].append(command())
+        for name, seconds in times.items():
+            say(f"  {name.replace('_', ' '):44} {shown(seconds)}")
+        return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+    def save(self):
+        daemon, ours, docker, theirs, reference, files = self.with_large()
+        out = os.path.join(self.fresh("save"), "out.tar")
+        say(f"save of large to a file, s, median [min-max] of {ROUNDS}; " + ", ".join(f"{n}: {os.path.getsize(f) / 1e6:.0f} MB" for n, f in files.items()))
+        commands = {"imagectl_save": lambda: run([program("imagectl"), "save", "-o", out, reference], env=ours)}
+        if docker:
+            commands["docker_save"] = lambda: run([*theirs, "save", "-o", out, reference])
+        middle = self.in_turn(ROUNDS, **commands)
+        if docker:
+            verdict("save: imaged / docker", middle["imagectl_save"] / middle["docker_save"], 0.1, " x")
+        os.unlink(out)
+        self.save_into_a_pipe()
+
+    def save_into_a_pipe(self):
+        big = self.served("big")["big"][0]
+        daemon = Daemon(self.fresh("imaged"))
+        ours = {**os.environ, "IMAGED_HOST": daemon.address}
+        run([program("imagectl"), "pull", "-q", big], env=ours)
+        command = ["sh", "-c", f'"$0" save {big} | cat > /dev/null', program("imagectl")]
+        run(command, env=ours)
+        with self.sampled(daemon) as peak:
+            times = [run(command, env=ours) for _ in range(ROUNDS)]
+        rates = [images.BIG_BYTES / 1e6 / seconds for seconds in times]
+        say(f"save of 1 GB into a pipe, MB/s: {shown(rates)}")
+        verdict("700 MB/s / save into a pipe", 700 / statistics.median(rates), 1, " x")
+        verdict("memory during it", peak[0] / 1024, 64, " MiB")
+        archive = os.path.join(self.fresh("big"), "big.tar")
+        run([program("imagectl"), "save", "-o", archive, big], env=ours)
+        run([program("imagectl"), "image", "prune", "-af"], env=ours)
+        with self.sampled(daemon) as peak:
+            seconds = run([program("imagectl"), "load", "-i", archive], env=ours)
+        verdict(f"memory during a load of 1 GB ({seconds:.1f} s)", peak[0] / 1024, 64, " MiB")
+        daemon.stop()
+        shutil.rmtree(daemon.directory)
+        os.unlink(archive)
+
+    def load_into_new(self, archive):
+        """Into an empty store, which is made and thrown away outside of the measured time."""
+        daemon = Daemon(self.fresh("load"))
+        try:
+            return run([program("imagectl"), "load", "-i", archive], env={**os.environ, "IMAGED_HOST": daemon.address})
+        finally:
+            daemon.stop()
+            shutil.rmtree(daemon.directory)
+
+    def load_into_docker(self, theirs, archive):
+        """It has no empty store at hand: its images are removed before."""
+        found = subprocess.run([*theirs, "images", "-aq"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        for at in range(0, len(found), 100):
+            run([*theirs, "rmi", "-f", *found[at : at + 100]])
+        os.sync()
+        return run([*theirs, "load", "-q", "-i", archive])
+
+    def load(self):
+        daemon, ours, docker, theirs, _, files = self.with_large()
+        say(f"load of large from a file, s, median [min-max] of {ROUNDS}")
+        for kind, path in files.items():
+            say(f" archive of {kind}, {os.path.getsize(path) / 1e6:.0f} MB")
+            commands = {"imagectl_load": lambda path=path: self.load_into_new(path)}
+            if docker:
+                commands["docker_load"] = lambda path=path: self.load_into_docker(theirs, path)
+            middle = self.in_turn(ROUNDS, **commands)
+            run([program("imagectl"), "load", "-i", path], env=ours)
+            again = {"imagectl_load_present": lambda path=path: run([program("imagectl"), "load", "-i", path], env=ours)}
+            if docker:
+                again["docker_load_present"] = lambda path=path: run([*theirs, "load", "-q", "-i", path])
+            middle.update(self.in_turn(ROUNDS, **again))
+            if docker:
+                verdict(f"load of {kind}'s: imaged / docker", middle["imagectl_load"] / middle["docker_load"], 0.15, " x")
+                verdict(f"present, of {kind}'s: imaged / docker", middle["imagectl_load_present"] / middle["docker_load_present"], 0.35, " x")
+        self.load_tiny(docker, theirs)
+
+    def load_tiny(self, docker, theirs):
+        path = os.path.join(self.fresh("tiny"), "tiny.tar")
+        with open(path, "wb") as file:
+            file.write(tar(archives.docker_files(*[(archives.an_image(f"{n}"), f"tiny:{n}") for n in range(1000)])))
+        say(" 1,000 distinct tiny images in one archive")
+        rounds = max(1, ROUNDS // 2)
+        commands = {"imagectl_load": lambda: self.load_into_new(path)}
+        if docker:
+            commands["docker_load"] = lambda: self.load_into_docker(theirs, path)
+        middle = self.in_turn(rounds, **commands)
+        if docker:
+            verdict("1,000 tiny images: imaged / docker", middle["imagectl_load"] / middle["docker_load"], 0.1, " x")
 
     def unary(self):
         script = os.path.join(ROOT, "tests", "bench", "unary.sh")
