@@ -19,17 +19,21 @@ static int take_lease(struct load *l, struct err *err)
 
 /* ---- batches --------------------------------------------------------------- */
 
-/* Under the lease, so that the answer stays true. Bytes that went by because they were
- * here cannot be had again. */
-static int claim(struct load *l, const struct load_blob *b, struct err *err)
+/* Bytes that went by because they were here cannot be had again. */
+static int fail_removed(const struct load_blob *b, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX];
-	int64_t size = 0;
 
-	if (content_claim(l->service->store, &b->digest, &size) && size == b->size)
-		return OK;
 	return fail(err, E_ABORTED, "blob %s was removed while it was being loaded: load again",
 		    digest_text(&b->digest, text));
+}
+
+/* Under the lease, so that the answer stays true. */
+static int claim(struct load *l, const struct load_blob *b, struct err *err)
+{
+	int64_t size = 0;
+
+	return content_claim(l->service->store, &b->digest, &size) && size == b->size ? OK : fail_removed(b, err);
 }
 
 static int commit_batch(struct load *l, struct err *err)
@@ -130,9 +134,12 @@ int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_di
 int load_blob_open(struct load *l, const struct load_blob *b, int *ret_fd, struct err *err)
 {
 	int64_t size;
+	int r;
 
-	return b->ingest ? ingest_reader(b->ingest, ret_fd, err)
-			 : content_open(l->service->store, &b->digest, ret_fd, &size, err);
+	if (b->ingest)
+		return ingest_reader(b->ingest, ret_fd, err);
+	r = content_open(l->service->store, &b->digest, ret_fd, &size, err);
+	return r == E_NOT_FOUND ? fail_removed(b, err) : r;
 }
 
 int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, struct err *err)

@@ -92,8 +92,7 @@ static int claims(const struct jnode *root, const char *content_type, enum media
 	if (r < 0)
 		return r;
 	if (own != MEDIA_UNKNOWN && sent != MEDIA_UNKNOWN && own != sent)
-		return jnode_fail(&type, E_BAD_CONTENT, err,
-				  "differs from the Content-Type of the reply, or from the descriptor");
+		return jnode_fail(&type, E_BAD_CONTENT, err, "differs from the Content-Type or the descriptor");
 	*ret_kind = own != MEDIA_UNKNOWN ? own : sent;
 	return OK;
 }

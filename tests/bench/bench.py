@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
-import images  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, program, stop, wait_listening  # noqa: E402,F401
 from ociimage import Image, Layer, tar  # noqa: E402

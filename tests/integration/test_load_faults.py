@@ -200,6 +200,33 @@ class AtOnce(ArchiveCase):
         self.client.PruneImages(all=True)
         self.assert_nothing_kept()
 
+    def test_what_was_present_is_removed_before_the_end(self):
+        """The archive's base was here and was passed over; then its image is removed."""
+        one, two = self.images[:2]
+        load(self.client, tar(layout_files((one, LIBRARY + "one:1"))))
+        archive = tar(layout_files((two, LIBRARY + "two:1")))
+        at = archive.index(two.layers[1].blob.data)
+        other = self.imaged.client()
+        loading, removed = Loading(self.client).start(seekable=True, size=len(archive)), False
+        self.addCleanup(loading.close)
+        with self.assertRaises(grpc.RpcError) as caught:
+            for event in loading:
+                if event.WhichOneof("event") != "want":
+                    continue
+                end = event.want.offset + event.want.length
+                if event.want.offset < at + two.layers[1].blob.size and end > at + (64 << 10):
+                    other.RemoveImage(image="one:1")
+                    other.PruneImages(all=True)
+                    removed = True
+                loading.data(archive[event.want.offset : end])
+        self.assertTrue(removed, "the new layer was asked for")
+        self.assertEqual("ABORTED", caught.exception.code().name, caught.exception.details())
+        self.assertRegex(caught.exception.details(), "was removed while it was being loaded: load again")
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        self.assert_clean(self.client)
+        load(self.client, archive, True)
+        self.assert_clean(self.client, [LIBRARY + "two:1"])
+
     def test_pull_and_load_of_the_same_blobs(self):
         with FakeRegistry() as registry:
             for number, image in enumerate(self.images):

@@ -289,6 +289,8 @@ LAYOUT_CASES = {
     "a name is a path": (tar(layout_files((IMAGE, "../../etc/passwd:1"))), "reference"),
     "a name has a line feed": (tar(layout_files((IMAGE, "docker.io/library/a\nb:1"))), "reference"),
     "a name is endless": (tar(layout_files((IMAGE, "a" * 5000 + ":1"))), "reference|long|name"),
+    "hundreds of blobs came before what is wrong": (
+        tar({**{f"junk/{n}": b"%d" % n for n in range(300)}, **LAYOUT, "oci-layout": b"{}"}), "oci-layout"),
     "the second image is hostile": (tar(layout_files((IMAGE, "docker.io/library/good:1"), (Image([LAYER], edit=edit_diff_ids(ZEROS)), "docker.io/library/bad:1"))), "invalid diffID"),
 }
 

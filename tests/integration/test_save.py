@@ -237,7 +237,9 @@ class Meanwhile(SaveCase):
 
     def setUp(self):
         super().setUp()
-        self.image = self.pull("big:1", Image([Layer(tar({"big": random_bytes(24 << 20, 3)}), "plain")]))
+        # The second layer is not open yet when the first is being read.
+        layers = [Layer(tar({f"big{n}": random_bytes(12 << 20, n)}), "plain") for n in range(2)]
+        self.image = self.pull("big:1", Image(layers))
         self.name = self.full("big:1")
 
     def test_image_is_removed_while_it_is_saved(self):
@@ -271,7 +273,7 @@ class Meanwhile(SaveCase):
         path = blob_path(self.imaged.root, self.image.layers[0].blob.digest)
         os.chmod(path, 0o600)
         with open(path, "r+b") as file:
-            file.seek(12 << 20)
+            file.seek(6 << 20)
             file.write(b"damaged")
         said = self.imaged.ctl("save", "-o", self.path("x.tar"), self.name, check=False)
         self.assertEqual(1, said.returncode)

@@ -339,7 +339,7 @@ static void the_kind_follows_from_media_type_header_and_fields(void **state UNUS
 	expect_kind(docker, docker_type, MEDIA_DOCKER_MANIFEST);
 	expect_kind(docker, "application/octet-stream", MEDIA_DOCKER_MANIFEST);
 	refuse_kind(docker, OCI "manifest.v1+json", E_BAD_CONTENT,
-		    "manifest: mediaType: differs from the Content-Type of the reply, or from the descriptor");
+		    "manifest: mediaType: differs from the Content-Type or the descriptor");
 	refuse_kind(MANIFEST(""), OCI "index.v1+json", E_BAD_CONTENT,
 		    "manifest: the media type says index, the fields say image manifest");
 	refuse_kind(INDEX(""), OCI "manifest.v1+json", E_BAD_CONTENT, "manifest: the media type says image manifest");
