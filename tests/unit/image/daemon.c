@@ -18,6 +18,8 @@ int daemon_start(void **state)
 	fixture_setup((void **)&d->fixture);
 	d->store = d->fixture->store;
 	d->service.store = d->store;
+	d->service.worker_program = IMAGED_LAYER;
+	d->service.platform = platform_host();
 	snprintf(d->address, sizeof d->address, "unix://%s/test.sock", d->fixture->root);
 	binding = image_service_binding(&d->service);
 	assert_ok(rpc_server_new(&defaults, ignore_failure, NULL, &d->server, &err), &err);

@@ -1,10 +1,12 @@
 /* An import that fails at its very end. */
+#include <stdatomic.h>
+
 #include "imaged/v1/image_service.client.h"
 #include "tests/unit/image/daemon.h"
 
 typedef struct imaged__v1__image_service__import_stream stream;
 
-static bool refuse_publication;
+static atomic_bool refuse_publication; /* read by the handler's thread */
 
 int __real_image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err);
 int __wrap_image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err);
@@ -56,8 +58,6 @@ static void import_that_is_not_published_keeps_nothing(void **state)
 	struct daemon *d = *state;
 	struct err err = ERR_INIT;
 
-	d->service.worker_program = IMAGED_LAYER;
-	d->service.platform = platform_host();
 	refuse_publication = true;
 	assert_int_equal(import_empty(d, &err), E_ABORTED);
 	assert_string_equal(err.text, "not now");
