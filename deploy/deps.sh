@@ -28,6 +28,7 @@ packages() {
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
+		echo groff-base # renders the man pages
 		echo python3 python3-grpcio python3-protobuf
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
 		command -v npm >/dev/null || echo nodejs npm
