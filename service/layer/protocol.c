@@ -298,7 +298,7 @@ int layer_message_receive(int socket, int flags, enum layer_sender sender, struc
 	struct msghdr packet = { .msg_iov = &io, .msg_iovlen = 1 };
 	union control control;
 	CLEANUP(closep) int fd = -1;
-	size_t len;
+	size_t len = 0;
 	int rc;
 
 	if (ret_fd) {

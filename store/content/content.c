@@ -158,12 +158,12 @@ struct listing {
 
 static bool visit_file(struct listing *l, int dir_fd, const char *name)
 {
-	char text[CONTENT_PATH_MAX];
+	char text[DIGEST_TEXT_MAX];
 	struct digest d;
 	struct stat st;
 
-	snprintf(text, sizeof text, "%s:%s", l->algorithm, name);
-	if (digest_parse(text, &d, NULL) != OK)
+	if ((size_t)snprintf(text, sizeof text, "%s:%s", l->algorithm, name) >= sizeof text ||
+	    digest_parse(text, &d, NULL) != OK)
 		return true;
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
 		if (errno == ENOENT)

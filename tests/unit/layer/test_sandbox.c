@@ -262,7 +262,7 @@ static void the_filter_holds_in_threads_that_were_there_before(void **state UNUS
 static char *read_proc(pid_t pid, const char *name)
 {
 	static char text[16384];
-	char path[64];
+	char path[96];
 	size_t n;
 	FILE *f;
 
