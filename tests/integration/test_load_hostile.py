@@ -34,10 +34,11 @@ from archives import (
     tar_of,
     _zstd,
 )
+from harness import ROOT
 from ociimage import OCI_LAYER, Blob, Image, Index, Layer, Manifest, random_bytes, sha256, tar, to_json
 from rpc import reason
 
-CASES = "/work/shared/cases/registry"
+CASES = os.path.join(os.path.dirname(ROOT), "shared", "cases", "registry")
 IMAGE = an_image()
 LAYER = IMAGE.layers[0]
 LAYOUT = layout_files((IMAGE, "docker.io/library/bad:1"))
