@@ -1,6 +1,7 @@
 #include "tests/unit/layer/craft.h"
 
 #include <bzlib.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
@@ -269,6 +270,18 @@ int craft_fd(struct bytes data)
 	}
 	close(writer);
 	return reader;
+}
+
+int count_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
 }
 
 struct digest craft_sha256(struct bytes data)

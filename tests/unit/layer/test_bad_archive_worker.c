@@ -5,29 +5,7 @@
 
 #include "proto/runtime/clock.h"
 #include "service/layer/archive.h"
-#include "tests/unit/layer/craft.h"
-
-enum { SHORT_STALL_MS = 300, LONG_STALL_MS = 60000, RUNAWAY_MS = 30000 };
-
-static char folder[] = "/tmp/imaged-bad-archive-XXXXXX";
-
-static int make_folder(void **state UNUSED)
-{
-	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state UNUSED)
-{
-	return rmdir(folder);
-}
-
-/* The path of the worker that behaves so; remove it with unlink(). */
-static void link_to(const char *way, char *path, size_t size)
-{
-	snprintf(path, size, "%s/%s", folder, way);
-	assert_int_equal(symlink(BAD_WORKER, path), 0);
-}
+#include "tests/unit/layer/bad_workers.h"
 
 static struct layer_policy policy_with(int64_t stall_ms)
 {
@@ -55,7 +33,7 @@ static void assert_all(run_fn *run, const struct expectation *cases, size_t n, i
 		char path[128];
 		int rc;
 
-		link_to(cases[i].way, path, sizeof path);
+		bad_worker_path(cases[i].way, path, sizeof path);
 		rc = run(path, &policy, &err);
 		unlink(path);
 		if (rc != cases[i].code || (rc != OK && !strstr(err.text, cases[i].text)))
@@ -138,7 +116,7 @@ static void an_answer_too_many_is_nonsense(void **state UNUSED)
 	struct tar_step step;
 	char path[128];
 
-	link_to("walk-two-answers", path, sizeof path);
+	bad_worker_path("walk-two-answers", path, sizeof path);
 	assert_ok(tar_walk_new(path, &policy, &w, &err), &err);
 	assert_ok(tar_walk_block(w, block, 0, NULL, &step, &err), &err);
 	unlink(path);
@@ -216,7 +194,7 @@ static void a_result_before_the_end_is_nonsense(void **state UNUSED)
 	size_t taken;
 	int rc;
 
-	link_to("filter-early-result", path, sizeof path);
+	bad_worker_path("filter-early-result", path, sizeof path);
 	assert_ok(inflate_filter_new(path, &policy, &f, &err), &err);
 	do {
 		usleep(1000);
@@ -255,5 +233,6 @@ int main(void)
 		cmocka_unit_test(a_streams_worker_that_dies_or_hangs_fails_it),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+	return cmocka_run_group_tests(tests, bad_workers_setup, bad_workers_teardown);
 }

@@ -1,45 +1,11 @@
 /* What the daemon makes of a worker that lies, dies or hangs. */
-#include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "proto/runtime/clock.h"
 #include "service/layer/layer.h"
-#include "tests/unit/layer/craft.h"
-
-enum { SHORT_STALL_MS = 300, LONG_STALL_MS = 60000, RUNAWAY_MS = 30000 };
-
-static char folder[] = "/tmp/imaged-bad-worker-XXXXXX";
-
-static int make_folder(void **state UNUSED)
-{
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state UNUSED)
-{
-	return rmdir(folder);
-}
-
-/* The path of the worker that behaves so; remove it with unlink(). */
-static void link_to(const char *way, char *path, size_t size)
-{
-	snprintf(path, size, "%s/%s", folder, way);
-	assert_int_equal(symlink(BAD_WORKER, path), 0);
-}
-
-static int count_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
+#include "tests/unit/layer/bad_workers.h"
 
 static int run_job(struct layer_workers *w, struct layer_facts *facts, struct err *err)
 {
@@ -57,7 +23,7 @@ static int run_with(const char *way, int64_t stall_ms, struct err *err)
 	char path[128];
 	int rc;
 
-	link_to(way, path, sizeof path);
+	bad_worker_path(way, path, sizeof path);
 	policy.stall_ms = stall_ms;
 	assert_ok(layer_workers_new(path, 1, &w, err), err);
 	layer_workers_set_policy(w, &policy);
@@ -171,7 +137,7 @@ static void a_result_before_the_end_is_nonsense(void **state UNUSED)
 	struct err err = ERR_INIT;
 	char path[128];
 
-	link_to("early-result", path, sizeof path);
+	bad_worker_path("early-result", path, sizeof path);
 	assert_ok(layer_workers_new(path, 1, &w, &err), &err);
 	assert_ok(layer_job_start(w, craft_fd(bytes_of("x")), COMPRESSION_NONE, size, &j, &err), &err);
 	layer_job_available(j, 1);
@@ -188,7 +154,7 @@ static void a_worker_that_takes_no_messages_is_replaced(void **state UNUSED)
 	struct err err = ERR_INIT;
 	char path[128];
 
-	link_to("deaf", path, sizeof path);
+	bad_worker_path("deaf", path, sizeof path);
 	assert_ok(layer_workers_new(path, 1, &w, &err), &err);
 	for (int i = 0; i < 20; i++) {
 		CLEANUP(layer_job_freep) struct layer_job *j = NULL;
@@ -208,7 +174,7 @@ static void after_a_death_the_next_layer_gets_a_new_process(void **state UNUSED)
 	struct err err = ERR_INIT;
 	char path[128];
 
-	link_to("crashes", path, sizeof path);
+	bad_worker_path("crashes", path, sizeof path);
 	assert_ok(layer_workers_new(path, 1, &w, &err), &err);
 	assert_fails(run_job(w, &facts, &err), &err, E_WORKER, "SIGSEGV");
 	unlink(path);
@@ -231,5 +197,5 @@ int main(void)
 		cmocka_unit_test(after_a_death_the_next_layer_gets_a_new_process),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, bad_workers_setup, bad_workers_teardown);
 }

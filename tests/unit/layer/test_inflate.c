@@ -1,67 +1,6 @@
 #include "service/layer/inflate.h"
 
-#include "tests/unit/layer/craft.h"
-
-enum { WINDOW = 1 << 20 };
-
-/* Decodes in pieces of `piece` input and `room` output bytes. */
-static int inflate_in_pieces(struct bytes data, size_t piece, size_t room, struct buf *out, struct err *err)
-{
-	CLEANUP(inflate_free) struct inflate z = { 0 };
-	enum inflate_format format;
-	int rc = inflate_sniff((struct bytes){ data.data, data.len < INFLATE_MAGIC ? data.len : INFLATE_MAGIC },
-			       &format, err);
-
-	if (rc == OK)
-		rc = inflate_init(&z, format, WINDOW, err);
-	while (rc == OK && data.len) {
-		struct inflate_in in = { data.data, data.len < piece ? data.len : piece };
-		size_t gave = in.left;
-		bool full;
-
-		do {
-			struct inflate_out to = { buf_reserve(out, room), room };
-
-			assert_non_null(to.next);
-			rc = inflate_step(&z, &in, &to, err);
-			out->len += room - to.left;
-			full = rc == OK && !to.left;
-		} while (full);
-		assert_true(rc != OK || !in.left);
-		data.data += gave;
-		data.len -= gave;
-	}
-	return rc == OK ? inflate_finish(&z, err) : rc;
-}
-
-static void assert_inflates(struct bytes data, struct bytes wanted)
-{
-	static const struct {
-		size_t piece, room;
-	} cuts[] = { { 1, 1 }, { 1, 10000 }, { 7, 13 }, { 4096, 511 }, { 65536, 65536 }, { CRAFT_MAX, 3 << 20 } };
-
-	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
-		struct err err = ERR_INIT;
-
-		assert_ok(inflate_in_pieces(data, cuts[i].piece, cuts[i].room, &out, &err), &err);
-		assert_int_equal(out.len, wanted.len);
-		if (wanted.len)
-			assert_memory_equal(out.data, wanted.data, wanted.len);
-	}
-}
-
-static void assert_refused(struct bytes data, int code, const char *text)
-{
-	static const size_t pieces[] = { 1, 100, CRAFT_MAX };
-
-	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
-		struct err err = ERR_INIT;
-
-		assert_fails(inflate_in_pieces(data, pieces[i], 4096, &out, &err), &err, code, text);
-	}
-}
+#include "tests/unit/layer/pieces.h"
 
 #define NEW CLEANUP(buf_free) struct buf
 
@@ -80,7 +19,7 @@ static void gzip_inflates_with_every_header_flag(void **state UNUSED)
 		NEW z = BUF_INIT(CRAFT_MAX);
 
 		craft_gzip(&z, data, flags);
-		assert_inflates(buf_bytes(&z), data);
+		assert_inflates(LAYER, buf_bytes(&z), data);
 	}
 }
 
@@ -94,7 +33,7 @@ static void all_members_of_a_gzip_stream_are_read(void **state UNUSED)
 	craft_gzip(&z, (struct bytes){ data.data, 0 }, CRAFT_GZIP_NAME);
 	craft_gzip(&z, (struct bytes){ data.data + 10000, 1 }, CRAFT_GZIP_HCRC | CRAFT_GZIP_EXTRA);
 	craft_gzip(&z, (struct bytes){ data.data + 10001, data.len - 10001 }, 0);
-	assert_inflates(buf_bytes(&z), data);
+	assert_inflates(LAYER, buf_bytes(&z), data);
 }
 
 static void zeros_after_gzip_are_padding_and_other_bytes_are_refused(void **state UNUSED)
@@ -107,11 +46,11 @@ static void zeros_after_gzip_are_padding_and_other_bytes_are_refused(void **stat
 	craft_gzip(&z, data, 0);
 	craft_gzip(&garbage, data, 0);
 	craft_zeros(&z, 1000);
-	assert_inflates(buf_bytes(&z), data);
+	assert_inflates(LAYER, buf_bytes(&z), data);
 	buf_putc(&z, 'x');
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
 	buf_puts(&garbage, "garbage that is no header");
-	assert_refused(buf_bytes(&garbage), E_BAD_CONTENT, "invalid gzip header");
+	assert_refused(LAYER, buf_bytes(&garbage), E_BAD_CONTENT, "invalid gzip header");
 }
 
 static void a_member_after_padding_is_refused(void **state UNUSED)
@@ -123,7 +62,7 @@ static void a_member_after_padding_is_refused(void **state UNUSED)
 	craft_gzip(&z, data, 0);
 	craft_zeros(&z, 10);
 	craft_gzip(&z, data, 0);
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "bytes after the end");
 }
 
 static void gzip_checksum_and_length_are_verified(void **state UNUSED)
@@ -136,7 +75,7 @@ static void gzip_checksum_and_length_are_verified(void **state UNUSED)
 
 		craft_gzip(&z, data, 0);
 		z.data[z.len - back] ^= 0x10;
-		assert_refused(buf_bytes(&z), E_BAD_CONTENT, "checksum or length");
+		assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "checksum or length");
 	}
 }
 
@@ -147,7 +86,7 @@ static void a_wrong_header_checksum_is_refused(void **state UNUSED)
 
 	craft_gzip(&z, sample(&text, 100), CRAFT_GZIP_HCRC);
 	z.data[10] ^= 1;
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "layer is damaged");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "layer is damaged");
 }
 
 /* Cut at each byte: an error, never a short success. */
@@ -157,7 +96,7 @@ static void assert_every_cut_is_refused(struct bytes z)
 		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
 		struct err err = ERR_INIT;
 
-		assert_fails(inflate_in_pieces((struct bytes){ z.data, len }, 64, 1024, &out, &err), &err,
+		assert_fails(inflate_in_pieces(LAYER, (struct bytes){ z.data, len }, 64, 1024, &out, &err), &err,
 			     E_BAD_CONTENT, "truncated");
 	}
 }
@@ -187,7 +126,7 @@ static void zstd_frames_and_skippable_frames_are_read(void **state UNUSED)
 	craft_zstd(&z, (struct bytes){ data.data, 0 }, false, 0);
 	craft_zstd(&z, (struct bytes){ data.data + 10000, data.len - 10000 }, false, 0);
 	craft_zstd_skippable(&z);
-	assert_inflates(buf_bytes(&z), data);
+	assert_inflates(LAYER, buf_bytes(&z), data);
 }
 
 static void zstd_checksums_are_verified(void **state UNUSED)
@@ -197,7 +136,7 @@ static void zstd_checksums_are_verified(void **state UNUSED)
 
 	craft_zstd(&z, sample(&text, 5000), true, 0);
 	z.data[z.len - 1] ^= 1;
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "zstd");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "zstd");
 }
 
 /* 256 bytes by its header, and one empty block. */
@@ -205,7 +144,7 @@ static void a_zstd_frame_of_another_size_than_its_header_says_is_refused(void **
 {
 	static const uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 0, 1, 0, 0 };
 
-	assert_refused((struct bytes){ frame, sizeof frame }, E_BAD_CONTENT, "is damaged: zstd");
+	assert_refused(LAYER, (struct bytes){ frame, sizeof frame }, E_BAD_CONTENT, "is damaged: zstd");
 }
 
 static void bytes_after_zstd_are_refused(void **state UNUSED)
@@ -215,7 +154,7 @@ static void bytes_after_zstd_are_refused(void **state UNUSED)
 
 	craft_zstd(&z, sample(&text, 5000), true, 0);
 	buf_puts(&z, "garbage");
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "zstd");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "zstd");
 }
 
 static void a_zstd_window_over_the_limit_is_refused(void **state UNUSED)
@@ -228,9 +167,9 @@ static void a_zstd_window_over_the_limit_is_refused(void **state UNUSED)
 	struct bytes data = sample(&text, 2 << 20);
 
 	craft_zstd(&fits, data, true, 20);
-	assert_ok(inflate_in_pieces(buf_bytes(&fits), 4096, 65536, &out, &err), &err);
+	assert_ok(inflate_in_pieces(LAYER, buf_bytes(&fits), 4096, 65536, &out, &err), &err);
 	craft_zstd(&large, data, true, 21);
-	assert_refused(buf_bytes(&large), E_LIMIT, "larger zstd window");
+	assert_refused(LAYER, buf_bytes(&large), E_LIMIT, "larger zstd window");
 }
 
 static void the_format_is_told_by_the_bytes(void **state UNUSED)
@@ -271,7 +210,7 @@ static void damaged_deflate_data_is_refused(void **state UNUSED)
 
 	assert_true(buf_append(&z, head, sizeof head));
 	craft_zeros(&z, 100);
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "invalid deflate data");
+	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "invalid deflate data");
 }
 
 int main(void)

@@ -3,70 +3,7 @@
 
 #include "service/layer/archive.h"
 #include "service/layer/inflate.h"
-#include "tests/unit/layer/craft.h"
-
-enum { WINDOW = 1 << 20 };
-
-static struct bytes start_of(struct bytes data)
-{
-	return (struct bytes){ data.data, data.len < INFLATE_MAGIC ? data.len : INFLATE_MAGIC };
-}
-
-/* Decodes in pieces of `piece` input and `room` output bytes. */
-static int inflate_in_pieces(struct bytes data, size_t piece, size_t room, struct buf *out, struct err *err)
-{
-	CLEANUP(inflate_free) struct inflate z = { 0 };
-	int rc = inflate_init(&z, magic_format(start_of(data)), WINDOW, err);
-
-	z.noun = "archive";
-	while (rc == OK && data.len) {
-		struct inflate_in in = { data.data, data.len < piece ? data.len : piece };
-		size_t gave = in.left;
-		bool full;
-
-		do {
-			struct inflate_out to = { buf_reserve(out, room), room };
-
-			assert_non_null(to.next);
-			rc = inflate_step(&z, &in, &to, err);
-			out->len += room - to.left;
-			full = rc == OK && !to.left;
-		} while (full);
-		assert_true(rc != OK || !in.left);
-		data.data += gave;
-		data.len -= gave;
-	}
-	return rc == OK ? inflate_finish(&z, err) : rc;
-}
-
-static void assert_inflates(struct bytes data, struct bytes wanted)
-{
-	static const struct {
-		size_t piece, room;
-	} cuts[] = { { 1, 1 }, { 1, 10000 }, { 7, 13 }, { 4096, 511 }, { 65536, 65536 }, { CRAFT_MAX, 3 << 20 } };
-
-	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
-		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
-		struct err err = ERR_INIT;
-
-		assert_ok(inflate_in_pieces(data, cuts[i].piece, cuts[i].room, &out, &err), &err);
-		assert_int_equal(out.len, wanted.len);
-		if (wanted.len)
-			assert_memory_equal(out.data, wanted.data, wanted.len);
-	}
-}
-
-static void assert_refused(struct bytes data, int code, const char *text)
-{
-	static const size_t pieces[] = { 1, 100, CRAFT_MAX };
-
-	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
-		CLEANUP(buf_free) struct buf out = BUF_INIT(CRAFT_MAX);
-		struct err err = ERR_INIT;
-
-		assert_fails(inflate_in_pieces(data, pieces[i], 65536, &out, &err), &err, code, text);
-	}
-}
+#include "tests/unit/layer/pieces.h"
 
 static void make(struct buf *z, int format, struct bytes data)
 {
@@ -97,7 +34,7 @@ static void one_stream_is_inflated(void **state UNUSED)
 			CLEANUP(buf_free) struct buf data = some_data(sizes[i]), z = BUF_INIT(CRAFT_MAX);
 
 			make(&z, formats[f], buf_bytes(&data));
-			assert_inflates(buf_bytes(&z), buf_bytes(&data));
+			assert_inflates(ARCHIVE, buf_bytes(&z), buf_bytes(&data));
 		}
 }
 
@@ -109,7 +46,7 @@ static void all_streams_are_read(void **state UNUSED)
 		make(&z, formats[f], (struct bytes){ data.data, 1000 });
 		make(&z, formats[f], (struct bytes){ data.data, 0 });
 		make(&z, formats[f], (struct bytes){ data.data + 1000, data.len - 1000 });
-		assert_inflates(buf_bytes(&z), buf_bytes(&data));
+		assert_inflates(ARCHIVE, buf_bytes(&z), buf_bytes(&data));
 	}
 }
 
@@ -124,7 +61,8 @@ static void a_stream_cut_anywhere_is_truncated(void **state UNUSED)
 		make(&z, formats[f], buf_bytes(&data));
 		for (size_t len = INFLATE_MAGIC; len < z.len; len++)
 			if (len != first)
-				assert_refused((struct bytes){ z.data, len }, E_BAD_CONTENT, "archive is truncated");
+				assert_refused(ARCHIVE, (struct bytes){ z.data, len }, E_BAD_CONTENT,
+					       "archive is truncated");
 	}
 }
 
@@ -141,7 +79,7 @@ static void damage_is_noticed_wherever_it_is(void **state UNUSED)
 			int rc;
 
 			z.data[at] ^= (uint8_t)(1 << (at % 8));
-			rc = inflate_in_pieces(buf_bytes(&z), CRAFT_MAX, 65536, &out, NULL);
+			rc = inflate_in_pieces(ARCHIVE, buf_bytes(&z), CRAFT_MAX, 65536, &out, NULL);
 			if (rc == OK && (formats[f] == INFLATE_XZ || at + 1 < z.len))
 				failed("format %d: byte %zu of %zu", formats[f], at, z.len);
 			z.data[at] ^= (uint8_t)(1 << (at % 8));
@@ -159,7 +97,7 @@ static void bytes_after_the_end_are_refused(void **state UNUSED)
 
 			make(&z, formats[f], buf_bytes(&data));
 			buf_puts(&z, after[i]);
-			assert_refused(buf_bytes(&z), E_BAD_CONTENT, "archive is ");
+			assert_refused(ARCHIVE, buf_bytes(&z), E_BAD_CONTENT, "archive is ");
 		}
 }
 
@@ -175,9 +113,9 @@ static void xz_may_be_padded_with_zeros_in_fours(void **state UNUSED)
 		craft_xz(&z, (struct bytes){ data.data + 10, data.len - 10 }, LZMA_CHECK_SHA256);
 		craft_zeros(&z, zeros);
 		if (zeros % 4)
-			assert_refused(buf_bytes(&z), E_BAD_CONTENT, "archive is truncated");
+			assert_refused(ARCHIVE, buf_bytes(&z), E_BAD_CONTENT, "archive is truncated");
 		else
-			assert_inflates(buf_bytes(&z), buf_bytes(&data));
+			assert_inflates(ARCHIVE, buf_bytes(&z), buf_bytes(&data));
 	}
 }
 
@@ -186,7 +124,7 @@ static void xz_without_a_check_is_taken(void **state UNUSED)
 	CLEANUP(buf_free) struct buf data = some_data(1000), z = BUF_INIT(CRAFT_MAX);
 
 	craft_xz(&z, buf_bytes(&data), LZMA_CHECK_NONE);
-	assert_inflates(buf_bytes(&z), buf_bytes(&data));
+	assert_inflates(ARCHIVE, buf_bytes(&z), buf_bytes(&data));
 }
 
 static void xz_that_needs_much_memory_is_refused(void **state UNUSED)
@@ -194,7 +132,7 @@ static void xz_that_needs_much_memory_is_refused(void **state UNUSED)
 	CLEANUP(buf_free) struct buf data = some_data(1000), z = BUF_INIT(CRAFT_MAX);
 
 	craft_xz_greedy(&z, buf_bytes(&data));
-	assert_refused(buf_bytes(&z), E_LIMIT, "archive needs more memory for xz than is allowed");
+	assert_refused(ARCHIVE, buf_bytes(&z), E_LIMIT, "archive needs more memory for xz than is allowed");
 }
 
 /* A kind of check that nobody knows cannot be verified. */
@@ -208,7 +146,7 @@ static void xz_with_an_unknown_check_is_refused(void **state UNUSED)
 	crc = lzma_crc32(z.data + 6, 2, 0);
 	for (size_t i = 0; i < 4; i++)
 		z.data[8 + i] = (uint8_t)(crc >> (8 * i));
-	assert_refused(buf_bytes(&z), E_UNSUPPORTED, "archive is compressed with a form of xz");
+	assert_refused(ARCHIVE, buf_bytes(&z), E_UNSUPPORTED, "archive is compressed with a form of xz");
 }
 
 /* ---- bzip2 ------------------------------------------------------------------------- */
@@ -219,7 +157,8 @@ static void zeros_after_bzip2_are_refused(void **state UNUSED)
 
 	craft_bzip2(&z, buf_bytes(&data));
 	craft_zeros(&z, 4);
-	assert_refused(buf_bytes(&z), E_BAD_CONTENT, "archive is damaged: bytes after the end of the bzip2 stream");
+	assert_refused(ARCHIVE, buf_bytes(&z), E_BAD_CONTENT,
+		       "archive is damaged: bytes after the end of the bzip2 stream");
 }
 
 /* ---- how they are told --------------------------------------------------------------- */

@@ -1,5 +1,4 @@
 /* The filter as a process: what goes in comes out plain, or fails with its reason. */
-#include <dirent.h>
 #include <lzma.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -92,18 +91,6 @@ static int inflate_all(struct bytes z, size_t piece, struct buf *out, struct err
 	struct layer_policy policy = layer_policy_default();
 
 	return inflate_with(z, piece, &policy, out, err);
-}
-
-static int count_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- sound streams -------------------------------------------------------------------- */

@@ -1,5 +1,4 @@
 /* Layers through the real imaged-layer. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -65,18 +64,6 @@ static pid_t worker_pid(void)
 		text[0] = 0;
 	fclose(f);
 	return (pid_t)strtol(text, NULL, 10);
-}
-
-static int count_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- results -------------------------------------------------------------------- */

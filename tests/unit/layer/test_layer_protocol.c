@@ -1,6 +1,5 @@
 #include "service/layer/protocol.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -24,18 +23,6 @@ static void close_pair(struct pair *p)
 {
 	close(p->daemon);
 	close(p->worker);
-}
-
-static int count_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static struct layer_message sound(enum layer_message_type type)
