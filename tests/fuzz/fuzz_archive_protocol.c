@@ -1,103 +1,21 @@
 /*
  * The daemon's side of an archive's worker against a hostile one: what it says to the
- * walk and to the filter. No process is started: this file stands in for process.c, so
- * that "the process" is the other end of a socketpair (and of two pipes) in here.
+ * walk and to the filter. No process is started (hostile_worker.h).
  *
  * Input: a byte that picks walk or filter, then records of an operation byte and its
  * arguments. What the daemon takes for a step must be one.
  */
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 
-#include "proto/runtime/mem.h"
 #include "service/layer/archive.h"
-#include "service/layer/process.h"
+#include "tests/fuzz/hostile_worker.h"
 
-enum { OPERATIONS_MAX = 100, NO_PROCESS = 1, STALL_MS = 0 };
+enum { OPERATIONS_MAX = 100, STALL_MS = 0 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int worker = -1, worker_in = -1, worker_out = -1; /* the hostile ends */
-
-/* ---- in the place of process.c ------------------------------------------------- */
-
-static void close_one(int *fd)
-{
-	if (*fd >= 0)
-		close(take_fd(fd));
-}
-
-static void close_worker(void)
-{
-	close_one(&worker);
-	close_one(&worker_in);
-	close_one(&worker_out);
-}
-
-int process_start_as(const char *program UNUSED, const struct process_role *role, struct process *ret_process,
-		     struct err *err)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return fail_errno(err, "socketpair");
-	close_worker();
-	worker = pair[1];
-	if (role->in >= 0)
-		worker_in = fcntl(role->in, F_DUPFD_CLOEXEC, 3);
-	if (role->out >= 0)
-		worker_out = fcntl(role->out, F_DUPFD_CLOEXEC, 3);
-	if (worker_out >= 0)
-		fcntl(worker_out, F_SETFL, O_NONBLOCK);
-	*ret_process = (struct process){ .pid = NO_PROCESS, .socket = pair[0], .errors = -1 };
-	return OK;
-}
-
-void process_end(struct process *p)
-{
-	if (p->pid)
-		close(p->socket);
-	*p = (struct process)PROCESS_INIT;
-}
-
-int process_fail_died(struct process *p, struct err *err)
-{
-	process_end(p);
-	return fail(err, E_WORKER, "imaged-layer died");
-}
-
 /* ---- the worker ------------------------------------------------------------------ */
-
-struct input {
-	const uint8_t *data;
-	size_t len;
-};
-
-static void take(struct input *in, void *out, size_t len)
-{
-	size_t n = in->len < len ? in->len : len;
-
-	memset(out, 0, len);
-	if (n)
-		memcpy(out, in->data, n);
-	in->data += n;
-	in->len -= n;
-}
-
-static uint8_t take_byte(struct input *in)
-{
-	uint8_t b;
-
-	take(in, &b, 1);
-	return b;
-}
-
-static void say(const void *packet, size_t len)
-{
-	if (worker >= 0)
-		send(worker, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
 
 /* Any of the stream's messages, small numbers in its fields. */
 static void say_message(struct input *in)
@@ -138,15 +56,6 @@ static void say_answer(struct input *in, uint64_t offset)
 	if (turn & 1)
 		((uint8_t *)&a)[(take_byte(in) * 256U + take_byte(in)) % sizeof a] ^= take_byte(in);
 	say(&a, sizeof a - (turn == 0xff));
-}
-
-static void say_raw(struct input *in)
-{
-	uint8_t packet[300];
-	size_t len = take_byte(in) + (take_byte(in) & 1) * 40;
-
-	take(in, packet, len);
-	say(packet, len);
 }
 
 /* ---- the daemon ------------------------------------------------------------------ */
@@ -207,8 +116,8 @@ static void give_bytes(struct input *in)
 	size_t len = take_byte(in);
 
 	take(in, bytes, len);
-	if (worker_out >= 0 && write(worker_out, bytes, len) < 0)
-		close_one(&worker_out);
+	if (hostile.out >= 0 && write(hostile.out, bytes, len) < 0)
+		hostile_close_one(&hostile.out);
 }
 
 static void worker_acts(struct input *in)
@@ -218,10 +127,10 @@ static void worker_acts(struct input *in)
 		say_raw(in);
 		break;
 	case 1:
-		close_one(&worker_in);
+		hostile_close_one(&hostile.in);
 		break;
 	case 2:
-		close_one(&worker_out);
+		hostile_close_one(&hostile.out);
 		break;
 	case 3:
 	case 4:
@@ -285,6 +194,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		run_walk(&policy, &in);
 	else
 		run_filter(&policy, &in);
-	close_worker();
+	hostile_close();
 	return 0;
 }

@@ -1,97 +1,19 @@
 /*
  * The daemon's side of imaged-layer against a hostile worker: the input is what the
- * worker says, and when. No process is started: this file stands in for process.c,
- * so that "the process" is the other end of a socketpair in here.
+ * worker says, and when. No process is started (hostile_worker.h).
  *
  * Input: records of an operation byte and its arguments.
  */
 #include <fcntl.h>
-#include <sys/socket.h>
 
-#include "proto/runtime/mem.h"
 #include "service/layer/layer.h"
-#include "service/layer/process.h"
+#include "tests/fuzz/hostile_worker.h"
 
-enum { BLOB = 4 << 20, OPERATIONS_MAX = 300, NO_PROCESS = 1 };
+enum { BLOB = 4 << 20, OPERATIONS_MAX = 300 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int worker = -1; /* the hostile end */
-
-/* ---- in the place of process.c ------------------------------------------------- */
-
-static void close_worker(void)
-{
-	if (worker >= 0)
-		close(take_fd(&worker));
-}
-
-int process_start_as(const char *program UNUSED, const struct process_role *role UNUSED, struct process *ret_process,
-		     struct err *err)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return fail_errno(err, "socketpair");
-	close_worker();
-	worker = pair[1];
-	*ret_process = (struct process){ .pid = NO_PROCESS, .socket = pair[0], .errors = -1 };
-	return OK;
-}
-
-void process_end(struct process *p)
-{
-	if (p->pid)
-		close(p->socket);
-	*p = (struct process)PROCESS_INIT;
-}
-
-int process_fail_died(struct process *p, struct err *err)
-{
-	process_end(p);
-	return fail(err, E_WORKER, "imaged-layer died");
-}
-
 /* ---- the worker ------------------------------------------------------------------ */
-
-struct input {
-	const uint8_t *data;
-	size_t len;
-};
-
-static void take(struct input *in, void *out, size_t len)
-{
-	size_t n = in->len < len ? in->len : len;
-
-	memset(out, 0, len);
-	if (n)
-		memcpy(out, in->data, n);
-	in->data += n;
-	in->len -= n;
-}
-
-static uint8_t take_byte(struct input *in)
-{
-	uint8_t b;
-
-	take(in, &b, 1);
-	return b;
-}
-
-static void say(const void *packet, size_t len)
-{
-	if (worker >= 0)
-		send(worker, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void say_raw(struct input *in)
-{
-	uint8_t packet[300];
-	size_t len = take_byte(in) + (take_byte(in) & 1) * 40;
-
-	take(in, packet, len);
-	say(packet, len);
-}
 
 /* A message with a sound head, and small numbers in its fields. */
 static void say_message(struct input *in)
@@ -160,7 +82,7 @@ static void finish(struct layer_job *j, const struct layer_policy *policy)
 	struct layer_facts facts;
 	struct err err = ERR_INIT;
 
-	close_worker();
+	hostile_close();
 	if (layer_job_finish(j, NULL, &facts, &err) == OK)
 		check_facts(&facts, policy);
 	else
@@ -185,6 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		layer_job_free(j);
 	}
 	layer_workers_unref(w);
-	close_worker();
+	hostile_close();
 	return 0;
 }

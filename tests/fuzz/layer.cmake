@@ -1,7 +1,13 @@
+# In the place of the client's process.c, hence objects: they come before its archive.
+add_library(fuzz_hostile_worker OBJECT hostile_worker.c)
+target_link_libraries(fuzz_hostile_worker PUBLIC imaged_layer_client imaged_flags)
+add_library(fuzz_tar_checksums STATIC tar_checksums.c)
+target_link_libraries(fuzz_tar_checksums PUBLIC imaged_layer_worker imaged_flags)
+
 # The daemon's side of the worker protocol, and the worker's data path.
-imaged_fuzz(fuzz_layer_protocol imaged_layer_client)
-imaged_fuzz(fuzz_layer_data imaged_layer_worker)
+imaged_fuzz(fuzz_layer_protocol fuzz_hostile_worker)
+imaged_fuzz(fuzz_layer_data fuzz_tar_checksums)
 # The same of an archive: its headers, its compression.
-imaged_fuzz(fuzz_archive_protocol imaged_layer_client)
-imaged_fuzz(fuzz_tar_members imaged_layer_worker)
+imaged_fuzz(fuzz_archive_protocol fuzz_hostile_worker)
+imaged_fuzz(fuzz_tar_members fuzz_tar_checksums)
 imaged_fuzz(fuzz_inflate_archive imaged_layer_worker)
