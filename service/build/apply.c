@@ -185,6 +185,8 @@ static int expose(struct build_stage *s, const char *word, struct arena *a, stru
 	struct string_list ports;
 	int r = expand_words(word, s->escape, &v, a, &ports, err);
 
+	if (r == OK)
+		r = spend(s, 0, err);
 	for (size_t i = 0; r == OK && i < ports.n; i++) {
 		struct port_range range;
 

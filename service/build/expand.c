@@ -99,6 +99,15 @@ static int take_modified(struct lexer *l, struct bytes name, struct buf *out)
 	return OK;
 }
 
+/* Asked for once: to ask costs, and the answer may be another one then (apply.c). */
+static void put_value(struct lexer *l, struct bytes name, struct buf *out)
+{
+	const char *value = value_of(l, name);
+
+	if (value)
+		buf_puts(out, value);
+}
+
 static int take_braced(struct lexer *l, struct buf *out)
 {
 	struct bytes name;
@@ -111,8 +120,7 @@ static int take_braced(struct lexer *l, struct buf *out)
 	if (*l->p != '}')
 		return take_modified(l, name, out);
 	l->p++;
-	if (value_of(l, name))
-		buf_puts(out, value_of(l, name));
+	put_value(l, name, out);
 	return OK;
 }
 
@@ -125,8 +133,8 @@ static int take_dollar(struct lexer *l, struct buf *out)
 	name = take_name(l);
 	if (!name.len)
 		buf_putc(out, '$');
-	else if (value_of(l, name))
-		buf_puts(out, value_of(l, name));
+	else
+		put_value(l, name, out);
 	return OK;
 }
 

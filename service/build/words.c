@@ -104,14 +104,9 @@ int words_of_shell(const char *text, char escape, struct arena *a, struct string
 
 /* ---- JSON ------------------------------------------------------------------- */
 
-static void decrefp(json_t **j)
-{
-	json_decref(*j);
-}
-
 int words_of_json(const char *text, struct arena *a, struct string_list *ret_words, struct err *err)
 {
-	CLEANUP(decrefp) json_t *array = NULL;
+	CLEANUP(json_decrefp) json_t *array = NULL;
 	struct growing g = { .arena = a };
 	json_t *item;
 	size_t i;
@@ -158,9 +153,10 @@ int words_take_flags(const char **text, struct arena *a, struct string_list *ret
 {
 	struct growing g = { .arena = a };
 	const char *p = *text;
+	size_t longest = strlen(p) + 1;
 
 	for (;;) {
-		CLEANUP(buf_free) struct buf flag = BUF_INIT(strlen(p) + 1);
+		CLEANUP(buf_free) struct buf flag = BUF_INIT(longest);
 
 		while (is_blank(*p))
 			p++;

@@ -312,6 +312,25 @@ static void values_are_bounded_together(void **state)
 	assert_int_equal(apply_all(buf_text(&text), &stage, &err), E_LIMIT);
 }
 
+/* Wherever in a line the limit is passed: to search costs as well. */
+static void many_variables_of_one_line_are_bounded(void **state)
+{
+	(void)state;
+	for (int pad = 0; pad < 250; pad += 37) {
+		CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
+		CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024);
+		struct build_stage stage = { .image = &image, .escape = '\\' };
+		struct err err = ERR_INIT;
+
+		for (int i = 0; i < 800; i++)
+			buf_printf(&text, "ENV e%d=\n", i);
+		buf_printf(&text, "ENV pad=%0*d\nLABEL z=", pad, 0);
+		for (int i = 0; i < 200000; i++)
+			buf_puts(&text, i % 2 ? "$e1" : "${e1}");
+		assert_int_equal(apply_all(buf_text(&text), &stage, &err), E_LIMIT);
+	}
+}
+
 static void lists_are_bounded(void **state)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
@@ -417,6 +436,7 @@ int main(void)
 		cmocka_unit_test(healthcheck),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(values_are_bounded_together),
+		cmocka_unit_test(many_variables_of_one_line_are_bounded),
 		cmocka_unit_test(lists_are_bounded),
 		cmocka_unit_test(durations),
 		cmocka_unit_test(signals),
