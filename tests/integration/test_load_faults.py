@@ -12,9 +12,9 @@ import grpc
 
 from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load, save, unpack
 from fakeregistry import FakeRegistry
-from harness import SLOW, incomplete, program
+from harness import SLOW, TestCase, incomplete, program
 from ociimage import Image, Layer, random_bytes, tar
-from rpc import reason
+from rpc import pb, reason
 
 LIBRARY = "docker.io/library/"
 MIB = 1 << 20
@@ -89,6 +89,30 @@ class Disk(ArchiveCase):
     def test_save_from_a_full_disk(self):
         self.fill_up()
         self.assertEqual(7, len(unpack(save(self.client, "small:1"))))
+
+
+class GivesUp(TestCase):
+    """A service that asks for bytes and ends the call before it has them all: imagectl
+    tells why, not that its writing failed."""
+
+    def test_reason_is_told(self):
+        def load_half(requests, context):
+            next(requests)
+            yield pb.LoadEvent(want=pb.LoadWant(offset=0, length=64 * MIB))
+            next(requests)
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full")
+
+        handler = grpc.stream_stream_rpc_method_handler(load_half, pb.LoadRequest.FromString, pb.LoadEvent.SerializeToString)
+        server = grpc.server(ThreadPoolExecutor(1))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("imaged.v1.ImageService", {"Load": handler}),))
+        address = "unix://" + self.path("fake.sock")
+        server.add_insecure_port(address)
+        server.start()
+        self.addCleanup(server.stop, None)
+        with open(self.path("x.tar"), "wb") as file:
+            file.truncate(64 * MIB)
+        done = subprocess.run([program("imagectl"), "-H", address, "load", "-i", self.path("x.tar")], capture_output=True, text=True)
+        self.assertEqual((1, "", "Error response from daemon: the disk is full\n"), (done.returncode, done.stdout, done.stderr))
 
 
 class Killed(ArchiveCase):

@@ -1,13 +1,12 @@
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "client/cli/commands/commands.h"
+#include "client/cli/input.h"
 #include "client/cli/progress.h"
 #include "imaged/v1/image_service.client.h"
 #include "store/types/reference.h"
 
-enum { PIECE_BYTES = 256 * 1024, LINE_MAX_BYTES = 512 };
+enum { LINE_MAX_BYTES = 512 };
 
 struct options {
 	struct strings changes;
@@ -18,8 +17,7 @@ typedef struct imaged__v1__image_service__import_stream stream;
 
 struct importing {
 	const char *url; /* NULL: the tar is read here */
-	int fd;
-	uint8_t *piece; /* PIECE_BYTES */
+	struct input tar;
 	bool terminal;
 	int width;
 	bool started; /* the service has begun to fetch the URL */
@@ -28,19 +26,6 @@ struct importing {
 
 /* ---- the tar ---------------------------------------------------------------- */
 
-static int read_piece(const struct importing *i, size_t *ret_len, struct err *err)
-{
-	ssize_t n;
-
-	do
-		n = read(i->fd, i->piece, PIECE_BYTES);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail_errno(err, "read the archive");
-	*ret_len = (size_t)n;
-	return OK;
-}
-
 static int send_data(const struct importing *i, stream *s, struct err *err)
 {
 	Imaged__V1__ImportRequest m = IMAGED__V1__IMPORT_REQUEST__INIT;
@@ -48,8 +33,8 @@ static int send_data(const struct importing *i, stream *s, struct err *err)
 	int r;
 
 	m.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_DATA;
-	while ((r = read_piece(i, &len, err)) == OK && len) {
-		m.data = (ProtobufCBinaryData){ len, i->piece };
+	while ((r = input_read(&i->tar, -1, INPUT_PIECE_BYTES, &len, err)) == OK && len) {
+		m.data = (ProtobufCBinaryData){ len, i->tar.piece };
 		r = imaged__v1__image_service__import_write(s, &m, err);
 		if (r != OK)
 			return r;
@@ -116,8 +101,6 @@ static int follow(struct importing *i, stream *s, struct err *err)
 	return r;
 }
 
-/* A write that fails means that the service has ended the call: its status, which
- * next() gives, says why. */
 static int import(struct cli *cli, struct importing *i, const struct options *o, const char *reference, struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__import_freep) stream *s = NULL;
@@ -132,7 +115,7 @@ static int import(struct cli *cli, struct importing *i, const struct options *o,
 	r = send_start(i, o, reference, s, &unsent);
 	if (r == OK && !i->url)
 		r = send_data(i, s, &unsent);
-	if (unsent.code == E_IO) { /* the archive could not be read */
+	if (input_is_own_failure(unsent.code)) {
 		*err = unsent;
 		return unsent.code;
 	}
@@ -150,29 +133,16 @@ static bool is_url(const char *source)
 
 static int open_source(const char *source, struct importing *i, struct err *err)
 {
-	struct stat st;
-
 	if (is_url(source)) {
 		i->url = source;
 		return OK;
 	}
-	i->fd = strcmp(source, "-") != 0 ? open(source, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	if (i->fd < 0 && errno == ENOENT)
-		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", source);
-	if (i->fd < 0 && errno == EACCES)
-		return fail(err, E_DENIED, "open %s: permission denied", source);
-	if (i->fd < 0 || fstat(i->fd, &st) < 0)
-		return fail_errno(err, "open %s", source);
-	if (S_ISDIR(st.st_mode))
-		return fail(err, E_INVALID, "read %s: is a directory", source);
-	return OK;
+	return input_open(strcmp(source, "-") != 0 ? source : NULL, &i->tar, err);
 }
 
 static void importing_free(struct importing *i)
 {
-	if (i->fd > STDIN_FILENO)
-		close(i->fd);
-	free(i->piece);
+	input_close(&i->tar);
 }
 
 /* What comes after the first line of output is no answer to a request any more. */
@@ -186,14 +156,12 @@ static int report(struct importing *i, struct err *err)
 static int run(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
-	CLEANUP(importing_free) struct importing i = { .fd = -1, .piece = malloc(PIECE_BYTES) };
+	CLEANUP(importing_free) struct importing i = { .tar = INPUT_INIT };
 	const char *reference = argc > 1 ? argv[1] : "";
 	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 	struct reference checked;
 
-	if (!i.piece)
-		return fail_nomem(&err), cli_fail(&err);
 	if (open_source(argv[0], &i, &err) < 0 || (*reference && reference_parse(reference, &checked, &err) < 0))
 		return cli_fail(&err);
 	i.terminal = isatty(STDOUT_FILENO);

@@ -1,12 +1,11 @@
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "client/cli/commands/commands.h"
+#include "client/cli/input.h"
 #include "client/cli/progress.h"
 #include "imaged/v1/image_service.client.h"
 
-enum { PIECE_BYTES = 256 * 1024, ID_SHOWN = 12 };
+enum { ID_SHOWN = 12 };
 
 struct options {
 	const char *input, *platform;
@@ -16,10 +15,8 @@ struct options {
 typedef struct imaged__v1__image_service__load_stream stream;
 
 struct loading {
-	int fd;
+	struct input archive;
 	bool seekable;
-	int64_t size;
-	uint8_t *piece; /* PIECE_BYTES */
 	struct progress progress;
 	bool show; /* progress */
 };
@@ -35,29 +32,15 @@ static int send_data(stream *s, const uint8_t *data, size_t len, struct err *err
 	return imaged__v1__image_service__load_write(s, &m, err);
 }
 
-/* offset < 0: in order. */
-static int read_piece(const struct loading *l, int64_t offset, size_t size, size_t *ret_len, struct err *err)
-{
-	ssize_t n;
-
-	do
-		n = offset < 0 ? read(l->fd, l->piece, size) : pread(l->fd, l->piece, size, offset);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail_errno(err, "read the archive");
-	*ret_len = (size_t)n;
-	return OK;
-}
-
 static int send_all(const struct loading *l, stream *s, struct err *err)
 {
 	size_t len = 0;
 	int r;
 
 	do {
-		r = read_piece(l, -1, PIECE_BYTES, &len, err);
+		r = input_read(&l->archive, -1, INPUT_PIECE_BYTES, &len, err);
 		if (r == OK && len)
-			r = send_data(s, l->piece, len, err);
+			r = send_data(s, l->archive.piece, len, err);
 	} while (r == OK && len);
 	return r == OK ? imaged__v1__image_service__load_close_write(s, err) : r;
 }
@@ -67,10 +50,13 @@ static int send_part(const struct loading *l, stream *s, int64_t offset, int64_t
 	size_t len = 1;
 	int r = OK;
 
+	if (offset < 0 || length < 0)
+		return fail(err, E_INTERNAL, "the service asked for %lld bytes at %lld", (long long)length,
+			    (long long)offset);
 	while (r == OK && length && len) {
-		r = read_piece(l, offset, length < PIECE_BYTES ? (size_t)length : PIECE_BYTES, &len, err);
+		r = input_read(&l->archive, offset, length, &len, err);
 		if (r == OK)
-			r = send_data(s, l->piece, len, err); /* nothing: the file has become shorter */
+			r = send_data(s, l->archive.piece, len, err); /* nothing: the file has become shorter */
 		offset += (int64_t)len;
 		length -= (int64_t)len;
 	}
@@ -83,7 +69,7 @@ static int send_start(const struct loading *l, const char *platform, stream *s, 
 	Imaged__V1__LoadStart start = IMAGED__V1__LOAD_START__INIT;
 
 	start.seekable = l->seekable;
-	start.size = l->size;
+	start.size = l->archive.size;
 	start.platform = (char *)platform;
 	m.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_START;
 	m.start = &start;
@@ -137,15 +123,17 @@ static int follow(struct loading *l, stream *s, struct err *err)
 	int r;
 
 	while ((r = imaged__v1__image_service__load_next(s, &m, err)) > 0) {
-		r = on_event(l, s, m, err);
-		if (r < 0)
+		struct err unsent = ERR_INIT;
+
+		r = on_event(l, s, m, &unsent);
+		if (input_is_own_failure(r)) {
+			*err = unsent;
 			return r;
+		}
 	}
 	return r;
 }
 
-/* A write that fails means that the service has ended the call: its status, which
- * next() gives, says why. */
 static int load(struct cli *cli, struct loading *l, const char *platform, struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__load_freep) stream *s = NULL;
@@ -159,7 +147,7 @@ static int load(struct cli *cli, struct loading *l, const char *platform, struct
 		return r;
 	if (send_start(l, platform, s, &unsent) == OK && !l->seekable)
 		send_all(l, s, &unsent);
-	if (unsent.code == E_IO) { /* the archive could not be read */
+	if (input_is_own_failure(unsent.code)) {
 		*err = unsent;
 		return unsent.code;
 	}
@@ -168,35 +156,26 @@ static int load(struct cli *cli, struct loading *l, const char *platform, struct
 
 /* ---- the command ----------------------------------------------------------- */
 
-static int open_input(const struct options *o, struct loading *l, struct err *err)
+static int open_archive(const struct options *o, struct loading *l, struct err *err)
 {
-	struct stat st;
+	int r = input_open(o->input, &l->archive, err);
 
-	l->fd = o->input ? open(o->input, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-	if (l->fd < 0 && errno == ENOENT)
-		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", o->input);
-	if (l->fd < 0 || fstat(l->fd, &st) < 0)
-		return fail_errno(err, "open %s", o->input ? o->input : "standard input");
-	if (S_ISDIR(st.st_mode))
-		return fail(err, E_INVALID, "read %s: is a directory", o->input ? o->input : "standard input");
 	/* Standard input may stand anywhere in its file. */
-	l->seekable = S_ISREG(st.st_mode) && st.st_size && (o->input || !lseek(l->fd, 0, SEEK_CUR));
-	l->size = S_ISREG(st.st_mode) ? st.st_size : 0;
-	return OK;
+	if (r == OK)
+		l->seekable = l->archive.size && (o->input || !lseek(l->archive.fd, 0, SEEK_CUR));
+	return r;
 }
 
 static void loading_free(struct loading *l)
 {
-	if (l->fd > STDIN_FILENO)
-		close(l->fd);
-	free(l->piece);
+	input_close(&l->archive);
 	progress_free(&l->progress);
 }
 
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
 {
 	const struct options *o = options;
-	CLEANUP(loading_free) struct loading l = { .fd = -1 };
+	CLEANUP(loading_free) struct loading l = { .archive = INPUT_INIT };
 	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 
@@ -204,10 +183,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 		cli_warn("requested load from stdin, but stdin is empty\n");
 		return 1;
 	}
-	l.piece = malloc(PIECE_BYTES);
-	if (!l.piece)
-		return fail_nomem(&err), cli_fail(&err);
-	if (open_input(o, &l, &err) < 0)
+	if (open_archive(o, &l, &err) < 0)
 		return cli_fail(&err);
 	l.progress.terminal = isatty(STDOUT_FILENO);
 	l.progress.width = width ? width : 200;

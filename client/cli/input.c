@@ -1,0 +1,52 @@
+#include "client/cli/input.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "proto/runtime/mem.h"
+
+int input_open(const char *path, struct input *ret_input, struct err *err)
+{
+	CLEANUP(input_close) struct input in = { .fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO };
+	const char *shown = path ? path : "standard input";
+	struct stat st;
+
+	if (in.fd < 0 && errno == ENOENT)
+		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", shown);
+	if (in.fd < 0 && errno == EACCES)
+		return fail(err, E_DENIED, "open %s: permission denied", shown);
+	if (in.fd < 0 || fstat(in.fd, &st) < 0)
+		return fail_errno(err, "open %s", shown);
+	if (S_ISDIR(st.st_mode))
+		return fail(err, E_INVALID, "read %s: is a directory", shown);
+	in.piece = malloc(INPUT_PIECE_BYTES);
+	if (!in.piece)
+		return fail_nomem(err);
+	in.regular = S_ISREG(st.st_mode);
+	in.size = in.regular ? st.st_size : 0;
+	*ret_input = in;
+	in = (struct input)INPUT_INIT;
+	return OK;
+}
+
+void input_close(struct input *in)
+{
+	if (in->fd > STDIN_FILENO)
+		close(in->fd);
+	free(in->piece);
+	*in = (struct input)INPUT_INIT;
+}
+
+int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err)
+{
+	size_t room = size < INPUT_PIECE_BYTES ? (size_t)size : INPUT_PIECE_BYTES;
+	ssize_t n;
+
+	do
+		n = offset < 0 ? read(in->fd, in->piece, room) : pread(in->fd, in->piece, room, offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, "read the archive");
+	*ret_len = (size_t)n;
+	return OK;
+}

@@ -1,0 +1,44 @@
+/*
+ * The file or the standard input that a command sends, read in pieces.
+ *
+ * One thread.
+ */
+#ifndef CLIENT_CLI_INPUT_H
+#define CLIENT_CLI_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/runtime/err.h"
+
+enum { INPUT_PIECE_BYTES = 256 * 1024 };
+
+struct input {
+	int fd;
+	bool regular;
+	int64_t size;	/* of a regular file */
+	uint8_t *piece; /* what was read last */
+};
+
+#define INPUT_INIT       \
+	{                \
+		.fd = -1 \
+	}
+
+/* path NULL: standard input. E_NOT_FOUND, E_DENIED, E_INVALID for a directory, E_IO. */
+int input_open(const char *path, struct input *ret_input, struct err *err);
+void input_close(struct input *in); /* also the cleanup function */
+
+/* Up to `size` bytes, and no more than a piece; 0: there are no more. offset < 0: in order. */
+int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err);
+
+/* A write into a call that fails with E_ABORTED means that the service has ended the
+ * call: its status, which next() gives, says why. Any other failure is of this side,
+ * and the service does not know of it. */
+static inline bool input_is_own_failure(int code)
+{
+	return code != OK && code != E_ABORTED;
+}
+
+#endif
