@@ -10,9 +10,23 @@
 
 enum { MODE = 0600, NAMES_TRIED = 100 };
 
+/* What the finished file would not fill, but replace; NULL: it may. */
 static const char *kind_of(mode_t mode)
 {
-	return S_ISDIR(mode) ? "directory" : S_ISCHR(mode) ? "character device file" : "block device file";
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "directory";
+	case S_IFCHR:
+		return "character device file";
+	case S_IFBLK:
+		return "block device file";
+	case S_IFIFO:
+		return "named pipe: save to standard output instead";
+	case S_IFSOCK:
+		return "socket";
+	default:
+		return NULL;
+	}
 }
 
 int output_file_check(const char *path, struct err *err)
@@ -29,7 +43,7 @@ int output_file_check(const char *path, struct err *err)
 
 		return fail(err, E_INVALID, "invalid output path: stat %s: %s", directory, why);
 	}
-	if (stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+	if (stat(path, &st) == 0 && kind_of(st.st_mode))
 		return fail(err, E_INVALID, "cannot write to a %s", kind_of(st.st_mode));
 	return OK;
 }
@@ -73,10 +87,12 @@ int output_file_open(const char *path, struct output_file *ret_file, struct err 
 {
 	CLEANUP(output_file_drop) struct output_file f = OUTPUT_FILE_INIT;
 
-	f.path = strdup(path);
+	f.path = realpath(path, NULL); /* a link stays one, and what it leads to is replaced */
+	if (!f.path)
+		f.path = strdup(path);
 	if (!f.path)
 		return fail_nomem(err);
-	f.fd = open_nameless(path);
+	f.fd = open_nameless(f.path);
 	if (f.fd < 0)
 		f.fd = open_named(&f);
 	if (f.fd < 0)

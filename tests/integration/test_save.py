@@ -363,6 +363,17 @@ class OutputFile(SaveCase):
         self.refused(self.path("nodir", "x"), f"failed to save image: invalid output path: stat {self.path('nodir')}: no such file or directory")
         self.refused(self.path("out"), "failed to save image: cannot write to a directory")
         self.refused("/dev/null", "failed to save image: cannot write to a character device file")
+        os.mkfifo(self.path("pipe"))
+        self.refused(self.path("pipe"), "failed to save image: cannot write to a named pipe: save to standard output instead")
+
+    def test_file_behind_a_link_is_replaced_and_the_link_stays(self):
+        os.mkdir(self.path("out", "real"))
+        with open(self.path("out", "real", "x.tar"), "wb") as file:
+            file.write(b"old")
+        os.symlink("real/x.tar", self.target)
+        self.save_to(self.target, self.name)
+        self.assertEqual("real/x.tar", os.readlink(self.target))
+        self.assertEqual(save(self.client, self.name), open(self.path("out", "real", "x.tar"), "rb").read())
 
     def test_path_is_checked_before_the_service_is_asked(self):
         self.imaged.stop()
