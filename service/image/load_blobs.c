@@ -1,5 +1,6 @@
 /* Content that comes with an archive. */
 #include "service/image/load.h"
+#include "store/archive/documents.h"
 
 struct load_blob *load_blob_find(struct load *l, const struct digest *d)
 {
@@ -172,15 +173,14 @@ int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, s
 
 int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err)
 {
-	char name[DIGEST_TEXT_MAX + 16], hex[DIGEST_TEXT_MAX];
+	char name[TAR_NAME_MAX];
 	struct load_member *m;
 	int64_t size = 0;
 
 	*ret_blob = load_blob_find(l, d);
 	if (*ret_blob)
 		return OK;
-	snprintf(name, sizeof name, "blobs/%s/%s", digest_algorithm_name(d->algorithm), digest_hex(d, hex));
-	m = load_find(l, name);
+	m = load_find(l, blob_member_name(d, name));
 	if (m) {
 		int r = load_bring(l, m, err);
 
@@ -194,19 +194,32 @@ int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret
 
 /* ---- end ------------------------------------------------------------------- */
 
+/* Also what was here before: an image that was removed in between left it to this load's
+ * lease. When memory is short it stays for the next prune. */
+static void collect(struct load *l)
+{
+	size_t n = HASH_COUNT(l->blobs);
+	CLEANUP(freep) struct digest *digests = calloc(n + 1, sizeof *digests);
+	int64_t freed;
+
+	n = 0;
+	for (struct load_blob *b = l->blobs; digests && b; b = b->hh.next)
+		digests[n++] = b->digest;
+	if (n)
+		gc_blobs(l->service->store, digests, n, &freed, NULL);
+}
+
 void load_blobs_release(struct load *l)
 {
 	struct load_blob *b, *next;
-	int64_t freed;
 
-	if (l->leased)
-		lease_release(l->service->store, &l->lease, NULL);
-	for (b = l->blobs; b; b = next) {
-		next = b->hh.next;
+	for (b = l->blobs; b; b = b->hh.next) {
 		layer_job_free(b->job);
 		ingest_unref(b->ingest);
-		if (l->leased)
-			gc_blobs(l->service->store, &b->digest, 1, &freed, NULL);
+	}
+	if (l->leased) { /* it was not published */
+		lease_release(l->service->store, &l->lease, NULL);
+		collect(l);
 	}
 	for (b = l->blobs; b; b = next) {
 		next = b->hh.next;

@@ -61,6 +61,8 @@ int load_add_name(struct load_image *image, const char *text, struct err *err)
 	reference_text(&ref, canonical);
 	if (has_name(image, canonical))
 		return OK;
+	if (image->n_names == DOCKER_ARCHIVE_TAGS_MAX) /* however many entries they come in */
+		return fail(err, E_LIMIT, "the archive gives one image more than %d names", DOCKER_ARCHIVE_TAGS_MAX);
 	name = strdup(canonical);
 	larger = reallocarray(image->names, image->n_names + 1, sizeof *larger);
 	if (larger)

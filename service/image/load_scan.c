@@ -39,6 +39,11 @@ struct load_member *load_find(struct load *l, const char *name)
 	return m;
 }
 
+static size_t names_of(const struct load_member *m)
+{
+	return strlen(m->name) + (m->target ? strlen(m->target) : 0);
+}
+
 /* The last of one name counts, as where an archive is unpacked. */
 static int add_member(struct load *l, struct load_member *m, struct err *err)
 {
@@ -46,10 +51,10 @@ static int add_member(struct load *l, struct load_member *m, struct err *err)
 
 	if (old) {
 		HASH_DEL(l->members, old);
-		l->names_bytes -= strlen(old->name);
+		l->names_bytes -= names_of(old);
 		member_free(old);
 	}
-	l->names_bytes += strlen(m->name);
+	l->names_bytes += names_of(m);
 	if (HASH_COUNT(l->members) >= LOAD_MEMBERS_MAX || l->names_bytes > LOAD_NAMES_BYTES_MAX) {
 		member_free(m);
 		return fail(err, E_LIMIT, "the archive has more than %d members, or their names are too long",

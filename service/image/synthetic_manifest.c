@@ -1,15 +1,19 @@
 #include "service/image/synthetic_manifest.h"
 
+#include "service/layer/magic.h"
+
 int layer_media_type(int fd, const char **ret_type, struct err *err)
 {
-	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
-	uint8_t start[sizeof zstd] = { 0 };
+	uint8_t start[INFLATE_MAGIC];
+	ssize_t n = pread(fd, start, sizeof start, 0);
+	enum inflate_format format;
 
-	if (pread(fd, start, sizeof start, 0) < 0)
+	if (n < 0)
 		return fail_errno(err, "read a layer");
-	*ret_type = !memcmp(start, gzip, sizeof gzip)	? "application/vnd.oci.image.layer.v1.tar+gzip"
-		    : !memcmp(start, zstd, sizeof zstd) ? "application/vnd.oci.image.layer.v1.tar+zstd"
-							: "application/vnd.oci.image.layer.v1.tar";
+	format = magic_format((struct bytes){ start, (size_t)n });
+	*ret_type = format == INFLATE_GZIP   ? "application/vnd.oci.image.layer.v1.tar+gzip"
+		    : format == INFLATE_ZSTD ? "application/vnd.oci.image.layer.v1.tar+zstd"
+					     : "application/vnd.oci.image.layer.v1.tar";
 	return OK;
 }
 

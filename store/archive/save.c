@@ -6,8 +6,9 @@
 #include "store/content/content.h"
 #include "store/image/image_record.h"
 #include "store/internal.h"
+#include "store/types/docker_archive.h"
 
-enum { DIRECTORY_MODE = 0755, DOCUMENT_MODE = 0644, BLOB_MODE = 0444, DOCUMENT_BYTES_MAX = 16 * 1024 * 1024 };
+enum { DIRECTORY_MODE = 0755, DOCUMENT_MODE = 0644, BLOB_MODE = 0444 };
 
 struct member {
 	struct tar_member tar;
@@ -47,7 +48,6 @@ static struct member *add_member(struct save *a, const char *name, uint32_t mode
 	snprintf(m->tar.name, sizeof m->tar.name, "%s", name);
 	m->tar.mode = mode;
 	m->tar.size = size;
-	m->body = (struct buf)BUF_INIT(DOCUMENT_BYTES_MAX);
 	*a->last = m;
 	a->last = &m->next;
 	return m;
@@ -82,15 +82,16 @@ static int add_documents(struct save *a, const struct selection *x, struct err *
 	static const struct {
 		const char *name;
 		document_fn *make;
+		size_t bytes_max; /* what a load takes */
 	} documents[] = {
-		{ "oci-layout", layout_document },
-		{ "index.json", index_document },
-		{ "manifest.json", manifest_document },
-		{ "repositories", repositories_document },
+		{ "oci-layout", layout_document, MANIFEST_BYTES_MAX },
+		{ "index.json", index_document, MANIFEST_BYTES_MAX },
+		{ "manifest.json", manifest_document, DOCKER_ARCHIVE_BYTES_MAX },
+		{ "repositories", repositories_document, DOCKER_ARCHIVE_BYTES_MAX },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
-		CLEANUP(buf_free) struct buf body = BUF_INIT(DOCUMENT_BYTES_MAX);
+		CLEANUP(buf_free) struct buf body = BUF_INIT(documents[i].bytes_max);
 		struct member *m;
 		int r = documents[i].make(x, &body, err);
 

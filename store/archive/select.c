@@ -35,10 +35,10 @@ static int make_room(struct selection *x, struct err *err)
 	size_t capacity = x->capacity ? 2 * x->capacity : 16;
 	void *images, *entries;
 
+	if (x->n_entries == SELECTION_MAX)
+		return fail(err, E_LIMIT, "more than %d images at once", SELECTION_MAX);
 	if (x->n_entries < x->capacity)
 		return OK;
-	if (x->capacity >= SELECTION_MAX)
-		return fail(err, E_LIMIT, "more than %d images at once", SELECTION_MAX);
 	images = realloc(x->images, capacity * sizeof *x->images);
 	if (images)
 		x->images = images;
@@ -264,8 +264,11 @@ static int add_repository(struct selecting *w, const char *what, const struct re
 	while (r == OK && (r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
 		if (!key_parse_name(key_bytes(k), name))
 			continue;
-		*ret_found = true;
 		r = add_name(w, what, name, true, err);
+		if (r == E_NO_SUCH_IMAGE)
+			r = OK; /* removed in between */
+		else
+			*ret_found = true;
 	}
 	return r;
 }

@@ -37,7 +37,7 @@ struct selection {
 	size_t capacity; /* of both */
 };
 
-enum { SELECTION_MAX = 20000, SELECTION_BYTES_MAX = 48 * 1024 * 1024 };
+enum { SELECTION_MAX = INDEX_ENTRIES_MAX /* what a load takes */, SELECTION_BYTES_MAX = 48 * 1024 * 1024 };
 
 /* Into *x, which is empty on failure. platform: NULL for the manifests that are here.
  * E_NO_SUCH_IMAGE, E_NO_PLATFORM, E_LIMIT past SELECTION_MAX names. */

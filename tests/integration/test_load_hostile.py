@@ -318,6 +318,10 @@ DOCKER_CASES = {
     "layers are endless": (docker_entry(Layers=[LAYER_FILE] * 5000), "manifest.json|layer"),
     "tags are an object": (docker_entry(RepoTags={"a": 1}), "manifest.json"),
     "tags are endless": (docker_entry(RepoTags=[f"a:{n}" for n in range(100_000)]), "manifest.json"),
+    "tags are endless over several entries": (
+        replace(DOCKER, "manifest.json", json.dumps([
+            {"Config": CONFIG_FILE, "Layers": [LAYER_FILE], "RepoTags": [f"a:{part}-{n}" for n in range(4000)]} for part in range(3)
+        ]).encode()), "more than 10000 names"),
     "a tag has upper case": (docker_entry(RepoTags=["BAD:1"]), "lowercase"),
     "a tag is no tag": (docker_entry(RepoTags=["bad"]), "NAME:TAG"),
     "a tag is a digest": (docker_entry(RepoTags=["bad@" + IMAGE.digest]), "NAME:TAG"),
