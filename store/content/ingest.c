@@ -159,14 +159,6 @@ static bool resume(struct ingest *i)
 
 /* ---- open ----------------------------------------------------------------- */
 
-static int fail_ingest(struct ingest *i, struct err *err, const char *what)
-{
-	char text[DIGEST_TEXT_MAX];
-
-	return store_fail_errno(i->store, i->size > i->offset ? i->size - i->offset : 0, err, "%s ingest of %s", what,
-				digest_text(&i->digest, text));
-}
-
 static int open_files(struct ingest *i, struct err *err)
 {
 	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
@@ -174,11 +166,11 @@ static int open_files(struct ingest *i, struct err *err)
 
 	i->data_fd = openat(i->store->ingest_fd, ingest_data_name(&i->digest, i->serial, name), flags, 0600);
 	if (i->data_fd < 0)
-		return fail_ingest(i, err, "open");
+		return ingest_fail(i, err, "open");
 	if (i->serial) /* no other name leads here: what is there is of a dead process */
-		return ftruncate(i->data_fd, 0) ? fail_ingest(i, err, "empty") : OK;
+		return ftruncate(i->data_fd, 0) ? ingest_fail(i, err, "empty") : OK;
 	i->journal_fd = openat(i->store->ingest_fd, ingest_journal_name(&i->digest, name), flags, 0600);
-	return i->journal_fd < 0 ? fail_ingest(i, err, "open journal of") : OK;
+	return i->journal_fd < 0 ? ingest_fail(i, err, "open journal of") : OK;
 }
 
 static int prepare(struct ingest *i, struct err *err)
@@ -188,12 +180,12 @@ static int prepare(struct ingest *i, struct err *err)
 	if (r != OK)
 		return r;
 	if (!i->serial && !resume(i) && !ingest_empty(i))
-		return fail_ingest(i, err, "empty");
+		return ingest_fail(i, err, "empty");
 	r = ingest_allocate(i, err);
 	if (r != OK)
 		return r;
 	if (!i->serial && !i->offset && (i->size < 0 || i->size >= INGEST_JOURNAL_FROM) && !ingest_note(i))
-		return fail_ingest(i, err, "write journal of");
+		return ingest_fail(i, err, "write journal of");
 	return OK;
 }
 
@@ -375,7 +367,7 @@ int ingest_name(struct ingest *i, struct digest *ret_digest, struct err *err)
 	if (renameat(i->store->ingest_fd, from, i->store->ingest_fd, to)) {
 		ingest_unlist(hold);
 		free(hold);
-		return fail_ingest(i, err, "name");
+		return ingest_fail(i, err, "name");
 	}
 	take_place(i, hold);
 	free(hold);
@@ -415,7 +407,7 @@ int ingest_reader(struct ingest *i, int *ret_fd, struct err *err)
 	if (fd < 0 && errno == ENOENT) /* committed meanwhile */
 		fd = openat(i->store->content_fd, content_path(&i->digest, name), flags);
 	if (fd < 0)
-		return fail_ingest(i, err, "read");
+		return ingest_fail(i, err, "read");
 	*ret_fd = fd;
 	return OK;
 }

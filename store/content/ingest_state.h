@@ -58,6 +58,8 @@ int ingest_allocate(struct ingest *i, struct err *err);
 bool ingest_note(struct ingest *i);
 /* Syncs the data. False with errno, and from then on always. */
 bool ingest_sync(struct ingest *i);
+/* By errno: "WHAT ingest of DIGEST: …", with the room that was wanted where the disk is full. */
+int ingest_fail(const struct ingest *i, struct err *err, const char *what);
 /* Syncs the data and vouches for it. False with errno. */
 bool ingest_checkpoint(struct ingest *i);
 

@@ -3,12 +3,20 @@
 
 #include "store/content/ingest_state.h"
 
-static int fail_write(struct ingest *i, struct err *err, const char *what)
+/* The digest of an unnamed ingest is not known yet (ingest_open_unnamed). */
+static const char *shown(const struct ingest *i, char text[DIGEST_TEXT_MAX])
+{
+	const struct digest unknown = { .algorithm = i->digest.algorithm };
+
+	return digest_eq(&i->digest, &unknown) ? "new content" : digest_text(&i->digest, text);
+}
+
+int ingest_fail(const struct ingest *i, struct err *err, const char *what)
 {
 	char text[DIGEST_TEXT_MAX];
 
 	return store_fail_errno(i->store, i->size > i->offset ? i->size - i->offset : 0, err, "%s ingest of %s", what,
-				digest_text(&i->digest, text));
+				shown(i, text));
 }
 
 /* ---- journal -------------------------------------------------------------- */
@@ -77,14 +85,13 @@ static int fail_lost(const struct ingest *i, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX];
 
-	return fail(err, E_IO, "content %s: bytes that arrived could not be written to the disk",
-		    digest_text(&i->digest, text));
+	return fail(err, E_IO, "%s: bytes that arrived could not be written to the disk", shown(i, text));
 }
 
 static int fail_room(struct ingest *i, struct err *err)
 {
 	errno = ENOSPC;
-	return fail_write(i, err, "allocate room for");
+	return ingest_fail(i, err, "allocate room for");
 }
 
 int ingest_allocate(struct ingest *i, struct err *err)
@@ -101,7 +108,7 @@ int ingest_allocate(struct ingest *i, struct err *err)
 	if (errno != ENOSPC && errno != EDQUOT)
 		return OK;		      /* many file systems cannot; then a full disk shows while writing */
 	if (ftruncate(i->data_fd, i->offset)) /* what it did get goes back */
-		return fail_write(i, err, "empty");
+		return ingest_fail(i, err, "empty");
 	return fail_room(i, err);
 }
 
@@ -156,13 +163,13 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return fail_write(i, err, "write");
+			return ingest_fail(i, err, "write");
 		ingest_count(i, at, (size_t)n);
 		at += n;
 		len -= (size_t)n;
 		push_out(i);
 		if (to_checkpoint(i) == INGEST_CHECKPOINT_BYTES && !ingest_checkpoint(i))
-			return fail_write(i, err, "sync");
+			return ingest_fail(i, err, "sync");
 	}
 	return OK;
 }
@@ -173,7 +180,7 @@ int ingest_restart(struct ingest *i, struct err *err)
 	if (i->lost)
 		return fail_lost(i, err);
 	if (!ingest_empty(i))
-		return fail_write(i, err, "empty");
+		return ingest_fail(i, err, "empty");
 	return ingest_allocate(i, err);
 }
 
@@ -184,7 +191,7 @@ static int fail_digest(struct ingest *i, const struct digest *got, struct err *e
 	char want_text[DIGEST_TEXT_MAX], got_text[DIGEST_TEXT_MAX];
 
 	if (!ingest_empty(i))
-		return fail_write(i, err, "empty");
+		return ingest_fail(i, err, "empty");
 	return fail(err, E_DIGEST_MISMATCH, "content %s: the bytes that arrived have the digest %s",
 		    digest_text(&i->digest, want_text), digest_text(got, got_text));
 }
@@ -209,7 +216,7 @@ int ingest_finish(struct ingest *i, struct err *err)
 	i->size = i->offset;
 	/* So that a crash before the commit loses nothing: the bytes are all there. */
 	if ((!i->journal.sequence || i->etag_changed) && !ingest_note(i))
-		return fail_write(i, err, "write journal of");
+		return ingest_fail(i, err, "write journal of");
 	/* On its way to the disk while the rest of the image still arrives or is verified. */
 	sync_file_range(i->data_fd, i->pushed, 0, SYNC_FILE_RANGE_WRITE);
 	pthread_mutex_lock(&i->store->ingests.mu);
