@@ -8,7 +8,6 @@
 #include "client/cli/docker_config.h"
 #include "imaged/v1/image_service.rpc.h"
 
-#define DEFAULT_SOCKET "/run/imaged/imaged.sock"
 #define DEFAULT_TCP "tcp://localhost:2375"
 
 static bool is_docker(const struct cli *cli)
@@ -57,37 +56,18 @@ struct docker_config *cli_config(struct cli *cli)
 
 /* ---- address -------------------------------------------------------------- */
 
-/* A user's own daemon, if it runs one; else the machine's. */
-static char *default_address(void)
-{
-	const char *dir = geteuid() ? getenv("XDG_RUNTIME_DIR") : NULL;
-	struct stat st;
-
-	if (dir && *dir) {
-		CLEANUP(freep) char *path = format("%s/imaged/imaged.sock", dir);
-
-		if (path && stat(path, &st) == 0)
-			return format("unix://%s", path);
-	}
-	return strdup("unix://" DEFAULT_SOCKET);
-}
-
 static int choose_address(struct cli *cli, struct err *err)
 {
-	const char *host = cli->global.host;
+	const char *given = cli->global.host;
+	CLEANUP(freep) char *host = given && *given ? strdup(given) : client_address_default();
 
-	if (!host || !*host)
-		host = getenv("IMAGED_HOST");
-	if (!host || !*host)
-		cli->address = default_address();
-	else if (!strcmp(host, "tcp://"))
-		cli->address = strdup(DEFAULT_TCP);
-	else if (strncmp(host, "unix://", 7) && strncmp(host, "tcp://", 6))
+	if (!host)
+		return fail_nomem(err);
+	if (strncmp(host, "unix://", 7) && strncmp(host, "tcp://", 6))
 		return fail(err, E_NO_DAEMON,
 			    "Failed to initialize: unable to resolve %s endpoint: invalid bind address format: %s",
 			    is_docker(cli) ? "docker" : "imaged", host);
-	else
-		cli->address = strdup(host);
+	cli->address = strcmp(host, "tcp://") != 0 ? TAKE(host) : strdup(DEFAULT_TCP);
 	return cli->address ? OK : fail_nomem(err);
 }
 

@@ -74,22 +74,30 @@ int client_address_target(const char *address, char **ret_target, bool *ret_is_u
 	return fail_address(address, "the scheme is neither unix nor tcp", err);
 }
 
+/* Where the daemon of a user listens who does not say otherwise. */
+static char *own_socket(void)
+{
+	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
+	const char *home = secure_getenv("HOME");
+
+	if (dir && *dir)
+		return format("%s/imaged/imaged.sock", dir);
+	return home && *home ? format("%s/.local/run/imaged/imaged.sock", home) : strdup(MACHINE_SOCKET);
+}
+
 /* A program with raised privileges does not let its user's environment choose. */
 char *client_address_default(void)
 {
 	const char *host = secure_getenv("IMAGED_HOST");
-	const char *dir = geteuid() ? secure_getenv("XDG_RUNTIME_DIR") : NULL;
+	CLEANUP(freep) char *path = NULL;
 	struct stat st;
 
 	if (host && *host)
 		return strdup(host);
-	if (dir && *dir) {
-		CLEANUP(freep) char *path = format("%s/imaged/imaged.sock", dir);
-
+	if (geteuid()) {
+		path = own_socket();
 		if (!path)
 			return NULL;
-		if (stat(path, &st) == 0)
-			return format("unix://%s", path);
 	}
-	return strdup("unix://" MACHINE_SOCKET);
+	return format("unix://%s", path && stat(path, &st) == 0 ? path : MACHINE_SOCKET);
 }

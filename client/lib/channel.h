@@ -31,6 +31,10 @@ struct rpc_channel_options {
 	size_t message_bytes;	    /* received at most; 0: 16 MiB */
 };
 
+/* Where a user's programs find imaged when nobody says it: IMAGED_HOST, the user's own
+ * daemon if it has a socket, the machine's. free() it; NULL when memory is short. */
+char *client_address_default(void);
+
 /* Opens no connection yet: the first call does. E_USAGE for an address or options
  * that make no sense, E_NO_DAEMON for TLS files that cannot be used. gRPC's own log
  * is switched off for the process, unless GRPC_VERBOSITY is set. */

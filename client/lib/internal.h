@@ -108,8 +108,4 @@ int client_credentials_load(const struct rpc_channel_options *o, grpc_channel_cr
 /* "unix:///PATH" or "tcp://HOST:PORT" as the target that gRPC wants; free() it. */
 int client_address_target(const char *address, char **ret_target, bool *ret_is_unix, struct err *err);
 
-/* Where a user's programs find imaged when nobody says it: IMAGED_HOST, the user's own
- * daemon if it has a socket, the machine's. free() it; NULL when memory is short. */
-char *client_address_default(void);
-
 #endif

@@ -91,6 +91,7 @@ int client_stream_open(struct rpc_channel *c, const struct rpc_method *method, c
 	grpc_byte_buffer *buffer = NULL;
 	int r = OK;
 
+	ret_reason[0] = 0;
 	if (!s)
 		return fail_nomem(err);
 	s->method = method;

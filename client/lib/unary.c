@@ -97,6 +97,7 @@ int client_unary(struct rpc_channel *c, const struct rpc_method *method, const s
 	struct call k;
 	int r = client_wire_pack(request, &sent, err);
 
+	ret_reason[0] = 0;
 	if (r < 0)
 		return r;
 	r = client_call_start(&k, c, method, options, err);
