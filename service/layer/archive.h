@@ -81,9 +81,6 @@ int tar_walk_end(const struct tar_walk *w, uint64_t size, struct err *err);
 
 /* ---- compression ------------------------------------------------------------------ */
 
-/* By the magic number of gzip, zstd, xz or bzip2. `n`: 6, or all there are. */
-bool archive_is_compressed(const uint8_t first[6], size_t n);
-
 struct inflate_filter;
 
 /* policy: tar_bytes and ratio, zstd_window and stall_ms count here. */

@@ -1,10 +1,5 @@
 #include "service/layer/inflate.h"
 
-static bool begins_with(struct bytes start, const char *magic, size_t len)
-{
-	return start.len >= len && !memcmp(start.data, magic, len);
-}
-
 int inflate_sniff(struct bytes start, enum inflate_format *ret_format, struct err *err)
 {
 	if (begins_with(start, "BZh", 3))

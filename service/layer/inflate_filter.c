@@ -22,11 +22,6 @@ struct inflate_filter {
 	uint64_t read;
 };
 
-bool archive_is_compressed(const uint8_t first[6], size_t n)
-{
-	return magic_format((struct bytes){ first, n }) != INFLATE_PLAIN;
-}
-
 /* ---- begin and end -------------------------------------------------------------- */
 
 /* A pipe, larger where that is allowed, of which our end (0: read, 1: write) does not
@@ -116,15 +111,6 @@ static int take_result(struct inflate_filter *f, const struct layer_message *m, 
 	return OK;
 }
 
-static int take_failed(struct inflate_filter *f, const struct layer_message *m, struct err *err)
-{
-	char text[LAYER_TEXT_MAX];
-
-	layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
-	process_end(&f->process);
-	return fail(err, m->u.failed.code, "%s", text);
-}
-
 static int take_message(struct inflate_filter *f, const struct layer_message *m, struct err *err)
 {
 	if (m->layer != STREAM_NUMBER)
@@ -133,7 +119,7 @@ static int take_message(struct inflate_filter *f, const struct layer_message *m,
 	case LAYER_RESULT:
 		return take_result(f, m, err);
 	case LAYER_FAILED:
-		return take_failed(f, m, err);
+		return process_fail_told(&f->process, m->u.failed.code, m->u.failed.text, err);
 	default:
 		return process_fail_nonsense(&f->process, "a message that is not for a stream", err);
 	}

@@ -1,6 +1,6 @@
 #include "service/layer/magic.h"
 
-static bool begins_with(struct bytes start, const char *magic, size_t len)
+bool begins_with(struct bytes start, const char *magic, size_t len)
 {
 	return start.len >= len && !memcmp(start.data, magic, len);
 }

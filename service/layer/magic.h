@@ -15,6 +15,8 @@ enum inflate_format { INFLATE_PLAIN, INFLATE_GZIP, INFLATE_ZSTD, INFLATE_XZ, INF
 
 enum { INFLATE_MAGIC = 6 }; /* bytes that tell the format */
 
+bool begins_with(struct bytes start, const char *magic, size_t len);
+
 /* Of a stream that begins with these bytes (the first INFLATE_MAGIC, or all there are). */
 enum inflate_format magic_format(struct bytes start);
 

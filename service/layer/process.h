@@ -2,8 +2,9 @@
  * One imaged-layer process as the daemon holds it: started, spoken to, ended.
  *
  * The process gets its socket at LAYER_SOCKET_FD, /dev/null as input and output (or
- * the ends of two pipes, when it is a filter), a pipe as its standard error (for the dynamic linker's words; read once,
- * when it has died), and neither environment nor any other descriptor.
+ * the ends of two pipes, when it is a filter), a pipe as its standard error (for the
+ * dynamic linker's words; read once, when it has died), and neither environment nor
+ * any other descriptor.
  *
  * A struct process belongs to one thread at a time (workers.h). Nothing is left
  * behind: each end waits for the process by its id.
@@ -57,6 +58,9 @@ int process_fail_died(struct process *p, struct err *err);
 
 /* It has said what it must not: ends it. E_WORKER. */
 int process_fail_nonsense(struct process *p, const char *what, struct err *err);
+
+/* It has given up, in its words, of which those that cannot be shown are replaced: ends it. `code`. */
+int process_fail_told(struct process *p, int code, const char text[LAYER_TEXT_MAX], struct err *err);
 
 /* `rc` and `why` of a receive or send that failed: E_BUSY goes on as it is; else the
  * process is ended, and this is E_WORKER with how it died or what was wrong. */

@@ -14,6 +14,15 @@ int process_fail_nonsense(struct process *p, const char *what, struct err *err)
 	return fail(err, E_WORKER, "imaged-layer speaks nonsense: %s", what);
 }
 
+int process_fail_told(struct process *p, int code, const char text[LAYER_TEXT_MAX], struct err *err)
+{
+	char clean[LAYER_TEXT_MAX];
+
+	layer_text_clean(text, LAYER_TEXT_MAX, clean, sizeof clean);
+	process_end(p);
+	return fail(err, code, "%s", clean);
+}
+
 static int take_ready(struct process *p, const struct layer_message *m, struct err *err)
 {
 	char text[LAYER_TEXT_MAX], missing[LAYER_TEXT_MAX];

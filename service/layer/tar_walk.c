@@ -110,15 +110,6 @@ static int ask(struct tar_walk *w, const uint8_t *block, uint64_t offset, struct
 
 /* ---- steps ---------------------------------------------------------------------- */
 
-static int take_failed(struct tar_walk *w, struct err *err)
-{
-	char text[LAYER_TEXT_MAX];
-
-	layer_text_clean(w->answer.name, LAYER_TEXT_MAX, text, sizeof text);
-	process_end(&w->process);
-	return fail(err, w->answer.code, "%s", text);
-}
-
 static int take_entry(struct tar_walk *w, struct tar_step *ret_step, struct err *err)
 {
 	const struct walk_answer *a = &w->answer;
@@ -149,7 +140,7 @@ static int take_answer(struct tar_walk *w, struct tar_step *ret_step, struct err
 	w->may_end = a->type != WALK_NEED || a->kind;
 	switch (a->type) {
 	case WALK_FAILED:
-		return take_failed(w, err);
+		return process_fail_told(&w->process, a->code, a->name, err);
 	case WALK_ENTRY:
 		return take_entry(w, ret_step, err);
 	default:

@@ -75,7 +75,7 @@ static int serve_layer(struct source *s, struct pipeline *p, struct err *err)
 	}
 }
 
-static int serve(struct source *s, struct pipeline *p, struct err *err)
+static int run_layers(struct source *s, struct pipeline *p, struct err *err)
 {
 	int rc;
 
@@ -94,11 +94,6 @@ static int begin_layers(struct pipeline **ret_pipeline, struct err *err)
 {
 	mallopt(M_ARENA_MAX, 1); /* an arena of its own for the second thread reserves 64 MiB of address space */
 	return pipeline_new(ret_pipeline, err);
-}
-
-static int run_layers(struct source *s, struct pipeline *p, struct err *err)
-{
-	return serve(s, p, err);
 }
 
 static int run_filter(struct source *s, struct pipeline *p UNUSED, struct err *err)

@@ -367,7 +367,7 @@ static void the_worker_has_its_resource_limits(void **state UNUSED)
 	assert_ok(process_await_ready(&p, READY_MS, &err), &err);
 	limits = read_proc(p.pid, "limits");
 	assert_non_null(strstr(limits, "Max core file size        0                    0 "));
-	assert_non_null(strstr(limits, "Max cpu time              3600                 3600 "));
+	assert_non_null(strstr(limits, "Max cpu time              28800                28800 "));
 #if !SANITIZED
 	assert_non_null(strstr(limits, "Max file size             0                    0 "));
 	assert_non_null(strstr(limits, "Max processes             0                    0 "));
