@@ -254,7 +254,6 @@ void rpc_server_drain(struct rpc_server *s)
 	wait_quiet(s, -1);
 }
 
-/* Whether it was started or not, gRPC wants a shutdown before the destruction. */
 /* gRPC stays as it is until the process ends: its shutdown waits for a thread of its
  * own that sleeps up to 10 seconds in poll after a write that the client never took.
  * Sanitizers want to see what it gives back. */
@@ -265,6 +264,7 @@ static void end_grpc(void)
 #endif
 }
 
+/* Whether it was started or not, gRPC wants a shutdown before the destruction. */
 static void destroy_grpc(struct rpc_server *s)
 {
 	if (!s->started)
