@@ -8,6 +8,7 @@ write is made of raw members: tar_of(raw_member(...), ...).
 """
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
@@ -343,7 +344,9 @@ class ArchiveCase(TestCase):
             for folder, _, names in os.walk(os.path.join((daemon or self.imaged).root, directory)):
                 for name in names:
                     path = os.path.join(folder, name)
-                    found[path] = (os.path.getsize(path), os.stat(path).st_mtime_ns)
+                    with contextlib.suppress(FileNotFoundError):  # it may go while we look
+                        status = os.stat(path)
+                        found[path] = (status.st_size, status.st_mtime_ns)
         return found
 
     def assert_nothing_kept(self):
