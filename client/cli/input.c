@@ -25,7 +25,8 @@ int input_open(const char *path, struct input *ret_input, struct err *err)
 	in.regular = S_ISREG(st.st_mode);
 	in.size = in.regular ? st.st_size : 0;
 	*ret_input = in;
-	in = (struct input)INPUT_INIT;
+	in.piece = NULL; /* the caller's from here on */
+	take_fd(&in.fd);
 	return OK;
 }
 
