@@ -32,6 +32,9 @@ echo "== a Debian 12 minbase root in $root"
 for file in /etc/apt/apt.conf.d/*proxy* /etc/resolv.conf; do
 	[ ! -f "$file" ] || cp -L "$file" "$root$file"
 done
+# A mount of its own, as the root of a machine is: podman wants to make it private.
+mount --bind "$root" "$root"
+mounted=$root
 for kind in proc sys dev dev/pts; do
 	mkdir -p "$root/$kind"
 	case $kind in
