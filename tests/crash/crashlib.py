@@ -33,6 +33,7 @@ class Control:
 
 def traced(directory, root, ready=True, control=None, log=None, boot_id=None):
     os.makedirs(root, mode=0o700, exist_ok=True)
+    assert os.path.exists(IOTRACE), f"{IOTRACE} is missing: sh tests/run.sh build"  # a preload that is not there is ignored
     environment = {"LD_PRELOAD": IOTRACE, "IOTRACE_ROOT": root}
     if control:
         environment["IOTRACE_CONTROL"] = control.path

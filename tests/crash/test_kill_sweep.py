@@ -1,4 +1,4 @@
-"""kill -9 at chosen system calls of pull, load, rm and prune: after a restart the check is
+"""kill -9 at chosen system calls of pull, load, import, rm and prune: after a restart the check is
 clean, what is listed is complete, the same command succeeds, and a pull fetches
 less than all again.
 
@@ -13,11 +13,11 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import grpc
-from archives import docker_files, layout_files, load
+from archives import docker_files, import_requests, layout_files, load
 from crashlib import Control, fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
-from ociimage import tar
+from ociimage import compress, random_bytes, tar
 
 POINTS = int(os.environ.get("SWEEP_POINTS", "24"))
 
@@ -135,6 +135,19 @@ class KillSweep(TestCase):
     def test_load_of_a_docker_archive_through_a_pipe(self):
         named = [(self.images[name], f"{name}:1", f"{name}:2") for name in ("app", "wide")]
         self.load_sweep(tar(docker_files(*named)), False, ("app:1", "app:2", "wide:1", "wide:2"), max(4, POINTS // 4))
+
+    def test_import(self):
+        """One tar as it is and one compressed; the name goes over to the second image."""
+        tars = [tar({f"made{n}": random_bytes(300000, 30 + n)}) for n in range(2)]
+
+        def command(client):
+            for data, change in zip((tars[0], compress(tars[1], "gzip")), ("ENV N=1", "ENV N=2")):
+                list(client.Import(import_requests(data, reference="made:1", changes=[change])))
+
+        def expect(client):
+            self.assertEqual(["N=2"], list(client.InspectImage(image="made:1").config.env.values))
+
+        self.sweep(self.prepare("base"), command, expect, max(4, POINTS // 4))
 
     def test_remove(self):
         template = self.prepare("base", "app")

@@ -14,11 +14,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import grpc
 import powerloss
-from archives import docker_files, layout_files, load
+from archives import docker_files, import_requests, layout_files, load
 from crashlib import fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
-from ociimage import tar
+from ociimage import compress, random_bytes, tar
 
 CUTS = int(os.environ.get("LOSS_CUTS", "12"))
 SEED = int(os.environ.get("LOSS_SEED", "1"))
@@ -79,6 +79,31 @@ class PowerLoss(TestCase):
         load(client, tar(layout_files((wide, library + "wide:2"), (app, library + "app:3"))), True)
         acknowledged(("+", library + "wide:2"), ("+", library + "app:3"))
 
+    def live_by_imports(self, client, acknowledged, removing):
+        """A name that goes over to another image, one that is not, and one that is refused."""
+
+        def run(data, name):
+            list(client.Import(import_requests(data, reference=name)))
+
+        library = "docker.io/library/"
+        first, second = (tar({f"made{n}": random_bytes(200000, 30 + n)}) for n in range(2))
+        run(first, "made:1")
+        acknowledged(("+", library + "made:1"))
+        run(compress(second, "gzip"), "made:1")
+        acknowledged()
+        run(first, "made:2")
+        acknowledged(("+", library + "made:2"))
+        try:
+            run(first[:100000], "bad:1")
+        except grpc.RpcError:
+            pass
+        run(second, "")
+        removing(library + "made:1")
+        client.RemoveImage(image="made:1")
+        acknowledged(("-", library + "made:1"))
+        run(second, "made:3")
+        acknowledged(("+", library + "made:3"))
+
     def record(self, live=None):
         """The life of a store; gives [(log position, names that must be listed)]."""
         log, root = self.path("log"), self.path("recorded", "root")
@@ -126,6 +151,9 @@ class PowerLoss(TestCase):
 
     def test_loaded_means_complete_whatever_was_not_synced(self):
         self.lose_power(max(4, CUTS // 2), self.live_by_loads)
+
+    def test_imported_means_complete_whatever_was_not_synced(self):
+        self.lose_power(max(4, CUTS // 2), self.live_by_imports)
 
     def lose_power(self, cuts, live):
         events, promises = self.record(live)

@@ -16,19 +16,13 @@ import threading
 
 import grpc
 
+from archives import PIECE, import_requests
 from harness import SLOW, TestCase, blob_path, incomplete, program, skopeo
 from ociimage import compress, random_bytes, sha256, tar
 from rpc import pb
 
 TAR = tar({"etc/": None, "etc/motd": b"hello\n", "bin/sh": b"#!", "lib": "usr/lib"})
-PIECE = 256 * 1024
 HUB = "docker.io/library"
-
-
-def requests(data=b"", **start):
-    yield pb.ImportRequest(start=pb.ImportStart(**start))
-    for at in range(0, len(data), PIECE):
-        yield pb.ImportRequest(data=data[at : at + PIECE])
 
 
 def content(root):
@@ -108,12 +102,12 @@ class Import(TestCase):
 
     def run_import(self, data=TAR, **start):
         """ImportDone and all events."""
-        events = list(self.client.Import(requests(data, **start)))
+        events = list(self.client.Import(import_requests(data, **start)))
         self.assertEqual("done", events[-1].WhichOneof("event"))
         return events[-1].done, events
 
     def refused(self, code, reason, data=TAR, text=None, **start):
-        error = self.assert_rpc_fails(code, reason, self.client.Import, requests(data, **start), text=text)
+        error = self.assert_rpc_fails(code, reason, self.client.Import, import_requests(data, **start), text=text)
         self.assert_nothing_kept()
         return error.details()
 
@@ -375,7 +369,7 @@ class Import(TestCase):
             self.assertRegex(caught.exception.details(), text)
             self.assertNotIn("secret", caught.exception.details())
             if reason:
-                self.assert_rpc_fails(caught.exception.code().name, reason, self.client.Import, requests(url=url))
+                self.assert_rpc_fails(caught.exception.code().name, reason, self.client.Import, import_requests(url=url))
         self.assert_nothing_kept()
 
     def test_download_that_breaks_off_is_refused(self):
@@ -389,7 +383,7 @@ class Import(TestCase):
         server.gate = threading.Event()
         self.addCleanup(server.gate.set)
         server.files["/r.tar"] = tar({"a": random_bytes(4 << 20, 5)})
-        call = self.client.Import(requests(url=server.url + "/r.tar"))
+        call = self.client.Import(import_requests(url=server.url + "/r.tar"))
         next(call)
         self.wait_for(lambda: ingests(self.imaged.root), "bytes that come in")
         call.cancel()
@@ -402,7 +396,7 @@ class Import(TestCase):
         self.addCleanup(more.set)
 
         def halting(data):
-            yield from requests(data, reference="imp:1")
+            yield from import_requests(data, reference="imp:1")
             more.wait(60)
 
         for data in (tar({"a": random_bytes(2 << 20, 6)}), lzma.compress(random_bytes(1 << 20, 6))):
@@ -425,7 +419,7 @@ class Import(TestCase):
 
     def test_daemon_that_is_killed_keeps_nothing(self):
         def halting():
-            yield from requests(random_bytes(2 << 20, 8))
+            yield from import_requests(random_bytes(2 << 20, 8))
             more.wait(60)
 
         more = threading.Event()
@@ -468,7 +462,7 @@ class Import(TestCase):
         if subprocess.run(["mount", "-o", "remount,bind,ro", mounted], stderr=subprocess.PIPE).returncode:
             self.skipTest("remount read-only is not permitted")
         client = self.daemon(name="second", root=mounted).client()
-        self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", client.Import, requests(TAR), text="nothing can be imported")
+        self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", client.Import, import_requests(TAR), text="nothing can be imported")
 
     def test_imports_of_one_tar_at_once(self):
         results, data = [], tar({"a": random_bytes(1 << 20, 10)})

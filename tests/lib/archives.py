@@ -247,6 +247,13 @@ def save(client, *images, platform="", timeout=60):
     return b"".join(piece.data for piece in client.Save(images=images, platform=platform, timeout=timeout))
 
 
+def import_requests(data=b"", **start):
+    """The messages of one Import call."""
+    yield pb.ImportRequest(start=pb.ImportStart(**start))
+    for at in range(0, len(data), PIECE):
+        yield pb.ImportRequest(data=data[at : at + PIECE])
+
+
 class Loading:
     """One Load call: messages go out one by one, events are iterated over."""
 
