@@ -16,23 +16,17 @@ static int find_type(struct import *m, struct err *err)
 	return ingest_reader(m->layer.ingest, &fd, err) < 0 ? err->code : layer_media_type(fd, &m->layer_type, err);
 }
 
-static void free_job(struct layer_job **j)
-{
-	layer_job_free(*j);
-}
-
 static int verify_layer(struct import *m, struct err *err)
 {
-	CLEANUP(free_job) struct layer_job *job = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *job = NULL;
 	int fd = -1;
 
 	if (m->layer.size < TAR_BLOCK && !strcmp(m->layer_type, plain_layer)) /* in docker's words */
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
 	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 ||
 	    ingest_reader(m->layer.ingest, &fd, err) < 0 ||
-	    layer_job_start(m->workers, fd, COMPRESSION_NONE, m->layer.size, &job, err) < 0)
+	    layer_job_start_whole(m->workers, fd, &m->layer.digest, m->layer.size, &job, err) < 0)
 		return err->code;
-	layer_job_available(job, m->layer.size);
 	return layer_job_finish(job, m->cancel, &m->facts, err);
 }
 

@@ -40,9 +40,7 @@ static int start(struct load *l, struct load_blob *b, struct err *err)
 	if (r == OK)
 		r = load_blob_open(l, b, &fd, err);
 	if (r == OK)
-		r = layer_job_start(l->workers, fd, COMPRESSION_NONE, b->size, &b->job, err);
-	if (r == OK)
-		layer_job_available(b->job, b->size);
+		r = layer_job_start_whole(l->workers, fd, &b->digest, b->size, &b->job, err);
 	return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
+#include "service/layer/magic.h"
 
 enum {
 	STEP_MIN = 1024 * 1024,
@@ -22,6 +23,8 @@ struct layer_job {
 	int fd;
 	enum compression compression;
 	uint64_t size;
+	bool counts_only;
+	struct digest digest; /* counts_only: of the file */
 	struct waiter waiter; /* its eventfd also wakes for a cancel */
 
 	enum job_state state;
@@ -71,6 +74,7 @@ static int send_begin(struct layer_job *j, struct err *err)
 	struct layer_message m = layer_message_of(LAYER_BEGIN, ++p->layers);
 
 	m.u.begin.compression = j->compression;
+	m.u.begin.counts_only = j->counts_only;
 	m.u.begin.limits = workers_policy(j->workers)->limits;
 	j->number = p->layers;
 	return process_send(p, &m, j->fd, err);
@@ -154,8 +158,8 @@ static void take_result(struct layer_job *j, const struct layer_message *m)
 	const struct layer_limits *limits = &workers_policy(j->workers)->limits;
 
 	if (!j->told_end || m->u.result.tar_bytes > limits->tar_bytes || m->u.result.tar_bytes < j->written ||
-	    m->u.result.files_bytes > layer_files_max || m->u.result.entries > limits->entries ||
-	    m->u.result.entries > m->u.result.tar_bytes) {
+	    (j->counts_only && m->u.result.tar_bytes != j->size) || m->u.result.files_bytes > layer_files_max ||
+	    m->u.result.entries > limits->entries || m->u.result.entries > m->u.result.tar_bytes) {
 		fail_worker(j, "speaks nonsense: a result that cannot be");
 		return;
 	}
@@ -166,7 +170,10 @@ static void take_result(struct layer_job *j, const struct layer_message *m)
 		.entries = (int64_t)m->u.result.entries,
 		.worker_version = LAYER_WORKER_VERSION,
 	};
-	memcpy(j->facts.diff_id.bytes, m->u.result.diff_id, sizeof m->u.result.diff_id);
+	if (j->counts_only)
+		j->facts.diff_id = j->digest;
+	else
+		memcpy(j->facts.diff_id.bytes, m->u.result.diff_id, sizeof m->u.result.diff_id);
 	be_done(j);
 }
 
@@ -245,31 +252,6 @@ static bool is_read_only(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
 }
 
-int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
-		    struct layer_job **ret_job, struct err *err)
-{
-	CLEANUP(closep) int owned = fd;
-	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
-
-	if (!is_read_only(fd) || size < 0)
-		return fail(err, E_INTERNAL, "a layer is given to imaged-layer by a read-only descriptor and its size");
-	j = calloc(1, sizeof *j);
-	if (!j)
-		return fail_nomem(err);
-	j->workers = layer_workers_ref(w);
-	j->fd = take_fd(&owned);
-	j->compression = compression;
-	j->size = (uint64_t)size;
-	j->waiter.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (j->waiter.wake < 0)
-		return fail_errno(err, "make an event descriptor");
-	take_slot(j);
-	if (j->state == JOB_DONE)
-		return fail(err, j->failure.code, "%s", j->failure.text);
-	*ret_job = TAKE(j);
-	return OK;
-}
-
 static uint64_t step(const struct layer_job *j)
 {
 	uint64_t step = j->size / STEPS_MAX;
@@ -288,6 +270,74 @@ void layer_job_available(struct layer_job *j, int64_t bytes)
 		return;
 	j->next_look = j->available + step(j);
 	look(j);
+}
+
+static int new_job(struct layer_workers *w, int fd, int64_t size, struct layer_job **ret_job, struct err *err)
+{
+	CLEANUP(closep) int owned = fd;
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+
+	if (!is_read_only(fd) || size < 0)
+		return fail(err, E_INTERNAL, "a layer is given to imaged-layer by a read-only descriptor and its size");
+	j = calloc(1, sizeof *j);
+	if (!j)
+		return fail_nomem(err);
+	j->workers = layer_workers_ref(w);
+	j->fd = take_fd(&owned);
+	j->size = (uint64_t)size;
+	j->waiter.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (j->waiter.wake < 0)
+		return fail_errno(err, "make an event descriptor");
+	*ret_job = TAKE(j);
+	return OK;
+}
+
+static int start(struct layer_job *j, struct err *err)
+{
+	take_slot(j);
+	return j->state == JOB_DONE ? fail(err, j->failure.code, "%s", j->failure.text) : OK;
+}
+
+int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
+		    struct layer_job **ret_job, struct err *err)
+{
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+
+	if (new_job(w, fd, size, &j, err) < 0)
+		return err->code;
+	j->compression = compression;
+	if (start(j, err) < 0)
+		return err->code;
+	*ret_job = TAKE(j);
+	return OK;
+}
+
+static int is_plain(int fd, bool *ret_plain, struct err *err)
+{
+	uint8_t first[INFLATE_MAGIC];
+	ssize_t n = pread(fd, first, sizeof first, 0);
+
+	if (n < 0)
+		return fail_errno(err, "read the layer's file");
+	*ret_plain = magic_format((struct bytes){ first, (size_t)n }) == INFLATE_PLAIN;
+	return OK;
+}
+
+int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *digest, int64_t size,
+			  struct layer_job **ret_job, struct err *err)
+{
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+	bool plain = false;
+
+	if (new_job(w, fd, size, &j, err) < 0 || is_plain(fd, &plain, err) < 0)
+		return err->code;
+	j->counts_only = plain && digest->algorithm == DIGEST_SHA256;
+	j->digest = *digest;
+	if (start(j, err) < 0)
+		return err->code;
+	layer_job_available(j, size);
+	*ret_job = TAKE(j);
+	return OK;
 }
 
 /* Ends the layer on its worker, which goes on with the next one; one that does not

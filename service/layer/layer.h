@@ -50,6 +50,11 @@ void layer_workers_unrefp(struct layer_workers **w);
 int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
 		    struct layer_job **ret_job, struct err *err);
 
+/* The same with a blob that is all there. Of a plain tar the digest is the diff ID, so
+ * that it is not hashed again. */
+int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *digest, int64_t size,
+			  struct layer_job **ret_job, struct err *err);
+
 /* So many bytes of the file are there. Cheap; tells the worker now and then. */
 void layer_job_available(struct layer_job *j, int64_t bytes);
 /* The bytes before were not good: the job begins again at 0, also after it failed. */

@@ -117,6 +117,8 @@ static int open_stream(struct run *r, struct err *err)
 	} while (more && len < INFLATE_MAGIC);
 	r->in = (struct inflate_in){ r->input, len };
 	rc = inflate_sniff((struct bytes){ r->input, len }, &format, err);
+	if (rc == OK && r->source->counts_only && format != INFLATE_PLAIN)
+		rc = fail(err, E_WORKER, "a layer that should be a plain tar is compressed");
 	if (rc != OK)
 		return rc;
 	return inflate_init(&r->inflate, format, r->source->limits.zstd_window, err);
@@ -172,7 +174,7 @@ int layer_run(struct source *source, struct pipeline *pipeline, struct pipeline_
 		return fail_nomem(err);
 	r->source = source;
 	r->pipeline = pipeline;
-	pipeline_begin(pipeline, &source->limits);
+	pipeline_begin(pipeline, &source->limits, source->counts_only);
 	rc = run_stream(r, err);
 	if (rc == OK)
 		rc = pipeline_finish(pipeline, ret_result, err);

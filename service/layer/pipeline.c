@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdbool.h>
 
 #include "proto/runtime/mem.h"
 #include "service/layer/tar_count.h"
@@ -21,6 +20,7 @@ struct pipeline {
 	struct err failure; /* of the consumer, for this layer */
 
 	/* the consumer's while taken_n < submitted_n, else the producer's */
+	bool counts_only;
 	struct hasher hasher;
 	struct tar_count count;
 
@@ -29,7 +29,8 @@ struct pipeline {
 
 static int consume(struct pipeline *p, const uint8_t *data, size_t len, struct err *err)
 {
-	hasher_update(&p->hasher, data, len);
+	if (!p->counts_only)
+		hasher_update(&p->hasher, data, len);
 	return tar_count_feed(&p->count, data, len, err);
 }
 
@@ -138,12 +139,13 @@ static int wait_for(struct pipeline *p, uint64_t pending, struct err *err)
 	return rc;
 }
 
-void pipeline_begin(struct pipeline *p, const struct layer_limits *limits)
+void pipeline_begin(struct pipeline *p, const struct layer_limits *limits, bool counts_only)
 {
 	pthread_mutex_lock(&p->mu);
 	while (p->taken_n < p->submitted_n)
 		pthread_cond_wait(&p->taken, &p->mu);
 	p->failure = (struct err)ERR_INIT;
+	p->counts_only = counts_only;
 	hasher_init(&p->hasher, DIGEST_SHA256);
 	tar_count_free(&p->count);
 	tar_count_init(&p->count, limits->entries, limits->tar_bytes);
@@ -176,17 +178,21 @@ int pipeline_drain(struct pipeline *p, struct err *err)
 
 int pipeline_finish(struct pipeline *p, struct pipeline_result *ret_result, struct err *err)
 {
-	struct digest d;
 	int rc = pipeline_drain(p, err);
 
 	if (rc == OK)
 		rc = tar_count_finish(&p->count, err);
 	if (rc != OK)
 		return rc;
-	d = hasher_final(&p->hasher);
-	memcpy(ret_result->diff_id, d.bytes, sizeof ret_result->diff_id);
-	ret_result->tar_bytes = p->count.offset;
-	ret_result->files_bytes = p->count.files_bytes;
-	ret_result->entries = p->count.entries;
+	*ret_result = (struct pipeline_result){
+		.tar_bytes = p->count.offset,
+		.files_bytes = p->count.files_bytes,
+		.entries = p->count.entries,
+	};
+	if (!p->counts_only) {
+		struct digest d = hasher_final(&p->hasher);
+
+		memcpy(ret_result->diff_id, d.bytes, sizeof ret_result->diff_id);
+	}
 	return OK;
 }

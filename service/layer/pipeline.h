@@ -18,6 +18,7 @@
 #ifndef SERVICE_LAYER_PIPELINE_H
 #define SERVICE_LAYER_PIPELINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "service/layer/protocol.h"
@@ -35,8 +36,9 @@ int pipeline_new(struct pipeline **ret_pipeline, struct err *err);
 void pipeline_free(struct pipeline *p); /* joins the thread */
 void pipeline_freep(struct pipeline **p);
 
-/* Begins a layer. Whatever an earlier one left unfinished is dropped. */
-void pipeline_begin(struct pipeline *p, const struct layer_limits *limits);
+/* Begins a layer. Whatever an earlier one left unfinished is dropped. counts_only: it
+ * is not hashed, the result's diff_id is 0. */
+void pipeline_begin(struct pipeline *p, const struct layer_limits *limits, bool counts_only);
 
 /* A buffer of PIPELINE_SLOT_BYTES; waits until one is free. Fails with what the
  * consumer found. */

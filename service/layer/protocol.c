@@ -124,7 +124,7 @@ static bool limits_are_sound(const struct layer_limits *l)
 
 static bool begin_is_sound(const struct layer_message *m)
 {
-	return m->layer && m->u.begin.compression <= COMPRESSION_ZSTD && !m->u.begin.reserved &&
+	return m->layer && m->u.begin.compression <= COMPRESSION_ZSTD && m->u.begin.counts_only <= 1 &&
 	       limits_are_sound(&m->u.begin.limits);
 }
 

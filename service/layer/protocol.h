@@ -40,7 +40,7 @@
 #include "proto/runtime/err.h"
 
 enum {
-	LAYER_PROTOCOL_VERSION = 2,
+	LAYER_PROTOCOL_VERSION = 3,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
@@ -78,7 +78,7 @@ struct layer_message {
 	union {
 		struct {
 			uint32_t compression; /* enum compression: a hint, the bytes decide */
-			uint32_t reserved;    /* 0 */
+			uint32_t counts_only; /* 1: a plain tar, whose digest the daemon knows */
 			struct layer_limits limits;
 		} begin;
 		struct {
@@ -91,7 +91,7 @@ struct layer_message {
 			uint64_t read, written;
 		} progress;
 		struct {
-			uint8_t diff_id[32]; /* sha256 of every byte of the tar stream */
+			uint8_t diff_id[32]; /* sha256 of every byte of the tar stream; counts_only: 0 */
 			uint64_t tar_bytes, files_bytes, entries;
 		} result;
 		struct {

@@ -18,6 +18,7 @@ static void take_begin(struct source *s, const struct layer_message *m, int fd)
 	s->fd = fd;
 	s->layer = m->layer;
 	s->hint = m->u.begin.compression;
+	s->counts_only = m->u.begin.counts_only;
 	s->limits = m->u.begin.limits;
 	s->offset = s->available = 0;
 	s->ended = false;

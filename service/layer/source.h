@@ -25,6 +25,7 @@ struct source {
 	uint64_t available;    /* bytes announced */
 	bool ended;	       /* available is all there will be */
 	enum compression hint; /* of the media type */
+	bool counts_only;
 	struct layer_limits limits;
 };
 

@@ -89,6 +89,36 @@ static void each_compression_gives_the_digest_and_the_counts_of_the_tar(void **s
 	assert_facts(&facts, buf_bytes(&tar), 300, 300 * 20000);
 }
 
+static int run_whole(struct layer_workers *w, struct bytes blob, struct layer_facts *facts, struct err *err)
+{
+	static const struct digest known = { .algorithm = DIGEST_SHA256, .bytes = { 1, 2, 3 } };
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+
+	assert_ok(layer_job_start_whole(w, craft_fd(blob), &known, (int64_t)blob.len, &j, err), err);
+	return layer_job_finish(j, NULL, facts, err);
+}
+
+static void a_whole_plain_tar_has_the_digest_that_is_known_as_its_diff_id(void **state UNUSED)
+{
+	WORKERS *w = new_workers(1);
+	NEW tar = BUF_INIT(CRAFT_MAX);
+	NEW gz = BUF_INIT(CRAFT_MAX);
+	struct layer_facts facts;
+	struct err err = ERR_INIT;
+
+	craft_tree(&tar, 300, 20000);
+	craft_gzip(&gz, buf_bytes(&tar), 0);
+	assert_ok(run_whole(w, buf_bytes(&tar), &facts, &err), &err);
+	assert_int_equal(facts.diff_id.bytes[1], 2); /* it was not hashed */
+	assert_int_equal(facts.tar_size, tar.len);
+	assert_int_equal(facts.entries, 300);
+	assert_int_equal(facts.files_size, 300 * 20000);
+	assert_ok(run_whole(w, buf_bytes(&gz), &facts, &err), &err);
+	assert_facts(&facts, buf_bytes(&tar), 300, 300 * 20000);
+	assert_ok(run_whole(w, bytes_of(""), &facts, &err), &err);
+	assert_fails(run_whole(w, (struct bytes){ tar.data, 10000 }, &facts, &err), &err, E_BAD_CONTENT, "");
+}
+
 static void an_empty_blob_is_an_empty_layer(void **state UNUSED)
 {
 	WORKERS *w = new_workers(1);
@@ -543,6 +573,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_compression_gives_the_digest_and_the_counts_of_the_tar),
+		cmocka_unit_test(a_whole_plain_tar_has_the_digest_that_is_known_as_its_diff_id),
 		cmocka_unit_test(an_empty_blob_is_an_empty_layer),
 		cmocka_unit_test(bytes_past_those_announced_are_not_read),
 		cmocka_unit_test(bad_layers_are_refused_and_the_worker_goes_on),

@@ -88,7 +88,7 @@ static void every_field_is_checked(void **state UNUSED)
 {
 	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.layer = 0);
 	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.compression = 3);
-	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.reserved = 1);
+	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.counts_only = 2);
 	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.limits.tar_bytes = 0);
 	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.limits.ratio = 0);
 	DAMAGE(LAYER_BEGIN, LAYER_FROM_DAEMON, m.u.begin.limits.entries = UINT64_MAX);
