@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { BLOCK_MIN = 4096, BLOCK_MAX = 256 * 1024 };
+/* BLOCK_MAX: a piece of an archive and its message. */
+enum { BLOCK_MIN = 4096, BLOCK_MAX = 256 * 1024 + BLOCK_MIN };
 
 struct arena_block {
 	struct arena_block *next;
@@ -12,21 +13,6 @@ struct arena_block {
 	size_t used; /* <= size */
 	alignas(max_align_t) uint8_t data[];
 };
-
-static void *allocator_alloc(void *data, size_t size)
-{
-	return arena_alloc(data, size);
-}
-
-static void allocator_free(UNUSED void *data, UNUSED void *p)
-{
-}
-
-void arena_init(struct arena *a, size_t cap)
-{
-	*a = (struct arena){ .cap = cap };
-	a->allocator = (ProtobufCAllocator){ allocator_alloc, allocator_free, a };
-}
 
 void arena_free(struct arena *a)
 {
@@ -64,7 +50,7 @@ static struct arena_block *add_block(struct arena *a, size_t need)
 	if (size > BLOCK_MAX)
 		size = BLOCK_MAX;
 	if (size < need)
-		size = need;
+		size = need + BLOCK_MIN;
 	b = malloc(sizeof *b + size);
 	if (!b)
 		return NULL;
@@ -73,14 +59,14 @@ static struct arena_block *add_block(struct arena *a, size_t need)
 	return b;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+static void *take(struct arena *a, size_t size)
 {
 	enum { ALIGN = alignof(max_align_t) };
 	struct arena_block *b = a->blocks;
 	size_t need;
 	void *p;
 
-	if (size > a->cap)
+	if (size > a->cap || size > SIZE_MAX / 2)
 		return NULL;
 	need = (size + ALIGN - 1) / ALIGN * ALIGN;
 	if (need > a->cap - a->used)
@@ -92,8 +78,30 @@ void *arena_alloc(struct arena *a, size_t size)
 	p = b->data + b->used;
 	b->used += need;
 	a->used += need;
-	memset(p, 0, need);
 	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	void *p = take(a, size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+/* protobuf-c fills all that it takes. */
+static void *allocator_alloc(void *data, size_t size)
+{
+	return take(data, size);
+}
+
+static void allocator_free(UNUSED void *data, UNUSED void *p)
+{
+}
+
+void arena_init(struct arena *a, size_t cap)
+{
+	*a = (struct arena){ .cap = cap };
+	a->allocator = (ProtobufCAllocator){ allocator_alloc, allocator_free, a };
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -107,10 +115,13 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 char *arena_bytes(struct arena *a, struct bytes b)
 {
-	char *copy = b.len == SIZE_MAX ? NULL : arena_alloc(a, b.len + 1);
+	char *copy = b.len == SIZE_MAX ? NULL : take(a, b.len + 1);
 
-	if (copy && b.len)
+	if (!copy)
+		return NULL;
+	if (b.len)
 		memcpy(copy, b.data, b.len);
+	copy[b.len] = 0;
 	return copy;
 }
 

@@ -282,13 +282,16 @@ static void run(void *arg)
 	struct rpc_call *c = arg;
 	struct err err = ERR_INIT;
 	ProtobufCMessage *response = NULL;
-	int r = OK;
+	int r = OK, settled;
 
 	/* It may have waited for its thread too long. A stream's reads tell better why. */
 	if (!c->entry->method->client_streaming)
 		r = cancel_check(c->cancel, &err);
 	if (r == OK)
 		r = handle(c, &response, &err);
+	settled = call_settle(c, r == OK ? &err : NULL);
+	if (r == OK)
+		r = settled;
 	if (r < 0)
 		err.code = r;
 	call_finish(c, r < 0 ? &err : NULL, response);

@@ -81,7 +81,7 @@ struct rpc_call {
 	pthread_cond_t changed; /* reading, writing or the token changed */
 	bool reading, writing;	/* guarded by mu: an operation is in flight */
 	bool closed;		/* guarded by mu: gRPC has ended the call, operations end soon */
-	bool write_ok;		/* guarded by mu: how the last one ended */
+	bool write_failed;	/* guarded by mu: the last one */
 };
 
 struct rpc_server {
@@ -140,6 +140,8 @@ void call_stream_read(struct rpc_call *c);
 void call_note_read(struct rpc_call *c, bool ok);	  /* on the poller, when it is done */
 int call_read_error(struct rpc_call *c, struct err *err); /* what read_problem says */
 int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct err *err);
+/* Waits for the last message; what became of it. */
+int call_settle(struct rpc_call *c, struct err *err);
 
 /* ThreadSanitizer cannot see inside the gRPC library: the completion queue is a
  * happens-before edge from start_batch to the event. */

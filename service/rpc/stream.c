@@ -125,7 +125,7 @@ static void write_done(struct rpc_call *c, bool ok)
 {
 	pthread_mutex_lock(&c->mu);
 	c->writing = false;
-	c->write_ok = ok;
+	c->write_failed = !ok;
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->mu);
 }
@@ -198,29 +198,32 @@ static bool wait_write(struct rpc_call *c)
 	return false;
 }
 
-/* A message, or with NULL the headers alone. */
-static int send_and_wait(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
+int call_settle(struct rpc_call *call, struct err *err)
+{
+	if (!wait_write(call))
+		return fail(err, E_DEADLINE, "the client took no data for %lld ms",
+			    (long long)call->server->options.send_timeout_ms);
+	return call->write_failed ? call_over(call, err) : OK;
+}
+
+/* A message, or with NULL the headers alone. While it is on its way the handler makes
+ * the next one. */
+static int send_behind(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
 {
 	struct err local = ERR_INIT, *e = err ? err : &local;
-	int r;
+	int r = cancel_check(call->cancel, e);
 
-	r = cancel_check(call->cancel, e);
 	if (r == OK)
-		r = call_start_write(call, message, e);
-	if (r < 0)
-		return r;
-	if (!wait_write(call))
-		return fail(e, E_DEADLINE, "the client took no data for %lld ms",
-			    (long long)call->server->options.send_timeout_ms);
-	return call->write_ok ? OK : call_over(call, e);
+		r = call_settle(call, e);
+	return r == OK ? call_start_write(call, message, e) : r;
 }
 
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
 {
-	return send_and_wait(call, message, err);
+	return send_behind(call, message, err);
 }
 
 int rpc_call_begin(struct rpc_call *call, struct err *err)
 {
-	return call->headers_sent ? OK : send_and_wait(call, NULL, err);
+	return call->headers_sent ? OK : send_behind(call, NULL, err);
 }

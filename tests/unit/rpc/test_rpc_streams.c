@@ -206,6 +206,20 @@ static void slow_reader_is_cut_off_and_costs_no_memory(void **state)
 	EVENTUALLY(rpc_server_active(r->server) == 0);
 }
 
+/* The handler has ended when its last message is still on its way. */
+static void slow_reader_of_the_last_message_is_cut_off(void **state)
+{
+	struct rpc_server_options options = { .send_timeout_ms = 300 };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	struct raw_stalled *stalled;
+
+	(void)state;
+	stalled = raw_stall(r->address, SERVICE "Count", bytes_of("\x08\x01\x10\x80\x80\x40"));
+	EVENTUALLY(rpc_server_active(r->server) == 0);
+	assert_int_equal(atomic_load(&r->service.expired), 0);
+	assert_int_not_equal(raw_stalled_finish(stalled), GRPC_CODE_OK);
+}
+
 /* The response of a unary call waits on no thread; it too has its time. */
 static void slow_reader_of_a_unary_response_is_cut_off(void **state)
 {
@@ -290,6 +304,7 @@ int main(void)
 		cmocka_unit_test(stream_message_that_is_too_big_is_resource_exhausted),
 		cmocka_unit_test(both_directions_take_turns),
 		cmocka_unit_test(slow_reader_is_cut_off_and_costs_no_memory),
+		cmocka_unit_test(slow_reader_of_the_last_message_is_cut_off),
 		cmocka_unit_test(slow_reader_of_a_unary_response_is_cut_off),
 		cmocka_unit_test(slow_writer_of_a_unary_request_is_cut_off),
 		cmocka_unit_test(slow_writer_of_a_stream_is_told_so),
