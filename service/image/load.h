@@ -5,7 +5,8 @@
  *                               content at once, on demand only what is asked for later
  *   plan      load_plan.c       index.json and manifest.json: which images there are
  *             load_docker.c     what docker's manifest.json describes
- *   verify    load_layers.c     each layer inflated and compared with the configuration
+ *   verify    load_layers.c     each layer inflated and compared with the configuration,
+ *                               while the next one comes
  *   publish   load.c            after all of that: image records and names
  *
  * Content comes in under one lease (load_blobs.c). Nothing is named before all of the
@@ -26,6 +27,7 @@ enum {
 	LOAD_NAMES_BYTES_MAX = 24 * 1024 * 1024, /* of the members' names */
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */
+	LOAD_JOBS = 3,				 /* layers verified at a time: one waits for a worker */
 };
 
 /* A member of the archive that may matter. */
@@ -58,6 +60,13 @@ struct load_image {
 	bool exists; /* stored before: it only gets names */
 };
 
+/* A layer that is being verified: a place in the queue. */
+struct load_layer {
+	struct load_blob *blob;
+	size_t number; /* in its image, from 0 */
+	bool is_new;   /* its progress is told */
+};
+
 struct load {
 	struct image_service *service;
 	struct rpc_call *call;
@@ -74,6 +83,8 @@ struct load {
 	struct lease_id lease;
 	bool leased;
 	struct layer_workers *workers;
+	struct load_layer layers[LOAD_JOBS]; /* the oldest first */
+	size_t n_layers;
 	struct load_image *images;
 	size_t n_images, images_capacity;
 	size_t passed_over; /* images of other platforms */
@@ -112,10 +123,12 @@ void load_blobs_release(struct load *l);
 
 /* ---- load_layers.c --------------------------------------------------------- */
 
-/* Verifies the layers of one image, several at a time, and compares them with the
- * configuration. */
-int load_verify_layers(struct load *l, struct load_blob *const *layers, size_t n, const struct image_config *config,
-		       struct err *err);
+/* Begins to verify a layer of an image and to compare it with the configuration, while
+ * the next one comes; first it waits for the oldest when there are LOAD_JOBS. */
+int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,
+		     struct err *err);
+/* Waits for all layers of the image. */
+int load_layers_finish(struct load *l, const struct image_config *config, struct err *err);
 
 /* ---- load_plan.c, load_docker.c -------------------------------------------- */
 

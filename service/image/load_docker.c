@@ -118,10 +118,10 @@ static int build(struct load *l, struct docker_image *d, struct load_image *imag
 	if (!d->layers)
 		return fail_nomem(err);
 	for (size_t i = 0; i < d->entry->n_layers; i++)
-		if (find_layer(l, d, i, err) < 0)
+		if (find_layer(l, d, i, err) < 0 || load_layer_begin(l, d->layers[i], &d->config, i, err) < 0)
 			return err->code;
-	if (load_verify_layers(l, d->layers, d->entry->n_layers, &d->config, err) < 0 ||
-	    make_manifest(l, d, &manifest, err) < 0 || load_blob_add_bytes(l, buf_bytes(&d->body), &config, err) < 0 ||
+	if (load_layers_finish(l, &d->config, err) < 0 || make_manifest(l, d, &manifest, err) < 0 ||
+	    load_blob_add_bytes(l, buf_bytes(&d->body), &config, err) < 0 ||
 	    load_blob_add_bytes(l, buf_bytes(&manifest), &image->manifest, err) < 0)
 		return err->code;
 	image->root = image->manifest;

@@ -1,9 +1,6 @@
 /* Layers of an archive through the worker: inflated, hashed, counted. */
 #include "service/image/load.h"
 
-/* Several at a time: as many as there are workers, and one that waits. */
-enum { JOBS_AHEAD = 3 };
-
 static int send_progress(struct load *l, const struct digest *diff_id, int64_t current, int64_t total, struct err *err)
 {
 	Imaged__V1__LoadEvent event = IMAGED__V1__LOAD_EVENT__INIT;
@@ -66,33 +63,41 @@ static int compare(const struct load_blob *b, size_t i, const struct image_confi
 		    digest_text(&config->diff_ids[i], wanted), digest_text(&b->facts.diff_id, found));
 }
 
-static int verify_one(struct load *l, struct load_blob *b, size_t i, const struct image_config *config, struct err *err)
+/* In the order they began in: the oldest has a worker, or gets one, whatever becomes of
+ * the others. */
+static int finish_oldest(struct load *l, const struct image_config *config, struct err *err)
 {
-	bool is_new = b->job && b->brought;
-	int r = finish(l, b, err);
+	const struct load_layer o = l->layers[0];
+	int r = finish(l, o.blob, err);
 
+	l->n_layers--;
+	memmove(l->layers, l->layers + 1, l->n_layers * sizeof *l->layers);
 	if (r < 0)
-		return err_wrap(err, "layer %zu", i);
-	r = compare(b, i, config, err);
-	return r == OK && is_new ? send_progress(l, &config->diff_ids[i], b->size, b->size, err) : r;
+		return err_wrap(err, "layer %zu", o.number);
+	r = compare(o.blob, o.number, config, err);
+	return r == OK && o.is_new ? send_progress(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err) : r;
 }
 
-int load_verify_layers(struct load *l, struct load_blob *const *layers, size_t n, const struct image_config *config,
-		       struct err *err)
+int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,
+		     struct err *err)
 {
-	size_t started = 0;
+	bool was_begun = b->job != NULL;
+	struct load_layer layer = { .blob = b, .number = number };
 
-	for (size_t i = 0; i < n; i++) {
-		for (; started < n && started < i + JOBS_AHEAD; started++) {
-			struct load_blob *b = layers[started];
+	if (l->n_layers == LOAD_JOBS && finish_oldest(l, config, err) < 0)
+		return err->code;
+	if (start(l, b, err) < 0)
+		return err->code;
+	layer.is_new = b->job && !was_begun && b->brought;
+	l->layers[l->n_layers++] = layer;
+	return layer.is_new ? send_progress(l, &config->diff_ids[number], 0, b->size, err) : OK;
+}
 
-			if (start(l, b, err) < 0)
-				return err->code;
-			if (b->job && b->brought && send_progress(l, &config->diff_ids[started], 0, b->size, err) < 0)
-				return err->code;
-		}
-		if (verify_one(l, layers[i], i, config, err) < 0)
-			return err->code;
-	}
-	return OK;
+int load_layers_finish(struct load *l, const struct image_config *config, struct err *err)
+{
+	int r = OK;
+
+	while (r == OK && l->n_layers)
+		r = finish_oldest(l, config, err);
+	return r;
 }

@@ -106,25 +106,28 @@ static int need_document(struct load *l, const struct digest *d, const char *wha
 
 /* ---- one manifest ---------------------------------------------------------- */
 
-static int find_layers(struct load *l, const struct manifest *m, struct load_blob **layers, struct err *err)
+static int take_layers(struct load *l, const struct manifest *m, const struct image_config *config, struct err *err)
 {
 	for (size_t i = 0; i < m->n_layers; i++) {
 		const struct descriptor *d = &m->layers[i];
+		struct load_blob *b = NULL;
 		char text[DIGEST_TEXT_MAX];
 
 		if (d->type.kind == MEDIA_LAYER_FOREIGN)
 			return fail(err, E_UNSUPPORTED, "layer %zu is kept outside of the archive (%s)", i,
 				    d->media_type);
-		if (load_blob_get(l, &d->digest, &layers[i], err) < 0)
+		if (load_blob_get(l, &d->digest, &b, err) < 0)
 			return err->code;
-		if (!layers[i])
+		if (!b)
 			return fail(err, E_BAD_CONTENT, "layer %zu (%s) is not in the archive", i,
 				    digest_text(&d->digest, text));
-		if (layers[i]->size != d->size)
+		if (b->size != d->size)
 			return fail(err, E_BAD_CONTENT, "layer %zu has %lld bytes, its manifest says %lld", i,
-				    (long long)layers[i]->size, (long long)d->size);
+				    (long long)b->size, (long long)d->size);
+		if (load_layer_begin(l, b, config, i, err) < 0)
+			return err->code;
 	}
-	return OK;
+	return load_layers_finish(l, config, err);
 }
 
 static int check_config(struct load *l, const struct manifest *m, struct image_config *ret_config, struct err *err)
@@ -150,20 +153,12 @@ static int check_image(struct load *l, struct bytes manifest, struct load_image 
 {
 	CLEANUP(manifest_free) struct manifest m = { .n_layers = 0 };
 	CLEANUP(image_config_free) struct image_config config = { .n_diff_ids = 0 };
-	CLEANUP(freep) struct load_blob **layers = NULL;
 
 	if (manifest_parse(manifest, &m, err) < 0 || check_config(l, &m, &config, err) < 0)
 		return err->code;
 	image->config = m.config.digest;
 	*ret_wanted = load_wants_platform(l, &config.platform);
-	if (!*ret_wanted)
-		return OK;
-	layers = calloc(m.n_layers + 1, sizeof(*layers));
-	if (!layers)
-		return fail_nomem(err);
-	if (find_layers(l, &m, layers, err) < 0)
-		return err->code;
-	return load_verify_layers(l, layers, m.n_layers, &config, err);
+	return *ret_wanted ? take_layers(l, &m, &config, err) : OK;
 }
 
 /* ---- indexes --------------------------------------------------------------- */
