@@ -57,7 +57,6 @@ struct load_image {
 	struct digest root, manifest, config;
 	char **names; /* canonical */
 	size_t n_names;
-	bool exists; /* stored before: it only gets names */
 };
 
 /* A layer that is being verified: a place in the queue. */

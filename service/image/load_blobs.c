@@ -73,20 +73,17 @@ int load_blobs_commit(struct load *l, struct err *err)
 
 /* ---- adding ---------------------------------------------------------------- */
 
-/* Bytes that are here are not written again. What has another size than these, whose
- * digest is proven, is damaged, and would be taken for them. */
-static int compare_with_stored(struct load *l, const struct digest *d, int64_t size, struct ingest **ingest,
-			       struct err *err)
+/* What is here with another size than these bytes, whose digest is proven, is damaged,
+ * and would be taken for them. */
+static int find_stored(struct load *l, const struct digest *d, int64_t size, bool *ret_found, struct err *err)
 {
 	int64_t here = 0;
 	int r;
 
-	if (!*ingest || !content_exists(l->service->store, d, &here))
+	*ret_found = content_exists(l->service->store, d, &here);
+	if (!*ret_found || here == size)
 		return OK;
-	if (here == size) {
-		ingest_unref(TAKE(*ingest));
-		return OK;
-	}
+	*ret_found = false;
 	r = content_quarantine(l->service->store, d, err);
 	return r == E_NOT_FOUND ? OK : r;
 }
@@ -96,9 +93,12 @@ int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct i
 {
 	CLEANUP(ingest_unrefp) struct ingest *owned = ingest;
 	struct load_blob *b = load_blob_find(l, d);
+	bool found = false;
 
-	if (compare_with_stored(l, d, size, &owned, err) < 0)
+	if (owned && find_stored(l, d, size, &found, err) < 0)
 		return err->code;
+	if (found) /* not written again */
+		ingest_unref(TAKE(owned));
 	if (!b) {
 		if (l->n_batch == LOAD_BATCH && load_blobs_commit(l, err) < 0)
 			return err->code;
@@ -121,11 +121,13 @@ int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct i
 int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_digest, struct err *err)
 {
 	struct ingest *ingest = NULL;
+	bool found;
 
 	digest_of(DIGEST_SHA256, data, ret_digest);
 	if (load_blob_find(l, ret_digest))
 		return OK;
-	if (ingest_bytes(l->service->store, ret_digest, data, &ingest, err) < 0)
+	if (find_stored(l, ret_digest, (int64_t)data.len, &found, err) < 0 ||
+	    ingest_bytes(l->service->store, ret_digest, data, &ingest, err) < 0)
 		return err->code;
 	return load_blob_add(l, ret_digest, (int64_t)data.len, ingest, NULL, err);
 }

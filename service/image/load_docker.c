@@ -128,14 +128,49 @@ static int build(struct load *l, struct docker_image *d, struct load_image *imag
 	return OK;
 }
 
-/* An image that is here already keeps its manifest, and needs nothing of the archive. */
-static int find_stored(struct load *l, struct load_image *image, struct err *err)
+static bool is_here(struct load *l, const struct digest *d, int64_t size)
 {
+	int64_t here = 0;
+
+	return content_exists(l->service->store, d, &here) && here == size;
+}
+
+/* So that it stays until the image is published. */
+static int claim_all(struct load *l, const struct digest *manifest, const struct manifest *m, struct err *err)
+{
+	struct load_blob *b;
+
+	if (load_blob_get(l, manifest, &b, err) < 0 || load_blob_get(l, &m->config.digest, &b, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < m->n_layers; i++)
+		if (load_blob_get(l, &m->layers[i].digest, &b, err) < 0)
+			return err->code;
+	return OK;
+}
+
+/* An image that is here with all that belongs to it keeps its manifest, and needs
+ * nothing of the archive. */
+static int find_stored(struct load *l, struct load_image *image, bool *ret_found, struct err *err)
+{
+	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
+	CLEANUP(manifest_free) struct manifest m = { .n_layers = 0 };
 	int r = first_manifest_of(l->service->store, &image->config, &image->manifest, err);
 
-	image->exists = r == OK;
+	*ret_found = false;
+	if (r == OK)
+		r = content_read(l->service->store, &image->manifest, &body, err);
+	if (r == E_NOT_FOUND || r == E_CORRUPT)
+		return OK;
+	if (r != OK || manifest_parse(buf_bytes(&body), &m, err) < 0)
+		return err->code;
+	if (!is_here(l, &m.config.digest, m.config.size))
+		return OK;
+	for (size_t i = 0; i < m.n_layers; i++)
+		if (!is_here(l, &m.layers[i].digest, m.layers[i].size))
+			return OK;
 	image->root = image->manifest;
-	return r == E_NOT_FOUND ? OK : r;
+	*ret_found = true;
+	return claim_all(l, &image->manifest, &m, err);
 }
 
 /* ---- entries --------------------------------------------------------------- */
@@ -151,12 +186,13 @@ static int add_names(struct load_image *image, const struct docker_archive_image
 static int add_new(struct load *l, struct docker_image *d, struct err *err)
 {
 	CLEANUP(load_image_free) struct load_image image = { .config = d->digest };
+	bool found;
 
 	if (!load_wants_platform(l, &d->config.platform))
 		return OK;
-	if (add_names(&image, d->entry, err) < 0 || find_stored(l, &image, err) < 0)
+	if (add_names(&image, d->entry, err) < 0 || find_stored(l, &image, &found, err) < 0)
 		return err->code;
-	if (!image.exists && build(l, d, &image, err) < 0)
+	if (!found && build(l, d, &image, err) < 0)
 		return err_wrap(err, "%s", d->entry->config);
 	if (load_add_image(l, &image, err) < 0)
 		return err->code;

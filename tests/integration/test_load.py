@@ -260,25 +260,24 @@ class Present(LoadCase):
         self.assertEqual([LIBRARY + "one:1", LIBRARY + "two:1"], sorted(image.repo_tags))
         self.assertEqual(sorted([self.small.digest, packed.digest]), sorted(image.manifest_digests))
 
-    def blob_of(self, digest):
-        path = blob_path(self.imaged.root, digest)
-        os.chmod(path, 0o600)
-        return path
-
     def test_blob_that_became_shorter_or_went_away_is_brought_again(self):
         """As after a bad disk; a pull heals it, and so does a load."""
-        data = tar(layout_files((self.small, "small:1")))
-        load(self.client, data)
-        for digest in (self.base.diff_id, self.small.id, self.small.digest):
-            for way, seekable in WAYS:
-                with self.subTest(blob=digest, archive=way, how="shorter"):
-                    os.truncate(self.blob_of(digest), 20)
-                    load(self.client, data, seekable)
-                    self.assert_clean(self.client, [LIBRARY + "small:1"])
-                with self.subTest(blob=digest, archive=way, how="away"):
-                    os.unlink(self.blob_of(digest))
-                    load(self.client, data, seekable)
-                    self.assert_clean(self.client, [LIBRARY + "small:1"])
+        for kind, files in (("layout", layout_files((self.small, "small:1"))), ("docker", docker_files((self.small, "small:1")))):
+            imaged = self.daemon(name=f"heals-{kind}")
+            client = imaged.client()
+            manifest = load(client, tar(files)).images[0].manifest_digest
+            for digest in (self.base.diff_id, self.small.id, manifest):
+                path = blob_path(imaged.root, digest)
+                for way, seekable in WAYS:
+                    with self.subTest(archive=kind, blob=digest, way=way, how="shorter"):
+                        os.chmod(path, 0o600)
+                        os.truncate(path, 20)
+                        load(client, tar(files), seekable)
+                        self.assert_clean(client, [LIBRARY + "small:1"])
+                    with self.subTest(archive=kind, blob=digest, way=way, how="away"):
+                        os.unlink(path)
+                        load(client, tar(files), seekable)
+                        self.assert_clean(client, [LIBRARY + "small:1"])
 
 
 class Names(LoadCase):
