@@ -80,6 +80,7 @@ static void init_locks(struct store *s)
 	for (size_t i = 0; i < DIGEST_LOCKS; i++)
 		pthread_mutex_init(&s->digest_locks[i], NULL);
 	pthread_mutex_init(&s->ingests.mu, NULL);
+	s->ingests.serial = (uint64_t)clock_wall_ns() / 1000; /* none of a process before */
 	cond_init_monotonic(&s->ingests.committed);
 	pthread_mutex_init(&s->events.mu, NULL);
 	cond_init_monotonic(&s->events.grown);

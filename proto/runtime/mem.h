@@ -51,6 +51,12 @@ static inline int take_fd(int *fd)
 	return value;
 }
 
+/* Of a count that may be larger than memory, what fits. */
+static inline size_t min_size(uint64_t n, size_t max)
+{
+	return n < max ? (size_t)n : max;
+}
+
 static inline int fail_nomem(struct err *err)
 {
 	return fail(err, E_NO_MEMORY, "out of memory");

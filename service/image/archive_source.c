@@ -4,11 +4,6 @@
 
 #include "service/layer/magic.h"
 
-static size_t min_size(int64_t left, size_t size)
-{
-	return left < (int64_t)size ? (size_t)left : size;
-}
-
 static struct bytes take_bytes(struct bytes *from, size_t len)
 {
 	struct bytes taken = { from->data, len };
@@ -16,6 +11,11 @@ static struct bytes take_bytes(struct bytes *from, size_t len)
 	if (len)
 		*from = (struct bytes){ from->data + len, from->len - len };
 	return taken;
+}
+
+static int fail_unasked(struct err *err)
+{
+	return fail(err, E_INVALID, "more data came than was asked for");
 }
 
 /* ---- as it comes ----------------------------------------------------------- */
@@ -30,9 +30,10 @@ static int receive(struct archive_source *s, struct err *err)
 
 		if (r < 0)
 			return r;
-		s->raw_ended = !r;
 		s->asked -= (int64_t)s->raw.len;
-		s->raw_ended = s->raw_ended || (s->peer.want && s->asked <= 0);
+		if (s->peer.want && s->asked < 0)
+			return fail_unasked(err);
+		s->raw_ended = !r || (s->peer.want && !s->asked);
 	}
 	return OK;
 }
@@ -103,7 +104,7 @@ static int skip_to(struct archive_source *s, int64_t offset, struct err *err)
 
 	assert(offset >= s->position);
 	while (r == OK && data.len && s->position < offset)
-		r = read_on(s, min_size(offset - s->position, SIZE_MAX / 2), &data, err);
+		r = read_on(s, min_size((uint64_t)(offset - s->position), SIZE_MAX / 2), &data, err);
 	return r;
 }
 
@@ -124,9 +125,7 @@ static int take_asked(struct archive_source *s, int64_t left, struct bytes *ret_
 		return r;
 	if (!r || !ret_data->len)
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
-	if ((int64_t)ret_data->len > left)
-		return fail(err, E_INVALID, "more data came than was asked for");
-	return OK;
+	return (int64_t)ret_data->len > left ? fail_unasked(err) : OK;
 }
 
 /* Reads ahead, since what follows a header is often small. */
@@ -139,7 +138,7 @@ static int fill_window(struct archive_source *s, int64_t offset, struct err *err
 	s->window_at = offset;
 	if (left <= 0)
 		return OK;
-	left = (int64_t)min_size(left, ARCHIVE_WINDOW_BYTES);
+	left = (int64_t)min_size((uint64_t)left, ARCHIVE_WINDOW_BYTES);
 	r = ask(s, offset, left, err);
 	while (r == OK && left) {
 		struct bytes data;
@@ -257,7 +256,7 @@ int archive_source_copy(struct archive_source *s, int64_t offset, int64_t length
 	while (r == OK && length) {
 		struct bytes data = { 0 };
 
-		r = read_on(s, min_size(length, ARCHIVE_PIECE_BYTES), &data, err);
+		r = read_on(s, min_size((uint64_t)length, ARCHIVE_PIECE_BYTES), &data, err);
 		if (r == OK && !data.len)
 			r = fail(err, E_BAD_CONTENT, "unexpected EOF");
 		if (r == OK)

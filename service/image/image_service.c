@@ -23,3 +23,14 @@ struct rpc_binding image_service_binding(struct image_service *service)
 {
 	return imaged__v1__image_service__bind(&handlers, service);
 }
+
+static void unref_workers(void *workers)
+{
+	layer_workers_unref(workers);
+}
+
+void release_workers(struct rpc_call *call, struct layer_workers *workers)
+{
+	if (workers)
+		rpc_call_defer(call, unref_workers, workers, NULL);
+}

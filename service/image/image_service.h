@@ -27,6 +27,9 @@ struct image_service {
 	atomic_int running_pulls;
 };
 
+/* Behind the answer: to end processes takes a millisecond that no client need wait for. */
+void release_workers(struct rpc_call *call, struct layer_workers *workers);
+
 struct rpc_binding image_service_binding(struct image_service *service);
 
 /* The handlers, in the order of the .proto. `self` is the struct above. */

@@ -240,11 +240,6 @@ static int send_done(struct import *m, struct err *err)
 	return send_event(m, &event, err);
 }
 
-static void unref_workers(void *workers)
-{
-	layer_workers_unref(workers);
-}
-
 static void release(struct import *m)
 {
 	const struct import_blob *const blobs[] = { &m->manifest, &m->config, &m->layer };
@@ -259,9 +254,7 @@ static void release(struct import *m)
 		for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
 			gc_blobs(m->service->store, &blobs[i]->digest, 1, &freed, NULL);
 	}
-	/* To end processes takes a millisecond that no client need wait for. */
-	if (m->workers)
-		rpc_call_defer(m->call, unref_workers, m->workers, NULL);
+	release_workers(m->call, m->workers);
 	image_config_free(&m->image);
 }
 

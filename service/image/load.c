@@ -280,7 +280,7 @@ static void release(struct load *l)
 	for (size_t i = 0; i < l->n_images; i++)
 		load_image_free(&l->images[i]);
 	free(l->images);
-	layer_workers_unref(l->workers);
+	release_workers(l->call, l->workers);
 }
 
 int load(void *self, struct rpc_call *call, struct err *err)

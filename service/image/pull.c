@@ -275,11 +275,6 @@ static bool worth_keeping(int code)
 	}
 }
 
-static void unref_workers(void *workers)
-{
-	layer_workers_unref(workers);
-}
-
 static void discard(struct pull *p)
 {
 	struct store *s = p->service->store;
@@ -301,9 +296,7 @@ static void release(struct pull *p, int code)
 		lease_abandon(p->service->store, &p->lease, NULL);
 	else if (p->leased)
 		discard(p);
-	/* To end processes takes a millisecond that no client need wait for. */
-	if (p->workers)
-		rpc_call_defer(p->call, unref_workers, p->workers, NULL);
+	release_workers(p->call, p->workers);
 	repository_unref(p->repository);
 	manifest_free(&p->manifest);
 	image_config_free(&p->config);

@@ -194,13 +194,3 @@ bool connections_find(struct connections *c, int number, struct ucred *ret_cred)
 	pthread_mutex_unlock(&c->mu);
 	return known;
 }
-
-unsigned connections_open(struct connections *c)
-{
-	unsigned open;
-
-	pthread_mutex_lock(&c->mu);
-	open = c->open;
-	pthread_mutex_unlock(&c->mu);
-	return open;
-}

@@ -39,6 +39,5 @@ void connections_remove(struct connections *c, int number);
 
 /* From any thread. */
 bool connections_find(struct connections *c, int number, struct ucred *ret_cred);
-unsigned connections_open(struct connections *c);
 
 #endif

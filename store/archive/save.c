@@ -266,11 +266,6 @@ static int leave(struct save *a, struct err *err)
 	return enter(a, m->next, err);
 }
 
-static size_t min_size(int64_t left, size_t size)
-{
-	return left < (int64_t)size ? (size_t)left : size;
-}
-
 static int read_blob(struct position *p, int64_t offset, uint8_t *data, size_t len, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX];
@@ -302,16 +297,16 @@ static int read_member(struct save *a, uint8_t *data, size_t size, size_t *ret_l
 	int r = OK;
 
 	if (offset < header) {
-		len = min_size(header - offset, size);
+		len = min_size((uint64_t)(header - offset), size);
 		memcpy(data, p->header + offset, len);
 	} else if (offset < data_end) {
-		len = min_size(data_end - offset, size);
+		len = min_size((uint64_t)(data_end - offset), size);
 		if (p->fd >= 0)
 			r = read_blob(p, offset - header, data, len, err);
 		else
 			memcpy(data, m->body.data + (offset - header), len);
 	} else {
-		len = min_size(end - offset, size);
+		len = min_size((uint64_t)(end - offset), size);
 		memset(data, 0, len);
 	}
 	p->offset += (int64_t)len;
@@ -323,7 +318,7 @@ static int read_member(struct save *a, uint8_t *data, size_t size, size_t *ret_l
 
 static size_t read_end(struct position *p, uint8_t *data, size_t size)
 {
-	size_t len = min_size((int64_t)(TAR_END_BYTES - p->end), size);
+	size_t len = min_size(TAR_END_BYTES - p->end, size);
 
 	memset(data, 0, len);
 	p->end += len;

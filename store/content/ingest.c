@@ -361,7 +361,10 @@ int ingest_name(struct ingest *i, struct digest *ret_digest, struct err *err)
 	hold = ingest_new(i->store, &d, -1, i->serial);
 	if (!hold)
 		return fail_nomem(err);
-	ingest_list(hold); /* serials are never used twice */
+	if (!ingest_list(hold)) {
+		free(hold);
+		return fail_taken(&d, E_BUSY, "is being swept up", err);
+	}
 	ingest_data_name(&i->digest, i->serial, from);
 	ingest_data_name(&d, i->serial, to);
 	if (renameat(i->store->ingest_fd, from, i->store->ingest_fd, to)) {

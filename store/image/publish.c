@@ -262,11 +262,6 @@ static int put_name(struct publishing *w, size_t i, struct err *err)
 	return name_put(w->txn, &old, &new, w->p->now_ns, err);
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 /* That image and index are still there, for the names that come after them. Whoever
  * removes the image compares this key of it, and so sees that it has new names. */
 static int compare_published(struct publishing *w, struct err *err)

@@ -7,7 +7,7 @@ import grpc
 
 from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load
 from harness import SLOW
-from ociimage import tar
+from ociimage import compress, tar
 from rpc import pb, reason
 
 
@@ -127,6 +127,16 @@ class Protocol(ArchiveCase):
         loading = self.loading().start(seekable=True, size=len(self.data))
         want = self.wants(loading)
         loading.data(self.data[want.offset : want.offset + want.length] + b"x")
+        self.assert_refused(loading, "INVALID_ARGUMENT", "more data came than was asked for")
+
+    def test_more_than_is_asked_for_of_a_compressed_archive(self):
+        data = compress(self.data, "gzip")
+        loading = self.loading().start(seekable=True, size=len(data))
+        first = self.wants(loading)
+        loading.data(data[first.offset : first.offset + first.length])
+        every = self.wants(loading)
+        self.assertEqual((0, len(data)), (every.offset, every.length))
+        loading.data(data[:-1]).data(data[-1:] + b"x")
         self.assert_refused(loading, "INVALID_ARGUMENT", "more data came than was asked for")
 
     def test_data_that_nobody_asked_for(self):

@@ -68,7 +68,6 @@ static void numbers_are_not_reused_while_calls_may_be_on_their_way(void **state)
 		assert_true(connections_find(t.c, seen[i], &cred));
 		assert_int_equal(cred.pid, getpid());
 	}
-	assert_int_equal(connections_open(t.c), 0);
 }
 
 /* gRPC shuts its descriptor down before it closes it: our duplicate must learn. */
@@ -97,7 +96,6 @@ static void connections_beyond_the_limit_are_busy(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_true((numbers[i] = add(&t, &peers[i], &err)) > 0);
 	assert_int_equal(add(&t, &peers[2], &err), E_BUSY);
-	assert_int_equal(connections_open(t.c), 2);
 	for (int i = 0; i < 2; i++)
 		close(numbers[i]);
 	for (int i = 0; i < 3; i++)
