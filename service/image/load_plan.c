@@ -163,31 +163,45 @@ static int check_image(struct load *l, struct bytes manifest, struct load_image 
 
 /* ---- indexes --------------------------------------------------------------- */
 
-/* Of the index's manifests the one to load: the best for the platform that is there;
- * where none was asked for, else the first that is. */
-static int choose(struct load *l, const struct index *index, const struct descriptor **ret_entry, struct err *err)
+/* Of the index's entries those that are there; they borrow. */
+static int find_present(struct load *l, const struct index *index, struct index *ret_present, struct err *err)
 {
-	const struct descriptor *best = NULL, *first = NULL;
-	unsigned best_rank = 0;
+	CLEANUP(freep) struct descriptor *entries = calloc(index->n_entries + 1, sizeof *entries);
+	size_t n = 0;
 
+	if (!entries)
+		return fail_nomem(err);
 	for (size_t i = 0; i < index->n_entries; i++) {
 		const struct descriptor *e = &index->entries[i];
-		unsigned rank = e->has_platform ? platform_rank(&l->platform, &e->platform) : 0;
-		struct load_blob *b;
+		struct load_blob *b = NULL;
 
-		if (e->attestation || (first && rank <= best_rank))
+		if (e->attestation || !(media_is_manifest(e->type.kind) || media_is_index(e->type.kind)))
 			continue;
 		if (load_blob_get(l, &e->digest, &b, err) < 0)
 			return err->code;
-		if (!b)
-			continue;
-		first = first ? first : e;
-		if (rank > best_rank) {
-			best = e;
-			best_rank = rank;
-		}
+		if (b)
+			entries[n++] = *e;
 	}
-	*ret_entry = best ? best : l->platform_given ? NULL : first;
+	*ret_present = (struct index){ .kind = index->kind, .entries = TAKE(entries), .n_entries = n };
+	return OK;
+}
+
+/* The best for the platform that is there; where none was asked for, else the first
+ * that is. */
+static int choose(struct load *l, const struct index *index, struct descriptor *ret_entry, bool *ret_found,
+		  struct err *err)
+{
+	struct index present;
+	const struct descriptor *entry = NULL;
+
+	if (find_present(l, index, &present, err) < 0)
+		return err->code;
+	if (index_choose(&present, &l->platform, &entry, NULL) != OK)
+		entry = !l->platform_given && present.n_entries ? &present.entries[0] : NULL;
+	*ret_found = entry != NULL;
+	if (entry)
+		*ret_entry = *entry;
+	free(present.entries);
 	return OK;
 }
 
@@ -204,8 +218,9 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 	for (int depth = 0; depth <= INDEX_DEPTH_MAX; depth++) {
 		CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
 		CLEANUP(index_free) struct index index = { .n_entries = 0 };
-		const struct descriptor *entry = NULL;
+		struct descriptor entry;
 		enum media_kind kind;
+		bool found;
 
 		if (need_document(l, &at, "manifest", &body, err) < 0 ||
 		    document_kind(buf_bytes(&body), type, &kind, err) < 0)
@@ -218,16 +233,16 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 			*ret_manifest = TAKE(body);
 			return OK;
 		}
-		if (index_parse(buf_bytes(&body), &index, err) < 0 || choose(l, &index, &entry, err) < 0)
+		if (index_parse(buf_bytes(&body), &index, err) < 0 || choose(l, &index, &entry, &found, err) < 0)
 			return err->code;
-		if (!entry)
+		if (!found)
 			return OK;
 		/* A nested index is no root: what lies between would be missing. */
 		if (depth)
 			image->root = at;
-		at = entry->digest;
-		size = entry->size;
-		snprintf(type, sizeof type, "%s", entry->media_type);
+		at = entry.digest;
+		size = entry.size;
+		snprintf(type, sizeof type, "%s", entry.media_type);
 	}
 	return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
 }

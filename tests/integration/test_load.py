@@ -388,6 +388,14 @@ class Platforms(LoadCase):
                 self.assertEqual([self.amd.id], [i.image_id for i in load(self.client, nested, seekable).images])
                 self.assert_clean(self.client, [LIBRARY + "multi:1"])
 
+    def test_only_manifest_of_an_index_may_leave_its_platform_to_the_configuration(self):
+        data = tar(layout_files((Index([(self.amd, None)]), LIBRARY + "one:1")))
+        for way, seekable in WAYS:
+            with self.subTest(archive=way):
+                self.assertEqual([self.amd.id], [i.image_id for i in load(self.client, data, seekable, platform="linux/amd64").images])
+                self.client.RemoveImage(image="one:1")
+                self.assert_rpc_fails("NOT_FOUND", None, load, self.client, data, seekable, platform="linux/arm64")
+
     def test_platform_that_is_not_in_the_archive(self):
         path = self.write("x.tar", self.layout)
         said = self.imaged.ctl("load", "--platform", "linux/s390x", "-i", path, check=False)
