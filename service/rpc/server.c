@@ -27,7 +27,7 @@ enum {
 static void fill_defaults(struct rpc_server_options *o)
 {
 #define DEFAULT(field, value) o->field = o->field ? o->field : (value)
-	DEFAULT(pollers, 2);
+	DEFAULT(pollers, 1);
 	DEFAULT(handlers, 64);
 	DEFAULT(queued, 64);
 	DEFAULT(streams_per_connection, 128);

@@ -19,7 +19,9 @@
 struct rpc_server;
 
 struct rpc_server_options {
-	unsigned pollers;		 /* 0: 2 */
+	/* 0: 1. A second one contends with the first for every connection: with two, small
+	 * calls were 40 % fewer and uploads 15 % slower, also from four clients at once. */
+	unsigned pollers;
 	unsigned handlers;		 /* blocking calls at once, unary ones and streams each; 0: 64 */
 	unsigned queued;		 /* calls that wait for a handler; 0: 64 */
 	unsigned streams_per_connection; /* 0: 128 */
