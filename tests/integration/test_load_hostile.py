@@ -77,6 +77,10 @@ def of_many(count, name=lambda number: f"f{number}"):
     return out.getvalue() + END
 
 
+def of_many_links(count, target):
+    return b"".join(raw_member(f"l{number}", kind=b"2", pax={"linkpath": target}) for number in range(count)) + END
+
+
 def bad_checksum():
     data = bytearray(tar(LAYOUT))
     data[148:154] = b"000001"
@@ -162,6 +166,7 @@ TAR_CASES = {
     "a second manifest.json is hostile": (tar_of(members_of(DOCKER), raw_member("manifest.json", b"{}")), "manifest"),
     "it has more members than any": (of_many(100_001), "more than 100000 members"),
     "the members' names take too much memory": (of_many(6500, lambda n: f"{n:05}/" + ("d" * 199 + "/") * 20), "names are too long"),
+    "the links' targets take too much memory": (of_many_links(6500, ("d" * 199 + "/") * 20), "names are too long"),
 }
 
 
