@@ -4,7 +4,10 @@
 
 #include "service/layer/inflate.h"
 
-enum { HEADER_MAX = 18 }; /* RFC 8878, 3.1.1.1, with the magic number */
+enum {
+	MAGIC_BYTES = 4,
+	HEADER_MAX = 18, /* RFC 8878, 3.1.1.1, with the magic number */
+};
 
 struct inflate_zstd {
 	ZSTD_DCtx *context;
@@ -62,6 +65,35 @@ static int fail_zstd(struct err *err, size_t code)
 	}
 }
 
+/* Of the first n bytes of a frame: RFC 8878, 3.1.1 and 3.1.2. */
+static bool begins_frame(const uint8_t *head, size_t n)
+{
+	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd }, skippable[] = { 0x50, 0x2a, 0x4d, 0x18 };
+	bool skips = n && (head[0] & 0xf0) == skippable[0];
+
+	for (size_t i = skips; i < n; i++)
+		if (head[i] != (skips ? skippable : magic)[i])
+			return false;
+	return true;
+}
+
+/* libzstd may also know the formats of before the RFC; with those it depends on the
+ * pieces whether a stream is taken. */
+static int check_magic(const struct inflate_zstd *z, const struct inflate_in *in, struct err *err)
+{
+	uint8_t head[MAGIC_BYTES];
+	size_t len = z->wants ? min_size(z->head_len, sizeof head) : 0;
+	size_t more = min_size(in->left, sizeof head - len);
+
+	if (len)
+		memcpy(head, z->head, len);
+	if (more)
+		memcpy(head + len, in->next, more);
+	return begins_frame(head, len + more)
+		       ? OK
+		       : fail(err, E_BAD_CONTENT, "is damaged: zstd: no frame begins where one should");
+}
+
 /* libzstd compares the content size of a frame's header with what came only where it
  * has the whole frame at once: without this, it would depend on the pieces whether a
  * stream that lies is taken. */
@@ -108,6 +140,8 @@ int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct infl
 		/* Without input, a call between frames would begin a new one. */
 		if (!z->wants && !in->left)
 			return OK;
+		if (check_magic(z, in, err) < 0)
+			return E_BAD_CONTENT;
 		wants = ZSTD_decompressStream(z->context, &to, &from);
 		if (ZSTD_isError(wants))
 			return fail_zstd(err, wants);

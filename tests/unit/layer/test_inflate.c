@@ -139,6 +139,15 @@ static void zstd_checksums_are_verified(void **state UNUSED)
 	assert_refused(LAYER, buf_bytes(&z), E_BAD_CONTENT, "zstd");
 }
 
+/* A frame of zeros, and one as zstd 0.6 wrote it, which libzstd may still read. */
+static void a_zstd_frame_of_before_the_rfc_is_refused(void **state UNUSED)
+{
+	static const uint8_t frames[] = { 0x28, 0xb5, 0x2f, 0xfd, 0,	0x2f, 0x33, 0x5d, 0,
+					  0,	0x26, 0xb5, 0x2f, 0xfd, 0,    0xf9, 0,	  0 };
+
+	assert_refused(LAYER, (struct bytes){ frames, sizeof frames }, E_BAD_CONTENT, "no frame begins");
+}
+
 /* 256 bytes by its header, and one empty block. */
 static void a_zstd_frame_of_another_size_than_its_header_says_is_refused(void **state UNUSED)
 {
@@ -225,6 +234,7 @@ int main(void)
 		cmocka_unit_test(truncated_streams_are_refused_wherever_they_end),
 		cmocka_unit_test(zstd_frames_and_skippable_frames_are_read),
 		cmocka_unit_test(zstd_checksums_are_verified),
+		cmocka_unit_test(a_zstd_frame_of_before_the_rfc_is_refused),
 		cmocka_unit_test(a_zstd_frame_of_another_size_than_its_header_says_is_refused),
 		cmocka_unit_test(bytes_after_zstd_are_refused),
 		cmocka_unit_test(a_zstd_window_over_the_limit_is_refused),
