@@ -71,7 +71,7 @@ static bool begins_frame(const uint8_t *head, size_t n)
 	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd }, skippable[] = { 0x50, 0x2a, 0x4d, 0x18 };
 	bool skips = n && (head[0] & 0xf0) == skippable[0];
 
-	for (size_t i = skips; i < n; i++)
+	for (size_t i = skips; i < n && i < MAGIC_BYTES; i++)
 		if (head[i] != (skips ? skippable : magic)[i])
 			return false;
 	return true;
