@@ -95,8 +95,7 @@ static int check_magic(const struct inflate_zstd *z, const struct inflate_in *in
 }
 
 /* libzstd compares the content size of a frame's header with what came only where it
- * has the whole frame at once: without this, it would depend on the pieces whether a
- * stream that lies is taken. */
+ * has the whole frame at once, which it never has here. */
 static int check_content_size(const struct inflate_zstd *z, struct err *err)
 {
 	unsigned long long claimed = ZSTD_getFrameContentSize(z->head, z->head_len);
@@ -127,12 +126,22 @@ static int note_progress(struct inflate_zstd *z, const ZSTD_inBuffer *from, cons
 	return wants ? OK : check_content_size(z, err);
 }
 
+/* A frame that is there as a whole goes another way through libzstd, which takes and
+ * refuses other frames than the one in pieces. So that all go one way, and the result
+ * does not depend on the pieces, a header is given to it byte by byte. */
+static size_t piece_size(const struct inflate_zstd *z, const struct inflate_in *in)
+{
+	size_t at = z->wants ? z->head_len : 0;
+
+	return at < HEADER_MAX ? min_size(in->left, 1) : in->left;
+}
+
 int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct inflate_out *out, struct err *err)
 {
 	size_t before;
 
 	do {
-		ZSTD_inBuffer from = { in->next, in->left, 0 };
+		ZSTD_inBuffer from = { in->next, piece_size(z, in), 0 };
 		ZSTD_outBuffer to = { out->next, out->left, 0 };
 		size_t wants;
 
