@@ -33,7 +33,8 @@ static int receive(struct archive_source *s, struct err *err)
 		s->asked -= (int64_t)s->raw.len;
 		if (s->peer.want && s->asked < 0)
 			return fail_unasked(err);
-		s->raw_ended = !r || (s->peer.want && !s->asked);
+		/* On demand an empty piece is the end of an archive that became shorter. */
+		s->raw_ended = !r || (s->peer.want && (!s->asked || !s->raw.len));
 	}
 	return OK;
 }

@@ -166,6 +166,15 @@ class Protocol(ArchiveCase):
                 loading.close() if "half" in ended else loading.data(b"")
                 self.assert_refused(loading, "FAILED_PRECONDITION", "unexpected EOF")
 
+    def test_less_than_is_asked_for_of_a_compressed_archive(self):
+        data = compress(self.data, "gzip")
+        loading = self.loading().start(seekable=True, size=len(data))
+        first = self.wants(loading)
+        loading.data(data[first.offset : first.offset + first.length])
+        self.wants(loading)
+        loading.data(data[:-20]).data(b"")
+        self.assert_refused(loading, "FAILED_PRECONDITION", "truncated")
+
     def test_nothing_of_what_is_asked_for(self):
         loading = self.loading().start(seekable=True, size=len(self.data)).close()
         self.assert_refused(loading, "FAILED_PRECONDITION", "unexpected EOF")
