@@ -1,8 +1,8 @@
 /*
  * Time limits of operations that no thread waits for: the request message of a
- * unary call, its response, the messages of a health watch. A call whose peer
+ * unary call, its response, the messages that a stream sends. A call whose peer
  * does not move in time is cancelled, so that a slow client holds nothing for
- * ever. Blocking sends and receives have their own waits (stream.c).
+ * ever. A handler that waits has its own limits besides (stream.c).
  *
  * Each limit is the same for all calls, so a first-in-first-out list is sorted
  * by expiry, and arming and disarming take constant time. Pollers look at the

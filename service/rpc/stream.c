@@ -135,11 +135,10 @@ static void on_written(struct op *op, bool ok)
 	struct rpc_call *c = op->owner;
 
 	grpc_byte_buffer_destroy(TAKE(c->write_buffer));
+	call_watch_disarm(c); /* before the next one is armed */
 	write_done(c, ok);
-	if (c->on_sent) {
-		call_watch_disarm(c);
+	if (c->on_sent)
 		c->on_sent(c, ok);
-	}
 	call_unref(c);
 }
 
@@ -162,12 +161,10 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 	c->writing = true;
 	pthread_mutex_unlock(&c->mu);
 	call_ref(c);
-	if (c->on_sent)
-		call_watch_arm(c, WATCH_SEND);
+	call_watch_arm(c, WATCH_SEND); /* the handler may be long in making the next one */
 	if (call_batch(c, &c->write, ops, n) == OK)
 		return OK;
-	if (c->on_sent)
-		call_watch_disarm(c);
+	call_watch_disarm(c);
 	grpc_byte_buffer_destroy(TAKE(c->write_buffer));
 	call_unref(c);
 	write_done(c, false);
