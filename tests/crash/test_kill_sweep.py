@@ -8,7 +8,6 @@ SWEEP_POINTS says how many points (default 24; tests/crash/sweep.sh takes more).
 import os
 import shutil
 import sys
-import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -163,12 +162,7 @@ class KillSweep(TestCase):
         def expect(client):
             self.assertEqual([], client.images())
             # What a killed removal left is the collector's, which runs a second after the start.
-            pause = threading.Event()
-            for _ in range(500):
-                if client.GetDiskUsage().blob_count == 0:
-                    return
-                pause.wait(0.02)
-            self.fail("blobs are left behind")
+            self.wait_until(lambda: client.GetDiskUsage().blob_count == 0, "no blob is left behind")
 
         self.sweep(template, lambda client: client.PruneImages(all=True), expect, max(3, POINTS // 4))
 

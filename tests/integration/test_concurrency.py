@@ -97,20 +97,11 @@ class Concurrency(TestCase):
         self.assertTrue(self.registry.wait_requests(1, "/blobs/"))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        self.wait_until(lambda: self.client.GetInfo().running_pulls == 0)
+        self.wait_idle(self.client)
         self.gate.set()
         self.assertEqual([], self.client.images())
         self.client.pull(f"{self.registry.host}/a:1")
         self.assert_clean(self.client, [f"{self.registry.host}/a:1"])
-
-    def wait_until(self, predicate, seconds=20):
-        """Asks again and again: the daemon has no event for what is waited for."""
-        pause = threading.Event()
-        for _ in range(seconds * 50):
-            if predicate():
-                return
-            pause.wait(0.02)
-        self.fail("it did not happen")
 
     def test_interrupted_imagectl_ends_with_130(self):
         self.serve("a", 4)
@@ -213,7 +204,7 @@ class Concurrency(TestCase):
 
         with ThreadPoolExecutor(300) as pool:
             waiting = [pool.submit(outcome, call) for call in calls]
-            self.wait_until(lambda: any(w.done() for w in waiting))
+            self.wait_until(lambda: any(w.done() for w in waiting), "one of the waiting is done")
             self.gate.set()
             codes = {w.result() for w in waiting}
         self.assertIn("RESOURCE_EXHAUSTED", codes)

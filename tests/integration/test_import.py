@@ -113,17 +113,9 @@ class Import(TestCase):
 
     def assert_nothing_kept(self):
         self.assertEqual([], self.client.images())
-        self.wait_for(lambda: not ingests(self.imaged.root), "no unfinished bytes")
-        self.wait_for(lambda: not content(self.imaged.root), "no content")
+        self.wait_until(lambda: not ingests(self.imaged.root), "no unfinished bytes")
+        self.wait_until(lambda: not content(self.imaged.root), "no content")
         self.assert_clean(self.client, [])
-
-    def wait_for(self, done, what):
-        pause = threading.Event()
-        for _ in range(int(2000 * SLOW)):
-            if done():
-                return
-            pause.wait(0.01)  # a call that was cancelled has no event for its end
-        self.fail(f"{what}: not seen")
 
     def config(self, done):
         with open(blob_path(self.imaged.root, done.image_id), "rb") as file:
@@ -385,7 +377,7 @@ class Import(TestCase):
         server.files["/r.tar"] = tar({"a": random_bytes(4 << 20, 5)})
         call = self.client.Import(import_requests(url=server.url + "/r.tar"))
         next(call)
-        self.wait_for(lambda: ingests(self.imaged.root), "bytes that come in")
+        self.wait_until(lambda: ingests(self.imaged.root), "bytes that come in")
         call.cancel()
         self.assert_nothing_kept()
 
@@ -401,7 +393,7 @@ class Import(TestCase):
 
         for data in (tar({"a": random_bytes(2 << 20, 6)}), lzma.compress(random_bytes(1 << 20, 6))):
             call = self.client.Import(halting(data))
-            self.wait_for(lambda: ingests(self.imaged.root), "bytes that come in")
+            self.wait_until(lambda: ingests(self.imaged.root), "bytes that come in")
             call.cancel()
             self.assert_nothing_kept()
 
@@ -412,7 +404,7 @@ class Import(TestCase):
         )
         ctl.stdin.write(random_bytes(1 << 20, 7))
         ctl.stdin.flush()
-        self.wait_for(lambda: ingests(self.imaged.root), "bytes that come in")
+        self.wait_until(lambda: ingests(self.imaged.root), "bytes that come in")
         ctl.kill()
         ctl.communicate()
         self.assert_nothing_kept()
@@ -425,7 +417,7 @@ class Import(TestCase):
         more = threading.Event()
         self.addCleanup(more.set)
         call = self.client.Import(halting())
-        self.wait_for(lambda: ingests(self.imaged.root), "bytes that come in")
+        self.wait_until(lambda: ingests(self.imaged.root), "bytes that come in")
         self.imaged.kill()
         with contextlib.suppress(grpc.RpcError):
             list(call)

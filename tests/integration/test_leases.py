@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 
 import grpc
 
@@ -63,13 +62,6 @@ class Leases(TestCase):
         self.imaged.start()
         self.client = self.imaged.client()
 
-    def wait_idle(self):
-        for _ in range(500):
-            if self.client.GetInfo().running_pulls == 0:
-                return
-            time.sleep(0.02)
-        self.fail("the pull goes on")
-
     def test_prune_of_all_leaves_nothing_of_a_killed_pull(self):
         self.kill_in_the_middle()
         self.assertGreater(self.client.GetDiskUsage().ingest_bytes, 2 * MIB)
@@ -106,7 +98,7 @@ class Leases(TestCase):
     def test_a_cancelled_pull_keeps_nothing_of_an_image_that_is_removed(self):
         def cancel():
             self.pull_until_the_middle().cancel()
-            self.wait_idle()
+            self.wait_idle(self.client)
 
         self.remove_base_after(cancel)
 
@@ -128,9 +120,6 @@ class Leases(TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             self.client.pull(self.full("derived"))
         self.assertEqual(grpc.StatusCode.DATA_LOSS, caught.exception.code())
-        self.wait_idle()
-        for _ in range(200):
-            if not self.files("ingest"):
-                break
-            time.sleep(0.02)
+        self.wait_idle(self.client)
+        self.wait_until(lambda: not self.files("ingest"), "nothing unfinished")
         self.assert_empty()

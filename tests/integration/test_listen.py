@@ -189,12 +189,7 @@ class Listen(TestCase):
         next(call)
         self.assertTrue(self.registry.wait_requests(1, layer.blob.digest))
         call.cancel()
-        pause = threading.Event()
-        for _ in range(1000):
-            if client.GetInfo().running_pulls == 0:
-                return
-            pause.wait(0.02)
-        self.fail("the pull goes on")
+        self.wait_idle(client)
 
     def test_deadline_reaches_the_work(self):
         reference, _ = self.hold()
@@ -202,12 +197,7 @@ class Listen(TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             list(client.Pull(reference=reference, timeout=1))
         self.assertEqual(grpc.StatusCode.DEADLINE_EXCEEDED, caught.exception.code())
-        pause = threading.Event()
-        for _ in range(1000):
-            if client.GetInfo().running_pulls == 0:
-                return
-            pause.wait(0.02)
-        self.fail("the pull goes on")
+        self.wait_idle(client)
 
     def test_unknown_method_garbage_and_oversize_are_answered(self):
         imaged = self.daemon()

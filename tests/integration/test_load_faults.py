@@ -120,14 +120,6 @@ class Killed(ArchiveCase):
         super().setUp()
         self.image = an_image(size=8 * MIB)
         self.archive = tar(layout_files((self.image, LIBRARY + "x:1")))
-        self.pause = threading.Event()
-
-    def wait_until(self, true, what):
-        for _ in range(1000):
-            if true():
-                return
-            self.pause.wait(0.01)
-        self.fail(what)
 
     def kill_in_the_middle(self):
         """imagectl gets two thirds of an archive and waits for more in its pipe."""
@@ -135,14 +127,14 @@ class Killed(ArchiveCase):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdin.write(self.archive[: len(self.archive) * 2 // 3])
         process.stdin.flush()
-        self.wait_until(lambda: sum(size for size, _ in self.files("ingest").values()) > MIB, "nothing arrives")
+        self.wait_until(lambda: sum(size for size, _ in self.files("ingest").values()) > MIB, "bytes that arrive")
         return process
 
     def test_client_is_killed_in_the_middle(self):
         process = self.kill_in_the_middle()
         process.kill()
         process.communicate()
-        self.wait_until(lambda: not self.files(), "what it sent stays")
+        self.wait_until(lambda: not self.files(), "what it sent is gone")
         self.assert_nothing_kept()
         load(self.client, self.archive)
         self.assert_clean(self.client, [LIBRARY + "x:1"])

@@ -1,7 +1,6 @@
 """Load as a stream of messages: clients that send too much, too little, nothing or in
 the wrong order, and those that go away."""
 
-import threading
 
 import grpc
 
@@ -225,11 +224,7 @@ class Protocol(ArchiveCase):
     # -- clients that go away
 
     def assert_all_is_let_go(self):
-        pause = threading.Event()
-        for _ in range(500):  # the service learns of it after the client
-            if not self.files():
-                break
-            pause.wait(0.02)
+        self.wait_until(lambda: not self.files(), "the service learns of it, and keeps nothing")
         self.assert_nothing_kept()
         self.assertEqual(1, len(load(self.client, self.data).images), "and works")
 

@@ -50,15 +50,6 @@ class Resume(TestCase):
         self.stop_after(3 * MIB, call)
         return call
 
-    def wait_idle(self):
-        """A cancelled call ends at once for the caller, and a little later inside."""
-        pause = threading.Event()
-        for _ in range(1000):
-            if self.client.GetInfo().running_pulls == 0:
-                return
-            pause.wait(0.02)
-        self.fail("the pull goes on")
-
     def test_broken_connection_goes_on_by_range(self):
         self.registry.fault("GET", self.blob, times=1, cut=3 * MIB)
         self.registry.fault("GET", self.blob, times=1, cut=2 * MIB)
@@ -79,7 +70,7 @@ class Resume(TestCase):
 
     def test_cancelled_pull_is_resumed_by_the_next(self):
         self.start_and_hold().cancel()
-        self.wait_idle()
+        self.wait_idle(self.client)
         self.gate.set()
         done, events = self.client.pull(self.reference)
         resumed = max(e.layer.resumed for e in events if e.WhichOneof("event") == "layer")
@@ -93,7 +84,7 @@ class Resume(TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             list(call)
         self.assertEqual(grpc.StatusCode.DEADLINE_EXCEEDED, caught.exception.code())
-        self.wait_idle()
+        self.wait_idle(self.client)
         self.gate.set()
         done, _ = self.client.pull(self.reference)
         self.assertLess(done.fetched_bytes, self.layer.blob.size - 2 * MIB)
@@ -120,7 +111,7 @@ class Resume(TestCase):
     def test_another_image_with_the_blob_goes_on_too(self):
         other = self.registry.repo("b").add(Image([self.layer], config={"author": "other"}), "1")
         self.start_and_hold().cancel()
-        self.wait_idle()
+        self.wait_idle(self.client)
         self.gate.set()
         done, _ = self.client.pull(f"{self.registry.host}/b:1")
         self.assertEqual(other.id, done.image_id)
@@ -128,7 +119,7 @@ class Resume(TestCase):
 
     def test_bytes_that_changed_at_the_server_are_noticed(self):
         self.start_and_hold().cancel()
-        self.wait_idle()
+        self.wait_idle(self.client)
         self.gate.set()
         wrong = bytearray(self.layer.blob.data)
         wrong[-100] ^= 1

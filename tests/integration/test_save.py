@@ -260,13 +260,13 @@ class Meanwhile(SaveCase):
         call.cancel()
         self.assertRaises(grpc.RpcError, lambda: list(call))
         self.client.RemoveImage(image=self.name)
-        # The service may learn of the cancel after this.
-        pause = threading.Event()
-        for _ in range(500):
+
+
+        def pruned():
             self.client.PruneImages(all=True)
-            if not self.files():
-                break
-            pause.wait(0.02)
+            return not self.files()
+
+        self.wait_until(pruned, "the service learns of the cancel, and lets go")
         self.assert_nothing_kept()
 
     def test_damaged_blob_ends_the_save_and_leaves_no_file(self):

@@ -283,6 +283,21 @@ class TestCase(unittest.TestCase):
         if complaints:
             self.fail("; ".join(complaints))
 
+    # -- waits for what the daemon has no event for
+
+    def wait_until(self, done, what):
+        """Asks again and again until it is so."""
+        pause = threading.Event()
+        for _ in range(int(2000 * SLOW)):
+            if done():
+                return
+            pause.wait(0.01)
+        self.fail(f"not seen: {what}")
+
+    def wait_idle(self, client):
+        """A call that was cancelled ends at once for the caller, and a little later inside."""
+        self.wait_until(lambda: client.GetInfo().running_pulls == 0, "no pull goes on")
+
     # -- asserts of this project
 
     def assert_rpc_fails(self, code, reason, call, *args, text=None, **fields):
