@@ -90,6 +90,8 @@ static int read_documents(struct load *l, const struct load_image *image, struct
 	struct store *s = l->service->store;
 	enum media_kind kind;
 
+	if (load_blob_check(l, &image->manifest, err) < 0 || load_blob_check(l, &image->config, err) < 0)
+		return err->code;
 	if (content_read(s, &image->manifest, &w->manifest_body, err) < 0 ||
 	    content_read(s, &image->config, &w->config_body, err) < 0 ||
 	    document_kind(buf_bytes(&w->manifest_body), NULL, &kind, err) < 0)
@@ -106,6 +108,15 @@ static int read_documents(struct load *l, const struct load_image *image, struct
 			       image_config_parse(buf_bytes(&w->config_body), &w->config, err) < 0
 		       ? err->code
 		       : OK;
+}
+
+static int check_kept(struct load *l, const struct load_image *image, const struct manifest *m, struct err *err)
+{
+	int r = load_blob_check(l, &image->root, err);
+
+	for (size_t i = 0; r == OK && i < m->n_layers; i++)
+		r = load_blob_check(l, &m->layers[i].digest, err);
+	return r;
 }
 
 static int find_facts(struct load *l, struct publishing *w, struct err *err)
@@ -147,7 +158,8 @@ static int publish(struct load *l, const struct load_image *image, struct err *e
 	struct publication publication;
 	bool changed;
 
-	if (read_documents(l, image, &w, err) < 0 || find_facts(l, &w, err) < 0 || parse_names(image, &w, err) < 0)
+	if (read_documents(l, image, &w, err) < 0 || check_kept(l, image, &w.manifest, err) < 0 ||
+	    find_facts(l, &w, err) < 0 || parse_names(image, &w, err) < 0)
 		return err->code;
 	publication = (struct publication){
 		.names = w.names,

@@ -27,7 +27,8 @@ enum {
 	LOAD_NAMES_BYTES_MAX = 24 * 1024 * 1024, /* of the members' names */
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */
-	LOAD_JOBS = 3,				 /* layers verified at a time: one waits for a worker */
+	LOAD_JOBS = 3,				 /* layers verified at a time */
+	LOAD_SPARE_MAX = 8 * 1024 * 1024, /* of content that is here: the copy that is kept until it is claimed */
 };
 
 /* A member of the archive that may matter. */
@@ -45,7 +46,8 @@ struct load_blob {
 	struct digest digest;
 	int64_t size;
 	bool brought;	       /* by this archive: it was not here before */
-	struct ingest *ingest; /* until the batch is committed */
+	bool lost;	       /* it was here, and went before it was claimed */
+	struct ingest *ingest; /* until the batch is committed; of what is here, perhaps a copy */
 	bool has_facts;	       /* a verified layer */
 	struct layer_facts facts;
 	struct layer_job *job; /* being verified */
@@ -113,10 +115,14 @@ int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_di
 int load_blobs_commit(struct load *l, struct err *err);
 /* A descriptor for reading, whether committed or not. */
 int load_blob_open(struct load *l, const struct load_blob *b, int *ret_fd, struct err *err);
+/* E_ABORTED: it was removed meanwhile, and its bytes cannot be had again. */
+int load_blob_check(struct load *l, const struct digest *d, struct err *err);
 int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, struct err *err);
 /* Content by digest: of the archive ("blobs/sha256/…") or of the store; NULL in
  * *ret_blob when it is in neither. */
 int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err);
+/* Whether load_blob_get() would find it. */
+bool load_blob_present(struct load *l, const struct digest *d);
 /* Ends the lease, and collects what nothing needs. */
 void load_blobs_release(struct load *l);
 

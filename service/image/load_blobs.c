@@ -29,12 +29,17 @@ static int fail_removed(const struct load_blob *b, struct err *err)
 		    digest_text(&b->digest, text));
 }
 
-/* Under the lease, so that the answer stays true. */
-static int claim(struct load *l, const struct load_blob *b, struct err *err)
+/* Under the lease, so that the answer stays true. What went in between, as the documents
+ * of another load of this archive do, is committed from the copy; without one it is lost,
+ * which matters if an image needs it. */
+static void claim(struct load *l, struct load_blob *b)
 {
 	int64_t size = 0;
 
-	return content_claim(l->service->store, &b->digest, &size) && size == b->size ? OK : fail_removed(b, err);
+	if (content_claim(l->service->store, &b->digest, &size) && size == b->size)
+		ingest_unref(TAKE(b->ingest));
+	else
+		b->lost = !b->ingest;
 }
 
 static int commit_batch(struct load *l, struct err *err)
@@ -44,19 +49,17 @@ static int commit_batch(struct load *l, struct err *err)
 	size_t n = 0;
 	int r = take_lease(l, err);
 
-	for (size_t i = 0; i < l->n_batch; i++) {
+	for (size_t i = 0; i < l->n_batch; i++)
 		digests[i] = l->batch[i]->digest;
+	if (r == OK)
+		r = lease_add(l->service->store, &l->lease, digests, l->n_batch, err);
+	for (size_t i = 0; r == OK && i < l->n_batch; i++) {
+		if (!l->batch[i]->brought)
+			claim(l, l->batch[i]);
 		if (l->batch[i]->ingest)
 			ingests[n++] = l->batch[i]->ingest;
 	}
-	if (r == OK)
-		r = lease_add(l->service->store, &l->lease, digests, l->n_batch, err);
-	if (r == OK && n)
-		r = content_commit(l->service->store, ingests, n, err);
-	for (size_t i = 0; r == OK && i < l->n_batch; i++)
-		if (!l->batch[i]->ingest)
-			r = claim(l, l->batch[i], err);
-	return r;
+	return r == OK && n ? content_commit(l->service->store, ingests, n, err) : r;
 }
 
 int load_blobs_commit(struct load *l, struct err *err)
@@ -88,30 +91,40 @@ static int find_stored(struct load *l, const struct digest *d, int64_t size, boo
 	return r == E_NOT_FOUND ? OK : r;
 }
 
+static int insert(struct load *l, const struct load_blob *blob, struct load_blob **ret_blob, struct err *err)
+{
+	struct load_blob *b;
+
+	if (l->n_batch == LOAD_BATCH && load_blobs_commit(l, err) < 0)
+		return err->code;
+	b = malloc(sizeof *b);
+	if (!b)
+		return fail_nomem(err);
+	*b = *blob;
+	HASH_ADD(hh, l->blobs, digest, sizeof b->digest, b);
+	l->batch[l->n_batch++] = b;
+	*ret_blob = b;
+	return OK;
+}
+
 int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct ingest *ingest,
 		  struct load_blob **ret_blob, struct err *err)
 {
 	CLEANUP(ingest_unrefp) struct ingest *owned = ingest;
-	struct load_blob *b = load_blob_find(l, d);
-	bool found = false;
+	struct load_blob *b = load_blob_find(l, d), new = { .digest = *d, .size = size };
+	bool found = !owned;
 
 	if (owned && find_stored(l, d, size, &found, err) < 0)
 		return err->code;
-	if (found) /* not written again */
-		ingest_unref(TAKE(owned));
 	if (!b) {
-		if (l->n_batch == LOAD_BATCH && load_blobs_commit(l, err) < 0)
+		if (found && size > LOAD_SPARE_MAX)
+			ingest_unref(TAKE(owned));
+		new.brought = !found;
+		new.ingest = owned;
+		if (insert(l, &new, &b, err) < 0)
 			return err->code;
-		b = calloc(1, sizeof *b);
-		if (!b)
-			return fail_nomem(err);
-		*(owned ? &l->new_bytes : &l->present_bytes) += size;
-		b->digest = *d;
-		b->size = size;
-		b->brought = owned != NULL;
-		b->ingest = TAKE(owned);
-		HASH_ADD(hh, l->blobs, digest, sizeof b->digest, b);
-		l->batch[l->n_batch++] = b;
+		owned = NULL; /* the blob's */
+		*(found ? &l->present_bytes : &l->new_bytes) += size;
 	}
 	if (ret_blob)
 		*ret_blob = b;
@@ -191,7 +204,22 @@ int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret
 	}
 	if (!content_exists(l->service->store, d, &size))
 		return OK;
-	return load_blob_add(l, d, size, NULL, ret_blob, err);
+	return insert(l, &(struct load_blob){ .digest = *d, .size = size }, ret_blob, err);
+}
+
+bool load_blob_present(struct load *l, const struct digest *d)
+{
+	char name[TAR_NAME_MAX];
+
+	return load_blob_find(l, d) || load_find(l, blob_member_name(d, name)) ||
+	       content_exists(l->service->store, d, NULL);
+}
+
+int load_blob_check(struct load *l, const struct digest *d, struct err *err)
+{
+	const struct load_blob *b = load_blob_find(l, d);
+
+	return b && b->lost ? fail_removed(b, err) : OK;
 }
 
 /* ---- end ------------------------------------------------------------------- */

@@ -66,7 +66,7 @@ static int same_bytes_are_here(struct load *l, const struct digest *diff_id, con
 
 	if (m->known || !content_exists(l->service->store, diff_id, &size) || size != m->size)
 		return OK;
-	return load_blob_get(l, diff_id, ret_blob, err);
+	return load_blob_add(l, diff_id, m->size, NULL, ret_blob, err);
 }
 
 static int find_layer(struct load *l, struct docker_image *d, size_t i, struct err *err)

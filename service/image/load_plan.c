@@ -173,13 +173,9 @@ static int find_present(struct load *l, const struct index *index, struct index 
 		return fail_nomem(err);
 	for (size_t i = 0; i < index->n_entries; i++) {
 		const struct descriptor *e = &index->entries[i];
-		struct load_blob *b = NULL;
 
-		if (e->attestation || !(media_is_manifest(e->type.kind) || media_is_index(e->type.kind)))
-			continue;
-		if (load_blob_get(l, &e->digest, &b, err) < 0)
-			return err->code;
-		if (b)
+		if (!e->attestation && (media_is_manifest(e->type.kind) || media_is_index(e->type.kind)) &&
+		    load_blob_present(l, &e->digest))
 			entries[n++] = *e;
 	}
 	*ret_present = (struct index){ .kind = index->kind, .entries = TAKE(entries), .n_entries = n };

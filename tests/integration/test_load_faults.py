@@ -12,8 +12,8 @@ import grpc
 
 from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load, save, unpack
 from fakeregistry import FakeRegistry
-from harness import SLOW, TestCase, incomplete, program
-from ociimage import Image, Layer, random_bytes, tar
+from harness import SLOW, TestCase, blob_path, incomplete, program
+from ociimage import Image, Layer, random_bytes, sha256, tar
 from rpc import pb, reason
 
 LIBRARY = "docker.io/library/"
@@ -259,6 +259,24 @@ class AtOnce(ArchiveCase):
                     self.assertEqual(4, len(self.client.images()), "the same manifests")
                 self.client.PruneImages(all=True)
                 self.assert_nothing_kept()
+
+    def test_document_of_another_load_that_goes_again(self):
+        """A load finds the oci-layout of another one, which is then cancelled and takes it away."""
+        image = an_image(size=2 * MIB)
+        own = layout_files((image, LIBRARY + "own:1"))
+        document = blob_path(self.imaged.root, sha256(own["oci-layout"]))
+        other = Loading(self.imaged.client()).start()
+        other.data(tar({"oci-layout": own["oci-layout"], **{f"m{n}": b"%d" % n for n in range(200)}})[:-1024])
+        self.wait_until(lambda: os.path.exists(document), "a whole batch is content")
+        loading, archive = Loading(self.client).start(), tar(own)
+        self.addCleanup(loading.close)
+        loading.data(archive[: 1 * MIB])
+        self.wait_until(lambda: sum(size for size, _ in self.files("ingest").values()) > MIB // 2, "the layer comes")
+        other.call.cancel()
+        self.wait_until(lambda: not os.path.exists(document), "it is gone again")
+        loading.data(archive[1 * MIB :]).close()
+        list(loading)
+        self.assert_clean(self.client, [LIBRARY + "own:1"])
 
     def test_save_while_the_same_is_loaded(self):
         load(self.client, self.archive)
