@@ -78,7 +78,7 @@ int load_blobs_commit(struct load *l, struct err *err)
 
 /* What is here with another size than these bytes, whose digest is proven, is damaged,
  * and would be taken for them. */
-static int find_stored(struct load *l, const struct digest *d, int64_t size, bool *ret_found, struct err *err)
+static int drop_damaged(struct load *l, const struct digest *d, int64_t size, bool *ret_found, struct err *err)
 {
 	int64_t here = 0;
 	int r;
@@ -114,7 +114,7 @@ int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct i
 	struct load_blob *b = load_blob_find(l, d), new = { .digest = *d, .size = size };
 	bool found = !owned;
 
-	if (owned && find_stored(l, d, size, &found, err) < 0)
+	if (owned && drop_damaged(l, d, size, &found, err) < 0)
 		return err->code;
 	if (!b) {
 		if (found && size > LOAD_SPARE_MAX)
@@ -139,7 +139,7 @@ int load_blob_add_bytes(struct load *l, struct bytes data, struct digest *ret_di
 	digest_of(DIGEST_SHA256, data, ret_digest);
 	if (load_blob_find(l, ret_digest))
 		return OK;
-	if (find_stored(l, ret_digest, (int64_t)data.len, &found, err) < 0 ||
+	if (drop_damaged(l, ret_digest, (int64_t)data.len, &found, err) < 0 ||
 	    ingest_bytes(l->service->store, ret_digest, data, &ingest, err) < 0)
 		return err->code;
 	return load_blob_add(l, ret_digest, (int64_t)data.len, ingest, NULL, err);

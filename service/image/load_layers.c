@@ -78,6 +78,14 @@ static int finish_oldest(struct load *l, const struct image_config *config, stru
 	return r == OK && o.is_new ? send_progress(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err) : r;
 }
 
+/* A layer that is done gives its worker to the next one only when somebody looks. */
+static void look_at_all(struct load *l)
+{
+	for (size_t i = 0; i < l->n_layers; i++)
+		if (l->layers[i].blob->job)
+			layer_job_look(l->layers[i].blob->job);
+}
+
 int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,
 		     struct err *err)
 {
@@ -86,6 +94,7 @@ int load_layer_begin(struct load *l, struct load_blob *b, const struct image_con
 
 	if (l->n_layers == LOAD_JOBS && finish_oldest(l, config, err) < 0)
 		return err->code;
+	look_at_all(l);
 	if (start(l, b, err) < 0)
 		return err->code;
 	layer.is_new = b->job && !was_begun && b->brought;
@@ -97,7 +106,9 @@ int load_layers_finish(struct load *l, const struct image_config *config, struct
 {
 	int r = OK;
 
-	while (r == OK && l->n_layers)
+	while (r == OK && l->n_layers) {
 		r = finish_oldest(l, config, err);
+		look_at_all(l);
+	}
 	return r;
 }

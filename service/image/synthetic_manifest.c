@@ -4,13 +4,10 @@
 
 int layer_media_type(int fd, const char **ret_type, struct err *err)
 {
-	uint8_t start[INFLATE_MAGIC];
-	ssize_t n = pread(fd, start, sizeof start, 0);
-	enum inflate_format format;
+	enum inflate_format format = INFLATE_PLAIN;
 
-	if (n < 0)
-		return fail_errno(err, "read a layer");
-	format = magic_format((struct bytes){ start, (size_t)n });
+	if (magic_of_file(fd, &format, err) < 0)
+		return err->code;
 	*ret_type = format == INFLATE_GZIP   ? "application/vnd.oci.image.layer.v1.tar+gzip"
 		    : format == INFLATE_ZSTD ? "application/vnd.oci.image.layer.v1.tar+zstd"
 					     : "application/vnd.oci.image.layer.v1.tar";

@@ -65,31 +65,33 @@ static int fail_zstd(struct err *err, size_t code)
 	}
 }
 
-/* Of the first n bytes of a frame: RFC 8878, 3.1.1 and 3.1.2. */
-static bool begins_frame(const uint8_t *head, size_t n)
+/* How many bytes of the frame's header have been read. */
+static size_t position(const struct inflate_zstd *z)
 {
-	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd }, skippable[] = { 0x50, 0x2a, 0x4d, 0x18 };
-	bool skips = n && (head[0] & 0xf0) == skippable[0];
-
-	for (size_t i = skips; i < n && i < MAGIC_BYTES; i++)
-		if (head[i] != (skips ? skippable : magic)[i])
-			return false;
-	return true;
+	return z->wants ? z->head_len : 0;
 }
 
-/* libzstd may also know the formats of before the RFC; with those it depends on the
- * pieces whether a stream is taken. */
+/* A frame that is there as a whole goes another way through libzstd, which takes and
+ * refuses other frames than the one in pieces. So that all go one way, and the result
+ * does not depend on the pieces, a header is given to it byte by byte. */
+static size_t piece_size(const struct inflate_zstd *z, const struct inflate_in *in)
+{
+	return position(z) < HEADER_MAX ? min_size(in->left, 1) : in->left;
+}
+
+/* RFC 8878, 3.1.1 and 3.1.2, of the next byte. libzstd may also know the formats of
+ * before it; with those it depends on the pieces whether a stream is taken. */
 static int check_magic(const struct inflate_zstd *z, const struct inflate_in *in, struct err *err)
 {
-	uint8_t head[MAGIC_BYTES];
-	size_t len = z->wants ? min_size(z->head_len, sizeof head) : 0;
-	size_t more = min_size(in->left, sizeof head - len);
+	static const uint8_t magic[MAGIC_BYTES] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const uint8_t skippable[MAGIC_BYTES] = { 0x50, 0x2a, 0x4d, 0x18 };
+	size_t at = position(z);
+	bool skips;
 
-	if (len)
-		memcpy(head, z->head, len);
-	if (more)
-		memcpy(head + len, in->next, more);
-	return begins_frame(head, len + more)
+	if (at >= MAGIC_BYTES || !in->left)
+		return OK;
+	skips = (at ? z->head[0] : *in->next) >> 4 == 5; /* 0x50 to 0x5f */
+	return (skips && !at) || *in->next == (skips ? skippable : magic)[at]
 		       ? OK
 		       : fail(err, E_BAD_CONTENT, "is damaged: zstd: no frame begins where one should");
 }
@@ -124,16 +126,6 @@ static int note_progress(struct inflate_zstd *z, const ZSTD_inBuffer *from, cons
 	z->made += to->pos;
 	z->wants = wants;
 	return wants ? OK : check_content_size(z, err);
-}
-
-/* A frame that is there as a whole goes another way through libzstd, which takes and
- * refuses other frames than the one in pieces. So that all go one way, and the result
- * does not depend on the pieces, a header is given to it byte by byte. */
-static size_t piece_size(const struct inflate_zstd *z, const struct inflate_in *in)
-{
-	size_t at = z->wants ? z->head_len : 0;
-
-	return at < HEADER_MAX ? min_size(in->left, 1) : in->left;
 }
 
 int inflate_zstd_step(struct inflate_zstd *z, struct inflate_in *in, struct inflate_out *out, struct err *err)

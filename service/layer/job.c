@@ -228,7 +228,6 @@ static void listen_to_worker(struct layer_job *j)
 	}
 }
 
-/* Moves the job as far as it goes without waiting. */
 static void look(struct layer_job *j)
 {
 	if (j->state == JOB_QUEUED) {
@@ -241,6 +240,11 @@ static void look(struct layer_job *j)
 		tell(j);
 	if (j->state == JOB_RUNNING)
 		listen_to_worker(j);
+}
+
+void layer_job_look(struct layer_job *j)
+{
+	look(j);
 }
 
 /* ---- the job's life -------------------------------------------------------------- */
@@ -312,26 +316,15 @@ int layer_job_start(struct layer_workers *w, int fd, enum compression compressio
 	return OK;
 }
 
-static int is_plain(int fd, bool *ret_plain, struct err *err)
-{
-	uint8_t first[INFLATE_MAGIC];
-	ssize_t n = pread(fd, first, sizeof first, 0);
-
-	if (n < 0)
-		return fail_errno(err, "read the layer's file");
-	*ret_plain = magic_format((struct bytes){ first, (size_t)n }) == INFLATE_PLAIN;
-	return OK;
-}
-
 int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *digest, int64_t size,
 			  struct layer_job **ret_job, struct err *err)
 {
 	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
-	bool plain = false;
+	enum inflate_format format = INFLATE_PLAIN;
 
-	if (new_job(w, fd, size, &j, err) < 0 || is_plain(fd, &plain, err) < 0)
+	if (new_job(w, fd, size, &j, err) < 0 || magic_of_file(fd, &format, err) < 0)
 		return err->code;
-	j->counts_only = plain && digest->algorithm == DIGEST_SHA256;
+	j->counts_only = format == INFLATE_PLAIN && digest->algorithm == DIGEST_SHA256;
 	j->digest = *digest;
 	if (start(j, err) < 0)
 		return err->code;

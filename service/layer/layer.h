@@ -11,7 +11,9 @@
  * it while it fetches and then waits for its result. There is no thread inside: a
  * job moves when its thread calls layer_job_available() or layer_job_finish(), so
  * one thread must not wait in finish() for a job while it holds another one that
- * it does not feed (max 1: the other one may have the only worker).
+ * it does not feed (max 1: the other one may have the only worker). Several jobs of
+ * whole files are held safely when they are finished in the order they were started
+ * in: that is the order in which they get workers.
  */
 #ifndef SERVICE_LAYER_LAYER_H
 #define SERVICE_LAYER_LAYER_H
@@ -59,6 +61,9 @@ int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *
 void layer_job_available(struct layer_job *j, int64_t bytes);
 /* The bytes before were not good: the job begins again at 0, also after it failed. */
 void layer_job_restart(struct layer_job *j);
+/* Moves the job as far as it goes without waiting: takes a worker that became free, and
+ * what its own has said. For a thread that holds several. */
+void layer_job_look(struct layer_job *j);
 /* The layer's failure as far as it is known by now, so that the rest of a bad blob
  * need not be fetched; OK when there is none. Does not wait. */
 int layer_job_check(struct layer_job *j, struct err *err);

@@ -29,3 +29,14 @@ enum inflate_format magic_format(struct bytes start)
 		return INFLATE_XZ;
 	return is_bzip2(start) ? INFLATE_BZIP2 : INFLATE_PLAIN;
 }
+
+int magic_of_file(int fd, enum inflate_format *ret_format, struct err *err)
+{
+	uint8_t start[INFLATE_MAGIC];
+	ssize_t n = pread(fd, start, sizeof start, 0);
+
+	if (n < 0)
+		return fail_errno(err, "read a layer");
+	*ret_format = magic_format((struct bytes){ start, (size_t)n });
+	return OK;
+}

@@ -2,7 +2,7 @@
  * How a stream is compressed, as its first bytes tell: the daemon asks it (for an
  * archive from outside) as well as the worker.
  *
- * A pure function; any thread.
+ * Without state; any thread.
  */
 #ifndef SERVICE_LAYER_MAGIC_H
 #define SERVICE_LAYER_MAGIC_H
@@ -19,5 +19,8 @@ bool begins_with(struct bytes start, const char *magic, size_t len);
 
 /* Of a stream that begins with these bytes (the first INFLATE_MAGIC, or all there are). */
 enum inflate_format magic_format(struct bytes start);
+
+/* Of a file, whatever its descriptor's position. */
+int magic_of_file(int fd, enum inflate_format *ret_format, struct err *err);
 
 #endif

@@ -14,7 +14,7 @@
  *                               that comes through its pipes, instead of all of the above
  *   worker → daemon   READY     after the sandbox is up, before anything is read
  *                     PROGRESS  compressed bytes read, tar bytes written
- *                     RESULT    diff ID and counts
+ *                     RESULT    diff ID and counts; only counts where BEGIN says so
  *                     FAILED    a code and a text; instead of READY: no sandbox
  *                     CANCELLED answer to CANCEL: nothing of this layer follows
  *

@@ -53,7 +53,9 @@ int rpc_call_defer(struct rpc_call *call, void (*fn)(void *), void *p, struct er
  * taken the one before: one is ahead of the client, and what fails of it is told by the
  * next send or ends the call behind the handler. A peer that takes nothing for the
  * server's send timeout ends the call. Both return E_CANCELLED or E_DEADLINE once the
- * call is over. rpc_call_recv() returns 1 with a message
+ * call is over.
+ *
+ * rpc_call_recv() returns 1 with a message
  * that lives until the next receive, 0 when the client has half-closed. A stream
  * that breaks is never taken for a half-close; but some clients (Node's) send one
  * just before they reset a cancelled stream, so where completeness matters the

@@ -2,7 +2,7 @@
  * The inside of the server: calls, operations on the completion queue, and who
  * owns what. Only service/rpc includes this.
  *
- * One completion queue, a few polling threads. Each operation that is started on
+ * One completion queue, one polling thread, or a few. Each operation that is started on
  * the queue carries a `struct op` of its call as tag; the poller that takes the
  * event runs op->done(), which never blocks. Blocking handlers run on the pool.
  *

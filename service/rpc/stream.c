@@ -172,7 +172,7 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 }
 
 /* Waits until flow control has taken the message. After the timeout the call is
- * cancelled, and its end awaited: the operation must not outlive the handler. */
+ * cancelled, and its end awaited: the operation must not outlive the call's thread. */
 static bool wait_write(struct rpc_call *c)
 {
 	struct timespec until = clock_deadline(c->server->options.send_timeout_ms);
@@ -203,9 +203,8 @@ int call_settle(struct rpc_call *call, struct err *err)
 	return call->write_failed ? call_over(call, err) : OK;
 }
 
-/* A message, or with NULL the headers alone. While it is on its way the handler makes
- * the next one. */
-static int send_behind(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
+/* NULL: the headers alone. */
+int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
 {
 	struct err local = ERR_INIT, *e = err ? err : &local;
 	int r = cancel_check(call->cancel, e);
@@ -215,12 +214,7 @@ static int send_behind(struct rpc_call *call, const ProtobufCMessage *message, s
 	return r == OK ? call_start_write(call, message, e) : r;
 }
 
-int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
-{
-	return send_behind(call, message, err);
-}
-
 int rpc_call_begin(struct rpc_call *call, struct err *err)
 {
-	return call->headers_sent ? OK : send_behind(call, NULL, err);
+	return call->headers_sent ? OK : rpc_call_send(call, NULL, err);
 }
