@@ -69,10 +69,7 @@ class PowerLoss(TestCase):
         acknowledged(("+", library + "base:1"))
         load(client, tar(docker_files((app, "app:1", "app:2"), (wide, "wide:1"))))
         acknowledged(*[("+", library + name) for name in ("app:1", "app:2", "wide:1")])
-        try:
-            load(client, tar({**layout_files((wide, library + "bad:1")), "oci-layout": b"{}"}))
-        except grpc.RpcError:
-            pass
+        self.assertRaises(grpc.RpcError, load, client, tar({**layout_files((wide, library + "bad:1")), "oci-layout": b"{}"}))
         removing(library + "wide:1")
         client.RemoveImage(image="wide:1")
         acknowledged(("-", library + "wide:1"))
@@ -89,14 +86,12 @@ class PowerLoss(TestCase):
         first, second = (tar({f"made{n}": random_bytes(200000, 30 + n)}) for n in range(2))
         run(first, "made:1")
         acknowledged(("+", library + "made:1"))
+        removing(library + "made:1")
         run(compress(second, "gzip"), "made:1")
-        acknowledged()
+        acknowledged(("+", library + "made:1"))
         run(first, "made:2")
         acknowledged(("+", library + "made:2"))
-        try:
-            run(first[:100000], "bad:1")
-        except grpc.RpcError:
-            pass
+        self.assertRaises(grpc.RpcError, run, first[:100000], "bad:1")
         run(second, "")
         removing(library + "made:1")
         client.RemoveImage(image="made:1")
@@ -105,42 +100,47 @@ class PowerLoss(TestCase):
         acknowledged(("+", library + "made:3"))
 
     def record(self, live=None):
-        """The life of a store; gives [(log position, names that must be listed)]."""
+        """The life of a store; gives [(log position, names that must be listed, with what they name)]."""
         log, root = self.path("log"), self.path("recorded", "root")
         os.makedirs(root, mode=0o700)
         self.root_ino = os.stat(root).st_ino
         daemon = traced(self.path("recorded"), root, log=log)
         client = daemon.client()
-        promises, names = [], set()
+        promises = []
 
         def acknowledged(*changed):
+            named = self.named(client)
             for sign, name in changed:
-                (names.add if sign == "+" else names.discard)(name)
-            promises.append((os.path.getsize(log), frozenset(names)))
+                self.assertEqual(sign == "+", name in dict(named), name)
+            promises.append((os.path.getsize(log), named))
 
         def removing(name):
-            promises.append((os.path.getsize(log), frozenset(names - {name}) if name else frozenset()))
+            """From here on the name may be gone, or name another image; None: every name."""
+            promises.append((os.path.getsize(log), frozenset(one for one in self.named(client) if name and one[0] != name)))
 
         (live or self.live)(client, acknowledged, removing)
         daemon.kill()
         return powerloss.read_log(log), promises
 
+    @staticmethod
+    def named(client):
+        return frozenset((name, image.id) for image in client.images() for name in image.repo_tags)
+
     def promised(self, promises, position):
         """What was acknowledged before the cut and not being removed at it."""
         due = frozenset()
-        for at, names in promises:
+        for at, named in promises:
             if at <= position:
-                due = names
+                due = named
         return due
 
     def examine(self, root, due):
         daemon = traced(self.path("after"), root, boot_id=self.path("boot_id"))
         self._daemons.append(daemon)
         client = daemon.client()
-        listed = {name for image in client.images() for name in image.repo_tags}
         self.assertEqual([], incomplete(root, client), "listed means complete")
         self.assert_clean(client)
-        self.assertLessEqual(due, listed, "what was acknowledged is there")
+        self.assertLessEqual(due, self.named(client), "what was acknowledged is there")
         client.pull(self.ref("app"))
         self.assertEqual([], incomplete(root, client))
         self.assertEqual(0, daemon.stop())

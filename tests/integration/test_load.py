@@ -223,6 +223,29 @@ class Present(LoadCase):
                     if seekable:
                         self.assertLess(loaded.asked, self.top.blob.size + (1 << 20), "the present one is not asked for")
 
+    def test_one_layer_may_come_several_times(self):
+        """Next to each other, and further apart than layers are verified at a time."""
+        layers = [Layer(tar({f"{n}": b"%d" % n}), how) for n, how in enumerate(("plain", "gzip", "plain", "gzip", "plain"))]
+        image = Image([layers[0], layers[0], layers[1], *layers, layers[1], layers[1]])
+        for kind, files in (("layout", layout_files((image, "many:1"))), ("docker", docker_files((image, "many:1")))):
+            for way, seekable in WAYS:
+                with self.subTest(archive=kind, how=way):
+                    client = self.daemon(name=f"{kind}-{way}").client()
+                    loaded = load(client, tar(files), seekable)
+                    self.assertEqual([image.id], [one.image_id for one in loaded.images])
+                    self.assertEqual({layer.diff_id for layer in layers}, {layer.diff_id for layer in loaded.layers})
+                    self.assertEqual(2 * len(layers), len(loaded.layers), "each begins and ends once")
+                    self.assert_clean(client)
+
+    def test_wrong_layer_between_others_is_named(self):
+        layers = [Layer(tar({f"{n}": random_bytes(200_000, n)}), "gzip") for n in range(6)]
+        diff_ids = [layers[4 if n == 3 else n].diff_id for n in range(6)]
+        wrong = Image(layers, config={"rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        for way, seekable in WAYS:
+            with self.subTest(how=way):
+                self.assert_rpc_fails("DATA_LOSS", None, load, self.client, tar(layout_files((wrong, "w:1"))), seekable, text="layer 3")
+                self.assert_nothing_kept()
+
     def test_image_that_is_present_gets_names_only(self):
         for kind, files in self.kinds():
             with self.subTest(archive=kind):

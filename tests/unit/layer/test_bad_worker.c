@@ -128,6 +128,23 @@ static void descriptors_of_the_worker_are_not_taken(void **state UNUSED)
 	assert_all(cases, ARRAY_LEN(cases), LONG_STALL_MS);
 }
 
+/* 1024 bytes, it says of a plain tar of 7. */
+static void a_count_of_a_plain_tar_that_is_not_its_size_is_nonsense(void **state UNUSED)
+{
+	CLEANUP(layer_workers_unrefp) struct layer_workers *w = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+	struct digest known = craft_sha256(bytes_of("content"));
+	struct layer_facts facts;
+	struct err err = ERR_INIT;
+	char path[128];
+
+	bad_worker_path("sends-descriptors", path, sizeof path);
+	assert_ok(layer_workers_new(path, 1, &w, &err), &err);
+	assert_ok(layer_job_start_whole(w, craft_fd(bytes_of("content")), &known, 7, &j, &err), &err);
+	assert_fails(layer_job_finish(j, NULL, &facts, &err), &err, E_WORKER, "nonsense: a result that cannot be");
+	unlink(path);
+}
+
 /* The result comes before the content is complete: found while feeding. */
 static void a_result_before_the_end_is_nonsense(void **state UNUSED)
 {
@@ -192,6 +209,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_hangs_is_ended_after_the_time_budget),
 		cmocka_unit_test(a_worker_that_closes_its_socket_and_lives_on_is_killed),
 		cmocka_unit_test(descriptors_of_the_worker_are_not_taken),
+		cmocka_unit_test(a_count_of_a_plain_tar_that_is_not_its_size_is_nonsense),
 		cmocka_unit_test(a_result_before_the_end_is_nonsense),
 		cmocka_unit_test(a_worker_that_takes_no_messages_is_replaced),
 		cmocka_unit_test(after_a_death_the_next_layer_gets_a_new_process),
