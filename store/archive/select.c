@@ -109,10 +109,18 @@ static int fill_root(const struct selecting *w, struct saved_entry *e, const str
 		     const struct saved_image *image, struct err *err)
 {
 	CLEANUP(index_free) struct index index = { .n_entries = 0 };
+	const struct selection *x = w->to;
+	const struct saved_entry *before = x->n_entries ? &x->entries[x->n_entries - 1] : NULL;
 	struct key k = key_index(root);
 	ProtobufCMessage *m;
 	int r;
 
+	if (before && before->image == e->image && digest_eq(&before->root, root)) { /* another name of it */
+		e->root = before->root;
+		e->root_media_type = before->root_media_type;
+		e->root_size = before->root_size;
+		return OK;
+	}
 	e->root = image->manifest;
 	e->root_media_type = image->record->media_type;
 	e->root_size = image->record->manifest_size;
