@@ -190,13 +190,15 @@ static int choose(struct load *l, const struct index *index, struct descriptor *
 	struct index present;
 	const struct descriptor *entry = NULL;
 
+	*ret_found = false;
 	if (find_present(l, index, &present, err) < 0)
 		return err->code;
 	if (index_choose(&present, &l->platform, &entry, NULL) != OK)
 		entry = !l->platform_given && present.n_entries ? &present.entries[0] : NULL;
-	*ret_found = entry != NULL;
-	if (entry)
+	if (entry) {
+		*ret_found = true;
 		*ret_entry = *entry;
+	}
 	free(present.entries);
 	return OK;
 }
