@@ -128,8 +128,8 @@ static int find_facts(struct load *l, struct publishing *w, struct err *err)
 		const struct digest *d = &w->manifest.layers[i].digest;
 		const struct load_blob *b = load_blob_find(l, d);
 
-		if (b && b->has_facts)
-			w->facts[i] = b->facts;
+		if (b && b->facts)
+			w->facts[i] = *b->facts;
 		else if (layer_facts_get(l->service->store, d, &w->facts[i], err) < 0)
 			return err->code;
 	}
@@ -147,7 +147,7 @@ static int parse_names(const struct load_image *image, struct publishing *w, str
 	return OK;
 }
 
-static int publish(struct load *l, const struct load_image *image, struct err *err)
+static int prepare(struct load *l, const struct load_image *image, struct publishing *ret_publishing, struct err *err)
 {
 	CLEANUP(publishing_free)
 	struct publishing w = {
@@ -155,11 +155,33 @@ static int publish(struct load *l, const struct load_image *image, struct err *e
 		.manifest_body = BUF_INIT(MANIFEST_BYTES_MAX),
 		.config_body = BUF_INIT(CONFIG_BYTES_MAX),
 	};
-	struct publication publication;
-	bool changed;
 
 	if (read_documents(l, image, &w, err) < 0 || check_kept(l, image, &w.manifest, err) < 0 ||
 	    find_facts(l, &w, err) < 0 || parse_names(image, &w, err) < 0)
+		return err->code;
+	*ret_publishing = TAKE(w);
+	return OK;
+}
+
+/* Whatever may be wrong with any image is found before the first one is published. */
+static int check_all(struct load *l, struct err *err)
+{
+	for (size_t i = 0; i < l->n_images; i++) {
+		CLEANUP(publishing_free) struct publishing w = { .names = NULL };
+
+		if (cancel_check(l->cancel, err) < 0 || prepare(l, &l->images[i], &w, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+static int publish(struct load *l, const struct load_image *image, struct err *err)
+{
+	CLEANUP(publishing_free) struct publishing w = { .names = NULL };
+	struct publication publication;
+	bool changed;
+
+	if (prepare(l, image, &w, err) < 0)
 		return err->code;
 	publication = (struct publication){
 		.names = w.names,
@@ -244,16 +266,32 @@ static int describe(struct load *l, const struct load_image *image, struct telli
 	return OK;
 }
 
-static int publish_and_tell(struct load *l, const struct load_image *image, struct err *err)
+static int publish_and_tell(struct load *l, const struct load_image *image, struct err *untold, struct err *err)
 {
 	CLEANUP(telling_free) struct telling t = { .arena = { .cap = 0 } };
 	Imaged__V1__LoadEvent event = IMAGED__V1__LOAD_EVENT__INIT;
 
-	if (cancel_check(l->cancel, err) < 0 || describe(l, image, &t, err) < 0 || publish(l, image, err) < 0)
+	if (describe(l, image, &t, err) < 0 || publish(l, image, err) < 0)
 		return err->code;
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_IMAGE;
 	event.image = &t.message;
-	return send_event(l, &event, err);
+	if (untold->code == OK)
+		send_event(l, &event, untold);
+	return OK;
+}
+
+/* All of them, also when the client has gone meanwhile: half an archive is nothing that
+ * anybody asked for. */
+static int publish_all(struct load *l, struct err *err)
+{
+	struct err untold = ERR_INIT;
+
+	for (size_t i = 0; i < l->n_images; i++)
+		if (publish_and_tell(l, &l->images[i], &untold, err) < 0)
+			return err->code;
+	if (untold.code != OK)
+		*err = untold;
+	return untold.code;
 }
 
 static int send_done(struct load *l, struct err *err)
@@ -276,11 +314,9 @@ static int run(struct load *l, struct err *err)
 
 	if (receive_start(l, &peer, err) < 0 ||
 	    archive_source_open(&l->source, &peer, l->service->worker_program, l->cancel, err) < 0 ||
-	    load_scan(l, err) < 0 || load_plan(l, err) < 0 || load_blobs_commit(l, err) < 0)
+	    load_scan(l, err) < 0 || load_plan(l, err) < 0 || load_blobs_commit(l, err) < 0 ||
+	    check_all(l, err) < 0 || publish_all(l, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < l->n_images; i++)
-		if (publish_and_tell(l, &l->images[i], err) < 0)
-			return err->code;
 	return send_done(l, err);
 }
 
@@ -292,6 +328,7 @@ static void release(struct load *l)
 	for (size_t i = 0; i < l->n_images; i++)
 		load_image_free(&l->images[i]);
 	free(l->images);
+	load_forget_roots(l);
 	release_workers(l->call, l->workers);
 }
 

@@ -24,7 +24,8 @@
 
 enum {
 	LOAD_MEMBERS_MAX = 100 * 1000,
-	LOAD_NAMES_BYTES_MAX = 24 * 1024 * 1024, /* of the members' names */
+	LOAD_NAMES_BYTES_MAX = 16 * 1024 * 1024, /* of the members' names */
+	LOAD_DOCUMENTS_BYTES_MAX = 512 * 1024 * 1024, /* of JSON, each time it is read */
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */
 	LOAD_JOBS = 3,				 /* layers verified at a time */
@@ -36,8 +37,7 @@ struct load_member {
 	char *name;   /* as archive_member_name() gives it */
 	char *target; /* of a link, another member's name; else NULL */
 	int64_t offset, size;
-	bool known; /* its bytes are content, and this is what they are called */
-	struct digest digest;
+	struct load_blob *blob; /* once its bytes are content */
 	UT_hash_handle hh;
 };
 
@@ -48,9 +48,8 @@ struct load_blob {
 	bool brought;	       /* by this archive: it was not here before */
 	bool lost;	       /* it was here, and went before it was claimed */
 	struct ingest *ingest; /* until the batch is committed; of what is here, perhaps a copy */
-	bool has_facts;	       /* a verified layer */
-	struct layer_facts facts;
-	struct layer_job *job; /* being verified */
+	struct layer_facts *facts; /* of a verified layer */
+	struct layer_job *job;	   /* being verified */
 	UT_hash_handle hh;
 };
 
@@ -60,6 +59,17 @@ struct load_image {
 	char **names; /* canonical */
 	size_t n_names;
 };
+
+/* An entry of index.json, and what became of it: it may stand there again. */
+struct load_root {
+	struct digest digest;
+	int64_t size;
+	enum media_kind kind;
+	size_t image; /* its place in load.images, or LOAD_NOTHING */
+	UT_hash_handle hh;
+};
+
+#define LOAD_NOTHING SIZE_MAX
 
 /* A layer that is being verified: a place in the queue. */
 struct load_layer {
@@ -77,7 +87,9 @@ struct load {
 	struct archive_source source;
 
 	struct load_member *members; /* by name */
+	size_t n_came;		     /* members, also those whose name came again */
 	size_t names_bytes;
+	int64_t documents_bytes;
 	struct load_blob *blobs;	     /* by digest */
 	struct load_blob *batch[LOAD_BATCH]; /* not yet claimed or committed */
 	size_t n_batch;
@@ -88,7 +100,9 @@ struct load {
 	size_t n_layers;
 	struct load_image *images;
 	size_t n_images, images_capacity;
-	size_t passed_over; /* images of other platforms */
+	struct load_root *roots;
+	size_t passed_over;	/* images of other platforms */
+	struct err not_an_image; /* why the first of the other things is none */
 	int64_t new_bytes, present_bytes;
 };
 
@@ -97,8 +111,10 @@ struct load {
 int load_scan(struct load *l, struct err *err);
 /* By name, through links. NULL: there is none. */
 struct load_member *load_find(struct load *l, const char *name);
-/* Makes the member's bytes content; `known` afterwards. */
+/* Makes the member's bytes content; it has its blob afterwards. */
 int load_bring(struct load *l, struct load_member *m, struct err *err);
+/* JSON is about to be read: E_LIMIT when it has been too much. */
+int load_account_document(struct load *l, int64_t size, struct err *err);
 /* A document of the archive, at most what fits the buffer. */
 int load_read_member(struct load *l, struct load_member *m, struct buf *out, struct err *err);
 void load_forget_members(struct load *l);
@@ -138,10 +154,13 @@ int load_layers_finish(struct load *l, const struct image_config *config, struct
 /* ---- load_plan.c, load_docker.c -------------------------------------------- */
 
 int load_plan(struct load *l, struct err *err);
+void load_forget_roots(struct load *l);
 int load_plan_docker(struct load *l, struct bytes manifest_json, struct err *err);
 /* Takes over the names. */
 int load_add_image(struct load *l, const struct load_image *image, struct err *err);
 struct load_image *load_image_find(struct load *l, const struct digest *config);
+/* Whether an image with this configuration has the name already. */
+bool load_is_named(const struct load *l, const struct digest *config, const char *name);
 /* A name of the archive, checked like any reference; it must have a tag. */
 int load_add_name(struct load_image *image, const char *text, struct err *err);
 void load_image_free(struct load_image *image);

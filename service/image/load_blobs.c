@@ -166,7 +166,7 @@ int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, s
 	if (b->size > (int64_t)out->max)
 		return fail(err, E_LIMIT, "a document of %lld bytes; at most %zu are read", (long long)b->size,
 			    out->max);
-	if (load_blob_open(l, b, &fd, err) < 0)
+	if (load_account_document(l, b->size, err) < 0 || load_blob_open(l, b, &fd, err) < 0)
 		return err->code;
 	room = buf_reserve(out, (size_t)b->size);
 	if (!room)
@@ -254,6 +254,7 @@ void load_blobs_release(struct load *l)
 	for (b = l->blobs; b; b = next) {
 		next = b->hh.next;
 		HASH_DEL(l->blobs, b);
+		free(b->facts);
 		free(b);
 	}
 }

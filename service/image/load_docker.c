@@ -9,8 +9,9 @@
 
 struct docker_image {
 	const struct docker_archive_image *entry;
-	struct buf body; /* of the configuration */
-	struct digest digest;
+	struct digest digest; /* of the configuration */
+	struct load_blob *stored;
+	struct buf body;
 	struct image_config config;
 	struct load_blob **layers;
 };
@@ -24,15 +25,30 @@ static void docker_image_free(struct docker_image *d)
 
 /* ---- members --------------------------------------------------------------- */
 
-static int read_config(struct load *l, struct docker_image *d, struct err *err)
+/* As content, whose bytes are then what the member's name says, if it says a digest. */
+static int bring_config(struct load *l, struct docker_image *d, struct err *err)
 {
 	struct load_member *m = load_find(l, d->entry->config);
 
 	if (!m)
 		return fail(err, E_BAD_CONTENT, "open %s: no such file or directory", d->entry->config);
-	if (load_read_member(l, m, &d->body, err) < 0)
+	if (m->size > CONFIG_BYTES_MAX)
+		return fail(err, E_LIMIT, "archive member %s has %lld bytes; at most %d are read", m->name,
+			    (long long)m->size, CONFIG_BYTES_MAX);
+	if (load_bring(l, m, err) < 0)
 		return err->code;
-	digest_of(DIGEST_SHA256, buf_bytes(&d->body), &d->digest);
+	d->digest = m->blob->digest;
+	d->stored = m->blob;
+	return OK;
+}
+
+static int read_config(struct load *l, struct docker_image *d, struct err *err)
+{
+	if (load_blob_read(l, d->stored, &d->body, err) < 0)
+		return err->code;
+	if (d->digest.algorithm != DIGEST_SHA256)
+		return fail(err, E_UNSUPPORTED, "%s: the ID of an image without a manifest is a sha256 digest",
+			    d->entry->config);
 	if (image_config_parse(buf_bytes(&d->body), &d->config, err) < 0)
 		return err_wrap(err, "%s", d->entry->config);
 	if (d->config.n_diff_ids != d->entry->n_layers)
@@ -64,7 +80,7 @@ static int same_bytes_are_here(struct load *l, const struct digest *diff_id, con
 {
 	int64_t size = 0;
 
-	if (m->known || !content_exists(l->service->store, diff_id, &size) || size != m->size)
+	if (m->blob || !content_exists(l->service->store, diff_id, &size) || size != m->size)
 		return OK;
 	return load_blob_add(l, diff_id, m->size, NULL, ret_blob, err);
 }
@@ -82,7 +98,7 @@ static int find_layer(struct load *l, struct docker_image *d, size_t i, struct e
 		return OK;
 	if (load_bring(l, m, err) < 0)
 		return err->code;
-	*blob = load_blob_find(l, &m->digest);
+	*blob = m->blob;
 	return OK;
 }
 
@@ -112,7 +128,6 @@ static int make_manifest(struct load *l, const struct docker_image *d, struct bu
 static int build(struct load *l, struct docker_image *d, struct load_image *image, struct err *err)
 {
 	CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-	struct digest config;
 
 	d->layers = calloc(d->entry->n_layers + 1, sizeof(*d->layers));
 	if (!d->layers)
@@ -121,7 +136,6 @@ static int build(struct load *l, struct docker_image *d, struct load_image *imag
 		if (find_layer(l, d, i, err) < 0 || load_layer_begin(l, d->layers[i], &d->config, i, err) < 0)
 			return err->code;
 	if (load_layers_finish(l, &d->config, err) < 0 || make_manifest(l, d, &manifest, err) < 0 ||
-	    load_blob_add_bytes(l, buf_bytes(&d->body), &config, err) < 0 ||
 	    load_blob_add_bytes(l, buf_bytes(&manifest), &image->manifest, err) < 0)
 		return err->code;
 	image->root = image->manifest;
@@ -179,6 +193,21 @@ static int add_names(struct load_image *image, const struct docker_archive_image
 {
 	for (size_t i = 0; i < entry->n_repo_tags; i++)
 		if (load_add_name(image, entry->repo_tags[i], err) < 0)
+			return err_wrap(err, "manifest.json: RepoTags");
+	return OK;
+}
+
+/* Of several manifests with one configuration the index may have said which one a name
+ * leads to; manifest.json does not know. */
+static int add_more_names(struct load *l, struct load_image *image, const struct docker_archive_image *entry,
+			  struct err *err)
+{
+	CLEANUP(load_image_free) struct load_image more = { .n_names = 0 };
+
+	if (add_names(&more, entry, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < more.n_names; i++)
+		if (!load_is_named(l, &image->config, more.names[i]) && load_add_name(image, more.names[i], err) < 0)
 			return err->code;
 	return OK;
 }
@@ -188,6 +217,8 @@ static int add_new(struct load *l, struct docker_image *d, struct err *err)
 	CLEANUP(load_image_free) struct load_image image = { .config = d->digest };
 	bool found;
 
+	if (read_config(l, d, err) < 0)
+		return err->code;
 	if (!load_wants_platform(l, &d->config.platform))
 		return OK;
 	if (add_names(&image, d->entry, err) < 0 || find_stored(l, &image, &found, err) < 0)
@@ -205,10 +236,10 @@ static int add_entry(struct load *l, const struct docker_archive_image *entry, s
 	CLEANUP(docker_image_free) struct docker_image d = { .entry = entry, .body = BUF_INIT(CONFIG_BYTES_MAX) };
 	struct load_image *before;
 
-	if (read_config(l, &d, err) < 0)
+	if (bring_config(l, &d, err) < 0)
 		return err->code;
 	before = load_image_find(l, &d.digest);
-	return before ? add_names(before, entry, err) : add_new(l, &d, err);
+	return before ? add_more_names(l, before, entry, err) : add_new(l, &d, err);
 }
 
 int load_plan_docker(struct load *l, struct bytes json, struct err *err)

@@ -20,19 +20,27 @@ static int start_workers(struct load *l, struct err *err)
 	return l->workers ? OK : layer_workers_new(l->service->worker_program, 0, &l->workers, err);
 }
 
+static int keep_facts(struct load_blob *b, const struct layer_facts *facts, struct err *err)
+{
+	b->facts = malloc(sizeof *b->facts);
+	if (!b->facts)
+		return fail_nomem(err);
+	*b->facts = *facts;
+	return OK;
+}
+
 /* What was found out about a blob before need not be found out again. */
 static int start(struct load *l, struct load_blob *b, struct err *err)
 {
+	struct layer_facts facts;
 	int fd = -1;
 	int r;
 
-	if (b->has_facts || b->job)
+	if (b->facts || b->job)
 		return OK;
-	r = layer_facts_get(l->service->store, &b->digest, &b->facts, NULL);
-	if (r == OK) {
-		b->has_facts = true;
-		return OK;
-	}
+	r = layer_facts_get(l->service->store, &b->digest, &facts, NULL);
+	if (r == OK)
+		return keep_facts(b, &facts, err);
 	r = start_workers(l, err);
 	if (r == OK)
 		r = load_blob_open(l, b, &fd, err);
@@ -43,24 +51,24 @@ static int start(struct load *l, struct load_blob *b, struct err *err)
 
 static int finish(struct load *l, struct load_blob *b, struct err *err)
 {
+	struct layer_facts facts;
 	int r;
 
 	if (!b->job)
 		return OK;
-	r = layer_job_finish(b->job, l->cancel, &b->facts, err);
+	r = layer_job_finish(b->job, l->cancel, &facts, err);
 	layer_job_free(TAKE(b->job));
-	b->has_facts = r == OK;
-	return r;
+	return r == OK ? keep_facts(b, &facts, err) : r;
 }
 
 static int compare(const struct load_blob *b, size_t i, const struct image_config *config, struct err *err)
 {
 	char wanted[DIGEST_TEXT_MAX], found[DIGEST_TEXT_MAX];
 
-	if (digest_eq(&b->facts.diff_id, &config->diff_ids[i]))
+	if (digest_eq(&b->facts->diff_id, &config->diff_ids[i]))
 		return OK;
 	return fail(err, E_DIGEST_MISMATCH, "invalid diffID for layer %zu: expected \"%s\", got \"%s\"", i,
-		    digest_text(&config->diff_ids[i], wanted), digest_text(&b->facts.diff_id, found));
+		    digest_text(&config->diff_ids[i], wanted), digest_text(&b->facts->diff_id, found));
 }
 
 /* In the order they began in: the oldest has a worker, or gets one, whatever becomes of

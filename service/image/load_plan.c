@@ -3,6 +3,7 @@
 #include "service/image/convert.h"
 #include "service/image/load.h"
 #include "store/image/names.h"
+#include "store/types/descriptor.h"
 #include "store/types/docker_archive.h"
 #include "store/types/oci_layout.h"
 
@@ -47,15 +48,24 @@ static bool has_name(const struct load_image *image, const char *name)
 	return false;
 }
 
+bool load_is_named(const struct load *l, const struct digest *config, const char *name)
+{
+	for (size_t i = 0; i < l->n_images; i++)
+		if (digest_eq(&l->images[i].config, config) && has_name(&l->images[i], name))
+			return true;
+	return false;
+}
+
 int load_add_name(struct load_image *image, const char *text, struct err *err)
 {
+	enum { NAME_SHOWN_MAX = 300 };
 	CLEANUP(freep) char *name = NULL;
-	char canonical[REFERENCE_TEXT_MAX];
+	char canonical[REFERENCE_TEXT_MAX], shown[NAME_SHOWN_MAX];
 	struct reference ref;
 	char **larger;
 
 	if (reference_parse(text, &ref, err) < 0)
-		return err->code;
+		return err_wrap(err, "name \"%s\"", printable_text(text, shown, sizeof shown));
 	if (!ref.tag[0] || digest_is_set(&ref.digest))
 		return fail(err, E_INVALID_REFERENCE, "invalid tag \"%s\": NAME:TAG was expected", text);
 	reference_text(&ref, canonical);
@@ -134,9 +144,6 @@ static int check_config(struct load *l, const struct manifest *m, struct image_c
 {
 	CLEANUP(buf_free) struct buf body = BUF_INIT(CONFIG_BYTES_MAX);
 
-	if (!m->is_image)
-		return fail(err, E_UNSUPPORTED, "it is an artifact (configuration of type %s), not an image",
-			    m->config.media_type);
 	if (need_document(l, &m->config.digest, "image configuration", &body, err) < 0)
 		return err->code;
 	if ((int64_t)body.len != m->config.size)
@@ -148,17 +155,16 @@ static int check_config(struct load *l, const struct manifest *m, struct image_c
 }
 
 /* Checks all that belongs to a manifest. */
-static int check_image(struct load *l, struct bytes manifest, struct load_image *image, bool *ret_wanted,
+static int check_image(struct load *l, const struct manifest *m, struct load_image *image, bool *ret_wanted,
 		       struct err *err)
 {
-	CLEANUP(manifest_free) struct manifest m = { .n_layers = 0 };
 	CLEANUP(image_config_free) struct image_config config = { .n_diff_ids = 0 };
 
-	if (manifest_parse(manifest, &m, err) < 0 || check_config(l, &m, &config, err) < 0)
+	if (check_config(l, m, &config, err) < 0)
 		return err->code;
-	image->config = m.config.digest;
+	image->config = m->config.digest;
 	*ret_wanted = load_wants_platform(l, &config.platform);
-	return *ret_wanted ? take_layers(l, &m, &config, err) : OK;
+	return *ret_wanted ? take_layers(l, m, &config, err) : OK;
 }
 
 /* ---- indexes --------------------------------------------------------------- */
@@ -246,61 +252,134 @@ static int follow(struct load *l, const struct descriptor *root, struct load_ima
 }
 
 /* containerd's annotation holds a whole name, perhaps one by digest, which is none to
- * give; of the other one what looks like a whole name. */
-static int add_annotated_name(struct load_image *image, const struct oci_names *names, struct err *err)
+ * give. The other one holds what somebody typed: a tag, a whole name, or none of both. */
+static const char *annotated_name(const struct oci_names *names)
 {
 	const char *name = *names->image_name ? names->image_name : names->ref_name;
+	struct reference ref;
 
-	return strchr(name, ':') && !strchr(name, '@') ? load_add_name(image, name, err) : OK;
+	if (!strchr(name, ':') || strchr(name, '@'))
+		return NULL;
+	return *names->image_name || reference_parse(name, &ref, NULL) == OK ? name : NULL;
 }
 
-static int merge(struct load_image *into, const struct load_image *from, struct err *err)
+static int add_annotated_name(struct load_image *image, const struct oci_names *names, struct err *err)
 {
-	for (size_t i = 0; i < from->n_names; i++)
-		if (load_add_name(into, from->names[i], err) < 0)
-			return err->code;
+	const char *name = annotated_name(names);
+
+	return !name || load_add_name(image, name, err) == OK ? OK : err_wrap(err, "index.json");
+}
+
+static int fail_image(const struct load_image *image, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	return err_wrap(err, "image %s", digest_text(&image->manifest, text));
+}
+
+/* E_UNSUPPORTED: it is no image that could be had. *ret_found: false when nothing of an
+ * index is wanted. */
+static int find_manifest(struct load *l, const struct descriptor *root, struct load_image *image,
+			 struct manifest *ret_manifest, bool *ret_found, struct err *err)
+{
+	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
+
+	if (follow(l, root, image, &body, err) < 0)
+		return err->code;
+	*ret_found = body.len != 0;
+	if (!*ret_found)
+		return OK;
+	if (manifest_parse(buf_bytes(&body), ret_manifest, err) < 0)
+		return fail_image(image, err);
+	if (ret_manifest->is_image)
+		return OK;
+	fail(err, E_UNSUPPORTED, "it is an artifact (configuration of type %s), not an image",
+	     ret_manifest->config.media_type);
+	return fail_image(image, err);
+}
+
+/* Where the image is that this one would be again: an index may be listed by itself and
+ * within another. */
+static int keep(struct load *l, struct load_image *image, size_t *ret_place, struct err *err)
+{
+	for (size_t i = 0; i < l->n_images; i++) {
+		const struct load_image *before = &l->images[i];
+
+		if (digest_eq(&before->root, &image->root) && digest_eq(&before->manifest, &image->manifest)) {
+			*ret_place = i;
+			return OK;
+		}
+	}
+	*ret_place = l->n_images;
+	return load_add_image(l, image, err);
+}
+
+/* Signatures and the like, which stand beside images, are passed over when nobody gave
+ * them an image's name. */
+static int plan_root(struct load *l, const struct descriptor *root, bool named, size_t *ret_place, struct err *err)
+{
+	CLEANUP(manifest_free) struct manifest m = { .n_layers = 0 };
+	struct load_image image = { .root = root->digest };
+	bool found = false, wanted = false;
+	int r = find_manifest(l, root, &image, &m, &found, err);
+
+	*ret_place = LOAD_NOTHING;
+	if (r == E_UNSUPPORTED && !named) {
+		if (l->not_an_image.code == OK)
+			l->not_an_image = *err;
+		return OK;
+	}
+	if (r == OK && !found)
+		l->passed_over++;
+	if (r != OK || !found)
+		return r;
+	if (check_image(l, &m, &image, &wanted, err) < 0)
+		return fail_image(&image, err);
+	return wanted ? keep(l, &image, ret_place, err) : OK;
+}
+
+static int remember_root(struct load *l, const struct descriptor *root, size_t place, struct err *err)
+{
+	struct load_root *known = calloc(1, sizeof *known);
+
+	if (!known)
+		return fail_nomem(err);
+	known->digest = root->digest;
+	known->size = root->size;
+	known->kind = root->type.kind;
+	known->image = place;
+	HASH_ADD(hh, l->roots, digest, sizeof known->digest, known);
 	return OK;
 }
 
-static bool same_image(const struct load_image *a, const struct load_image *b)
+void load_forget_roots(struct load *l)
 {
-	return digest_eq(&a->root, &b->root) && digest_eq(&a->manifest, &b->manifest);
+	struct load_root *root, *next;
+
+	for (root = l->roots; root; root = next) {
+		next = root->hh.next;
+		HASH_DEL(l->roots, root);
+		free(root);
+	}
 }
 
-/* Several descriptors of one image, one for each of its names, are one image. */
-static int keep(struct load *l, struct load_image *image, struct err *err)
-{
-	struct load_image *before = load_image_find(l, &image->config);
-	int r;
-
-	if (before && same_image(before, image))
-		return merge(before, image, err);
-	r = load_add_image(l, image, err);
-	if (r == OK)
-		*image = (struct load_image){ .n_names = 0 };
-	return r;
-}
-
+/* Once for each name of an image, and read once. */
 static int add_entry(struct load *l, const struct descriptor *root, const struct oci_names *names, struct err *err)
 {
-	CLEANUP(load_image_free) struct load_image image = { .root = root->digest };
-	CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES_MAX);
-	bool wanted = false;
+	size_t place = LOAD_NOTHING;
 	char text[DIGEST_TEXT_MAX];
+	struct load_root *known;
 
-	if (follow(l, root, &image, &manifest, err) < 0)
+	HASH_FIND(hh, l->roots, &root->digest, sizeof root->digest, known);
+	if (known && (known->size != root->size || known->kind != root->type.kind))
+		return fail(err, E_BAD_CONTENT, "index.json: two descriptors of %s do not agree",
+			    digest_text(&root->digest, text));
+	if (known)
+		place = known->image;
+	else if (plan_root(l, root, annotated_name(names) != NULL, &place, err) < 0 ||
+		 remember_root(l, root, place, err) < 0)
 		return err->code;
-	if (!manifest.len) {
-		l->passed_over++;
-		return OK;
-	}
-	if (check_image(l, buf_bytes(&manifest), &image, &wanted, err) < 0)
-		return err_wrap(err, "image %s", digest_text(&image.manifest, text));
-	if (!wanted)
-		return OK;
-	if (add_annotated_name(&image, names, err) < 0)
-		return err->code;
-	return keep(l, &image, err);
+	return place == LOAD_NOTHING ? OK : add_annotated_name(&l->images[place], names, err);
 }
 
 static int plan_index(struct load *l, struct bytes json, struct err *err)
@@ -364,5 +443,11 @@ int load_plan(struct load *l, struct err *err)
 		return err->code;
 	if (has_docker && load_plan_docker(l, buf_bytes(&docker), err) < 0)
 		return err->code;
-	return l->passed_over && !l->n_images ? fail_platform(l, err) : OK;
+	if (l->n_images)
+		return OK;
+	if (l->passed_over)
+		return fail_platform(l, err);
+	if (l->not_an_image.code != OK)
+		*err = l->not_an_image;
+	return l->not_an_image.code;
 }

@@ -49,13 +49,14 @@ static int add_member(struct load *l, struct load_member *m, struct err *err)
 {
 	struct load_member *old = find_here(l, m->name);
 
+	l->n_came++;
 	if (old) {
 		HASH_DEL(l->members, old);
 		l->names_bytes -= names_of(old);
 		member_free(old);
 	}
 	l->names_bytes += names_of(m);
-	if (HASH_COUNT(l->members) >= LOAD_MEMBERS_MAX || l->names_bytes > LOAD_NAMES_BYTES_MAX) {
+	if (l->n_came > LOAD_MEMBERS_MAX || l->names_bytes > LOAD_NAMES_BYTES_MAX) {
 		member_free(m);
 		return fail(err, E_LIMIT, "the archive has more than %d members, or their names are too long",
 			    LOAD_MEMBERS_MAX);
@@ -120,7 +121,7 @@ int load_bring(struct load *l, struct load_member *m, struct err *err)
 	int64_t size = 0;
 	int r;
 
-	if (m->known)
+	if (m->blob)
 		return OK;
 	/* What is here need not be read. */
 	if (is_named && content_exists(l->service->store, &wanted, &size) && size == m->size) {
@@ -135,9 +136,7 @@ int load_bring(struct load *l, struct load_member *m, struct err *err)
 		ingest_unref(ingest);
 		return fail_named(m, &found, err);
 	}
-	m->digest = found;
-	m->known = true;
-	return load_blob_add(l, &found, m->size, ingest, NULL, err);
+	return load_blob_add(l, &found, m->size, ingest, &m->blob, err);
 }
 
 static int into_buf(void *buf, struct bytes data, struct err *err)
@@ -145,15 +144,24 @@ static int into_buf(void *buf, struct bytes data, struct err *err)
 	return buf_append(buf, data.data, data.len) ? OK : fail_nomem(err);
 }
 
+int load_account_document(struct load *l, int64_t size, struct err *err)
+{
+	l->documents_bytes += size;
+	if (l->documents_bytes > LOAD_DOCUMENTS_BYTES_MAX)
+		return fail(err, E_LIMIT, "to read the archive's indexes and configurations takes more than %d bytes",
+			    LOAD_DOCUMENTS_BYTES_MAX);
+	return OK;
+}
+
 int load_read_member(struct load *l, struct load_member *m, struct buf *out, struct err *err)
 {
-	const struct load_blob *b = m->known ? load_blob_find(l, &m->digest) : NULL;
-
 	if (m->size > (int64_t)out->max)
 		return fail(err, E_LIMIT, "archive member %s has %lld bytes; at most %zu are read", m->name,
 			    (long long)m->size, out->max);
-	if (b)
-		return load_blob_read(l, b, out, err);
+	if (m->blob)
+		return load_blob_read(l, m->blob, out, err);
+	if (load_account_document(l, m->size, err) < 0)
+		return err->code;
 	return archive_source_copy(&l->source, m->offset, m->size, into_buf, out, err);
 }
 
