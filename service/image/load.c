@@ -1,6 +1,8 @@
 /* Load: the steps of load.h in order, and the publication. */
 #include "service/image/load.h"
 
+#include <malloc.h>
+
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "store/record.h"
@@ -10,6 +12,17 @@
 static int send_event(struct load *l, const Imaged__V1__LoadEvent *event, struct err *err)
 {
 	return imaged__v1__image_service__load_send(l->call, event, err);
+}
+
+static int tell_received(struct load *l, struct err *err)
+{
+	Imaged__V1__LoadEvent event = IMAGED__V1__LOAD_EVENT__INIT;
+	Imaged__V1__LoadReceived m = IMAGED__V1__LOAD_RECEIVED__INIT;
+
+	m.bytes = l->received;
+	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_RECEIVED;
+	event.received = &m;
+	return send_event(l, &event, err);
 }
 
 static int receive_data(void *load, struct bytes *ret_data, struct err *err)
@@ -24,6 +37,10 @@ static int receive_data(void *load, struct bytes *ret_data, struct err *err)
 	if (m->request_case != IMAGED__V1__LOAD_REQUEST__REQUEST_DATA)
 		return fail(err, E_INVALID, "after `start` only `data` may follow");
 	*ret_data = (struct bytes){ m->data.data, m->data.len };
+	l->received += (int64_t)m->data.len;
+	if (!archive_source_seeks(&l->source) && pace_is_due(&l->received_pace, l->received) &&
+	    tell_received(l, err) < 0)
+		return err->code;
 	return 1;
 }
 
@@ -322,6 +339,9 @@ static int run(struct load *l, struct err *err)
 
 static void release(struct load *l)
 {
+	enum { MANY_MEMBERS = 1000 };
+	bool many = l->n_came > MANY_MEMBERS;
+
 	archive_source_close(&l->source);
 	load_blobs_release(l);
 	load_forget_members(l);
@@ -330,6 +350,8 @@ static void release(struct load *l)
 	free(l->images);
 	load_forget_roots(l);
 	release_workers(l->call, l->workers);
+	if (many) /* the allocator keeps the pages of that many small pieces unless it is told */
+		malloc_trim(0);
 }
 
 int load(void *self, struct rpc_call *call, struct err *err)

@@ -45,6 +45,7 @@ struct load_member {
 struct load_blob {
 	struct digest digest;
 	int64_t size;
+	bool told;	       /* the client saw it come, as a layer */
 	bool brought;	       /* by this archive: it was not here before */
 	bool lost;	       /* it was here, and went before it was claimed */
 	struct ingest *ingest; /* until the batch is committed; of what is here, perhaps a copy */
@@ -78,6 +79,12 @@ struct load_layer {
 	bool is_new;   /* its progress is told */
 };
 
+/* When progress was told last. The more there has been of it the rarer it gets, so that
+ * it never fills the window of a client that reads nothing before it has sent all. */
+struct pace {
+	int64_t bytes, at_ms, n;
+};
+
 struct load {
 	struct image_service *service;
 	struct rpc_call *call;
@@ -87,6 +94,8 @@ struct load {
 	struct archive_source source;
 
 	struct load_member *members; /* by name */
+	int64_t received;
+	struct pace received_pace;
 	size_t n_came;		     /* members, also those whose name came again */
 	size_t names_bytes;
 	int64_t documents_bytes;
@@ -111,8 +120,9 @@ struct load {
 int load_scan(struct load *l, struct err *err);
 /* By name, through links. NULL: there is none. */
 struct load_member *load_find(struct load *l, const char *name);
-/* Makes the member's bytes content; it has its blob afterwards. */
-int load_bring(struct load *l, struct load_member *m, struct err *err);
+/* Makes the member's bytes content; it has its blob afterwards. Of a layer the diff ID
+ * is given, where it is known, and the client told how it comes. */
+int load_bring(struct load *l, struct load_member *m, const struct digest *diff_id, struct err *err);
 /* JSON is about to be read: E_LIMIT when it has been too much. */
 int load_account_document(struct load *l, int64_t size, struct err *err);
 /* A document of the archive, at most what fits the buffer. */
@@ -135,8 +145,9 @@ int load_blob_open(struct load *l, const struct load_blob *b, int *ret_fd, struc
 int load_blob_check(struct load *l, const struct digest *d, struct err *err);
 int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, struct err *err);
 /* Content by digest: of the archive ("blobs/sha256/…") or of the store; NULL in
- * *ret_blob when it is in neither. */
-int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err);
+ * *ret_blob when it is in neither. The diff ID is for load_bring(). */
+int load_blob_get(struct load *l, const struct digest *d, const struct digest *diff_id, struct load_blob **ret_blob,
+		  struct err *err);
 /* Whether load_blob_get() would find it. */
 bool load_blob_present(struct load *l, const struct digest *d);
 /* Ends the lease, and collects what nothing needs. */
@@ -144,6 +155,9 @@ void load_blobs_release(struct load *l);
 
 /* ---- load_layers.c --------------------------------------------------------- */
 
+/* Whether progress is worth telling again. */
+bool pace_is_due(struct pace *p, int64_t bytes);
+int load_tell_layer(struct load *l, const struct digest *diff_id, int64_t current, int64_t total, struct err *err);
 /* Begins to verify a layer of an image and to compare it with the configuration, while
  * the next one comes; first it waits for the oldest when there are LOAD_JOBS. */
 int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,

@@ -186,7 +186,8 @@ int load_blob_read(struct load *l, const struct load_blob *b, struct buf *out, s
 	return OK;
 }
 
-int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret_blob, struct err *err)
+int load_blob_get(struct load *l, const struct digest *d, const struct digest *diff_id, struct load_blob **ret_blob,
+		  struct err *err)
 {
 	char name[TAR_NAME_MAX];
 	struct load_member *m;
@@ -197,7 +198,7 @@ int load_blob_get(struct load *l, const struct digest *d, struct load_blob **ret
 		return OK;
 	m = load_find(l, blob_member_name(d, name));
 	if (m) {
-		int r = load_bring(l, m, err);
+		int r = load_bring(l, m, diff_id, err);
 
 		*ret_blob = r == OK ? load_blob_find(l, d) : NULL;
 		return r;

@@ -35,7 +35,7 @@ static int bring_config(struct load *l, struct docker_image *d, struct err *err)
 	if (m->size > CONFIG_BYTES_MAX)
 		return fail(err, E_LIMIT, "archive member %s has %lld bytes; at most %d are read", m->name,
 			    (long long)m->size, CONFIG_BYTES_MAX);
-	if (load_bring(l, m, err) < 0)
+	if (load_bring(l, m, NULL, err) < 0)
 		return err->code;
 	d->digest = m->blob->digest;
 	d->stored = m->blob;
@@ -66,7 +66,7 @@ static int stored_layer(struct load *l, const struct docker_image *d, size_t i, 
 	struct digest blob;
 
 	if (layer_by_diff_id(l->service->store, &d->config.diff_ids[i], &blob, NULL) == OK &&
-	    load_blob_get(l, &blob, ret_blob, err) < 0)
+	    load_blob_get(l, &blob, NULL, ret_blob, err) < 0)
 		return err->code;
 	if (*ret_blob)
 		return OK;
@@ -96,7 +96,7 @@ static int find_layer(struct load *l, struct docker_image *d, size_t i, struct e
 		return err->code;
 	if (*blob)
 		return OK;
-	if (load_bring(l, m, err) < 0)
+	if (load_bring(l, m, &d->config.diff_ids[i], err) < 0)
 		return err->code;
 	*blob = m->blob;
 	return OK;
@@ -154,10 +154,10 @@ static int claim_all(struct load *l, const struct digest *manifest, const struct
 {
 	struct load_blob *b;
 
-	if (load_blob_get(l, manifest, &b, err) < 0 || load_blob_get(l, &m->config.digest, &b, err) < 0)
+	if (load_blob_get(l, manifest, NULL, &b, err) < 0 || load_blob_get(l, &m->config.digest, NULL, &b, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < m->n_layers; i++)
-		if (load_blob_get(l, &m->layers[i].digest, &b, err) < 0)
+		if (load_blob_get(l, &m->layers[i].digest, NULL, &b, err) < 0)
 			return err->code;
 	return OK;
 }

@@ -1,7 +1,19 @@
 /* Layers of an archive through the worker: inflated, hashed, counted. */
+#include "proto/runtime/clock.h"
 #include "service/image/load.h"
 
-static int send_progress(struct load *l, const struct digest *diff_id, int64_t current, int64_t total, struct err *err)
+bool pace_is_due(struct pace *p, int64_t bytes)
+{
+	enum { TELL_BYTES = 512 * 1024, SLOWING = 1024 };
+	int64_t now = clock_monotonic_ms();
+
+	if (bytes - p->bytes < TELL_BYTES || now - p->at_ms < p->n * p->n / SLOWING)
+		return false;
+	*p = (struct pace){ bytes, now, p->n + 1 };
+	return true;
+}
+
+int load_tell_layer(struct load *l, const struct digest *diff_id, int64_t current, int64_t total, struct err *err)
 {
 	Imaged__V1__LoadEvent event = IMAGED__V1__LOAD_EVENT__INIT;
 	Imaged__V1__LoadLayer m = IMAGED__V1__LOAD_LAYER__INIT;
@@ -83,7 +95,7 @@ static int finish_oldest(struct load *l, const struct image_config *config, stru
 	if (r < 0)
 		return err_wrap(err, "layer %zu", o.number);
 	r = compare(o.blob, o.number, config, err);
-	return r == OK && o.is_new ? send_progress(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err) : r;
+	return r == OK && o.is_new ? load_tell_layer(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err) : r;
 }
 
 /* A layer that is done gives its worker to the next one only when somebody looks. */
@@ -107,7 +119,7 @@ int load_layer_begin(struct load *l, struct load_blob *b, const struct image_con
 		return err->code;
 	layer.is_new = b->job && !was_begun && b->brought;
 	l->layers[l->n_layers++] = layer;
-	return layer.is_new ? send_progress(l, &config->diff_ids[number], 0, b->size, err) : OK;
+	return layer.is_new && !b->told ? load_tell_layer(l, &config->diff_ids[number], 0, b->size, err) : OK;
 }
 
 int load_layers_finish(struct load *l, const struct image_config *config, struct err *err)

@@ -98,7 +98,7 @@ static int read_document(struct load *l, const struct digest *d, struct buf *out
 {
 	struct load_blob *b = NULL;
 
-	if (load_blob_get(l, d, &b, err) < 0)
+	if (load_blob_get(l, d, NULL, &b, err) < 0)
 		return err->code;
 	*ret_found = b != NULL;
 	return b ? load_blob_read(l, b, out, err) : OK;
@@ -126,7 +126,7 @@ static int take_layers(struct load *l, const struct manifest *m, const struct im
 		if (d->type.kind == MEDIA_LAYER_FOREIGN)
 			return fail(err, E_UNSUPPORTED, "layer %zu is kept outside of the archive (%s)", i,
 				    d->media_type);
-		if (load_blob_get(l, &d->digest, &b, err) < 0)
+		if (load_blob_get(l, &d->digest, &config->diff_ids[i], &b, err) < 0)
 			return err->code;
 		if (!b)
 			return fail(err, E_BAD_CONTENT, "layer %zu (%s) is not in the archive", i,

@@ -67,9 +67,26 @@ static int add_member(struct load *l, struct load_member *m, struct err *err)
 
 /* ---- bytes ----------------------------------------------------------------- */
 
-static int into_ingest(void *ingest, struct bytes data, struct err *err)
+/* A member on its way. */
+struct coming {
+	struct load *load;
+	const struct load_member *member;
+	const struct digest *diff_id; /* NULL: nobody is told */
+	struct ingest *ingest;
+	int64_t offset;
+	struct pace pace;
+};
+
+static int into_ingest(void *coming, struct bytes data, struct err *err)
 {
-	return ingest_write(ingest, data.data, data.len, err);
+	struct coming *c = coming;
+
+	if (ingest_write(c->ingest, data.data, data.len, err) < 0)
+		return err->code;
+	c->offset += (int64_t)data.len;
+	if (!c->diff_id || c->offset == c->member->size || !pace_is_due(&c->pace, c->offset))
+		return OK;
+	return load_tell_layer(c->load, c->diff_id, c->offset, c->member->size, err);
 }
 
 /* "blobs/ALGORITHM/HEX": what the member says its digest is. */
@@ -95,16 +112,20 @@ static int fail_named(const struct load_member *m, const struct digest *found, s
 	return fail(err, E_DIGEST_MISMATCH, "archive member %s has the digest %s", m->name, digest_text(found, text));
 }
 
-static int copy(struct load *l, struct load_member *m, enum digest_algorithm algorithm, struct digest *ret_digest,
-		struct ingest **ret_ingest, struct err *err)
+static int copy(struct load *l, struct load_member *m, enum digest_algorithm algorithm, const struct digest *diff_id,
+		struct digest *ret_digest, struct ingest **ret_ingest, struct err *err)
 {
 	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
+	struct coming coming = { .load = l, .member = m, .diff_id = diff_id };
 	int r = store_reserve(l->service->store, m->size, err);
 
 	if (r == OK)
 		r = ingest_open_unnamed(l->service->store, algorithm, &ingest, err);
+	coming.ingest = ingest;
+	if (r == OK && diff_id)
+		r = load_tell_layer(l, diff_id, 0, m->size, err);
 	if (r == OK)
-		r = archive_source_copy(&l->source, m->offset, m->size, into_ingest, ingest, err);
+		r = archive_source_copy(&l->source, m->offset, m->size, into_ingest, &coming, err);
 	if (r == OK)
 		r = ingest_name(ingest, ret_digest, err);
 	if (r != OK)
@@ -113,7 +134,7 @@ static int copy(struct load *l, struct load_member *m, enum digest_algorithm alg
 	return OK;
 }
 
-int load_bring(struct load *l, struct load_member *m, struct err *err)
+int load_bring(struct load *l, struct load_member *m, const struct digest *diff_id, struct err *err)
 {
 	struct ingest *ingest = NULL;
 	struct digest wanted, found;
@@ -127,8 +148,8 @@ int load_bring(struct load *l, struct load_member *m, struct err *err)
 	if (is_named && content_exists(l->service->store, &wanted, &size) && size == m->size) {
 		found = wanted;
 	} else {
-		r = copy(l, m, is_named ? (enum digest_algorithm)wanted.algorithm : DIGEST_SHA256, &found, &ingest,
-			 err);
+		r = copy(l, m, is_named ? (enum digest_algorithm)wanted.algorithm : DIGEST_SHA256, diff_id, &found,
+			 &ingest, err);
 		if (r != OK)
 			return r;
 	}
@@ -136,7 +157,10 @@ int load_bring(struct load *l, struct load_member *m, struct err *err)
 		ingest_unref(ingest);
 		return fail_named(m, &found, err);
 	}
-	return load_blob_add(l, &found, m->size, ingest, &m->blob, err);
+	if (load_blob_add(l, &found, m->size, ingest, &m->blob, err) < 0)
+		return err->code;
+	m->blob->told = m->blob->told || (ingest && diff_id);
+	return OK;
 }
 
 static int into_buf(void *buf, struct bytes data, struct err *err)
@@ -172,7 +196,7 @@ static int take_file(struct load *l, struct load_member *m, struct err *err)
 	int r = add_member(l, m, err);
 
 	/* In order it is now or never. */
-	return r == OK && !archive_source_seeks(&l->source) ? load_bring(l, m, err) : r;
+	return r == OK && !archive_source_seeks(&l->source) ? load_bring(l, m, NULL, err) : r;
 }
 
 /* Names as keys; of a link, where it leads. */

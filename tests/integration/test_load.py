@@ -237,6 +237,25 @@ class Present(LoadCase):
                     self.assertEqual(2 * len(layers), len(loaded.layers), "each begins and ends once")
                     self.assert_clean(client)
 
+    def test_progress_grows_with_the_bytes(self):
+        """On demand the layer's own, else how much of the archive has come."""
+        image = Image([Layer(tar({"f": random_bytes(3 << 20, 5)}), "plain")])
+        archive = tar(layout_files((image, "p:1")))
+        layer = image.layers[0]
+        loaded = load(self.daemon(name="one").client(), archive, seekable=True)
+        current = [event.current for event in loaded.layers]
+        size = layer.blob.size
+        self.assertEqual({(layer.diff_id, size)}, {(event.diff_id, event.total) for event in loaded.layers})
+        self.assertEqual([0, size], [current[0], current[-1]])
+        self.assertEqual(sorted(set(current)), current)
+        self.assertGreater(len(current), 3)
+        self.assertEqual([], loaded.received)
+        loaded = load(self.daemon(name="two").client(), archive)
+        self.assertEqual([0, size], [event.current for event in loaded.layers])
+        self.assertEqual(sorted(set(loaded.received)), loaded.received)
+        self.assertGreater(len(loaded.received), 1)
+        self.assertLessEqual(loaded.received[-1], len(archive))
+
     def test_wrong_layer_between_others_is_named(self):
         layers = [Layer(tar({f"{n}": random_bytes(200_000, n)}), "gzip") for n in range(6)]
         diff_ids = [layers[4 if n == 3 else n].diff_id for n in range(6)]

@@ -67,6 +67,8 @@ class Disk(ArchiveCase):
                     if not seekable:
                         loading.data(data[: 2 * MIB])
                     for event in loading if seekable else ():
+                        if event.WhichOneof("event") != "want":
+                            continue
                         want = event.want
                         if want.length > 4 * MIB:
                             loading.data(data[want.offset : want.offset + MIB])

@@ -292,15 +292,17 @@ class Loading:
 
 
 class Loaded:
-    """What a load said: images, layers, wants, done."""
+    """What a load said: images, layers, wants, how much has come, done."""
 
     def __init__(self):
-        self.images, self.layers, self.wants, self.done = [], [], [], None
+        self.images, self.layers, self.wants, self.received, self.done = [], [], [], [], None
 
     def take(self, event):
         kind = event.WhichOneof("event")
         if kind == "done":
             self.done = event.done
+        elif kind == "received":
+            self.received.append(event.received.bytes)
         else:
             getattr(self, kind + "s").append(getattr(event, kind))
         return kind
