@@ -60,6 +60,8 @@ int watch_events(void *self, struct rpc_call *call, const Imaged__V1__WatchEvent
 		return fail_nomem(err);
 	if (request->after_revision < 0)
 		return fail(err, E_INVALID, "after_revision is negative");
+	if (admission_enter(&service->watches, WATCHES_MAX, "clients watch events", err) < 0)
+		return err->code;
 	if (!revision)
 		revision = events_revision(service->store);
 	cancel_hook(rpc_call_cancel(call), &on_cancel);
@@ -67,5 +69,6 @@ int watch_events(void *self, struct rpc_call *call, const Imaged__V1__WatchEvent
 	r = follow(service->store, call, revision, request->no_follow, until, err);
 	cancel_unhook(rpc_call_drain(call), &on_drain);
 	cancel_unhook(rpc_call_cancel(call), &on_cancel);
+	admission_leave(&service->watches);
 	return r;
 }

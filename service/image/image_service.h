@@ -12,6 +12,10 @@
 #include "service/rpc/call.h"
 #include "store/image/image.h"
 
+struct admission {
+	atomic_int admitted;
+};
+
 struct image_service {
 	struct store *store;
 	struct registry *registry;
@@ -25,7 +29,16 @@ struct image_service {
 	size_t n_insecure_registries;
 	int64_t started_ns;
 	atomic_int running_pulls;
+	/* Calls that wait for their client or for a foreign server as long as those like. A
+	 * limit of their own leaves threads of the server's pools to all the others. */
+	struct admission archives, watches, logins;
 };
+
+enum { ARCHIVES_MAX = 24, WATCHES_MAX = 24, LOGINS_MAX = 24 };
+
+/* E_BUSY when `max` are in. Who was admitted must leave. */
+int admission_enter(struct admission *a, int max, const char *what, struct err *err);
+void admission_leave(struct admission *a);
 
 /* Behind the answer: to end processes takes a millisecond that no client need wait for. */
 void release_workers(struct rpc_call *call, struct layer_workers *workers);

@@ -27,12 +27,17 @@ int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *reque
 	CLEANUP(save_closep) struct save *archive = NULL;
 	struct platform platform;
 	bool chosen = *request->platform != 0;
+	int r;
 
 	if (!request->n_images)
 		return fail(err, E_INVALID, "no image is named");
 	if (chosen && platform_parse(request->platform, &platform, err) < 0)
 		return err->code;
-	if (save_open(service->store, request->images, request->n_images, chosen ? &platform : NULL, &archive, err) < 0)
+	if (admission_enter(&service->archives, ARCHIVES_MAX, "archives are on their way", err) < 0)
 		return err->code;
-	return send_all(call, archive, err);
+	r = save_open(service->store, request->images, request->n_images, chosen ? &platform : NULL, &archive, err);
+	if (r == OK)
+		r = send_all(call, archive, err);
+	admission_leave(&service->archives);
+	return r;
 }

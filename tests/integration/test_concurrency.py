@@ -188,6 +188,39 @@ class Concurrency(TestCase):
         self.assertEqual("done", list(call)[-1].WhichOneof("event"))
         self.assertEqual(0, self.imaged.wait())
 
+    def assert_some_are_served(self, call):
+        """Of a hundred that wait for ever; the rest is told, and all else works."""
+
+        def outcome(client):
+            try:
+                call(client)
+            except grpc.RpcError as error:
+                return error.code().name, error.details()
+
+        clients = [self.imaged.client() for _ in range(2)]
+        with ThreadPoolExecutor(100) as pool:
+            waiting = [pool.submit(outcome, clients[n % 2]) for n in range(100)]
+            self.wait_until(lambda: sum(w.done() for w in waiting) == 100 - 24, "all but those that are served are refused")
+            refused = {w.result() for w in waiting if w.done()}
+            self.client.pull(f"{self.registry.host}/a:1")
+            self.client.ListImages(timeout=10)
+            self.gate.set()
+            for client in clients:
+                client.close()
+        self.assertEqual({"RESOURCE_EXHAUSTED"}, {code for code, _ in refused})
+        self.assertRegex(refused.pop()[1], "24 .* already: try again")
+
+    def test_watches_leave_room_for_the_others(self):
+        self.serve("a", 9)
+        self.assert_some_are_served(lambda client: list(client.WatchEvents()))
+
+    def test_logins_leave_room_for_the_others(self):
+        self.serve("a", 9)
+        slow = FakeRegistry().__enter__()
+        self.addCleanup(slow.stop)
+        slow.fault("*", "/v2/", gate=self.gate)
+        self.assert_some_are_served(lambda client: client.CheckAuth(server_address=slow.host))
+
     def test_full_pool_says_so(self):
         """More calls than handlers and queue: RESOURCE_EXHAUSTED, and no harm."""
         self.serve("a", 9)
