@@ -223,11 +223,14 @@ int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreR
 	Imaged__V1__CheckStoreEvent event = IMAGED__V1__CHECK_STORE_EVENT__INIT;
 	Imaged__V1__CheckSummary m = IMAGED__V1__CHECK_SUMMARY__INIT;
 	struct check_progress totals = { .blobs_checked = 0 };
+	int r;
 
 	if (request->repair && store_read_only(c.service->store))
 		return fail(err, E_READ_ONLY, "the store is read-only: nothing can be repaired");
-	if (store_check(c.service->store, &check, &totals, err) < 0)
-		return err->code;
+	r = store_check(c.service->store, &check, &totals, err);
+	credentials_wipe(request->credentials);
+	if (r < 0)
+		return r;
 	m.blobs = totals.blobs_checked;
 	m.bytes = totals.bytes_checked;
 	m.findings = c.findings;

@@ -13,6 +13,7 @@ static int ask(struct image_service *service, struct rpc_call *call, const Image
 	r = registry_check_auth(service->registry, request->server_address, &credentials, ret_token,
 				rpc_call_cancel(call), err);
 	admission_leave(&service->logins);
+	credentials_wipe(request->credentials);
 	return r;
 }
 

@@ -198,6 +198,22 @@ void image_content_free(struct image_content *c)
 	image_config_free(&c->config);
 }
 
+/* Of an image that is listed nothing may be missing: it is no wrong name. */
+static int read_part(struct store *s, const struct image *image, const struct digest *d, struct buf *out,
+		     struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	struct image listed;
+	char text[DIGEST_TEXT_MAX], part[DIGEST_TEXT_MAX];
+	int r = content_read(s, d, out, err);
+
+	arena_init(&a, ANSWER_BYTES_MAX);
+	if (r != E_NOT_FOUND || image_get(s, &image->manifest, &a, &listed, NULL) != OK)
+		return r;
+	return fail(err, E_CORRUPT, "image %s lacks its content %s; run 'imagectl system check'",
+		    digest_text(&image->manifest, text), digest_text(d, part));
+}
+
 int image_content_read(struct store *s, const struct image *image, struct image_content *ret_content, struct err *err)
 {
 	CLEANUP(image_content_free)
@@ -206,9 +222,9 @@ int image_content_read(struct store *s, const struct image *image, struct image_
 		.config_body = BUF_INIT(CONFIG_BYTES_MAX),
 	};
 
-	if (content_read(s, &image->manifest, &c.manifest_body, err) < 0 ||
+	if (read_part(s, image, &image->manifest, &c.manifest_body, err) < 0 ||
 	    manifest_parse(buf_bytes(&c.manifest_body), &c.manifest, err) < 0 ||
-	    content_read(s, &c.manifest.config.digest, &c.config_body, err) < 0 ||
+	    read_part(s, image, &c.manifest.config.digest, &c.config_body, err) < 0 ||
 	    image_config_parse(buf_bytes(&c.config_body), &c.config, err) < 0 ||
 	    image_config_check_layers(&c.config, c.manifest.n_layers, err) < 0)
 		return err->code;
@@ -394,6 +410,15 @@ void utf8_clean(char *text)
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p >= 0x80)
 			*p = '?';
+}
+
+void credentials_wipe(const Imaged__V1__Credentials *m)
+{
+	if (!m)
+		return;
+	wipe(m->password, strlen(m->password));
+	wipe(m->identity_token, strlen(m->identity_token));
+	wipe(m->registry_token, strlen(m->registry_token));
 }
 
 struct credentials credentials_of(const Imaged__V1__Credentials *m)

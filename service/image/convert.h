@@ -56,5 +56,7 @@ void utf8_clean(char *text);
 
 /* Borrows the strings of the message. */
 struct credentials credentials_of(const Imaged__V1__Credentials *message);
+/* When the call is done with them; what gRPC holds cannot be reached. */
+void credentials_wipe(const Imaged__V1__Credentials *message);
 
 #endif

@@ -5,6 +5,7 @@
 #include "service/build/apply.h"
 #include "service/build/lines.h"
 #include "service/registry/download.h"
+#include "service/registry/url.h"
 
 enum {
 	TELL_BYTES = 512 * 1024, /* between two messages of progress, */
@@ -50,10 +51,13 @@ static int set_platform(struct import *m, const char *text, struct err *err)
 
 static int set_history(struct import *m, const Imaged__V1__ImportStart *start, struct err *err)
 {
-	CLEANUP(freep)
-	char *comment = *start->message ? strdup(start->message)
-					: format("Imported from %s", *start->url ? start->url : "-");
+	CLEANUP(freep) char *source = *start->url ? url_for_display(start->url) : strdup("-");
+	CLEANUP(freep) char *comment = NULL;
 	int64_t now = clock_wall_ns();
+
+	if (!source)
+		return fail_nomem(err);
+	comment = *start->message ? strdup(start->message) : format("Imported from %s", source);
 
 	m->image.history = calloc(1, sizeof *m->image.history);
 	m->image.diff_ids = calloc(1, sizeof *m->image.diff_ids);

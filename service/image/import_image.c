@@ -27,7 +27,13 @@ static int verify_layer(struct import *m, struct err *err)
 	    ingest_reader(m->layer.ingest, &fd, err) < 0 ||
 	    layer_job_start_whole(m->workers, fd, &m->layer.digest, m->layer.size, &job, err) < 0)
 		return err->code;
-	return layer_job_finish(job, m->cancel, &m->facts, err);
+	if (layer_job_finish(job, m->cancel, &m->facts, err) < 0)
+		return err->code;
+	/* A producer that dies between two entries, or a client that is cut off there, leaves a
+	 * tar that looks whole. */
+	if (!m->facts.end_mark)
+		return fail(err, E_BAD_CONTENT, "the tar has no end mark: it was cut off");
+	return OK;
 }
 
 /* What was found out about these bytes before need not be found out again. */

@@ -17,8 +17,7 @@
 #ifndef SERVICE_IMAGE_LOAD_H
 #define SERVICE_IMAGE_LOAD_H
 
-#include <uthash.h>
-
+#include "proto/runtime/hash.h"
 #include "service/image/archive_source.h"
 #include "service/image/image_service.h"
 

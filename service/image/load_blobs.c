@@ -102,6 +102,10 @@ static int insert(struct load *l, const struct load_blob *blob, struct load_blob
 		return fail_nomem(err);
 	*b = *blob;
 	HASH_ADD(hh, l->blobs, digest, sizeof b->digest, b);
+	if (!HASH_ADDED(b)) {
+		free(b);
+		return fail_nomem(err);
+	}
 	l->batch[l->n_batch++] = b;
 	*ret_blob = b;
 	return OK;

@@ -349,7 +349,10 @@ static int remember_root(struct load *l, const struct descriptor *root, size_t p
 	known->kind = root->type.kind;
 	known->image = place;
 	HASH_ADD(hh, l->roots, digest, sizeof known->digest, known);
-	return OK;
+	if (HASH_ADDED(known))
+		return OK;
+	free(known);
+	return fail_nomem(err);
 }
 
 void load_forget_roots(struct load *l)

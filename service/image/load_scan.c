@@ -62,7 +62,10 @@ static int add_member(struct load *l, struct load_member *m, struct err *err)
 			    LOAD_MEMBERS_MAX);
 	}
 	HASH_ADD_KEYPTR(hh, l->members, m->name, strlen(m->name), m);
-	return OK;
+	if (HASH_ADDED(m))
+		return OK;
+	member_free(m);
+	return fail_nomem(err);
 }
 
 /* ---- bytes ----------------------------------------------------------------- */

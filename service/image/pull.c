@@ -3,6 +3,7 @@
 
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
+#include "store/types/descriptor.h"
 
 /* ---- events --------------------------------------------------------------- */
 
@@ -168,14 +169,15 @@ static int publish(struct pull *p, bool *ret_changed, struct err *err)
 /* A manifest without an index is taken as it is, whatever it runs on. */
 static void platform_warning(const struct pull *p, char *out, size_t size)
 {
-	char name[REFERENCE_TEXT_MAX], wanted[PLATFORM_TEXT_MAX], actual[PLATFORM_TEXT_MAX];
+	char name[REFERENCE_TEXT_MAX], wanted[PLATFORM_TEXT_MAX], actual[PLATFORM_TEXT_MAX], shown[PLATFORM_TEXT_MAX];
 
 	*out = 0;
 	if (!p->platform_given || !*p->config.platform.os || platform_rank(&p->platform, &p->config.platform))
 		return;
 	snprintf(out, size,
 		 "image with reference %s was found but its platform (%s) does not match the specified platform (%s)",
-		 reference_familiar(&p->ref, name), platform_text(&p->config.platform, actual),
+		 reference_familiar(&p->ref, name),
+		 printable_text(platform_text(&p->config.platform, actual), shown, sizeof shown),
 		 platform_text(&p->platform, wanted));
 }
 
@@ -347,6 +349,7 @@ int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *reque
 	atomic_fetch_add(&service->running_pulls, 1);
 	r = run(&p, err);
 	release(&p, r);
+	credentials_wipe(request->credentials);
 	atomic_fetch_sub(&service->running_pulls, 1);
 	return r;
 }

@@ -167,6 +167,7 @@ static void take_result(struct layer_job *j, const struct layer_message *m)
 		.diff_id.algorithm = DIGEST_SHA256,
 		.tar_size = (int64_t)m->u.result.tar_bytes,
 		.files_size = (int64_t)m->u.result.files_bytes,
+		.end_mark = m->u.result.end_mark != 0,
 		.entries = (int64_t)m->u.result.entries,
 		.worker_version = LAYER_WORKER_VERSION,
 	};

@@ -188,6 +188,7 @@ int pipeline_finish(struct pipeline *p, struct pipeline_result *ret_result, stru
 		.tar_bytes = p->count.offset,
 		.files_bytes = p->count.files_bytes,
 		.entries = p->count.entries,
+		.end_mark = tar_count_at_end(&p->count),
 	};
 	if (!p->counts_only) {
 		struct digest d = hasher_final(&p->hasher);

@@ -30,6 +30,7 @@ struct pipeline;
 struct pipeline_result {
 	uint8_t diff_id[32];
 	uint64_t tar_bytes, files_bytes, entries;
+	bool end_mark;
 };
 
 int pipeline_new(struct pipeline **ret_pipeline, struct err *err);

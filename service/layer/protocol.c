@@ -144,7 +144,7 @@ static bool fields_are_sound(const struct layer_message *m)
 		return m->layer && is_size(m->u.progress.read) && is_size(m->u.progress.written);
 	case LAYER_RESULT:
 		return m->layer && is_size(m->u.result.tar_bytes) && is_size(m->u.result.files_bytes) &&
-		       is_size(m->u.result.entries);
+		       is_size(m->u.result.entries) && m->u.result.end_mark <= 1;
 	case LAYER_FAILED:
 		return layer_code_allowed(m->u.failed.code) && is_text(m->u.failed.text);
 	default: /* CANCEL and CANCELLED */

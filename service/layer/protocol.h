@@ -40,7 +40,7 @@
 #include "proto/runtime/err.h"
 
 enum {
-	LAYER_PROTOCOL_VERSION = 3,
+	LAYER_PROTOCOL_VERSION = 4,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
@@ -93,6 +93,7 @@ struct layer_message {
 		struct {
 			uint8_t diff_id[32]; /* sha256 of every byte of the tar stream; counts_only: 0 */
 			uint64_t tar_bytes, files_bytes, entries;
+			uint64_t end_mark; /* 1: the tar says itself where it ends */
 		} result;
 		struct {
 			int32_t code; /* E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED, E_NO_MEMORY, E_IO, E_WORKER */

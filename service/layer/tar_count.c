@@ -204,3 +204,8 @@ int tar_count_finish(struct tar_count *t, struct err *err)
 	return fail(err, E_BAD_CONTENT, "layer is not a sound tar: it ends in the middle of an entry, at byte %" PRIu64,
 		    t->offset);
 }
+
+bool tar_count_at_end(const struct tar_count *t)
+{
+	return t->state == TAR_AT_SECOND_ZERO || t->state == TAR_AT_END;
+}

@@ -54,5 +54,7 @@ void tar_count_free(struct tar_count *t);
 int tar_count_feed(struct tar_count *t, const uint8_t *data, size_t len, struct err *err);
 /* The stream has ended: E_BAD_CONTENT in the middle of an entry. */
 int tar_count_finish(struct tar_count *t, struct err *err);
+/* Whether the zero blocks came that end a tar. */
+bool tar_count_at_end(const struct tar_count *t);
 
 #endif

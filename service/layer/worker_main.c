@@ -44,6 +44,7 @@ static int send_result(const struct source *s, const struct pipeline_result *r, 
 	memcpy(m.u.result.diff_id, r->diff_id, sizeof m.u.result.diff_id);
 	m.u.result.tar_bytes = r->tar_bytes;
 	m.u.result.files_bytes = r->files_bytes;
+	m.u.result.end_mark = r->end_mark;
 	m.u.result.entries = r->entries;
 	return layer_message_send(s->socket, &m, -1, 0, err);
 }

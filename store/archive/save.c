@@ -1,7 +1,6 @@
 #include "store/archive/save.h"
 
-#include <uthash.h>
-
+#include "proto/runtime/hash.h"
 #include "store/archive/documents.h"
 #include "store/content/content.h"
 #include "store/image/image_record.h"
@@ -66,7 +65,7 @@ static int add_blob(struct save *a, const struct digest *d, int64_t size, struct
 		return fail_nomem(err);
 	m->digest = *d;
 	HASH_ADD(hh, a->blobs, digest, sizeof m->digest, m);
-	return OK;
+	return HASH_ADDED(m) ? OK : fail_nomem(err);
 }
 
 typedef int document_fn(const struct selection *x, struct buf *out, struct err *err);
@@ -186,7 +185,7 @@ static int check_present(struct save *a, struct err *err)
 		int64_t size = 0;
 
 		if (!content_claim(a->store, &m->digest, &size))
-			return fail(err, E_NOT_FOUND, "blob %s is not in the store; run 'imagectl system check'",
+			return fail(err, E_CORRUPT, "blob %s is not in the store; run 'imagectl system check'",
 				    digest_text(&m->digest, text));
 		if (size != m->tar.size)
 			return fail(err, E_CORRUPT, "blob %s is damaged; run 'imagectl system check'",

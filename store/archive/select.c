@@ -1,7 +1,6 @@
 #include "store/archive/select.h"
 
-#include <uthash.h>
-
+#include "proto/runtime/hash.h"
 #include "store/content/content.h"
 #include "store/image/image_record.h"
 #include "store/image/name.h"
@@ -162,6 +161,8 @@ static int add_image(struct selecting *w, const struct digest *manifest, size_t 
 	node->manifest = *manifest;
 	node->at = *ret_at = x->n_images;
 	HASH_ADD(hh, w->known, manifest, sizeof node->manifest, node);
+	if (!HASH_ADDED(node))
+		return fail_nomem(err);
 	x->images[x->n_images++] = image;
 	return OK;
 }

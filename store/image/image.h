@@ -26,6 +26,7 @@ struct layer_facts {
 	struct digest diff_id;
 	int64_t tar_size, files_size, entries;
 	uint32_t worker_version;
+	bool end_mark; /* the tar says itself where it ends; not on record */
 };
 
 struct publication {

@@ -131,6 +131,12 @@ class Hostile(TestCase):
                 self.assertIn(error.code().name, ("UNAUTHENTICATED", "UNAVAILABLE", "PERMISSION_DENIED", "FAILED_PRECONDITION", "NOT_FOUND"), error.details())
                 self.assert_nothing_kept()
 
+    def test_platform_in_a_warning_is_printable(self):
+        image = Image([Layer(tar({"a": b"1"}))], config={"os": "linux\x1b]0;x\x07", "architecture": "arm64"})
+        self.registry.repo("bad").add(image, "1")
+        done, _ = self.client.pull(self.reference, platform="linux/amd64")
+        self.assertRegex(done.warning, r"\A[ -~]*platform \(linux\?[ -~]*\Z")
+
     def test_config_date_after_2038_and_before_1970(self):
         """A25."""
         for created in ("2106-02-07T06:28:16Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1901-01-01T00:00:00.5+02:00"):

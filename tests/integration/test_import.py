@@ -241,6 +241,10 @@ class Import(TestCase):
                     "FAILED_PRECONDITION", "INVALID_CONTENT", data[: int(len(data) * part)], text="truncated|ends|EOF"
                 )
 
+    def test_tar_that_is_cut_off_between_two_entries_is_refused(self):
+        for data in (TAR[: 3 * 512], gzip.compress(TAR[: 3 * 512]), lzma.compress(TAR[: 3 * 512])):
+            self.refused("FAILED_PRECONDITION", "INVALID_CONTENT", data, text="no end mark: it was cut off")
+
     def test_hostile_compression_is_refused(self):
         head = tar({"zeros": b""})[:512]
         bomb = gzip.compress(head + bytes(64 << 20), 9)
@@ -323,6 +327,10 @@ class Import(TestCase):
         told = [e.progress for e in events[:-1]]
         self.assertEqual((0, len(data)), (told[0].current, told[0].total))
         self.assertEqual((len(data), len(data)), (told[-1].current, told[-1].total))
+        self.assertEqual(f"Imported from {server.url}/r.tar", self.config(done)["history"][0]["comment"])
+        signed = "/r.tar?signature=secret"
+        server.files[signed] = data
+        done, _ = self.run_import(b"", url=server.url + signed)
         self.assertEqual(f"Imported from {server.url}/r.tar", self.config(done)["history"][0]["comment"])
         self.assertEqual(data, self.layer(done)[1])
         self.assertNotIn("Authorization", server.seen[0][1])

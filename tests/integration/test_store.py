@@ -116,6 +116,19 @@ class Store(TestCase):
         self.assertEqual([False], [f.repaired for f in findings if f.kind == 1])
         self.assertNotEqual("", findings[0].repair_error)
 
+    def test_image_that_lost_its_configuration_is_damaged_and_no_wrong_name(self):
+        image = self.pull("a", 1)
+        self.damage(image.id, "missing")
+        name = f"{self.registry.host}/a:1"
+        for call in (self.client.InspectImage, self.client.GetHistory):
+            self.assert_rpc_fails("DATA_LOSS", None, call, image=name, text="lacks its content .*; run 'imagectl system check'")
+        self.assert_rpc_fails("DATA_LOSS", None, lambda **f: list(self.client.Save(**f)), images=[name], text="system check")
+        done = self.imaged.ctl("inspect", name, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("lacks its content", done.stderr)
+        self.client.RemoveImage(image=image.id, force=True)
+        self.assert_rpc_fails("NOT_FOUND", None, self.client.InspectImage, image=name)
+
     def test_pull_heals_a_missing_layer(self):
         image = self.pull("a", 1, 2)
         self.damage(image.layers[0].blob.digest, "missing")

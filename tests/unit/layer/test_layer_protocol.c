@@ -103,6 +103,7 @@ static void every_field_is_checked(void **state UNUSED)
 	DAMAGE(LAYER_PROGRESS, LAYER_FROM_WORKER, m.u.progress.written = UINT64_MAX);
 	DAMAGE(LAYER_RESULT, LAYER_FROM_WORKER, m.u.result.tar_bytes = UINT64_MAX);
 	DAMAGE(LAYER_RESULT, LAYER_FROM_WORKER, m.u.result.files_bytes = UINT64_MAX);
+	DAMAGE(LAYER_RESULT, LAYER_FROM_WORKER, m.u.result.end_mark = 2);
 	DAMAGE(LAYER_RESULT, LAYER_FROM_WORKER, m.u.result.entries = UINT64_MAX);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.code = OK);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.code = E_CANCELLED);
