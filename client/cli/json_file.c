@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "client/cli/output_file.h"
 #include "client/cli/value/json.h"
 
 static int read_fd(int fd, struct buf *out, struct err *err)
@@ -148,20 +149,6 @@ static void put(struct buf *out, const json_t *json, unsigned depth)
 	}
 }
 
-static int write_fd(int fd, const struct buf *text, struct err *err)
-{
-	for (size_t at = 0; at < text->len;) {
-		ssize_t n = write(fd, text->data + at, text->len - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(err, "write");
-		at += (size_t)n;
-	}
-	return fsync(fd) < 0 ? fail_errno(err, "write") : OK;
-}
-
 /* The directory, and those above it, for the user alone. */
 static int make_directories(const char *path, struct err *err)
 {
@@ -189,25 +176,16 @@ static void keep_owner_and_mode(int fd, const char *path)
 		(void)!fchmod(fd, st.st_mode & 0777);
 }
 
-/* Beside the file, so that the rename stays within one file system. */
 static int replace(const char *path, const struct buf *text, struct err *err)
 {
-	CLEANUP(freep) char *temporary = format("%s.XXXXXX", path);
-	CLEANUP(closep) int fd = -1;
-	int r;
+	CLEANUP(output_file_drop) struct output_file f = OUTPUT_FILE_INIT;
 
-	if (!temporary)
-		return fail_nomem(err);
-	fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
-	if (fd < 0)
-		return fail_errno(err, "create '%s'", temporary);
-	keep_owner_and_mode(fd, path);
-	r = write_fd(fd, text, err);
-	if (!r && rename(temporary, path) < 0)
-		r = fail_errno(err, "rename '%s' to '%s'", temporary, path);
-	if (r)
-		unlink(temporary);
-	return r;
+	if (output_file_open(path, &f, err) < 0)
+		return err->code;
+	keep_owner_and_mode(f.fd, path);
+	if (output_file_write(&f, text->data, text->len, err) < 0)
+		return err->code;
+	return output_file_finish(&f, err);
 }
 
 int json_file_write(const char *path, const json_t *json, struct err *err)

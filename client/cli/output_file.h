@@ -1,7 +1,7 @@
 /*
  * A file that appears under its name only when it is complete: written beside it
- * under another name, mode 0600, and renamed at the end. What was there under the
- * name stays until then, and a failure leaves nothing behind.
+ * under another name, mode 0600, and at the end synced and renamed. What was there
+ * under the name stays until then, and a failure leaves nothing behind.
  *
  * One at a time: a signal that ends the process removes the unfinished file.
  */
@@ -12,6 +12,7 @@
 
 struct output_file {
 	int fd;
+	const char *shown; /* the path as it was given; the caller's */
 	char *path, *temporary;
 };
 
@@ -20,6 +21,8 @@ struct output_file {
 int output_file_check(const char *path, struct err *err);
 int output_file_open(const char *path, struct output_file *ret_file, struct err *err);
 int output_file_write(struct output_file *f, const void *data, size_t len, struct err *err);
+/* Durable when it succeeds. A failure leaves the old file, unless only the directory
+ * could not be synced. */
 int output_file_finish(struct output_file *f, struct err *err);
 /* Removes what was not finished. Also the cleanup function; fine after finish. */
 void output_file_drop(struct output_file *f);
