@@ -3,22 +3,21 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "client/cli/file_error.h"
 #include "proto/runtime/mem.h"
 
 int input_open(const char *path, struct input *ret_input, struct err *err)
 {
 	CLEANUP(input_close) struct input in = { .fd = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO };
-	const char *shown = path ? path : "standard input";
 	struct stat st;
 
-	if (in.fd < 0 && errno == ENOENT)
-		return fail(err, E_NOT_FOUND, "open %s: no such file or directory", shown);
-	if (in.fd < 0 && errno == EACCES)
-		return fail(err, E_DENIED, "open %s: permission denied", shown);
+	in.name = path ? path : "standard input";
 	if (in.fd < 0 || fstat(in.fd, &st) < 0)
-		return fail_errno(err, "open %s", shown);
-	if (S_ISDIR(st.st_mode))
-		return fail(err, E_INVALID, "read %s: is a directory", shown);
+		return fail_file(err, "open", in.name);
+	if (S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+		return fail_file(err, "read", in.name);
+	}
 	in.piece = malloc(INPUT_PIECE_BYTES);
 	if (!in.piece)
 		return fail_nomem(err);
@@ -47,7 +46,7 @@ int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret
 		n = offset < 0 ? read(in->fd, in->piece, room) : pread(in->fd, in->piece, room, offset);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fail_errno(err, "read the archive");
+		return fail_file(err, "read", in->name);
 	*ret_len = (size_t)n;
 	return OK;
 }

@@ -16,6 +16,7 @@ enum { INPUT_PIECE_BYTES = 256 * 1024 };
 
 struct input {
 	int fd;
+	const char *name; /* in messages; the caller's */
 	bool regular;
 	int64_t size;	/* of a regular file */
 	uint8_t *piece; /* what was read last */
@@ -26,19 +27,12 @@ struct input {
 		.fd = -1 \
 	}
 
-/* path NULL: standard input. E_NOT_FOUND, E_DENIED, E_INVALID for a directory, E_IO. */
+/* path NULL: standard input. */
 int input_open(const char *path, struct input *ret_input, struct err *err);
 void input_close(struct input *in); /* also the cleanup function */
 
-/* Up to `size` bytes, and no more than a piece; 0: there are no more. offset < 0: in order. */
+/* Up to `size` bytes into `piece`, and no more than it holds; 0: there are no more.
+ * offset < 0: in order. */
 int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err);
-
-/* A write into a call that fails with E_ABORTED means that the service has ended the
- * call: its status, which next() gives, says why. Any other failure is of this side,
- * and the service does not know of it. */
-static inline bool input_is_own_failure(int code)
-{
-	return code != OK && code != E_ABORTED;
-}
 
 #endif

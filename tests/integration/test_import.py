@@ -581,3 +581,14 @@ class Import(TestCase):
             self.assertEqual(f"Loaded image: {reference}\n", other.ctl("load", "-i", archive).stdout)
             self.assertEqual([done.image_id], [i.id for i in other.client().images()])
             self.assert_clean(other.client(), [f"{HUB}/{reference}"])
+
+
+class Silence(TestCase):
+    def test_empty_pieces_mean_nothing(self):
+        """What a client sends whose own source is silent, so that the call goes on."""
+        client = self.daemon().client()
+        for data in (TAR, gzip.compress(TAR, mtime=1), lzma.compress(TAR)):
+            pieces = [b""] * 3 + [data[:5], b"", b"", data[5:], b""]
+            requests = [pb.ImportRequest(start=pb.ImportStart())] + [pb.ImportRequest(data=piece) for piece in pieces]
+            done = list(client.Import(iter(requests)))[-1].done
+            self.assertEqual([sha256(TAR)], [layer.diff_id for layer in client.InspectImage(image=done.image_id).layers])

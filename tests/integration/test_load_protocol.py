@@ -1,15 +1,18 @@
 """Load as a stream of messages: clients that send too much, too little, nothing or in
 the wrong order, and those that go away."""
 
+import os
+import pty
+import select
+import subprocess
 
 import grpc
 
 from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load
-from harness import SLOW
+from fakeservice import FakeService
+from harness import SLOW, program
 from ociimage import compress, tar
 from rpc import pb, reason
-
-
 
 
 class Protocol(ArchiveCase):
@@ -262,3 +265,99 @@ class Protocol(ArchiveCase):
             load(self.client, tar(docker_files((image, "x:1"))))
             self.assertEqual(image.id, self.inspect("x:1").image.id)
         self.assert_clean(self.client)
+
+
+class Imagectl(ArchiveCase):
+    """What imagectl does between its input and the service."""
+
+    def start(self, *args, address=None, stdout=subprocess.PIPE):
+        """imagectl with a pipe as its input."""
+        process = subprocess.Popen(
+            [program("imagectl"), *args], env={**os.environ, "IMAGED_HOST": address or self.imaged.address},
+            stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE,
+        )
+        self.addCleanup(process.__exit__, None, None, None)
+        self.addCleanup(process.kill)
+        return process
+
+    def shown(self, screen, text):
+        """Reads a terminal until it shows the text."""
+        seen = b""
+        while text not in seen:
+            self.assertTrue(select.select([screen], [], [], 20 * SLOW)[0], f"nothing more after {seen}")
+            seen += os.read(screen, 4096)
+        return seen
+
+    def follow(self, command, first, last):
+        """`command` on a terminal, whose input goes on after the first event was shown."""
+
+        def answer(requests, _):
+            next(requests)
+            self.assertEqual(b"one", next(requests).data)
+            yield from first
+            self.assertEqual(b"two", b"".join(request.data for request in requests))
+            yield from last
+
+        screen, terminal = pty.openpty()
+        self.addCleanup(os.close, screen)
+        address = "unix://" + self.path("fake.sock")
+        with FakeService(address, **{command[0].title(): answer}):
+            process = self.start(*command, address=address, stdout=terminal)
+            os.close(terminal)
+            process.stdin.write(b"one")
+            process.stdin.flush()
+            yield self.shown(screen, b"4.2kB")
+            process.stdin.write(b"two")
+            process.stdin.close()
+            yield self.shown(screen, b"\n")
+            self.assertEqual((b"", 0), (process.stderr.read(), process.wait(20 * SLOW)))
+
+    def test_load_shows_progress_while_it_sends(self):
+        layer = pb.LoadEvent(layer=pb.LoadLayer(diff_id="sha256:" + "ab" * 32, current=4200, total=8400))
+        image = pb.LoadEvent(image=pb.LoadedImage(references=["x:1"]))
+        first, last = self.follow(["load"], [layer], [image, pb.LoadEvent(done=pb.LoadDone())])
+        self.assertIn(b"abababababab: Loading layer", first)
+        self.assertIn(b"Loaded image: x:1", last)
+
+    def test_import_shows_progress_while_it_sends(self):
+        progress = pb.ImportEvent(progress=pb.ImportProgress(current=4200))
+        done = pb.ImportEvent(done=pb.ImportDone(image_id="sha256:" + "ab" * 32))
+        first, last = self.follow(["import", "-"], [progress], [done])
+        self.assertEqual(b"\x1b[2K\rImporting    4.2kB", first.rstrip(b"\r"))
+        self.assertEqual(b"\x1b[2K\rsha256:" + b"ab" * 32 + b"\r\n", last.lstrip(b"\r"))
+
+    def test_events_of_a_newer_service_are_ignored(self):
+        unknown = b"\x9a\x06\x03new"  # field 99: three bytes
+        for command, last in (
+            ("load", pb.LoadEvent(image=pb.LoadedImage(references=["x:1"]))),
+            ("import", pb.ImportEvent(done=pb.ImportDone(image_id="Loaded image: x:1"))),
+        ):
+
+            def answer(requests, _, last=last):
+                yield unknown
+                list(requests)
+                yield unknown
+                yield last
+                yield unknown
+
+            address = "unix://" + self.path(command + ".sock")
+            with FakeService(address, **{command.title(): answer}):
+                process = self.start(command, *(["-"] if command == "import" else []), address=address)
+                self.assertEqual((b"Loaded image: x:1\n", b""), process.communicate(b"data", 20 * SLOW))
+                self.assertEqual(0, process.returncode)
+
+    def test_call_that_fails_does_not_wait_for_more_input(self):
+        for command, said in ((["load"], b"sound tar"), (["import", "-c", "FROM x", "-"], b"FROM is not a valid")):
+            process = self.start(*command)
+            process.stdin.write(b"garbage\n" * 1000)
+            process.stdin.flush()  # and the writer says nothing more
+            self.assertEqual(1, process.wait(20 * SLOW), command)
+            self.assertRegex(process.stderr.read(), rb"^Error response from daemon: [^\n]*" + said + rb"[^\n]*\n$")
+        self.assert_nothing_kept()
+
+    def test_input_that_cannot_be_read_is_named_and_is_no_answer_of_the_daemon(self):
+        for command in (["load", "-i"], ["import"]):
+            said = self.imaged.ctl(*command, "/proc/self/mem", check=False)
+            self.assertEqual((1, "", "read /proc/self/mem: input/output error\n"), (said.returncode, said.stdout, said.stderr))
+        self.wait_until(lambda: not self.files(), "nothing is kept")
+        self.assert_nothing_kept()

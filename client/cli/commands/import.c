@@ -1,10 +1,12 @@
 #include <stdio.h>
 
 #include "client/cli/commands/commands.h"
-#include "client/cli/input.h"
 #include "client/cli/progress.h"
+#include "client/cli/upload.h"
 #include "imaged/v1/image_service.client.h"
 #include "store/types/reference.h"
+
+#define CLEAR_LINE "\033[2K\r"
 
 enum { LINE_MAX_BYTES = 512 };
 
@@ -18,32 +20,49 @@ typedef struct imaged__v1__image_service__import_stream stream;
 struct importing {
 	const char *url; /* NULL: the tar is read here */
 	struct input tar;
+	struct upload upload;
 	bool terminal;
 	int width;
-	bool started; /* the service has begun to fetch the URL */
-	bool lined;   /* a line of progress stands open */
+	bool started;	/* the service has begun to fetch the URL */
+	bool lined;	/* a line of progress stands open */
+	struct err own; /* a failure of this machine, of which the service does not know */
 };
 
 /* ---- the tar ---------------------------------------------------------------- */
 
-static int send_data(const struct importing *i, stream *s, struct err *err)
+static int send_data(void *s, const uint8_t *data, size_t len, struct err *err)
 {
 	Imaged__V1__ImportRequest m = IMAGED__V1__IMPORT_REQUEST__INIT;
-	size_t len = 0;
-	int r;
 
 	m.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_DATA;
-	while ((r = input_read(&i->tar, -1, INPUT_PIECE_BYTES, &len, err)) == OK && len) {
-		m.data = (ProtobufCBinaryData){ len, i->tar.piece };
-		r = imaged__v1__image_service__import_write(s, &m, err);
-		if (r != OK)
-			return r;
-	}
-	return r;
+	m.data = (ProtobufCBinaryData){ len, (uint8_t *)data };
+	return imaged__v1__image_service__import_write(s, &m, err);
 }
 
-static int send_start(const struct importing *i, const struct options *o, const char *reference, stream *s,
-		      struct err *err)
+static int send_end(void *s, struct err *err)
+{
+	return imaged__v1__image_service__import_close_write(s, err);
+}
+
+static void cancel(void *s)
+{
+	imaged__v1__image_service__import_cancel(s);
+}
+
+static int start_upload(struct importing *i, stream *s)
+{
+	i->upload = (struct upload){
+		.in = &i->tar,
+		.silence_ms = UPLOAD_SILENCE_MS,
+		.stream = s,
+		.send = send_data,
+		.close = send_end,
+		.cancel = cancel,
+	};
+	return upload_start(&i->upload, &i->own);
+}
+
+static int send_start(struct importing *i, const struct options *o, const char *reference, stream *s)
 {
 	const char *platform = o->platform ? o->platform : getenv("DOCKER_DEFAULT_PLATFORM");
 	Imaged__V1__ImportRequest m = IMAGED__V1__IMPORT_REQUEST__INIT;
@@ -57,7 +76,7 @@ static int send_start(const struct importing *i, const struct options *o, const 
 	start.url = (char *)(i->url ? i->url : "");
 	m.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_START;
 	m.start = &start;
-	return imaged__v1__image_service__import_write(s, &m, err);
+	return imaged__v1__image_service__import_write(s, &m, &i->own);
 }
 
 /* ---- events ----------------------------------------------------------------- */
@@ -67,28 +86,41 @@ static void show_progress(struct importing *i, const Imaged__V1__ImportProgress 
 	CLEANUP(buf_free) struct buf line = BUF_INIT(LINE_MAX_BYTES);
 	struct progress_count count = { m->current, m->total };
 
-	if (!i->started)
+	if (i->url && !i->started)
 		cli_print("Downloading from %s\n", i->url);
-	i->started = true;
+	i->started = i->url != NULL;
 	if (!i->terminal || !m->current)
 		return;
-	buf_puts(&line, "\033[2K\rImporting ");
+	buf_puts(&line, CLEAR_LINE "Importing ");
 	progress_bar(&line, &count, i->width);
 	buf_putc(&line, '\r');
 	cli_write(buf_text(&line), line.len);
 	i->lined = true;
 }
 
+/* docker, which knows progress of a URL only, ends its line, on a terminal or not. */
+static void show_id(struct importing *i, const char *image_id)
+{
+	if (i->started)
+		cli_print("\n");
+	else if (i->lined)
+		cli_print(CLEAR_LINE);
+	i->lined = false;
+	cli_print("%s\n", image_id);
+}
+
 static void on_event(struct importing *i, const Imaged__V1__ImportEvent *m)
 {
-	if (m->event_case == IMAGED__V1__IMPORT_EVENT__EVENT_PROGRESS)
+	switch (m->event_case) {
+	case IMAGED__V1__IMPORT_EVENT__EVENT_PROGRESS:
 		show_progress(i, m->progress);
-	if (m->event_case != IMAGED__V1__IMPORT_EVENT__EVENT_DONE)
 		return;
-	if (i->started) /* docker ends its line of progress, on a terminal or not */
-		cli_print("\n");
-	i->lined = false;
-	cli_print("%s\n", m->done->image_id);
+	case IMAGED__V1__IMPORT_EVENT__EVENT_DONE:
+		show_id(i, m->done->image_id);
+		return;
+	default: /* of a newer service */
+		return;
+	}
 }
 
 static int follow(struct importing *i, stream *s, struct err *err)
@@ -104,7 +136,6 @@ static int follow(struct importing *i, stream *s, struct err *err)
 static int import(struct cli *cli, struct importing *i, const struct options *o, const char *reference, struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__import_freep) stream *s = NULL;
-	struct err unsent = ERR_INIT;
 	struct rpc_channel *channel;
 	int r = cli_channel(cli, &channel, err);
 
@@ -112,16 +143,15 @@ static int import(struct cli *cli, struct importing *i, const struct options *o,
 		r = imaged__v1__image_service__open_import(channel, cli_call_options(), &s, err);
 	if (r < 0)
 		return r;
-	r = send_start(i, o, reference, s, &unsent);
-	if (r == OK && !i->url)
-		r = send_data(i, s, &unsent);
-	if (input_is_own_failure(unsent.code)) {
-		*err = unsent;
-		return unsent.code;
+	if (send_start(i, o, reference, s) == OK) {
+		if (i->url)
+			send_end(s, &i->own);
+		else
+			start_upload(i, s);
 	}
-	if (r == OK)
-		imaged__v1__image_service__import_close_write(s, &unsent);
-	return follow(i, s, err);
+	r = is_own_failure(&i->own) ? i->own.code : follow(i, s, err);
+	upload_end(&i->upload, &i->own);
+	return r;
 }
 
 /* ---- the command ------------------------------------------------------------ */
@@ -146,10 +176,13 @@ static void importing_free(struct importing *i)
 }
 
 /* What comes after the first line of output is no answer to a request any more. */
-static int report(struct importing *i, struct err *err)
+static int report(struct cli *cli, struct importing *i, struct err *err)
 {
 	if (i->lined)
 		cli_print("\n");
+	if (is_own_failure(&i->own))
+		return cli_fail(&i->own);
+	cli_explain(cli, err);
 	return i->started ? cli_fail(err) : cli_fail_call(err);
 }
 
@@ -168,8 +201,7 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	i.width = width ? width : 200;
 	if (import(cli, &i, o, reference, &err) == OK)
 		return cli_output_failed();
-	cli_explain(cli, &err);
-	return report(&i, &err);
+	return report(cli, &i, &err);
 }
 
 static const struct flag flags[] = {

@@ -1,8 +1,8 @@
 #include <stdio.h>
 
 #include "client/cli/commands/commands.h"
-#include "client/cli/input.h"
 #include "client/cli/progress.h"
+#include "client/cli/upload.h"
 #include "imaged/v1/image_service.client.h"
 
 enum { ID_SHOWN = 12 };
@@ -16,14 +16,16 @@ typedef struct imaged__v1__image_service__load_stream stream;
 
 struct loading {
 	struct input archive;
+	struct upload upload; /* of an archive that is not seekable */
 	bool seekable;
 	struct progress progress;
-	bool show; /* progress */
+	bool show;	/* progress */
+	struct err own; /* a failure of this machine, of which the service does not know */
 };
 
 /* ---- the archive ----------------------------------------------------------- */
 
-static int send_data(stream *s, const uint8_t *data, size_t len, struct err *err)
+static int send_data(void *s, const uint8_t *data, size_t len, struct err *err)
 {
 	Imaged__V1__LoadRequest m = IMAGED__V1__LOAD_REQUEST__INIT;
 
@@ -32,17 +34,27 @@ static int send_data(stream *s, const uint8_t *data, size_t len, struct err *err
 	return imaged__v1__image_service__load_write(s, &m, err);
 }
 
-static int send_all(const struct loading *l, stream *s, struct err *err)
+static int send_end(void *s, struct err *err)
 {
-	size_t len = 0;
-	int r;
+	return imaged__v1__image_service__load_close_write(s, err);
+}
 
-	do {
-		r = input_read(&l->archive, -1, INPUT_PIECE_BYTES, &len, err);
-		if (r == OK && len)
-			r = send_data(s, l->archive.piece, len, err);
-	} while (r == OK && len);
-	return r == OK ? imaged__v1__image_service__load_close_write(s, err) : r;
+static void cancel(void *s)
+{
+	imaged__v1__image_service__load_cancel(s);
+}
+
+static int start_upload(struct loading *l, stream *s)
+{
+	l->upload = (struct upload){
+		.in = &l->archive,
+		.silence_ms = UPLOAD_SILENCE_MS,
+		.stream = s,
+		.send = send_data,
+		.close = send_end,
+		.cancel = cancel,
+	};
+	return upload_start(&l->upload, &l->own);
 }
 
 static int send_part(const struct loading *l, stream *s, int64_t offset, int64_t length, struct err *err)
@@ -63,7 +75,7 @@ static int send_part(const struct loading *l, stream *s, int64_t offset, int64_t
 	return r;
 }
 
-static int send_start(const struct loading *l, const char *platform, stream *s, struct err *err)
+static int send_start(struct loading *l, const char *platform, stream *s)
 {
 	Imaged__V1__LoadRequest m = IMAGED__V1__LOAD_REQUEST__INIT;
 	Imaged__V1__LoadStart start = IMAGED__V1__LOAD_START__INIT;
@@ -73,12 +85,12 @@ static int send_start(const struct loading *l, const char *platform, stream *s, 
 	start.platform = (char *)platform;
 	m.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_START;
 	m.start = &start;
-	return imaged__v1__image_service__load_write(s, &m, err);
+	return imaged__v1__image_service__load_write(s, &m, &l->own);
 }
 
 /* ---- events ---------------------------------------------------------------- */
 
-static int show_layer(struct loading *l, const Imaged__V1__LoadLayer *m, struct err *err)
+static int show_layer(struct loading *l, const Imaged__V1__LoadLayer *m)
 {
 	struct progress_count count = { m->current, m->total };
 	const char *colon = strchr(m->diff_id, ':');
@@ -87,7 +99,7 @@ static int show_layer(struct loading *l, const Imaged__V1__LoadLayer *m, struct 
 	if (!l->show)
 		return OK;
 	snprintf(id, sizeof id, "%s", colon ? colon + 1 : m->diff_id);
-	return progress_status(&l->progress, id, "Loading layer", &count, err);
+	return progress_status(&l->progress, id, "Loading layer", &count, &l->own);
 }
 
 static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
@@ -102,17 +114,17 @@ static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
 		progress_line(&l->progress, "Loaded image ID: %s", m->image_id);
 }
 
-static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m, struct err *err)
+static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m)
 {
 	switch (m->event_case) {
 	case IMAGED__V1__LOAD_EVENT__EVENT_WANT:
-		return send_part(l, s, m->want->offset, m->want->length, err);
+		return send_part(l, s, m->want->offset, m->want->length, &l->own);
 	case IMAGED__V1__LOAD_EVENT__EVENT_LAYER:
-		return show_layer(l, m->layer, err);
+		return show_layer(l, m->layer);
 	case IMAGED__V1__LOAD_EVENT__EVENT_IMAGE:
 		show_image(l, m->image);
 		return OK;
-	default:
+	default: /* done, or of a newer service */
 		return OK;
 	}
 }
@@ -122,22 +134,15 @@ static int follow(struct loading *l, stream *s, struct err *err)
 	const Imaged__V1__LoadEvent *m;
 	int r;
 
-	while ((r = imaged__v1__image_service__load_next(s, &m, err)) > 0) {
-		struct err unsent = ERR_INIT;
-
-		r = on_event(l, s, m, &unsent);
-		if (input_is_own_failure(r)) {
-			*err = unsent;
-			return r;
-		}
-	}
+	while ((r = imaged__v1__image_service__load_next(s, &m, err)) > 0)
+		if (on_event(l, s, m) < 0 && is_own_failure(&l->own))
+			return l->own.code;
 	return r;
 }
 
 static int load(struct cli *cli, struct loading *l, const char *platform, struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__load_freep) stream *s = NULL;
-	struct err unsent = ERR_INIT;
 	struct rpc_channel *channel;
 	int r = cli_channel(cli, &channel, err);
 
@@ -145,13 +150,11 @@ static int load(struct cli *cli, struct loading *l, const char *platform, struct
 		r = imaged__v1__image_service__open_load(channel, cli_call_options(), &s, err);
 	if (r < 0)
 		return r;
-	if (send_start(l, platform, s, &unsent) == OK && !l->seekable)
-		send_all(l, s, &unsent);
-	if (input_is_own_failure(unsent.code)) {
-		*err = unsent;
-		return unsent.code;
-	}
-	return follow(l, s, err);
+	if (send_start(l, platform, s) == OK && !l->seekable)
+		start_upload(l, s);
+	r = is_own_failure(&l->own) ? l->own.code : follow(l, s, err);
+	upload_end(&l->upload, &l->own);
+	return r;
 }
 
 /* ---- the command ----------------------------------------------------------- */
@@ -191,8 +194,10 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	l.show = l.progress.terminal && !o->quiet;
 	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK)
 		return cli_output_failed();
+	if (is_own_failure(&l.own))
+		return cli_fail(&l.own);
 	cli_explain(cli, &err);
-	return err_prefix(err.code) == ERR_PREFIX_NONE ? cli_fail(&err) : cli_fail_call(&err);
+	return cli_fail_call(&err);
 }
 
 static const struct flag flags[] = {
