@@ -396,6 +396,27 @@ class OutputFile(SaveCase):
         self.assertEqual(1, done.returncode)
         self.assertRegex(done.stderr, r"\A.*[Nn]o space left on device.*\n\Z")
 
+    def test_full_disk_under_the_file_is_named_and_is_no_answer_of_the_daemon(self):
+        small = self.path("small")
+        os.makedirs(small)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", small], stderr=subprocess.PIPE).returncode:
+            self.skipTest("mount is not permitted")
+        self.addCleanup(subprocess.run, ["umount", "-l", small], check=True)
+        said = self.save_to(f"{small}/f.tar", self.name, check=False)
+        self.assertEqual((1, "", f"write {small}/f.tar: no space left on device\n"), (said.returncode, said.stdout, said.stderr))
+        self.assertEqual([], os.listdir(small))
+
+    def test_path_through_or_as_a_directory_is_refused_before_the_service_is_asked(self):
+        with open(self.path("file"), "w", encoding="ascii"):
+            pass
+        self.imaged.stop()
+        for path, directory, why in (
+            (self.path("new") + "/", self.path("new"), "no such file or directory"),
+            (self.path("file") + "/", self.path("file"), "not a directory"),
+            (self.path("file", "x"), self.path("file"), "not a directory"),
+        ):
+            self.refused(path, f"failed to save image: invalid output path: stat {directory}: {why}")
+
     def interrupted(self, kill_with):
         """imagectl in the middle of a save; its exit status and what is left."""
         with open(self.target, "wb") as file:

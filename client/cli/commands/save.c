@@ -18,7 +18,9 @@ static int take(struct output_file *f, const Imaged__V1__SaveResponse *piece, st
 	return cli_output_failed() ? fail(err, E_IO, "standard output cannot be written to") : OK;
 }
 
-static int receive(struct cli *cli, const Imaged__V1__SaveRequest *request, struct output_file *f, struct err *err)
+/* What this machine fails at is told in `own`. */
+static int receive(struct cli *cli, const Imaged__V1__SaveRequest *request, struct output_file *f, struct err *own,
+		   struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__save_freep) struct imaged__v1__image_service__save_stream *stream = NULL;
 	const Imaged__V1__SaveResponse *piece;
@@ -29,26 +31,27 @@ static int receive(struct cli *cli, const Imaged__V1__SaveRequest *request, stru
 		r = imaged__v1__image_service__open_save(channel, cli_call_options(), request, &stream, err);
 	if (r < 0)
 		return r;
-	while ((r = imaged__v1__image_service__save_next(stream, &piece, err)) > 0) {
-		r = take(f, piece, err);
-		if (r < 0)
-			return r;
-	}
+	while ((r = imaged__v1__image_service__save_next(stream, &piece, err)) > 0)
+		if (take(f, piece, own) < 0)
+			return own->code;
 	return r;
 }
 
 static int save(struct cli *cli, const Imaged__V1__SaveRequest *request, const char *path)
 {
 	CLEANUP(output_file_drop) struct output_file f = OUTPUT_FILE_INIT;
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, own = ERR_INIT;
 
 	if (path && output_file_open(path, &f, &err) < 0)
 		return cli_fail(&err);
-	if (receive(cli, request, &f, &err) < 0) {
-		cli_explain(cli, &err);
-		return cli_output_failed() ? 1 : cli_fail_call(&err);
-	}
-	return path && output_file_finish(&f, &err) < 0 ? cli_fail(&err) : 0;
+	if (receive(cli, request, &f, &own, &err) == OK)
+		return path && output_file_finish(&f, &err) < 0 ? cli_fail(&err) : 0;
+	if (cli_output_failed())
+		return 1;
+	if (own.code)
+		return cli_fail(&own);
+	cli_explain(cli, &err);
+	return cli_fail_call(&err);
 }
 
 static int run(struct cli *cli, const void *options, int argc, char **argv)
