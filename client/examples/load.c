@@ -56,8 +56,9 @@ int main(void)
 	if (r == 0)
 		r = imaged_load_open(channel, NULL, &stream, &error);
 	if (r == 0 && pthread_create(&sender, NULL, send_archive, stream) != 0) {
+		snprintf(error.reason, sizeof error.reason, "NO_THREAD"); /* a name of the program's own */
 		snprintf(error.message, sizeof error.message, "cannot start a thread");
-		r = -IMAGED_INTERNAL;
+		r = -IMAGED_RESOURCE_EXHAUSTED;
 	}
 	if (r == 0) {
 		while ((r = imaged_load_next(stream, &event, &error)) > 0)

@@ -248,8 +248,8 @@ class Examples(Installed):
         self.imaged = self.daemon()
         self.image = f"{self.host}/busybox:oci-gzip"
 
-    def compile_example(self, name, **options):
-        return self.compile(os.path.join(self.examples, f"{name}.c"), name, "-std=c11", *STRICT, **options)
+    def compile_example(self, name, *flags, **options):
+        return self.compile(os.path.join(self.examples, f"{name}.c"), name, "-std=c11", *STRICT, *flags, **options)
 
     def check_pull(self, *command, **environment):
         """A pull that fetches, one that finds all, one that fails, one without daemon."""
@@ -377,21 +377,68 @@ class Examples(Installed):
             self.assertRegex(done.stderr, message)
         self.assertEqual([self.image], [name for image in self.imaged.client().images() for name in image.repo_tags])
 
-    def test_pull_in_python(self):
-        shutil.copy(os.path.join(self.examples, "pull.py"), self.dir)
+    def test_load_in_c_without_a_thread(self):
+        """A failure has a reason, also one of the program's own."""
+        self.source("#include <errno.h>\nint no_thread(void);\nint no_thread(void) { return EAGAIN; }\n", "no_thread.c")
+        program = self.compile_example("load", "-Dpthread_create=no_thread", self.path("no_thread.c"))
+        done = self.run_program(program, IMAGED_HOST=self.imaged.address)
+        self.assertEqual((1, "load: cannot start a thread (NO_THREAD)\n"), (done.returncode, done.stderr))
+
+    def check_load(self, *command, **environment):
+        """A load that brings something, one of half an archive, one of no file, one without daemon."""
+        archive = self.path("archive.tar")
+        skopeo("copy", "--src-tls-verify=false", f"docker://{self.image}", f"docker-archive:{archive}:loaded/from:here")
+        done = self.run_program(*command, archive, self.imaged.address, **environment)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        image = self.imaged.client().InspectImage(image="loaded/from:here")
+        size = os.path.getsize(archive)
+        self.assertRegex(done.stdout, rf"(?m)^{image.layers[0].diff_id[:19]} (\d+) of \1 bytes$")
+        self.assertRegex(done.stdout, rf"(?m)^loaded/from:here is {image.image.id}$")
+        self.assertRegex(done.stdout.splitlines()[-1], r"^\d{6,} bytes were new$")
+        with open(archive, "r+b") as file:
+            file.truncate(size // 2)
+        for path, address, text in (
+            (archive, self.imaged.address, r"^load: archive .* \(FAILED_PRECONDITION\)\n$"),
+            (self.path("nosuch"), self.imaged.address, r"^load: .*[Nn]o such file.*\n$"),
+            (archive, f"unix://{self.path('nowhere')}", r"^load: .+ \(UNAVAILABLE\)\n$"),
+        ):
+            done = self.run_program(*command, path, address, **environment)
+            self.assertEqual((1, ""), (done.returncode, done.stdout))
+            self.assertRegex(done.stderr, text)
+
+    def python(self, name):
+        """The command of an example, beside the messages that it needs."""
+        shutil.copy(os.path.join(self.examples, name), self.dir)
         files = sorted(glob.glob(f"{self.protos}/imaged/v1/*.proto") + glob.glob(f"{self.protos}/google/rpc/*.proto"))
         output("protoc", "-I", self.protos, f"--python_out={self.dir}", *files)
-        self.check_pull(sys.executable, self.path("pull.py"), PYTHONDONTWRITEBYTECODE="1", PYTHONPATH="")
+        return [sys.executable, self.path(name)], {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
 
-    def test_pull_in_node(self):
+    def test_pull_in_python(self):
+        command, environment = self.python("pull.py")
+        self.check_pull(*command, **environment)
+
+    def test_load_in_python(self):
+        command, environment = self.python("load.py")
+        self.check_load(*command, **environment)
+
+    def node(self, name):
+        """The command of an example, beside the packages that it needs."""
         needs("node", "npm")
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(os.path.join(ROOT, "tests", "conformance", "node", name), self.dir)
+        for package in ("package.json", "package-lock.json"):
+            shutil.copy(os.path.join(ROOT, "tests", "conformance", "node", package), self.dir)
         made = self.run_program("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
         if made.returncode != 0:
             self.skipTest("npm cannot install @grpc/grpc-js")
-        shutil.copy(os.path.join(self.examples, "pull.mjs"), self.dir)
-        self.check_pull("node", self.path("pull.mjs"), IMAGED_PROTOS=self.protos)
+        shutil.copy(os.path.join(self.examples, name), self.dir)
+        return ["node", self.path(name)], {"IMAGED_PROTOS": self.protos}
+
+    def test_pull_in_node(self):
+        command, environment = self.node("pull.mjs")
+        self.check_pull(*command, **environment)
+
+    def test_load_in_node(self):
+        command, environment = self.node("load.mjs")
+        self.check_load(*command, **environment)
 
     def test_reason_that_the_library_does_not_know_yet_is_passed_on(self):
         import grpc
