@@ -25,9 +25,11 @@ static void set_state(struct transfer *t, enum transfer_state state, const char 
 
 /* ---- running -------------------------------------------------------------- */
 
-static void on_progress(void *arg, int64_t offset, int64_t fetched)
+/* The rest of a layer that is known to be bad is not fetched. */
+static int on_progress(void *arg, int64_t offset, int64_t fetched, struct err *err)
 {
 	struct transfer *t = arg;
+	bool notable = offset - t->notified >= NOTIFY_BYTES;
 
 	if (t->job)
 		layer_job_available(t->job, offset);
@@ -36,11 +38,12 @@ static void on_progress(void *arg, int64_t offset, int64_t fetched)
 	t->status.fetched = fetched;
 	if (t->status.state == TRANSFER_RETRYING)
 		t->status.state = TRANSFER_DOWNLOADING;
-	if (offset - t->notified >= NOTIFY_BYTES) {
+	if (notable) {
 		t->notified = offset;
 		notify_locked(t);
 	}
 	pthread_mutex_unlock(&t->mu);
+	return notable && t->job ? layer_job_check(t->job, err) : OK;
 }
 
 static void on_retrying(void *arg, const char *why)
@@ -80,8 +83,7 @@ static int run_committed(struct transfer *t, struct err *err)
 	}
 	if (start_job(t, fd, err) < 0)
 		return err->code;
-	on_progress(t, size, 0);
-	return OK;
+	return on_progress(t, size, 0, err);
 }
 
 static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)

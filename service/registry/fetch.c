@@ -34,7 +34,7 @@ enum ending {
 	OTHER_ETAG,  /* the whole in answer to If-Range */
 	NO_RANGE,    /* an answer to a Range that is no use */
 	BROKEN,	     /* no answer, or half of one, or a refusal: its class says more */
-	WRONG_BYTES, /* complete, and not what the digest says */
+	WRONG_BYTES, /* complete, and not what the digest says; or of no use to the observer */
 	FATAL,	     /* nothing that another attempt would change */
 };
 
@@ -46,10 +46,11 @@ struct end {
 
 /* ---- telling --------------------------------------------------------------- */
 
-static void tell_progress(const struct fetch *f)
+static int tell_progress(const struct fetch *f, struct err *err)
 {
-	if (f->observer && f->observer->progress)
-		f->observer->progress(f->observer->arg, ingest_offset(f->ingest), f->fetched);
+	if (!f->observer || !f->observer->progress)
+		return OK;
+	return f->observer->progress(f->observer->arg, ingest_offset(f->ingest), f->fetched, err);
 }
 
 static void tell_retrying(const struct fetch *f, const char *why)
@@ -182,7 +183,7 @@ static void note_progress(struct fetch *f)
 	retry_progress(&f->retry);
 }
 
-static int copy_body(struct fetch *f, struct answer *a, struct err *err)
+static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
 {
 	struct bytes piece;
 	int r;
@@ -195,8 +196,14 @@ static int copy_body(struct fetch *f, struct answer *a, struct err *err)
 					    : r;
 		f->fetched += (int64_t)piece.len;
 		note_progress(f);
-		tell_progress(f);
+		r = tell_progress(f, err);
+		if (r != OK) {
+			ret_end->how = r == E_BAD_CONTENT ? WRONG_BYTES : FATAL;
+			return r;
+		}
 	}
+	if (r == E_REGISTRY)
+		ret_end->how = BROKEN;
 	return r;
 }
 
@@ -221,9 +228,9 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 		ret_end->how = NO_RANGE;
 		return fail_blob(f, E_REGISTRY, err, "the registry answered a range request with other bytes");
 	}
+	ret_end->how = FATAL;
 	if (r == OK)
-		r = copy_body(f, a, err);
-	ret_end->how = r == E_REGISTRY ? BROKEN : FATAL;
+		r = copy_body(f, a, ret_end, err);
 	if (r != OK)
 		return r;
 	ret_end->how = ingest_offset(f->ingest) < f->blob->size ? PARTIAL : COMPLETE;

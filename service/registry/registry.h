@@ -73,8 +73,10 @@ int registry_manifest(struct repository *r, const struct reference *ref, struct 
 
 /* What a blob transfer tells while it runs; may be called often. */
 struct fetch_observer {
-	/* Bytes of the ingest so far; `fetched` of them came over the network now. */
-	void (*progress)(void *arg, int64_t offset, int64_t fetched);
+	/* Bytes of the ingest so far; `fetched` of them came over the network now. A failure
+	 * ends the transfer; E_BAD_CONTENT does so when the bytes are of one answer, else
+	 * what was put together is fetched once more as a whole. */
+	int (*progress)(void *arg, int64_t offset, int64_t fetched, struct err *err);
 	/* A connection failed and the transfer goes on: shown to users. */
 	void (*retrying)(void *arg, const char *why);
 	/* The ingest starts again at 0: whoever reads the file must too. */

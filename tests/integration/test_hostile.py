@@ -8,7 +8,7 @@ import grpc
 from fakeregistry import FakeRegistry
 from harness import TestCase
 from hostile import hostile
-from ociimage import Image, Layer, tar
+from ociimage import Blob, Image, Layer, tar
 from rpc import reason
 
 
@@ -87,6 +87,13 @@ class Hostile(TestCase):
                 self.registry.clear()
                 self.registry.fault("GET", "/blobs/" + image.layers[0].blob.digest, status=status, body=b"<html>sorry</html>")
                 self.assert_refused("404|403|500|not found|denied|digest|size|bytes|unknown|short")
+
+    def test_rest_of_a_layer_that_is_none_is_not_fetched(self):
+        blob = Blob(b"<html>sorry</html>" * (4 << 20))
+        self.registry.repo("bad").add(Image([Layer(blob=blob, diff_id=blob.digest)]), "1")
+        self.registry.fault("GET", "/blobs/" + blob.digest, pace=0.05)
+        self.assert_refused("gzip|tar")
+        self.assertLess(self.registry.sent(blob.digest), blob.size // 2)
 
     def test_content_type_and_media_type_must_agree(self):
         image = self.good()

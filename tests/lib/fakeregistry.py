@@ -12,6 +12,7 @@ times (None: always), after skipping `skip` matching requests.
     cut=N         sends N bytes of the body, then breaks the connection
     gate=EVENT    waits for the event before it answers, or after `cut` bytes
     status=N      answers so; with headers={} and body=b""
+    pace=SECONDS  pauses after each MiB of the body
     body=BYTES    in place of the right bytes (with status 200 if none is given)
     ranges=False  answers Range requests with the whole body
 """
@@ -24,6 +25,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
@@ -244,6 +246,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.break_off(piece[left:], pieces)
             self.wfile.write(piece)
             self.record.sent += len(piece)
+            time.sleep(self.action.get("pace", 0))
             left = None if left is None else left - len(piece)
 
     def break_off(self, rest, pieces):

@@ -208,12 +208,16 @@ void world_stop(struct world *w)
 	free(w->data);
 }
 
-static void on_progress(void *arg, int64_t offset, int64_t fetched)
+static int on_progress(void *arg, int64_t offset, int64_t fetched, struct err *err)
 {
 	struct world *w = arg;
 
 	atomic_store(&w->progress, offset);
 	atomic_store(&w->fetched, fetched);
+	if (offset <= SIZE / 2 || !w->refusals)
+		return OK;
+	w->refusals--;
+	return fail(err, w->refusal, "of no use");
 }
 
 static void on_retrying(void *arg, const char *why)

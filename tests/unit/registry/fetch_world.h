@@ -58,6 +58,8 @@ struct world {
 	enum step storage_steps[STEPS_MAX];
 	atomic_uint storage_at;
 	const char *want_token; /* NULL: open */
+	int refusal;		/* what the observer says to the second half, */
+	unsigned refusals;	/* so often */
 
 	atomic_int retrying, restarted;
 	atomic_llong progress, fetched;

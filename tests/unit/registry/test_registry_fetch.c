@@ -324,6 +324,45 @@ static void wrong_bytes_twice_are_refused(void **state)
 	world_stop(&w);
 }
 
+static void what_the_observer_refuses_is_not_fetched_on(void **state)
+{
+	struct world w = { .refusal = E_BAD_CONTENT, .refusals = 1 };
+
+	(void)state;
+	world_start(&w);
+	assert_int_equal(fetch(&w), E_BAD_CONTENT);
+	assert_string_equal(w.err.text, "of no use");
+	assert_true(atomic_load(&w.progress) < SIZE);
+	assert_int_equal(requests(&w), 1);
+	world_stop(&w);
+}
+
+/* As a start that was damaged on the disk. */
+static void what_the_observer_refuses_of_several_answers_is_fetched_again_as_a_whole(void **state)
+{
+	struct world w = { .steps = { BREAK_HALF }, .refusal = E_BAD_CONTENT, .refusals = 1 };
+
+	(void)state;
+	world_start(&w);
+	assert_ok(fetch(&w), &w.err);
+	assert_int_equal(atomic_load(&w.restarted), 1);
+	assert_int_equal(requests(&w), 3);
+	world_stop(&w);
+}
+
+static void other_refusals_of_the_observer_keep_the_bytes(void **state)
+{
+	struct world w = { .steps = { BREAK_HALF }, .refusal = E_WORKER, .refusals = 1 };
+
+	(void)state;
+	world_start(&w);
+	assert_int_equal(fetch(&w), E_WORKER);
+	assert_int_equal(atomic_load(&w.restarted), 0);
+	assert_ok(fetch(&w), &w.err);
+	assert_true(atomic_load(&w.fetched) < SIZE / 2);
+	world_stop(&w);
+}
+
 /* ---- lies ------------------------------------------------------------------ */
 
 static void lengths_that_do_not_fit_are_refused(void **state)
@@ -490,6 +529,9 @@ int main(void)
 		cmocka_unit_test(bytes_that_changed_in_between_are_fetched_again_as_a_whole),
 		cmocka_unit_test(wrong_bytes_in_one_piece_are_refused_at_once),
 		cmocka_unit_test(wrong_bytes_twice_are_refused),
+		cmocka_unit_test(what_the_observer_refuses_is_not_fetched_on),
+		cmocka_unit_test(what_the_observer_refuses_of_several_answers_is_fetched_again_as_a_whole),
+		cmocka_unit_test(other_refusals_of_the_observer_keep_the_bytes),
 		cmocka_unit_test(lengths_that_do_not_fit_are_refused),
 		cmocka_unit_test(error_pages_are_not_written),
 		cmocka_unit_test(content_codings_are_refused),
