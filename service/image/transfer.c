@@ -56,6 +56,7 @@ int transfers_new(struct store *s, unsigned threads, struct transfers **ret_tran
 		free(t);
 		return err->code;
 	}
+	t->per_host = threads > 1 ? threads / 2 : 1;
 	pthread_mutex_init(&t->mu, NULL);
 	*ret_transfers = t;
 	return OK;
@@ -119,6 +120,47 @@ void transfer_unref_locked(struct transfer *t)
 	transfer_free(t);
 }
 
+/* ---- turns ---------------------------------------------------------------- */
+
+static bool may_run_locked(struct transfers *table, const struct host *host)
+{
+	struct transfer *t;
+	unsigned running = 0;
+
+	DL_FOREACH(table->list, t)
+	{
+		running += t->host == host && t->turn == TURN_NOW;
+	}
+	return !host || running < table->per_host;
+}
+
+static int take_turn_locked(struct transfer *t, struct err *err)
+{
+	if (!may_run_locked(t->table, t->host))
+		return OK; /* transfer_end_turn_locked() comes back to it */
+	if (pool_run(t->table->pool, transfer_run, t, err) < 0)
+		return E_BUSY;
+	t->turn = TURN_NOW;
+	return OK;
+}
+
+/* The pool cannot refuse: start_locked() bounds what waits, and this is one of its threads. */
+void transfer_end_turn_locked(struct transfer *t)
+{
+	struct transfer *next;
+
+	t->turn = TURN_OVER;
+	DL_FOREACH(t->table->list, next)
+	{
+		if (next->host == t->host && next->turn == TURN_TO_COME) {
+			take_turn_locked(next, NULL);
+			return;
+		}
+	}
+}
+
+/* ---- joining -------------------------------------------------------------- */
+
 static struct transfer *find_locked(struct transfers *table, const struct digest *d)
 {
 	struct transfer *t;
@@ -158,6 +200,7 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 	t->workers = request->workers ? layer_workers_ref(request->workers) : NULL;
 	t->is_layer = request->workers != NULL;
 	t->data = request->data.len ? copy_bytes(request->data) : NULL;
+	t->host = t->repository && !t->data ? repository_host(t->repository) : NULL;
 	if (!t->blob.media_type || !t->cancel || (request->data.len && !t->data)) {
 		transfer_free(t);
 		return fail_nomem(err);
@@ -228,13 +271,16 @@ static int start_locked(struct transfers *table, const struct transfer_request *
 			struct transfer **ret_transfer, struct err *err)
 {
 	struct transfer *t = NULL;
-	int r = transfer_new(table, request, &t, err);
+	int r;
 
+	if (table->n >= QUEUED_MAX)
+		return fail(err, E_BUSY, "%zu transfers are under way: try again later", table->n);
+	r = transfer_new(table, request, &t, err);
 	if (r < 0)
 		return r;
 	r = watch(t, w, err);
 	if (r == OK)
-		r = pool_run(table->pool, transfer_run, t, err);
+		r = take_turn_locked(t, err);
 	if (r < 0) {
 		unwatch(t, w);
 		transfer_free(t);
@@ -288,6 +334,10 @@ void transfer_leave(struct transfer *t, struct transfer_watch *w)
 	pthread_mutex_lock(&table->mu);
 	if (--t->watching == 0)
 		cancel_fire(t->cancel, E_CANCELLED);
+	if (!t->watching && t->turn == TURN_TO_COME) {
+		t->turn = TURN_OVER; /* no thread comes for it any more */
+		t->refs--;
+	}
 	transfer_unref_locked(t);
 	pthread_mutex_unlock(&table->mu);
 }

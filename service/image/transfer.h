@@ -9,6 +9,9 @@
  * not yet committed ingest that every watcher may commit. One that failed leaves
  * the table before it says so: who wants the blob all the same starts another.
  *
+ * One registry gets half of the threads at most: others go on beside one that stalls.
+ * Its further transfers wait for their turn, first come, first served.
+ *
  * A blob that is committed already (it was never looked into, or is not what it
  * was) is read and compared with its digest; when it is damaged it goes into
  * quarantine and is fetched again.

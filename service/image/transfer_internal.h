@@ -16,18 +16,26 @@ struct watcher {
 	struct watcher *next;
 };
 
+enum turn {
+	TURN_TO_COME, /* its registry has threads enough: nobody runs it yet */
+	TURN_NOW,     /* given to the pool */
+	TURN_OVER,
+};
+
 struct transfer {
 	struct transfers *table;
 	struct transfer *prev, *next; /* in the table; guarded by table->mu */
 	bool listed;		      /* guarded by table->mu */
+	enum turn turn;		      /* guarded by table->mu */
 	unsigned refs;		      /* watchers and the thread; guarded by table->mu */
 	unsigned watching;	      /* guarded by table->mu */
 	struct cancel *cancel;
 
 	/* Constant. */
 	struct digest digest, source;
-	struct descriptor blob; /* media_type is our copy */
-	bool is_layer;		/* the worker looks into it */
+	struct descriptor blob;	 /* media_type is our copy */
+	bool is_layer;		 /* the worker looks into it */
+	const struct host *host; /* whose turns it takes; NULL: nobody is asked for bytes */
 
 	/* Owned by the thread that runs it. */
 	uint8_t *data; /* our copy of the request's, blob.size bytes; or NULL */
@@ -48,6 +56,7 @@ struct transfer {
 struct transfers {
 	struct store *store;
 	struct pool *pool;
+	unsigned per_host; /* threads of the pool */
 	pthread_mutex_t mu;
 	struct transfer *list; /* guarded by mu, like n */
 	size_t n;
@@ -58,6 +67,8 @@ void transfer_run(void *transfer);
 
 /* With table->mu held. */
 void transfer_unlist_locked(struct transfer *t);
+/* Its thread is free: for the next one of the same registry. */
+void transfer_end_turn_locked(struct transfer *t);
 void transfer_unref_locked(struct transfer *t);
 
 #endif

@@ -238,6 +238,7 @@ void transfer_run(void *transfer)
 	}
 	settle(t, r, &err);
 	pthread_mutex_lock(&table->mu);
+	transfer_end_turn_locked(t);
 	transfer_unref_locked(t);
 	pthread_mutex_unlock(&table->mu);
 }

@@ -118,3 +118,8 @@ void repository_unrefp(struct repository **r)
 {
 	repository_unref(*r);
 }
+
+const struct host *repository_host(const struct repository *r)
+{
+	return r->host;
+}

@@ -25,6 +25,7 @@
 
 struct registry;
 struct repository;
+struct host;
 
 struct registry_options {
 	const char *const *insecure; /* HOST[:PORT] or CIDR */
@@ -49,6 +50,9 @@ int repository_open(struct registry *r, const struct reference *ref, const struc
 struct repository *repository_ref(struct repository *r);
 void repository_unref(struct repository *r);
 void repository_unrefp(struct repository **r);
+/* Whom its requests go to: the same for all repositories of one registry, and good for
+ * nothing but to be compared. */
+const struct host *repository_host(const struct repository *r);
 
 struct remote_manifest {
 	struct digest digest; /* of the bytes */

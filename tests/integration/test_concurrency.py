@@ -221,6 +221,23 @@ class Concurrency(TestCase):
         slow.fault("*", "/v2/", gate=self.gate)
         self.assert_some_are_served(lambda client: client.CheckAuth(server_address=slow.host))
 
+    def test_registry_that_stalls_does_not_stop_pulls_from_others(self):
+        names = [f"s{n}" for n in range(5)]
+        for seed, name in enumerate(names):
+            self.serve(name, seed, layers=8, size=1000)
+        self.registry.fault("GET", "/blobs/", gate=self.gate)
+        with FakeRegistry() as good:
+            good.repo("a").add(Image([Layer(tar({"good": b"good"}))]), "1")
+            with ThreadPoolExecutor(5) as pool:
+                stalled = [pool.submit(self.client.pull, f"{self.registry.host}/{name}:1") for name in names]
+                self.assertTrue(self.registry.wait_requests(16, "/blobs/"))
+                self.client.pull(f"{good.host}/a:1")
+                self.assertEqual(16, self.registry.count("/blobs/"), "half of the threads")
+                self.gate.set()
+                for call in stalled:
+                    call.result()
+        self.assert_clean(self.client, [f"{good.host}/a:1"] + [f"{self.registry.host}/{name}:1" for name in names])
+
     def test_full_pool_says_so(self):
         """More calls than handlers and queue: RESOURCE_EXHAUSTED, and no harm."""
         self.serve("a", 9)

@@ -238,6 +238,97 @@ static void who_waits_in_the_queue_may_leave_it(void **state)
 	watcher_destroy(&y);
 }
 
+/* Two transfers of one registry, of which the first holds its only turn. */
+struct queue {
+	struct transfers *table;
+	struct descriptor blobs[2];
+	struct watcher first, second;
+};
+
+static void join_queue(struct queue *q, struct watcher *x)
+{
+	struct err err = ERR_INIT;
+
+	assert_ok(transfer_join(q->table, &x->request, &x->watch, &x->transfer, &x->started, &err), &err);
+	assert_true(x->started);
+}
+
+static void queue_up(struct queue *q, struct world *w)
+{
+	struct watcher *x[] = { &q->first, &q->second };
+	struct err err = ERR_INIT;
+
+	assert_ok(transfers_new(w->store, 2, &q->table, &err), &err);
+	world_answer(w, HOLD_HALF);
+	for (size_t i = 0; i < ARRAY_LEN(x); i++) {
+		q->blobs[i] = descriptor_of(&i, sizeof i);
+		q->blobs[i].size = BLOB_SIZE;
+		watcher_init(x[i], w);
+		x[i]->request.blob = &q->blobs[i];
+		join_queue(q, x[i]);
+	}
+	world_await_gate(w, 1);
+}
+
+static void leave_queue(struct queue *q)
+{
+	watcher_leave(&q->first);
+	watcher_destroy(&q->first);
+	watcher_destroy(&q->second);
+	transfers_free(q->table);
+}
+
+/* The same server by another name, which makes it another registry. */
+static struct repository *elsewhere(struct world *w)
+{
+	struct repository *repository = NULL;
+	struct err err = ERR_INIT;
+	struct reference ref;
+	char authority[64];
+
+	snprintf(authority, sizeof authority, "localhost%s", strchr(fake_authority(w->fake), ':'));
+	ref = ref_of(authority, "a/b");
+	assert_ok(repository_open(w->registry, &ref, NULL, &repository, &err), &err);
+	return repository;
+}
+
+static void a_registry_that_stalls_leaves_threads_to_others(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(repository_unrefp) struct repository *other = elsewhere(w);
+	struct queue q;
+	struct watcher x;
+	struct err err;
+
+	queue_up(&q, w);
+	world_answer(w, SERVE);
+	watcher_init(&x, w);
+	x.request.repository = other;
+	join_queue(&q, &x);
+	world_commit_ingest(w, watcher_done(&x, NULL));
+	assert_int_equal(watcher_status(&q.second).state, TRANSFER_WAITING);
+	world_open_gate(w);
+	watcher_failed(&q.first, E_DIGEST_MISMATCH, &err);
+	watcher_failed(&q.second, E_DIGEST_MISMATCH, &err); /* its turn came */
+	watcher_leave(&x);
+	watcher_destroy(&x);
+	watcher_leave(&q.second);
+	leave_queue(&q);
+}
+
+static void who_waits_for_a_turn_may_leave(void **state)
+{
+	struct world *w = *state;
+	struct queue q;
+
+	queue_up(&q, w);
+	watcher_leave(&q.second);
+	assert_int_equal(transfers_running(q.table), 1);
+	world_open_gate(w);
+	leave_queue(&q);
+	assert_int_equal(world_requests(w), 1);
+}
+
 static void a_failure_is_told_to_all_and_joined_by_nobody(void **state)
 {
 	struct world *w = *state;
@@ -426,6 +517,8 @@ int main(void)
 		TEST(the_last_who_leaves_ends_it_and_the_next_goes_on_from_there),
 		TEST(nobody_joins_one_that_is_being_cancelled),
 		TEST(who_waits_in_the_queue_may_leave_it),
+		TEST(a_registry_that_stalls_leaves_threads_to_others),
+		TEST(who_waits_for_a_turn_may_leave),
 		TEST(a_failure_is_told_to_all_and_joined_by_nobody),
 		TEST(wrong_bytes_fail_and_are_not_kept),
 		TEST(manifests_that_disagree_on_a_blob_do_not_share_it),
