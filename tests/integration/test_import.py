@@ -16,7 +16,7 @@ import threading
 
 import grpc
 
-from archives import PIECE, import_requests
+from archives import PIECE, import_requests, without_padding
 from harness import SLOW, TestCase, blob_path, incomplete, program, skopeo
 from ociimage import compress, random_bytes, sha256, tar
 from rpc import pb
@@ -244,6 +244,16 @@ class Import(TestCase):
     def test_tar_that_is_cut_off_between_two_entries_is_refused(self):
         for data in (TAR[: 3 * 512], gzip.compress(TAR[: 3 * 512]), lzma.compress(TAR[: 3 * 512])):
             self.refused("FAILED_PRECONDITION", "INVALID_CONTENT", data, text="no end mark: it was cut off")
+
+    def test_input_that_is_cut_at_every_fiftieth_is_refused(self):
+        whole = without_padding(tar({f"{n}": random_bytes(3072, n) for n in range(9)})) + bytes(1024)
+        for kind, data in (("plain", whole), ("gzip", gzip.compress(whole, mtime=0))):
+            for number in range(1, 50):
+                at = len(data) * number // 50
+                with self.subTest(compression=kind, cut=at, of=len(data)):
+                    self.refused("FAILED_PRECONDITION", "INVALID_CONTENT", data[:at], text="truncated|ends|EOF|cut off", reference="imp:cut")
+            self.run_import(data, reference=f"imp:{kind}")
+            self.client.PruneImages(all=True)
 
     def test_hostile_compression_is_refused(self):
         head = tar({"zeros": b""})[:512]

@@ -210,6 +210,13 @@ def tar_of(*members):
     return b"".join(members) + END
 
 
+def without_padding(data):
+    """An archive that tarfile made, without what it fills its last record with."""
+    while data.endswith(bytes(BLOCK)):
+        data = data[:-BLOCK]
+    return data + END
+
+
 # ---- compression --------------------------------------------------------------
 
 
