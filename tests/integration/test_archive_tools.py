@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 
-from archives import ArchiveCase, layout_files, load, save
+from archives import WAYS, ArchiveCase, layout_files, load, save
 from fakeregistry import FakeRegistry
 from fixtures import busybox_tar, sixty_layers
 from harness import SLOW, stop
@@ -178,6 +178,12 @@ class Umoci(ToolCase):
         self.run_tool("tar", "-xf", self.saved_file(), "-C", self.path("u"))
         listed = self.run_tool("umoci", "list", "--layout", self.path("u")).split()
         self.assertEqual(["1"], listed)
+        # A tag that it sets names the manifest that it found.
+        self.run_tool("umoci", "tag", "--image", f"{self.path('u')}:1", "2")
+        with open(self.path("u", "index.json"), "rb") as file:
+            entries = json.load(file)["manifests"]
+        tagged = [entry["digest"] for entry in entries if entry["annotations"]["org.opencontainers.image.ref.name"] == "2"]
+        self.assertEqual([self.image.digest], tagged)
         shown = json.loads(self.run_tool("umoci", "stat", "--json", "--image", f"{self.path('u')}:1"))
         self.assertEqual(2, len([entry for entry in shown["history"] if not entry.get("empty_layer")]))
         self.run_tool("umoci", "unpack", "--rootless", "--image", f"{self.path('u')}:1", self.path("bundle"))
@@ -198,7 +204,7 @@ class Umoci(ToolCase):
 class Containers(ToolCase):
     """podman and buildah, over a store of their own."""
 
-    PROGRAM = None
+    PROGRAM = AS_JSON = None
 
     def setUp(self):
         super().setUp()
@@ -224,15 +230,48 @@ class Containers(ToolCase):
         os.makedirs(self.path("run"), exist_ok=True)
         return self.run_tool(self.PROGRAM, *args, env=environment)
 
-    def id_of(self, name):
-        return "sha256:" + json.loads(self.tool("inspect", "--type", "image", name))[0]["Id"].removeprefix("sha256:")
+    def pull(self, source):
+        self.tool("pull", "--signature-policy", self.path("policy.json"), source)
+
+    def only_image(self):
+        """What it says of the one image of its store: the ID, and the digest of the manifest."""
+        [image] = json.loads(self.tool("images", *self.AS_JSON))
+        image = {key.lower(): value for key, value in image.items()}
+        return "sha256:" + image["id"].removeprefix("sha256:"), image["digest"]
+
+    def their_archives_are_what_they_say(self):
+        self.run_tool("tar", "-cf", self.path("start.tar"), "-C", self.layout(tag=NAME), ".")
+        self.pull(f"oci-archive:{self.path('start.tar')}")
+        self.assertEqual((self.image.id, self.image.digest), self.only_image())
+        for transport in ("oci-archive", "docker-archive"):
+            self.write_archive(transport)
+            self.tool("rmi", "--all", "--force")
+            self.pull(f"{transport}:{self.path(transport)}")
+            image_id, digest = self.only_image()
+            with open(self.path(transport), "rb") as file:
+                data = file.read()
+            for way, seekable in WAYS:
+                with self.subTest(transport=transport, archive=way):
+                    client = self.daemon(name=transport + way).client()
+                    [image] = load(client, data, seekable).images
+                    self.assertEqual([image_id] * 2, [self.image.id, image.image_id])
+                    if transport == "oci-archive":
+                        self.assertEqual(digest, image.manifest_digest)
+                    self.assert_is(NAME, client=client)
+                    self.assert_clean(client, [NAME])
 
 
 class Podman(Containers):
-    PROGRAM = "podman"
+    PROGRAM, AS_JSON = "podman", ("--format", "json")
+
+    def test_archives_have_its_ids_and_digests(self):
+        self.their_archives_are_what_they_say()
+
+    def write_archive(self, transport):
+        self.tool("save", "--format", transport, "-o", self.path(transport), NAME)
 
     def tool(self, *args):
-        if args[0] in ("load", "pull"):
+        if args[0] == "load":
             args = (args[0], "--signature-policy", self.path("policy.json"), *args[1:])
         return super().tool("--cgroup-manager=cgroupfs", "--events-backend=none", *args)
 
@@ -261,12 +300,18 @@ class Podman(Containers):
 
 
 class Buildah(Containers):
-    PROGRAM = "buildah"
+    PROGRAM, AS_JSON = "buildah", ("--json", "--no-trunc")
+
+    def test_archives_have_its_ids_and_digests(self):
+        self.their_archives_are_what_they_say()
+
+    def write_archive(self, transport):
+        self.tool("push", "--signature-policy", self.path("policy.json"), NAME, f"{transport}:{self.path(transport)}:{NAME}")
 
     def test_there_and_back(self):
         self.loaded_here()
         path = self.saved_file()
-        self.tool("pull", "--signature-policy", self.path("policy.json"), f"oci-archive:{path}")
+        self.pull(f"oci-archive:{path}")
         images = json.loads(self.tool("images", "--json"))
         self.assertEqual([self.image.id.split(":")[1][:12]], [image["id"][:12] for image in images])
         for transport in ("docker-archive", "oci-archive"):
