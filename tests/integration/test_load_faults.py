@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, load, save, unpack
+from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, legacy_files, load, save, unpack
 from fakeregistry import FakeRegistry
 from harness import SLOW, TestCase, blob_path, incomplete, program
 from ociimage import Image, Layer, random_bytes, sha256, tar
@@ -176,14 +176,27 @@ class AtOnce(ArchiveCase):
         self.archive = tar(layout_files(*[(image, f"{LIBRARY}x:{n}") for n, image in enumerate(self.images)]))
         self.names = [f"{LIBRARY}x:{n}" for n in range(4)]
 
-    def test_one_archive_eight_times(self):
+    def eight_times(self, archive, blobs):
+        """Files and pipes mixed."""
         with ThreadPoolExecutor(8) as pool:
-            done = list(pool.map(lambda n: load(self.imaged.client(), self.archive, n % 2 == 0), range(8)))
-        self.assertEqual({4}, {len(one.images) for one in done})
+            done = list(pool.map(lambda n: load(self.imaged.client(), archive, n % 2 == 0), range(8)))
+        self.assertEqual(1, len({tuple((i.image_id, i.manifest_digest) for i in one.images) for one in done}), "the same for all")
+        self.assertEqual([image.id for image in self.images], [image.image_id for image in done[0].images])
         self.assert_clean(self.client, self.names)
+        self.assertEqual(4, len(self.client.images()))
         self.assertEqual([], incomplete(self.imaged.root, self.client))
         self.assertEqual({}, self.files("ingest"))
-        self.assertEqual(1 + 4 + 4 + 4, len(self.files("content")))
+        self.assertEqual(blobs, len(self.files("content")))
+
+    def test_layout_eight_times(self):
+        self.eight_times(self.archive, 1 + 4 + 4 + 4)
+
+    def test_docker_archive_eight_times(self):
+        """The manifest that is made for each is the same."""
+        self.eight_times(tar(docker_files(*[(image, f"x:{n}") for n, image in enumerate(self.images)])), 1 + 4 + 4 + 4)
+
+    def test_docker_20_10_eight_times(self):
+        self.eight_times(tar(legacy_files(*[(image, f"x:{n}") for n, image in enumerate(self.images)])), 1 + 4 + 4 + 4)
 
     def test_while_images_are_removed_and_pruned(self):
         stop, failures = threading.Event(), []
