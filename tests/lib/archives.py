@@ -166,13 +166,13 @@ def docker25_files(*images):
 # ---- raw members --------------------------------------------------------------
 
 
-def raw_header(name, size=0, kind=b"0", link="", mode=0o644, magic=b"ustar\0" b"00", size_field=None, checksum=None):
+def raw_header(name, size=0, kind=b"0", link="", mode=0o644, magic=b"ustar\0" b"00", size_field=None, checksum=None, mtime_field=b"%011o\0" % 0):
     def text(value, length):
         value = value.encode() if isinstance(value, str) else value
         return value[:length].ljust(length, b"\0")
 
     size_field = size_field or (b"%011o\0" % size if size < 1 << 33 else b"\x80" + size.to_bytes(11, "big"))
-    block = text(name, 100) + b"%07o\0" % mode + b"%07o\0" * 2 % (0, 0) + size_field + b"%011o\0" % 0
+    block = text(name, 100) + b"%07o\0" % mode + b"%07o\0" * 2 % (0, 0) + size_field + mtime_field
     block += b" " * 8 + kind + text(link, 100) + magic + bytes(32 * 2 + 8 * 2 + 155 + 12)
     total = b"%06o\0 " % sum(block) if checksum is None else checksum
     return block[:148] + total + block[156:]
