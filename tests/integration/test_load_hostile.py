@@ -96,7 +96,13 @@ def other_format(kind):
         with zipfile.ZipFile(out, "w") as archive:
             archive.writestr("manifest.json", "[]" * 1000)
         return out.getvalue()
-    return {"cpio": b"070701" + b"0" * 104, "ar": b"!<arch>\n", "7z": b"7z\xbc\xaf\x27\x1c"}[kind].ljust(2048, b"x")
+    if kind == "iso9660":  # its first 32 KiB belong to nobody
+        return bytes(16 * 2048) + b"\x01CD001\x01".ljust(2048, b"x") + b"\xffCD001\x01".ljust(2048, b"x")
+    magics = {
+        "cpio": b"070701" + b"0" * 104, "ar": b"!<arch>\n", "7z": b"7z\xbc\xaf\x27\x1c", "rar": b"Rar!\x1a\x07\x01\0",
+        "rar 4": b"Rar!\x1a\x07\0", "xar": b"xar!\0\x1c\0\x01" + bytes(8),
+    }  # fmt: skip
+    return magics[kind].ljust(2048, b"x")
 
 
 TAR_CASES = {
@@ -125,6 +131,10 @@ TAR_CASES = {
         with_member(raw_member("x", b"x", pax={"size": 1 << 40})), "truncated|EOF|1099511627776 bytes are needed"),
     "a pax size is negative": (with_member(raw_member("x", b"x", pax={"size": -1})), "size|number|pax"),
     "a pax size is no number": (with_member(raw_member("x", b"x", pax={"size": "1e3"})), "size|number|pax"),
+    "a pax size comes twice, of which the last lies": (
+        with_member(raw_member("x", b"x" * 600, pax=pax_record("size", 600) + pax_record("size", 1))), "checksum|header|sound"),
+    "a pax name comes twice, of which the last climbs out": (
+        with_member(raw_member("x", b"x", pax=pax_record("path", "a") + pax_record("path", "../evil"))), r'"\.\."'),
     "a pax size hides the next header": (tar_of(raw_member("x", b"x" * 600, pax={"size": 1}), members_of(LAYOUT)), "checksum|header|sound"),
     "a pax record lies about its length": (with_member(raw_member("x", b"x", pax=b"99 path=evil\n")), "pax|record|header"),
     "a pax header has no end": (with_member(raw_header("PaxHeaders/x", 8, b"x") + END[:BLOCK] * 2), "pax|record|header|sound"),
@@ -147,6 +157,10 @@ TAR_CASES = {
     "it is a cpio": (other_format("cpio"), "sound tar|checksum"),
     "it is an ar": (other_format("ar"), "sound tar|checksum"),
     "it is a 7z": (other_format("7z"), "sound tar|checksum"),
+    "it is a rar": (other_format("rar"), "sound tar|checksum"),
+    "it is a rar 4": (other_format("rar 4"), "sound tar|checksum"),
+    "it is a xar": (other_format("xar"), "sound tar|checksum"),
+    "it is an iso9660": (other_format("iso9660"), "unrecognized image format"),
     "it is compressed twice": (gzip.compress(gzip.compress(tar(LAYOUT), mtime=0), mtime=0), "sound tar|checksum|twice"),
     "manifest.json is a circle of symlinks": (
         tar({**without(DOCKER, "manifest.json"), "manifest.json": "a", "a": "b", "b": "manifest.json"}),
@@ -374,6 +388,15 @@ def best(how):
     }[how]
 
 
+def zstd_with_window(data, log):
+    """A frame of stored blocks that says it needs a window of 2^log bytes."""
+    step = 128 << 10
+    blocks = [data[at : at + step] for at in range(0, len(data), step)]
+    heads = [len(block) << 3 | (number == len(blocks) - 1) for number, block in enumerate(blocks)]
+    body = b"".join(head.to_bytes(3, "little") + block for head, block in zip(heads, blocks))
+    return b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + body
+
+
 def compression_cases():
     plain = tar(layout_files((an_image(size=100_000), "docker.io/library/bad:1")))
     for how, packer in COMPRESSIONS.items():
@@ -384,6 +407,8 @@ def compression_cases():
         yield f"its {how} is damaged", packed[:2000] + bytes([packed[2000] ^ 0x55]) + packed[2001:], f"{how}|damaged|corrupt|sound"
         yield f"its {how} is followed by garbage", packed + b"garbage behind", f"{how}|garbage|damaged|after"
         yield f"it is nothing but a {how} header", packed[:6], "truncated|end|EOF|damaged"
+    for log in (28, 31, 41):
+        yield f"its zstd needs a window of 2 to the {log}", zstd_with_window(plain, log), "larger zstd window"
 
 
 COMPRESSED_CASES = {name: (data, hint) for name, data, hint in compression_cases()}
@@ -452,6 +477,38 @@ add_cases(Tar, TAR_CASES)
 add_cases(Layout, LAYOUT_CASES)
 add_cases(DockerArchive, DOCKER_CASES)
 add_cases(Compressed, COMPRESSED_CASES)
+
+
+class Odd(HostileCase):
+    """What looks wrong and is not."""
+
+    def assert_loads(self, data):
+        for way, seekable in WAYS:
+            with self.subTest(archive=way):
+                self.assertEqual([IMAGE.id], [image.image_id for image in load(self.client, data, seekable).images])
+                self.assert_clean(self.client, ["docker.io/library/bad:1"])
+                self.client.PruneImages(all=True)
+                self.assert_nothing_kept()
+
+    def test_zstd_with_the_largest_window(self):
+        self.assert_loads(zstd_with_window(tar(LAYOUT), 27))
+
+    def test_of_pax_keys_that_come_twice_the_last_counts(self):
+        def twice(name, data):
+            """Each key first with a lie; the size in the header is one too."""
+            pax = pax_record("path", "../evil") + pax_record("path", name) + pax_record("size", 1 << 40) + pax_record("size", len(data))
+            return raw_member("../evil", data, pax=pax, size=1)
+
+        self.assert_loads(tar_of(*[twice(*one) for one in LAYOUT.items()]))
+
+    def test_global_header_names_nothing(self):
+        self.assert_loads(with_member(raw_member("g", pax_record("path", "../evil") + pax_record("comment", "x"), kind=b"g")))
+
+    def test_times_before_there_was_time(self):
+        def old(name, data):
+            return raw_member(name, data, pax={"mtime": "-1.5", "atime": "-1", "ctime": "-62135596801"}, mtime_field=b"\xff" * 12)
+
+        self.assert_loads(tar_of(*[old(*one) for one in LAYOUT.items()]))
 
 
 class Truncated(HostileCase):
