@@ -6,11 +6,26 @@ import os
 import re
 import subprocess
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from archives import ArchiveCase, Loading, an_image, docker_files, layout_files, legacy_files, load, save, unpack
+from archives import (
+    END,
+    ArchiveCase,
+    Loading,
+    an_image,
+    docker_files,
+    layout_files,
+    legacy_files,
+    load,
+    load_requests,
+    padded,
+    raw_header,
+    save,
+    unpack,
+)
 from fakeregistry import FakeRegistry
 from harness import SLOW, TestCase, blob_path, incomplete, program
 from ociimage import Image, Layer, random_bytes, sha256, tar
@@ -305,11 +320,7 @@ class AtOnce(ArchiveCase):
         self.assert_clean(self.client, self.names)
 
 
-class Many(ArchiveCase):
-    """A thousand images, and a large one: the daemon's memory stays flat."""
-
-    SECONDS = 120
-
+class MemoryCase(ArchiveCase):
     def peak(self, work):
         """MiB of anonymous memory of the daemon at the most while work() goes on."""
         done, most = threading.Event(), [0]
@@ -328,6 +339,12 @@ class Many(ArchiveCase):
             sampler.join()
         self.assertGreater(most[0], 0)
         return most[0] / 1024
+
+
+class Many(MemoryCase):
+    """A thousand images, and a large one: the daemon's memory stays flat."""
+
+    SECONDS = 120
 
     def test_thousand_distinct_tiny_images(self):
         images = [(an_image(f"{n}"), f"tiny:{n}") for n in range(1000)]
@@ -354,3 +371,67 @@ class Many(ArchiveCase):
         load(self.client, archive, True)
         del archive
         self.assertLess(self.peak(lambda: [None for _ in self.client.Save(images=["large:1"])]), 64)
+
+
+def same_name(count):
+    """Members of one name with other bytes each, in pieces."""
+    header = raw_header("same", 16)
+    for at in range(0, count, 256):
+        yield b"".join(header + padded(b"%016d" % number) for number in range(at, at + 256))
+    yield END
+
+
+def empty_members(count):
+    piece = raw_header("same") * 512
+    for _ in range(0, count, 512):
+        yield piece
+    yield END
+
+
+def packed(pieces):
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    for piece in pieces:
+        yield packer.compress(piece)
+    yield packer.flush()
+
+
+class Members(MemoryCase):
+    """Members that replace each other count, too. The archives are made as they are
+    sent, and are cut off long before they would be whole."""
+
+    SECONDS = 60
+
+    def assert_too_many(self, pieces):
+        def refused():
+            self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", self.client.Load, load_requests(pieces), text="more than [0-9]+ members")
+
+        self.assertLess(self.peak(refused), 64)
+        self.assert_nothing_kept()
+        self.assert_clean(self.client, [])
+
+    def test_of_one_name_with_other_bytes_each(self):
+        self.assert_too_many(same_name(200_000))
+
+    def test_of_one_name_with_other_bytes_each_compressed(self):
+        self.assert_too_many(packed(same_name(200_000)))
+
+    def test_ten_millions_that_are_empty(self):
+        self.assert_too_many(empty_members(10_000_000))
+
+    def test_ten_millions_through_imagectl(self):
+        process = subprocess.Popen([program("imagectl"), "load"], env={**os.environ, "IMAGED_HOST": self.imaged.address},
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+
+        def write():
+            with contextlib.suppress(BrokenPipeError):
+                for piece in empty_members(10_000_000):
+                    process.stdin.write(piece)
+
+        self.assertLess(self.peak(write), 64)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        said, error = process.stdout.read(), process.stderr.read()
+        self.assertEqual((1, b""), (process.wait(), said), error)
+        self.assertRegex(error, rb"\AError response from daemon: [ -~]*more than [0-9]+ members[ -~]*\n\Z")
+        self.assert_nothing_kept()

@@ -261,6 +261,13 @@ def import_requests(data=b"", **start):
         yield pb.ImportRequest(data=data[at : at + PIECE])
 
 
+def load_requests(pieces, **start):
+    """The messages of one Load call whose archive comes in order, each piece as late as it is sent."""
+    yield pb.LoadRequest(start=pb.LoadStart(**start))
+    for piece in pieces:
+        yield pb.LoadRequest(data=piece)
+
+
 class Loading:
     """One Load call: messages go out one by one, events are iterated over."""
 
