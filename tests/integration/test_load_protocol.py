@@ -12,6 +12,12 @@ from archives import ArchiveCase, Loading, an_image, docker_files, layout_files,
 from fakeservice import FakeService
 from harness import SLOW, program
 from ociimage import compress, tar
+
+import grpc
+
+from archives import AMD64, ArchiveCase, Loading, an_image, docker_files, layout_files, load
+from harness import SLOW
+from ociimage import Index, compress, tar, to_json
 from rpc import pb, reason
 
 
@@ -361,3 +367,50 @@ class Imagectl(ArchiveCase):
             self.assertEqual((1, "", "read /proc/self/mem: input/output error\n"), (said.returncode, said.stdout, said.stderr))
         self.wait_until(lambda: not self.files(), "nothing is kept")
         self.assert_nothing_kept()
+
+class Repeated(ArchiveCase):
+    """One large document that is named again and again is not asked for, read or searched
+    each time: that would be hours of work for an archive of a few megabytes."""
+
+    SECONDS = 30
+
+    def assert_little_is_asked(self, data):
+        """Gives up as soon as too much is asked for."""
+        loading, images, asked, wants = Loading(self.client).start(seekable=True, size=len(data)), [], 0, 0
+        self.addCleanup(loading.close)
+        for event in loading:
+            if event.WhichOneof("event") == "want":
+                asked, wants = asked + event.want.length, wants + 1
+                self.assertLess(asked, 2 * len(data))
+                self.assertLess(wants, 100)
+                loading.data(data[event.want.offset : event.want.offset + event.want.length])
+            elif event.WhichOneof("event") == "image":
+                images.append(event.image)
+        return images
+
+    def both_ways(self, data, image):
+        for bring in (self.assert_little_is_asked, lambda data: load(self.client, data).images):
+            images = bring(data)
+            self.assertEqual([image.id], [one.image_id for one in images])
+            yield images[0]
+            self.assert_clean(self.client, self.tags())
+            self.client.PruneImages(all=True)
+            self.assert_nothing_kept()
+
+    def test_index_that_many_descriptors_name(self):
+        image = an_image()
+        absent = [image.descriptor(platform=AMD64) | {"digest": f"sha256:{number:064x}"} for number in range(7500)]
+        index = Index([(image, AMD64)], edit=lambda head: head.update(manifests=absent + head["manifests"]))
+        self.assertGreater(index.size, 1_500_000)
+        files = layout_files((index,))
+        entry = index.descriptor(annotations={"io.containerd.image.name": "docker.io/library/x:1"})
+        files["index.json"] = to_json({"schemaVersion": 2, "manifests": [entry] * 5000})
+        for loaded in self.both_ways(tar(files), image):
+            self.assertEqual(["x:1"], list(loaded.references))
+
+    def test_configuration_that_many_entries_name(self):
+        image = an_image(config={"org.example.padding": "x" * (1 << 20)})
+        names = [f"x:{number}" for number in range(2000)]
+        for loaded in self.both_ways(tar(docker_files(*[(image, name) for name in names])), image):
+            self.assertEqual(names, list(loaded.references))
+            self.assertEqual(sorted(f"docker.io/library/{name}" for name in names), self.tags())
