@@ -183,6 +183,46 @@ class Killed(ArchiveCase):
         self.assert_clean(self.client, [LIBRARY + "x:1"])
 
 
+class Published(ArchiveCase):
+    """Once the first image of an archive is named, all of them are, whoever goes away."""
+
+    COUNT = 50
+
+    def setUp(self):
+        super().setUp()
+        self.archive = tar(docker_files(*[(an_image(f"{n}"), f"x:{n}") for n in range(self.COUNT)]))
+        self.names = [f"{LIBRARY}x:{n}" for n in range(self.COUNT)]
+
+    def goes_away_at_the_first_image(self, client, seekable, go_away):
+        loading = Loading(client).start(seekable=seekable, size=len(self.archive))
+        self.addCleanup(loading.close)
+        if not seekable:
+            loading.data(self.archive).close()
+        for event in loading:
+            if event.WhichOneof("event") == "want":
+                loading.data(self.archive[event.want.offset : event.want.offset + event.want.length])
+            if event.WhichOneof("event") == "image":
+                go_away(loading)
+                break
+        self.wait_until(lambda: len(self.tags()) == self.COUNT, "all images of the archive")
+        self.assert_clean(self.client, self.names)
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        self.wait_until(lambda: len(self.files()) == 3 * self.COUNT, "the documents of the archive have gone")
+        self.client.PruneImages(all=True)
+        self.assert_nothing_kept()
+
+    def test_cancelled_at_the_first_image(self):
+        for seekable in (False, True):
+            with self.subTest(seekable=seekable):
+                self.goes_away_at_the_first_image(self.client, seekable, lambda loading: loading.call.cancel())
+
+    def test_connection_is_lost_at_the_first_image(self):
+        for seekable in (False, True):
+            with self.subTest(seekable=seekable):
+                other = self.imaged.client()
+                self.goes_away_at_the_first_image(other, seekable, lambda _, other=other: other.close())
+
+
 class AtOnce(ArchiveCase):
     def setUp(self):
         super().setUp()
