@@ -237,6 +237,14 @@ def docker_entry(**changes):
     return with_manifest_json(to_json([{**json.loads(DOCKER["manifest.json"])[0], **changes}]))
 
 
+def docker_blobs(blob=None, data=None):
+    """Docker 25's members without its index: all that names them is manifest.json."""
+    files = docker25_files((IMAGE, "bad:1"))
+    if blob:
+        files[blob_name(blob)] = data
+    return tar({name: content for name, content in files.items() if name not in ("index.json", "oci-layout")})
+
+
 def docker_image(edit=None, layers=(LAYER,), **more):
     return tar(docker_files((Image(list(layers), edit=edit, **more), "bad:1")))
 
@@ -357,6 +365,10 @@ DOCKER_CASES = {
     "there are more layers than diff ids": (docker_entry(Layers=[LAYER_FILE] * 2), "layers length mismatch: expected 2, got 1"),
     "there are fewer layers than diff ids": (docker_entry(Layers=[]), "layers length mismatch: expected 0, got 1"),
     "a diff id is another": (docker_image(edit_diff_ids(ZEROS)), "invalid diffID for layer 0: expected .*0000"),
+    "a configuration has other bytes than its blob's name": (
+        docker_blobs(IMAGE.id, IMAGE.config_bytes.replace(b"ADD layer", b"ADD worse")), f"blobs/sha256/{hex_of(IMAGE.id)} has the digest"),
+    "a configuration has more bytes than its blob's name": (docker_blobs(IMAGE.id, IMAGE.config_bytes + b"\n"), "has the digest"),
+    "a layer has other bytes than its blob's name": (docker_blobs(LAYER.diff_id, tar({"evil": b"x"})), f"blobs/sha256/{hex_of(LAYER.diff_id)} has the digest"),
     "the configuration is no JSON": (replace(DOCKER, CONFIG_FILE, b"no"), CONFIG_FILE),
     "the configuration is empty": (replace(DOCKER, CONFIG_FILE, b""), CONFIG_FILE),
     "the configuration is huge": (replace(DOCKER, CONFIG_FILE, b" " * (5 << 20)), CONFIG_FILE + ".*at most"),
@@ -489,6 +501,9 @@ class Odd(HostileCase):
                 self.assert_clean(self.client, ["docker.io/library/bad:1"])
                 self.client.PruneImages(all=True)
                 self.assert_nothing_kept()
+
+    def test_docker_archive_of_blobs(self):
+        self.assert_loads(docker_blobs())
 
     def test_zstd_with_the_largest_window(self):
         self.assert_loads(zstd_with_window(tar(LAYOUT), 27))
