@@ -27,7 +27,7 @@ from archives import (
     save,
 )
 from harness import blob_path, program
-from ociimage import Blob, Image, Index, Layer, random_bytes, tar, to_json
+from ociimage import OCI_CONFIG, OCI_MANIFEST, Blob, Image, Index, Layer, Manifest, random_bytes, tar, to_json
 from rpc import pb
 
 ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
@@ -366,6 +366,29 @@ class Names(LoadCase):
                 files["index.json"] = to_json({"schemaVersion": 2, "manifests": [entry]})
                 self.assertEqual(names, list(load(self.client, tar(files)).images[0].references))
 
+    def test_ref_name_that_is_no_reference_gives_no_name(self):
+        """An image may be called anything in a layout."""
+        for text in ("MyApp:1.0+x", "feature:with:colons", "a:b/c", "x:" + "1" * 200):
+            files = layout_files((self.one,))
+            entries = [self.one.descriptor(annotations={"org.opencontainers.image.ref.name": name}) for name in (text, "good:1")]
+            for number, names in ((1, []), (2, ["good:1"])):
+                files["index.json"] = to_json({"schemaVersion": 2, "manifests": entries[:number]})
+                for way, seekable in WAYS:
+                    with self.subTest(ref_name=text, entries=number, archive=way):
+                        [image] = load(self.client, tar(files), seekable).images
+                        self.assertEqual((self.one.id, names), (image.image_id, list(image.references)))
+            self.client.PruneImages(all=True)
+
+    def test_bad_name_is_told_with_the_file_it_stands_in(self):
+        for name in ("example.com/MyApp:1.0", "feature:with:colons", "x:1.0+x"):
+            for file, files in (("index.json", layout_files((self.one, name))), ("manifest.json", docker_files((self.one, name)))):
+                for way, seekable in WAYS:
+                    with self.subTest(name=name, file=file, archive=way):
+                        error = self.assert_rpc_fails("INVALID_ARGUMENT", "INVALID_REFERENCE", load, self.client, tar(files), seekable)
+                        self.assertIn(file, error.details())
+                        self.assertIn(name, error.details())
+                        self.assert_nothing_kept()
+
     def test_nothing_is_named_before_all_is_good(self):
         load(self.client, tar(docker_files((self.one, "x:1"))))
         bad = Image([Layer(blob=self.one.layers[0].blob, diff_id="sha256:" + "0" * 64)])
@@ -387,6 +410,75 @@ class Names(LoadCase):
         image = an_image(config={"config": {"Labels": {"../../x": "\u2028", "a": "$(reboot)"}, "Cmd": ["a\tb"]}})
         load(self.client, tar(docker_files((image, "x:1"))))
         self.assert_is(image, "x:1")
+
+
+def cosign_signature(image):
+    """As cosign attaches it: an image by its types, whose layer is no layer."""
+    payload = Blob(to_json({"critical": {"image": {"docker-manifest-digest": image.digest}}}))
+    layer = {"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "size": payload.size, "digest": payload.digest}
+    config = Blob(to_json({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [payload.digest]}}))
+    head = {"mediaType": OCI_CONFIG, "size": config.size, "digest": config.digest}
+    body = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": head, "layers": [layer]}
+    return Manifest(to_json(body), OCI_MANIFEST, [config, payload])
+
+
+def artifact(image):
+    """What refers to an image: an SBOM."""
+    empty, payload = Blob(b"{}"), Blob(b'{"spdxVersion":"SPDX-2.3"}')
+    body = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": "application/spdx+json",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "size": empty.size, "digest": empty.digest},
+        "layers": [{"mediaType": "application/spdx+json", "size": payload.size, "digest": payload.digest}],
+        "subject": image.descriptor(),
+    }
+    return Manifest(to_json(body), OCI_MANIFEST, [empty, payload])
+
+
+class Others(LoadCase):
+    """What stands beside images in a layout and is none."""
+
+    REFUSALS = {
+        cosign_signature: 'unsupported layer format "application/vnd.dev.cosign.simplesigning.v1\\+json"',
+        artifact: "it is an artifact",
+    }
+
+    def setUp(self):
+        super().setUp()
+        self.image = an_image()
+
+    def test_are_passed_over_beside_an_image(self):
+        whole = (self.image, LIBRARY + "x:1")
+        others = [(make(self.image), f"x:{make.__name__}") for make in self.REFUSALS]
+        unnamed = [one[:1] for one in others]
+        for number, entries in enumerate(([whole, *others], [*others, whole], [*unnamed, whole, *unnamed])):
+            for way, seekable in WAYS:
+                with self.subTest(order=number, archive=way):
+                    loaded = load(self.client, tar(layout_files(*entries)), seekable)
+                    self.assertEqual([(self.image.id, ["x:1"])], [(one.image_id, list(one.references)) for one in loaded.images])
+                    self.assert_is(self.image, "x:1")
+                    self.assert_clean(self.client, [LIBRARY + "x:1"])
+                    self.assertEqual(3, len(self.files()), "nothing of the others is kept")
+                    self.client.PruneImages(all=True)
+                    self.assert_nothing_kept()
+
+    def test_are_refused_alone(self):
+        for make, text in self.REFUSALS.items():
+            for way, seekable in WAYS:
+                with self.subTest(what=make.__name__, archive=way):
+                    data = tar(layout_files((make(self.image), LIBRARY + "x:1")))
+                    self.assert_rpc_fails("FAILED_PRECONDITION", "UNSUPPORTED_CONTENT", load, self.client, data, seekable, text=text)
+                    self.assert_nothing_kept()
+
+    def test_do_not_hide_an_image_that_is_bad(self):
+        bad = Image([Layer(blob=self.image.layers[0].blob, diff_id="sha256:" + "0" * 64)])
+        for make in self.REFUSALS:
+            for way, seekable in WAYS:
+                with self.subTest(what=make.__name__, archive=way):
+                    data = tar(layout_files((make(self.image),), (self.image, LIBRARY + "x:1"), (bad, LIBRARY + "bad:1")))
+                    self.assert_rpc_fails("DATA_LOSS", None, load, self.client, data, seekable, text="invalid diffID for layer 0")
+                    self.assert_nothing_kept()
 
 
 class Platforms(LoadCase):
