@@ -13,9 +13,13 @@ from fakeservice import FakeService
 from harness import SLOW, program
 from ociimage import compress, tar
 
+import contextlib
+import threading
+
 import grpc
 
-from archives import AMD64, ArchiveCase, Loading, an_image, docker_files, layout_files, load
+from archives import AMD64, ArchiveCase, Loading, an_image, docker_files, layout_files, load, save
+from fakeregistry import FakeRegistry
 from harness import SLOW
 from ociimage import Index, compress, tar, to_json
 from rpc import pb, reason
@@ -414,3 +418,80 @@ class Repeated(ArchiveCase):
         for loaded in self.both_ways(tar(docker_files(*[(image, name) for name in names])), image):
             self.assertEqual(names, list(loaded.references))
             self.assertEqual(sorted(f"docker.io/library/{name}" for name in names), self.tags())
+
+
+class Idle(ArchiveCase):
+    """Streams that are opened and then say nothing hold a handler each: a few of them may,
+    and the rest of the service goes on."""
+
+    SECONDS = 60
+    COUNT, AT_A_TIME, CONNECTIONS = 100, 32, 4
+
+    def setUp(self):
+        super().setUp()
+        self.image = an_image()
+        self.data = tar(layout_files((self.image, "docker.io/library/x:1")))
+        load(self.client, self.data)
+        self.registry = FakeRegistry().__enter__()
+        self.addCleanup(self.registry.stop)
+        self.registry.repo("y").add(self.image, "1")
+        self.silence = threading.Event()
+        self.addCleanup(self.silence.set)
+
+    def then_nothing(self, first):
+        yield first
+        self.silence.wait(60)
+
+    def open(self, kinds):
+        clients = [self.imaged.client() for _ in range(self.CONNECTIONS)]
+        calls = []
+        for number in range(self.COUNT):
+            client = clients[number % self.CONNECTIONS]
+            if kinds[number % len(kinds)] == "Load":
+                calls.append(client.Load(self.then_nothing(pb.LoadRequest(start=pb.LoadStart()))))
+            else:
+                calls.append(client.Import(self.then_nothing(pb.ImportRequest(start=pb.ImportStart()))))
+            self.addCleanup(calls[-1].cancel)
+        return calls
+
+    def assert_others_go_on(self):
+        other = self.imaged.client()
+        self.assertEqual(1, len(other.images()))
+        done, _ = other.pull(f"{self.registry.host}/y:1", timeout=15 * SLOW)
+        self.assertEqual(self.image.id, done.image_id)
+        self.assertIn(self.image.data, save(other, "x:1", timeout=15 * SLOW))
+        self.assertEqual(2, len(self.tags(other)))
+
+    def ends_what_is_too_much(self, kinds, left):
+        """Of 100 calls so many go on waiting."""
+        calls = self.open(kinds)
+
+        def ended():
+            return [call for call in calls if call.done()]
+
+        self.wait_until(lambda: len(ended()) >= self.COUNT - left, "those beyond the limit end")
+        for call in ended():
+            self.assertEqual("RESOURCE_EXHAUSTED", call.code().name, call.details())
+            self.assertRegex(call.details(), r"\A[ -~]{5,300}\Z")
+        self.assert_others_go_on()
+        waiting = self.COUNT - len(ended())
+        for call in calls:
+            call.cancel()
+
+        def loads():
+            with contextlib.suppress(grpc.RpcError):
+                return load(self.client, self.data).images
+
+        self.wait_until(loads, "their places are free again")
+        self.assert_clean(self.client)
+        return waiting
+
+    def test_hundred_loads(self):
+        self.assertEqual(self.AT_A_TIME, self.ends_what_is_too_much(["Load"], self.AT_A_TIME))
+
+    def test_hundred_imports(self):
+        self.assertEqual(self.AT_A_TIME, self.ends_what_is_too_much(["Import"], self.AT_A_TIME))
+
+    def test_hundred_of_both(self):
+        """Whether they are counted together or not."""
+        self.assertGreaterEqual(self.ends_what_is_too_much(["Load", "Import"], 2 * self.AT_A_TIME), self.AT_A_TIME)
