@@ -47,10 +47,12 @@ class Disk(ArchiveCase):
         self.small = an_image("small", size=MIB)
         load(self.client, tar(docker_files((self.small, "small:1"))))
 
-    def fill_up(self):
+    def fill_up(self, left=0):
+        status = os.statvfs(self.path("small"))
+        size = status.f_bavail * status.f_frsize - left if left else None
         with open(self.path("small", "ballast"), "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(bytes(1 << 16)):
-                pass
+            while size is None or file.tell() < size:
+                file.write(bytes(1 << 16))
 
     def refused(self, call):
         with self.assertRaises(grpc.RpcError) as caught:
@@ -102,6 +104,41 @@ class Disk(ArchiveCase):
                 self.assert_clean(self.client, [LIBRARY + "small:1"])
         load(self.client, data)
         self.assertEqual([LIBRARY + "big:1", LIBRARY + "small:1"], self.tags())
+
+    def no_room_for_metadata(self, seekable):
+        """All content is here, and one image is named; for thousands of names there is no room."""
+        first, many = an_image("first"), an_image("many")
+        names = [f"many:{number}-{'n' * 100}" for number in range(8000)]
+        archive = tar(docker_files((first, "first:1"), (many, *names)))
+        self.fill_up(left=4 * MIB)
+        told = []
+        with self.assertRaises(grpc.RpcError) as caught, Loading(self.client).start(seekable=seekable, size=len(archive)) as loading:
+            if not seekable:
+                loading.data(archive).close()
+            for event in loading:
+                if event.WhichOneof("event") == "want":
+                    loading.data(archive[event.want.offset : event.want.offset + event.want.length])
+                if event.WhichOneof("event") == "image":
+                    told += event.image.references
+        self.assertEqual(("RESOURCE_EXHAUSTED", "DISK_FULL"), (caught.exception.code().name, reason(caught.exception)), caught.exception.details())
+        self.assertRegex(caught.exception.details(), "space|full")
+        self.assertEqual(["first:1"], told)
+        tags = self.tags()
+        self.assertLessEqual({LIBRARY + "first:1", LIBRARY + "small:1"}, set(tags))
+        self.assertLess(len(tags), 8000)
+        self.assert_clean(self.client)
+        self.assertEqual([], incomplete(self.imaged.root, self.client))
+        self.assertEqual({}, self.files("ingest"))
+        os.unlink(self.path("small", "ballast"))
+        load(self.client, archive, seekable)
+        self.assertEqual(8002, len(self.tags()))
+        self.assert_clean(self.client)
+
+    def test_metadata_that_does_not_fit_of_a_file(self):
+        self.no_room_for_metadata(True)
+
+    def test_metadata_that_does_not_fit_of_a_pipe(self):
+        self.no_room_for_metadata(False)
 
     def test_save_from_a_full_disk(self):
         self.fill_up()
