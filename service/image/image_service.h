@@ -31,10 +31,10 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission archives, watches, logins;
+	struct admission uploads, saves, watches, logins;
 };
 
-enum { ARCHIVES_MAX = 24, WATCHES_MAX = 24, LOGINS_MAX = 24 };
+enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. */
 int admission_enter(struct admission *a, int max, const char *what, struct err *err);

@@ -277,10 +277,10 @@ int import(void *self, struct rpc_call *call, struct err *err)
 	if (store_read_only(m.service->store))
 		return fail(err, E_READ_ONLY, "the store at %s is read-only: nothing can be imported",
 			    store_root(m.service->store));
-	if (admission_enter(&m.service->archives, ARCHIVES_MAX, "archives are on their way", err) < 0)
+	if (admission_enter(&m.service->uploads, UPLOADS_MAX, "archives are coming", err) < 0)
 		return err->code;
 	r = run(&m, err);
 	release(&m);
-	admission_leave(&m.service->archives);
+	admission_leave(&m.service->uploads);
 	return r;
 }

@@ -362,10 +362,10 @@ int load(void *self, struct rpc_call *call, struct err *err)
 	if (store_read_only(l.service->store))
 		return fail(err, E_READ_ONLY, "the store at %s is read-only: nothing can be loaded",
 			    store_root(l.service->store));
-	if (admission_enter(&l.service->archives, ARCHIVES_MAX, "archives are on their way", err) < 0)
+	if (admission_enter(&l.service->uploads, UPLOADS_MAX, "archives are coming", err) < 0)
 		return err->code;
 	r = run(&l, err);
 	release(&l);
-	admission_leave(&l.service->archives);
+	admission_leave(&l.service->uploads);
 	return r;
 }

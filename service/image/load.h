@@ -22,8 +22,8 @@
 #include "service/image/image_service.h"
 
 enum {
-	LOAD_MEMBERS_MAX = 100 * 1000,
-	LOAD_NAMES_BYTES_MAX = 16 * 1024 * 1024, /* of the members' names */
+	LOAD_MEMBERS_MAX = 50 * 1000,
+	LOAD_NAMES_BYTES_MAX = 8 * 1024 * 1024, /* of the members' names */
 	LOAD_DOCUMENTS_BYTES_MAX = 512 * 1024 * 1024, /* of JSON, each time it is read */
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */

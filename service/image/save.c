@@ -33,11 +33,11 @@ int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *reque
 		return fail(err, E_INVALID, "no image is named");
 	if (chosen && platform_parse(request->platform, &platform, err) < 0)
 		return err->code;
-	if (admission_enter(&service->archives, ARCHIVES_MAX, "archives are on their way", err) < 0)
+	if (admission_enter(&service->saves, SAVES_MAX, "images are being saved", err) < 0)
 		return err->code;
 	r = save_open(service->store, request->images, request->n_images, chosen ? &platform : NULL, &archive, err);
 	if (r == OK)
 		r = send_all(call, archive, err);
-	admission_leave(&service->archives);
+	admission_leave(&service->saves);
 	return r;
 }

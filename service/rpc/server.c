@@ -92,7 +92,7 @@ static int create_parts(struct rpc_server *s, struct err *err)
 		return fail_nomem(err);
 	r = pool_new("rpc-handler", s->options.handlers, s->options.queued, &s->pool, err);
 	if (r == OK)
-		r = pool_new("rpc-stream", s->options.handlers, s->options.queued, &s->streams, err);
+		r = pool_new("rpc-stream", 2 * s->options.handlers, s->options.queued, &s->streams, err);
 	if (r == OK)
 		r = health_new(&s->health, err);
 	if (r == OK)

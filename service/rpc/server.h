@@ -22,7 +22,7 @@ struct rpc_server_options {
 	/* 0: 1. A second one contends with the first for every connection: on 2 cores, with
 	 * two, small calls were 40 % fewer and uploads 15 % slower, also from four clients. */
 	unsigned pollers;
-	unsigned handlers;		 /* blocking calls at once, unary ones and streams each; 0: 64 */
+	unsigned handlers;		 /* blocking unary calls at once, and half the streams; 0: 64 */
 	unsigned queued;		 /* calls that wait for a handler; 0: 64 */
 	unsigned streams_per_connection; /* 0: 128 */
 	unsigned unix_connections;	 /* 0: 512 */

@@ -43,6 +43,7 @@ struct ingest {
 enum {
 	INGEST_CHECKPOINT_BYTES = 64 * 1024 * 1024,
 	INGEST_PUSH_BYTES = 8 * 1024 * 1024,
+	INGEST_SMALL_BYTES = 64 * 1024,
 	INGEST_BORDER = 128,		   /* a multiple of the block of every hash */
 	INGEST_JOURNAL_FROM = 1024 * 1024, /* smaller ones have a journal once they end */
 	INGEST_ALLOCATE_FROM = 1024 * 1024,

@@ -217,8 +217,10 @@ int ingest_finish(struct ingest *i, struct err *err)
 	/* So that a crash before the commit loses nothing: the bytes are all there. */
 	if ((!i->journal.sequence || i->etag_changed) && !ingest_note(i))
 		return ingest_fail(i, err, "write journal of");
-	/* On its way to the disk while the rest of the image still arrives or is verified. */
-	sync_file_range(i->data_fd, i->pushed, 0, SYNC_FILE_RANGE_WRITE);
+	/* On its way to the disk while the rest of the image still arrives or is verified. A
+	 * small one is an operation of the disk more, and written in no time at the commit. */
+	if (i->size >= INGEST_SMALL_BYTES)
+		sync_file_range(i->data_fd, i->pushed, 0, SYNC_FILE_RANGE_WRITE);
 	pthread_mutex_lock(&i->store->ingests.mu);
 	i->state = INGEST_FINISHED;
 	pthread_mutex_unlock(&i->store->ingests.mu);

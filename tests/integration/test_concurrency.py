@@ -200,7 +200,7 @@ class Concurrency(TestCase):
         clients = [self.imaged.client() for _ in range(2)]
         with ThreadPoolExecutor(100) as pool:
             waiting = [pool.submit(outcome, clients[n % 2]) for n in range(100)]
-            self.wait_until(lambda: sum(w.done() for w in waiting) == 100 - 24, "all but those that are served are refused")
+            self.wait_until(lambda: sum(w.done() for w in waiting) == 100 - 32, "all but those that are served are refused")
             refused = {w.result() for w in waiting if w.done()}
             self.client.pull(f"{self.registry.host}/a:1")
             self.client.ListImages(timeout=10)
@@ -208,7 +208,7 @@ class Concurrency(TestCase):
             for client in clients:
                 client.close()
         self.assertEqual({"RESOURCE_EXHAUSTED"}, {code for code, _ in refused})
-        self.assertRegex(refused.pop()[1], "24 .* already: try again")
+        self.assertRegex(refused.pop()[1], "32 .* already: try again")
 
     def test_watches_leave_room_for_the_others(self):
         self.serve("a", 9)

@@ -450,7 +450,7 @@ class Others(LoadCase):
 
     def test_are_passed_over_beside_an_image(self):
         whole = (self.image, LIBRARY + "x:1")
-        others = [(make(self.image), f"x:{make.__name__}") for make in self.REFUSALS]
+        others = [(make(self.image), f"sha256-{make.__name__}.sig") for make in self.REFUSALS]
         unnamed = [one[:1] for one in others]
         for number, entries in enumerate(([whole, *others], [*others, whole], [*unnamed, whole, *unnamed])):
             for way, seekable in WAYS:
