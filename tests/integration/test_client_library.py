@@ -64,6 +64,13 @@ class Installed(TestCase):
     def config(cls, *options):
         return output("pkg-config", *options, "imaged-client", env={**os.environ, "PKG_CONFIG_PATH": cls.pc})
 
+    @classmethod
+    def rpcs(cls):
+        """(name, whether the client streams, whether the server does) of each, as functions spell it."""
+        rpc = re.compile(r"rpc\s+(\w+)\s*\(\s*(stream\s+)?\w+\s*\)\s*returns\s*\(\s*(stream\s+)?\w+\s*\)")
+        found = rpc.findall(read(cls.protos, "imaged/v1/image_service.proto"))
+        return [(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(), *streams) for name, *streams in found]
+
     def compile(self, source, name, *options, static=False, compiler="cc"):
         """A program of a file, as the README says to compile it; its path."""
         program = self.path(name)
@@ -160,12 +167,11 @@ class Files(Installed):
             self.assertEqual(declared, found, name)
 
     def test_each_rpc_has_its_functions(self):
-        rpc = re.compile(r"rpc\s+(\w+)\s*\(\s*(stream\s+)?\w+\s*\)\s*returns\s*\(\s*(stream\s+)?\w+\s*\)")
-        calls = rpc.findall(read(self.protos, "imaged/v1/image_service.proto"))
+        calls = self.rpcs()
         self.assertGreater(len(calls), 12)
         declared = self.declared()
         for name, sends, receives in calls:
-            lower = "imaged_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            lower = "imaged_" + name
             verbs = ["_open", "_next", "_cancel", "_free"] if sends or receives else ["", "_free"]
             verbs += ["_send", "_close_send"] if sends else []
             self.assertEqual([], [lower + verb for verb in verbs if lower + verb not in declared])
@@ -462,3 +468,33 @@ class Examples(Installed):
         finally:
             server.stop(0).wait()
         self.assertEqual((1, "pull: not today (NEWER_THAN_THIS)\n"), (done.returncode, done.stderr))
+
+
+class Calls(Installed):
+    """The programs of tests/client."""
+
+    def setUp(self):
+        super().setUp()
+        self.imaged, self.host = self.daemon(), fixtures.registry().host
+        self.image = f"{self.host}/busybox:oci-gzip"
+
+    def compile_test(self, name):
+        return self.compile(os.path.join(ROOT, "tests", "client", f"{name}.c"), name, "-std=c11", *STRICT)
+
+    def test_each_rpc_answers(self):
+        done = self.run_program(self.compile_test("each_rpc"), self.image, self.host, IMAGED_HOST=self.imaged.address)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertEqual(sorted(name for name, *_ in self.rpcs()), sorted(done.stdout.split()))
+
+    def test_eight_threads_share_a_channel(self):
+        self.imaged.ctl("pull", self.image)
+        done = self.run_program(self.compile_test("threads"), self.image, IMAGED_HOST=self.imaged.address)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+
+    def test_neither_leaks_nor_touches_what_is_not_its_own(self):
+        needs("valgrind")
+        valgrind = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
+        valgrind += ["--show-leak-kinds=definite", f"--suppressions={os.path.join(ROOT, 'tests', 'valgrind.supp')}"]
+        for name, arguments in (("each_rpc", [self.image, self.host]), ("threads", [self.image])):
+            done = self.run_program(*valgrind, self.compile_test(name), *arguments, IMAGED_HOST=self.imaged.address)
+            self.assertEqual((0, ""), (done.returncode, done.stderr), name)

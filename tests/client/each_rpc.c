@@ -1,0 +1,235 @@
+/* Calls each RPC once, and checks an answer of it: each_rpc IMAGE REGISTRY
+ * IMAGED_HOST names a daemon with an empty store; IMAGE lies in REGISTRY. Prints the
+ * names of the calls that were good; the exit status says whether all were. */
+#include <imaged/client.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct imaged_channel *channel;
+static struct imaged_error error = IMAGED_ERROR_INIT;
+static int failed;
+
+static void report(const char *call, int r, int good)
+{
+	if (r == 0 && good)
+		printf("%s\n", call);
+	else
+		fprintf(stderr, "%s: %s\n", call, r < 0 ? error.message : "another answer was expected");
+	failed |= r < 0 || !good;
+}
+
+/* In the condition, `answer` is the response. */
+#define CALL(call, Response, request, condition)                                     \
+	do {                                                                         \
+		Imaged__V1__##Response *answer = NULL;                               \
+		int result = imaged_##call(channel, NULL, request, &answer, &error); \
+		report(#call, result, result == 0 && (condition));                   \
+		imaged_##call##_free(answer);                                        \
+	} while (0)
+
+/* In the condition, which one message at least must fulfil, it is `answer`. */
+#define FOLLOW(call, Message, stream, condition)                                     \
+	do {                                                                         \
+		const Imaged__V1__##Message *answer;                                 \
+		int result, good = 0;                                                \
+		while ((result = imaged_##call##_next(stream, &answer, &error)) > 0) \
+			good |= (condition);                                         \
+		report(#call, result, good);                                         \
+		imaged_##call##_free(stream);                                        \
+	} while (0)
+
+static int same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* ---- streams ------------------------------------------------------------------ */
+
+static void pull(char *image)
+{
+	Imaged__V1__PullRequest request = IMAGED__V1__PULL_REQUEST__INIT;
+	struct imaged_pull_stream *stream = NULL;
+
+	request.reference = image;
+	if (imaged_pull_open(channel, NULL, &request, &stream, &error) < 0)
+		report("pull", -1, 0);
+	else
+		FOLLOW(pull, PullEvent, stream,
+		       answer->event_case == IMAGED__V1__PULL_EVENT__EVENT_DONE &&
+			       same(answer->done->reference, image));
+}
+
+struct archive {
+	uint8_t *data;
+	size_t len;
+};
+
+static int append(struct archive *a, const ProtobufCBinaryData *piece)
+{
+	uint8_t *data = realloc(a->data, a->len + piece->len + 1);
+
+	if (!data)
+		abort();
+	memcpy(data + a->len, piece->data, piece->len);
+	a->data = data;
+	a->len += piece->len;
+	return a->len > 0;
+}
+
+static void save(char *image, struct archive *archive)
+{
+	Imaged__V1__SaveRequest request = IMAGED__V1__SAVE_REQUEST__INIT;
+	struct imaged_save_stream *stream = NULL;
+
+	request.images = &image;
+	request.n_images = 1;
+	if (imaged_save_open(channel, NULL, &request, &stream, &error) < 0)
+		report("save", -1, 0);
+	else
+		FOLLOW(save, SaveResponse, stream, append(archive, &answer->data));
+}
+
+/* In order, and without listening meanwhile, which a small archive allows. */
+static void load(const char *name, const struct archive *archive)
+{
+	Imaged__V1__LoadRequest request = IMAGED__V1__LOAD_REQUEST__INIT;
+	Imaged__V1__LoadStart start = IMAGED__V1__LOAD_START__INIT;
+	struct imaged_load_stream *stream = NULL;
+	int r = imaged_load_open(channel, NULL, &stream, &error);
+
+	request.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_START;
+	request.start = &start;
+	if (r == 0)
+		r = imaged_load_send(stream, &request, &error);
+	request.request_case = IMAGED__V1__LOAD_REQUEST__REQUEST_DATA;
+	for (size_t at = 0; r == 0 && at < archive->len; at += request.data.len) {
+		request.data.data = archive->data + at;
+		request.data.len = archive->len - at < 262144 ? archive->len - at : 262144;
+		r = imaged_load_send(stream, &request, &error);
+	}
+	if (r == 0)
+		r = imaged_load_close_send(stream, &error);
+	if (r < 0)
+		report("load", r, 0);
+	else
+		FOLLOW(load, LoadEvent, stream,
+		       answer->event_case == IMAGED__V1__LOAD_EVENT__EVENT_IMAGE &&
+			       same(answer->image->references[0], name));
+}
+
+/* An image of nothing, without a name. */
+static void import(void)
+{
+	Imaged__V1__ImportRequest request = IMAGED__V1__IMPORT_REQUEST__INIT;
+	Imaged__V1__ImportStart start = IMAGED__V1__IMPORT_START__INIT;
+	struct imaged_import_stream *stream = NULL;
+	int r = imaged_import_open(channel, NULL, &stream, &error);
+
+	request.request_case = IMAGED__V1__IMPORT_REQUEST__REQUEST_START;
+	request.start = &start;
+	if (r == 0)
+		r = imaged_import_send(stream, &request, &error);
+	if (r == 0)
+		r = imaged_import_close_send(stream, &error);
+	if (r < 0)
+		report("import", r, 0);
+	else
+		FOLLOW(import, ImportEvent, stream, answer->event_case == IMAGED__V1__IMPORT_EVENT__EVENT_DONE);
+}
+
+static void check_store(void)
+{
+	Imaged__V1__CheckStoreRequest request = IMAGED__V1__CHECK_STORE_REQUEST__INIT;
+	struct imaged_check_store_stream *stream = NULL;
+
+	if (imaged_check_store_open(channel, NULL, &request, &stream, &error) < 0)
+		report("check_store", -1, 0);
+	else
+		FOLLOW(check_store, CheckStoreEvent, stream,
+		       answer->event_case == IMAGED__V1__CHECK_STORE_EVENT__EVENT_SUMMARY &&
+			       answer->summary->blobs > 0 && answer->summary->findings == 0);
+}
+
+static void watch_events(const char *image)
+{
+	Imaged__V1__WatchEventsRequest request = IMAGED__V1__WATCH_EVENTS_REQUEST__INIT;
+	struct imaged_watch_events_stream *stream = NULL;
+
+	request.after_revision = 1;
+	request.no_follow = 1;
+	if (imaged_watch_events_open(channel, NULL, &request, &stream, &error) < 0)
+		report("watch_events", -1, 0);
+	else
+		FOLLOW(watch_events, Event, stream,
+		       answer->action == IMAGED__V1__EVENT__ACTION__ACTION_PULL && same(answer->name, image));
+}
+
+/* ---- calls that answer once ---------------------------------------------------- */
+
+static void look_at(char *image)
+{
+	Imaged__V1__ListImagesRequest list = IMAGED__V1__LIST_IMAGES_REQUEST__INIT;
+	Imaged__V1__InspectImageRequest inspect = IMAGED__V1__INSPECT_IMAGE_REQUEST__INIT;
+	Imaged__V1__GetHistoryRequest history = IMAGED__V1__GET_HISTORY_REQUEST__INIT;
+	Imaged__V1__GetDiskUsageRequest usage = IMAGED__V1__GET_DISK_USAGE_REQUEST__INIT;
+
+	inspect.image = history.image = image;
+	CALL(list_images, ListImagesResponse, &list, answer->n_images == 1);
+	CALL(inspect_image, InspectImageResponse, &inspect, answer->n_layers == 1);
+	CALL(get_history, GetHistoryResponse, &history, answer->n_entries > 0);
+	CALL(get_disk_usage, GetDiskUsageResponse, &usage, answer->image_count == 1);
+}
+
+static void tag(char *image, char *name)
+{
+	Imaged__V1__TagImageRequest request = IMAGED__V1__TAG_IMAGE_REQUEST__INIT;
+
+	request.source = image;
+	request.target = name;
+	CALL(tag_image, TagImageResponse, &request, strstr(answer->name, name) != NULL);
+}
+
+static void remove_name(char *name)
+{
+	Imaged__V1__RemoveImageRequest request = IMAGED__V1__REMOVE_IMAGE_REQUEST__INIT;
+
+	request.image = name;
+	CALL(remove_image, RemoveImageResponse, &request, answer->n_items == 1);
+}
+
+static void prune_and_ask(char *registry)
+{
+	Imaged__V1__PruneImagesRequest prune = IMAGED__V1__PRUNE_IMAGES_REQUEST__INIT;
+	Imaged__V1__CheckAuthRequest auth = IMAGED__V1__CHECK_AUTH_REQUEST__INIT;
+	Imaged__V1__GetVersionRequest version = IMAGED__V1__GET_VERSION_REQUEST__INIT;
+	Imaged__V1__GetInfoRequest info = IMAGED__V1__GET_INFO_REQUEST__INIT;
+
+	auth.server_address = registry;
+	CALL(prune_images, PruneImagesResponse, &prune, answer->n_items == 2);
+	CALL(check_auth, CheckAuthResponse, &auth, same(answer->server_address, registry));
+	CALL(get_version, GetVersionResponse, &version, same(answer->version, imaged_client_version()));
+	CALL(get_info, GetInfoResponse, &info, answer->images == 1);
+}
+
+int main(int argc, char **argv)
+{
+	struct archive archive = { NULL, 0 };
+	char name[] = "copy:1";
+
+	if (argc != 3 || imaged_channel_open(NULL, &channel, &error) < 0)
+		return 2;
+	pull(argv[1]);
+	look_at(argv[1]);
+	tag(argv[1], name);
+	save(name, &archive);
+	remove_name(name);
+	load(name, &archive);
+	import();
+	check_store();
+	prune_and_ask(argv[2]);
+	watch_events(argv[1]);
+	free(archive.data);
+	imaged_channel_close(channel);
+	return failed;
+}
