@@ -15,7 +15,7 @@ import grpc
 
 from archives import AMD64, ArchiveCase, an_image, blob_name, hex_of, layout_files, load, save, unpack
 from fakeregistry import FakeRegistry
-from harness import SLOW, Daemon, blob_path, program
+from harness import SLOW, Daemon, blob_path, program, skopeo
 from ociimage import Image, Index, Layer, random_bytes, sha256, tar
 from rpc import pb
 
@@ -473,3 +473,20 @@ class ReadOnly(SaveCase):
             load(client, archive)
         self.assertEqual(grpc.StatusCode.FAILED_PRECONDITION, caught.exception.code())
         self.assertEqual([image.id], [one.id for one in client.images()])
+
+
+class ForOldDocker(SaveCase):
+    def test_skopeo_writes_zstd_layers_as_plain_tar(self):
+        """As imagectl(1) says: Docker before 23 knows no zstd."""
+        layer = Layer(tar({"top": random_bytes(9000, 3)}), "zstd")
+        image = self.pull("z:1", Image([layer]))
+        archive, plain = self.path("x.tar"), self.path("y.tar")
+        self.imaged.ctl("save", "-o", archive, self.full("z:1"))
+        with open(archive, "rb") as file:
+            self.assertIn(layer.blob.data, unpack(file.read()).values(), "as it came")
+        skopeo("copy", f"docker-archive:{archive}", f"docker-archive:{plain}:z:1")
+        with open(plain, "rb") as file:
+            files = unpack(file.read())
+        [entry] = json.loads(files["manifest.json"])
+        self.assertEqual(image.id, sha256(files[entry["Config"]]))
+        self.assertEqual([layer.diff_id], [sha256(files[name]) for name in entry["Layers"]])
