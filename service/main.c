@@ -41,7 +41,6 @@ static void prepare_process(sigset_t *ret_signals)
 
 	for (size_t i = 0; i < ARRAY_LEN(unwanted); i++)
 		unsetenv(unwanted[i]);
-	setenv("GRPC_VERBOSITY", "none", 1);
 	notify_init();
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);

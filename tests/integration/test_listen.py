@@ -142,6 +142,7 @@ class Listen(TestCase):
         ):
             with rpc.Client(address, credentials) as client, self.assertRaises(grpc.RpcError):
                 client.GetVersion(timeout=5)
+        self.wait_until(lambda: re.search("gRPC.*andshake", imaged.log), "a handshake that is refused is logged")
         flags = ["-H", f"tcp://localhost:{port}", "--tlsverify", "--tlscacert", made.ca[0]]
         said = imaged.ctl(*flags, "--tlscert", made.client[0], "--tlskey", made.client[1], "images")
         self.assertTrue(said.stdout.startswith("REPOSITORY"))
