@@ -1,6 +1,7 @@
 /*
- * The daemon's log: one line per event on stderr, as text or JSON. Only main and
- * the RPC boundary log; everything below returns errors.
+ * The daemon's log: one line per event on stderr, as text or JSON. Only main,
+ * the RPC boundary and the end of a transfer, which is no single call's, log;
+ * everything below returns errors.
  *
  * Threads: after log_init(), log_line() from any thread; a line is one write.
  */

@@ -84,11 +84,20 @@ static int find_worker(char out[PATH_MAX], struct err *err)
 
 /* ---- parts ---------------------------------------------------------------- */
 
-static void log_failed_call(UNUSED void *arg, const char *method, const char *peer, const struct err *e)
+static void log_call(UNUSED void *arg, const struct rpc_event *e)
 {
-	enum log_level level = e->code == E_INTERNAL || e->code == E_IO || e->code == E_CORRUPT ? LOG_ERROR : LOG_INFO;
+	static const enum log_level levels[] = {
+		[ERR_LEVEL_INFO] = LOG_INFO, [ERR_LEVEL_WARN] = LOG_WARN, [ERR_LEVEL_ERROR] = LOG_ERROR
+	};
+	enum log_level level = e->err ? levels[err_level(e->err->code)] : LOG_DEBUG;
 
-	log_line(level, "%s from %s: %s: %s", method, peer, err_reason(e->code), e->text);
+	if (!e->peer)
+		log_line(level, "%s: %s", e->method, e->err->text);
+	else if (e->err)
+		log_line(level, "%s from %s after %lld ms: %s: %s", e->method, e->peer, (long long)e->ms,
+			 err_reason(e->err->code), e->err->text);
+	else
+		log_line(level, "%s from %s after %lld ms: OK", e->method, e->peer, (long long)e->ms);
 }
 
 /* The directory of a unix socket, since /run is empty after a boot. */
@@ -142,7 +151,7 @@ static int open_server(struct daemon *d, struct err *err)
 	};
 	struct rpc_binding binding = image_service_binding(&d->images);
 
-	if (rpc_server_new(&options, log_failed_call, NULL, &d->server, err) < 0 ||
+	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0 ||
 	    rpc_server_add(d->server, &binding, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < d->config.listen.n; i++) {

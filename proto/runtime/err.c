@@ -7,11 +7,12 @@ struct row {
 	enum grpc_code grpc;
 	const char *reason;
 	enum err_prefix prefix;
+	enum err_level level;
 	int exit_code;
 };
 
 static const struct row rows[CODE_COUNT_] = {
-#define X(name, g, r, p, e) [ERR_ORDINAL_##name] = { GRPC_CODE_##g, r, ERR_PREFIX_##p, e },
+#define X(name, g, r, p, l, e) [ERR_ORDINAL_##name] = { GRPC_CODE_##g, r, ERR_PREFIX_##p, ERR_LEVEL_##l, e },
 	ERR_TABLE(X)
 #undef X
 };
@@ -104,6 +105,11 @@ const char *err_reason(int code)
 enum err_prefix err_prefix(int code)
 {
 	return row_of(code)->prefix;
+}
+
+enum err_level err_level(int code)
+{
+	return row_of(code)->level;
 }
 
 int err_exit_code(int code)

@@ -8,9 +8,10 @@
  * matters. On the way up err_wrap() puts context in front of the message; the
  * RPC boundary logs it once and sends it as a gRPC status.
  *
- * ERR_TABLE is the one table of DESIGN.md 11.5: our code, the gRPC status code,
- * the reason that goes out as google.rpc.ErrorInfo.reason (stable, never
- * renamed), and how imagectl presents it (prefix of the text, exit code).
+ * ERR_TABLE is the one table of errors (DESIGN.md 11.11): our code, the gRPC status
+ * code, the reason that goes out as google.rpc.ErrorInfo.reason (stable, never
+ * renamed), how imagectl presents it (prefix of the text, exit code), and how loudly
+ * imaged logs it.
  */
 #ifndef PROTO_RUNTIME_ERR_H
 #define PROTO_RUNTIME_ERR_H
@@ -48,58 +49,62 @@ enum grpc_code {
  * when the failure came before the first progress line. */
 enum err_prefix { ERR_PREFIX_NONE, ERR_PREFIX_DAEMON };
 
+/* INFO: it is the caller's, or of what the caller asked for. WARN: this machine, or
+ * somebody on the way, does not do its part. ERROR: imaged or its store is damaged. */
+enum err_level { ERR_LEVEL_INFO, ERR_LEVEL_WARN, ERR_LEVEL_ERROR };
+
 /* clang-format off */
-/*	 code                    gRPC                 reason                     prefix exit */
+/*	 code                    gRPC                 reason                     prefix  level exit */
 #define ERR_TABLE(X) \
-	X(E_CANCELLED,           CANCELLED,           "CANCELLED",               NONE,   1) \
-	X(E_UNKNOWN,             UNKNOWN,             "UNKNOWN",                 DAEMON, 1) \
-	X(E_INVALID,             INVALID_ARGUMENT,    "INVALID_ARGUMENT",        DAEMON, 1) \
-	X(E_INVALID_REFERENCE,   INVALID_ARGUMENT,    "INVALID_REFERENCE",       DAEMON, 1) \
-	X(E_INVALID_PLATFORM,    INVALID_ARGUMENT,    "INVALID_PLATFORM",        DAEMON, 1) \
-	X(E_INVALID_FILTER,      INVALID_ARGUMENT,    "INVALID_FILTER",          DAEMON, 1) \
-	X(E_DEADLINE,            DEADLINE_EXCEEDED,   "DEADLINE_EXCEEDED",       DAEMON, 1) \
-	X(E_NOT_FOUND,           NOT_FOUND,           "NOT_FOUND",               DAEMON, 1) \
-	X(E_NO_SUCH_IMAGE,       NOT_FOUND,           "NO_SUCH_IMAGE",           DAEMON, 1) \
-	X(E_MANIFEST_UNKNOWN,    NOT_FOUND,           "MANIFEST_UNKNOWN",        DAEMON, 1) \
-	X(E_NO_PLATFORM,         NOT_FOUND,           "NO_MATCHING_PLATFORM",    NONE,   1) \
-	X(E_EXISTS,              ALREADY_EXISTS,      "ALREADY_EXISTS",          DAEMON, 1) \
-	X(E_DENIED,              PERMISSION_DENIED,   "ACCESS_DENIED",           DAEMON, 1) \
-	X(E_LIMIT,               RESOURCE_EXHAUSTED,  "LIMIT_EXCEEDED",          DAEMON, 1) \
-	X(E_BUSY,                RESOURCE_EXHAUSTED,  "SERVICE_BUSY",            DAEMON, 1) \
-	X(E_DISK_FULL,           RESOURCE_EXHAUSTED,  "DISK_FULL",               DAEMON, 1) \
-	X(E_NO_MEMORY,           RESOURCE_EXHAUSTED,  "OUT_OF_MEMORY",           DAEMON, 1) \
-	X(E_RATE_LIMITED,        RESOURCE_EXHAUSTED,  "RATE_LIMITED",            DAEMON, 1) \
-	X(E_CONFLICT,            FAILED_PRECONDITION, "CONFLICT",                DAEMON, 1) \
-	X(E_READ_ONLY,           FAILED_PRECONDITION, "READ_ONLY_STORE",         DAEMON, 1) \
-	X(E_FORMAT,              FAILED_PRECONDITION, "STORE_FORMAT",            DAEMON, 1) \
-	X(E_UNSUPPORTED,         FAILED_PRECONDITION, "UNSUPPORTED_CONTENT",     DAEMON, 1) \
-	X(E_BAD_CONTENT,         FAILED_PRECONDITION, "INVALID_CONTENT",         DAEMON, 1) \
-	X(E_ABORTED,             ABORTED,             "ABORTED",                 DAEMON, 1) \
-	X(E_OUT_OF_RANGE,        OUT_OF_RANGE,        "OUT_OF_RANGE",            DAEMON, 1) \
-	X(E_UNIMPLEMENTED,       UNIMPLEMENTED,       "UNIMPLEMENTED",           DAEMON, 1) \
-	X(E_INTERNAL,            INTERNAL,            "INTERNAL",                DAEMON, 1) \
-	X(E_IO,                  INTERNAL,            "IO_ERROR",                DAEMON, 1) \
-	X(E_WORKER,              INTERNAL,            "WORKER_FAILED",           DAEMON, 1) \
-	X(E_UNAVAILABLE,         UNAVAILABLE,         "UNAVAILABLE",             DAEMON, 1) \
-	X(E_REGISTRY,            UNAVAILABLE,         "REGISTRY_UNAVAILABLE",    DAEMON, 1) \
-	X(E_TLS,                 UNAVAILABLE,         "REGISTRY_TLS",            DAEMON, 1) \
-	X(E_NO_DAEMON,           UNAVAILABLE,         "DAEMON_UNREACHABLE",      NONE,   1) \
-	X(E_CORRUPT,             DATA_LOSS,           "CONTENT_DAMAGED",         DAEMON, 1) \
-	X(E_DIGEST_MISMATCH,     DATA_LOSS,           "DIGEST_MISMATCH",         DAEMON, 1) \
-	X(E_UNAUTHENTICATED,     UNAUTHENTICATED,     "UNAUTHENTICATED",         DAEMON, 1) \
-	X(E_USAGE,               INVALID_ARGUMENT,    "USAGE",                   NONE, 125) \
-	X(E_TEMPLATE,            INVALID_ARGUMENT,    "TEMPLATE",                NONE,  64)
+	X(E_CANCELLED,           CANCELLED,           "CANCELLED",               NONE,   INFO,    1) \
+	X(E_UNKNOWN,             UNKNOWN,             "UNKNOWN",                 DAEMON, WARN,    1) \
+	X(E_INVALID,             INVALID_ARGUMENT,    "INVALID_ARGUMENT",        DAEMON, INFO,    1) \
+	X(E_INVALID_REFERENCE,   INVALID_ARGUMENT,    "INVALID_REFERENCE",       DAEMON, INFO,    1) \
+	X(E_INVALID_PLATFORM,    INVALID_ARGUMENT,    "INVALID_PLATFORM",        DAEMON, INFO,    1) \
+	X(E_INVALID_FILTER,      INVALID_ARGUMENT,    "INVALID_FILTER",          DAEMON, INFO,    1) \
+	X(E_DEADLINE,            DEADLINE_EXCEEDED,   "DEADLINE_EXCEEDED",       DAEMON, INFO,    1) \
+	X(E_NOT_FOUND,           NOT_FOUND,           "NOT_FOUND",               DAEMON, INFO,    1) \
+	X(E_NO_SUCH_IMAGE,       NOT_FOUND,           "NO_SUCH_IMAGE",           DAEMON, INFO,    1) \
+	X(E_MANIFEST_UNKNOWN,    NOT_FOUND,           "MANIFEST_UNKNOWN",        DAEMON, INFO,    1) \
+	X(E_NO_PLATFORM,         NOT_FOUND,           "NO_MATCHING_PLATFORM",    NONE,   INFO,    1) \
+	X(E_EXISTS,              ALREADY_EXISTS,      "ALREADY_EXISTS",          DAEMON, INFO,    1) \
+	X(E_DENIED,              PERMISSION_DENIED,   "ACCESS_DENIED",           DAEMON, INFO,    1) \
+	X(E_LIMIT,               RESOURCE_EXHAUSTED,  "LIMIT_EXCEEDED",          DAEMON, INFO,    1) \
+	X(E_BUSY,                RESOURCE_EXHAUSTED,  "SERVICE_BUSY",            DAEMON, WARN,    1) \
+	X(E_DISK_FULL,           RESOURCE_EXHAUSTED,  "DISK_FULL",               DAEMON, WARN,    1) \
+	X(E_NO_MEMORY,           RESOURCE_EXHAUSTED,  "OUT_OF_MEMORY",           DAEMON, WARN,    1) \
+	X(E_RATE_LIMITED,        RESOURCE_EXHAUSTED,  "RATE_LIMITED",            DAEMON, INFO,    1) \
+	X(E_CONFLICT,            FAILED_PRECONDITION, "CONFLICT",                DAEMON, INFO,    1) \
+	X(E_READ_ONLY,           FAILED_PRECONDITION, "READ_ONLY_STORE",         DAEMON, INFO,    1) \
+	X(E_FORMAT,              FAILED_PRECONDITION, "STORE_FORMAT",            DAEMON, WARN,    1) \
+	X(E_UNSUPPORTED,         FAILED_PRECONDITION, "UNSUPPORTED_CONTENT",     DAEMON, INFO,    1) \
+	X(E_BAD_CONTENT,         FAILED_PRECONDITION, "INVALID_CONTENT",         DAEMON, INFO,    1) \
+	X(E_ABORTED,             ABORTED,             "ABORTED",                 DAEMON, INFO,    1) \
+	X(E_OUT_OF_RANGE,        OUT_OF_RANGE,        "OUT_OF_RANGE",            DAEMON, INFO,    1) \
+	X(E_UNIMPLEMENTED,       UNIMPLEMENTED,       "UNIMPLEMENTED",           DAEMON, INFO,    1) \
+	X(E_INTERNAL,            INTERNAL,            "INTERNAL",                DAEMON, ERROR,   1) \
+	X(E_IO,                  INTERNAL,            "IO_ERROR",                DAEMON, ERROR,   1) \
+	X(E_WORKER,              INTERNAL,            "WORKER_FAILED",           DAEMON, WARN,    1) \
+	X(E_UNAVAILABLE,         UNAVAILABLE,         "UNAVAILABLE",             DAEMON, INFO,    1) \
+	X(E_REGISTRY,            UNAVAILABLE,         "REGISTRY_UNAVAILABLE",    DAEMON, INFO,    1) \
+	X(E_TLS,                 UNAVAILABLE,         "REGISTRY_TLS",            DAEMON, INFO,    1) \
+	X(E_NO_DAEMON,           UNAVAILABLE,         "DAEMON_UNREACHABLE",      NONE,   INFO,    1) \
+	X(E_CORRUPT,             DATA_LOSS,           "CONTENT_DAMAGED",         DAEMON, ERROR,   1) \
+	X(E_DIGEST_MISMATCH,     DATA_LOSS,           "DIGEST_MISMATCH",         DAEMON, WARN,    1) \
+	X(E_UNAUTHENTICATED,     UNAUTHENTICATED,     "UNAUTHENTICATED",         DAEMON, INFO,    1) \
+	X(E_USAGE,               INVALID_ARGUMENT,    "USAGE",                   NONE,   INFO,  125) \
+	X(E_TEMPLATE,            INVALID_ARGUMENT,    "TEMPLATE",                NONE,   INFO,   64)
 /* clang-format on */
 
 #define OK 0
 
 enum code {
 	CODE_ZERO_ = 0,
-#define X(name, grpc, reason, prefix, exit_code) ERR_ORDINAL_##name,
+#define X(name, grpc, reason, prefix, level, exit_code) ERR_ORDINAL_##name,
 	ERR_TABLE(X)
 #undef X
 		CODE_COUNT_,
-#define X(name, grpc, reason, prefix, exit_code) name = -ERR_ORDINAL_##name,
+#define X(name, grpc, reason, prefix, level, exit_code) name = -ERR_ORDINAL_##name,
 	ERR_TABLE(X)
 #undef X
 };
@@ -132,6 +137,7 @@ int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf
 enum grpc_code err_grpc_code(int code);
 const char *err_reason(int code);
 enum err_prefix err_prefix(int code);
+enum err_level err_level(int code);
 int err_exit_code(int code);
 
 /* The code for a reason, or the most general one for a gRPC code when the

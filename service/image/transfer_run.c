@@ -1,6 +1,8 @@
 /* What a transfer does on its thread: bytes into an ingest, a layer to the worker. */
+#include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/image/transfer_internal.h"
+#include "service/log.h"
 
 enum { NOTIFY_BYTES = 256 * 1024, BUSY_MS = 50 };
 
@@ -222,11 +224,21 @@ static void settle(struct transfer *t, int r, struct err *err)
 	pthread_mutex_unlock(&t->mu);
 }
 
+static void log_end(const struct transfer *t, int r, int64_t ms)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	log_line(LOG_DEBUG, "transfer of %s after %lld ms: %s, %lld of %lld bytes fetched",
+		 digest_text(&t->digest, text), (long long)ms, r < 0 ? err_reason(r) : "OK",
+		 (long long)t->status.fetched, (long long)t->blob.size);
+}
+
 void transfer_run(void *transfer)
 {
 	struct transfer *t = transfer;
 	struct transfers *table = t->table;
 	struct err err = { .code = OK };
+	int64_t began_ms = clock_monotonic_ms();
 	int r = run(t, &err);
 
 	layer_job_free(TAKE(t->job));
@@ -237,6 +249,7 @@ void transfer_run(void *transfer)
 		retire(t);
 	}
 	settle(t, r, &err);
+	log_end(t, r, clock_monotonic_ms() - began_ms);
 	pthread_mutex_lock(&table->mu);
 	transfer_end_turn_locked(t);
 	transfer_unref_locked(t);

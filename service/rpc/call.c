@@ -75,6 +75,7 @@ static unsigned enter(struct rpc_call *c)
 		c->next->link = &c->next;
 	s->calls = c;
 	active = ++s->active;
+	c->began_ms = clock_monotonic_ms();
 	pthread_mutex_unlock(&s->mu);
 	return active;
 }
@@ -195,6 +196,19 @@ static size_t finish_ops(struct rpc_call *c, grpc_op ops[3])
 	return n;
 }
 
+static void log_end(const struct rpc_call *c, const struct err *err)
+{
+	struct rpc_event event = {
+		.method = c->entry ? c->entry->method->path : "unknown method",
+		.peer = c->peer,
+		.ms = clock_monotonic_ms() - c->began_ms,
+		.err = err,
+	};
+
+	if (c->server->log)
+		c->server->log(c->server->log_arg, &event);
+}
+
 void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response)
 {
 	struct deferred *deferred = TAKE(c->deferred);
@@ -204,8 +218,7 @@ void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *re
 
 	if (!err && response && wire_pack(response, &c->write_buffer, &packing) < 0)
 		err = &packing;
-	if (err && c->server->log)
-		c->server->log(c->server->log_arg, c->entry ? c->entry->method->path : "unknown method", c->peer, err);
+	log_end(c, err);
 	wire_status_init(&c->status, err);
 	n = finish_ops(c, ops);
 	c->finish = (struct op){ on_finished, c };

@@ -36,7 +36,7 @@ static void forward(gpr_log_func_args *args)
 	fail(&err, E_UNKNOWN, "%s", args->message);
 	pthread_mutex_lock(&mu);
 	if (sink && within_rate())
-		sink(sink_arg, "gRPC", "", &err);
+		sink(sink_arg, &(struct rpc_event){ .method = "gRPC", .err = &err });
 	pthread_mutex_unlock(&mu);
 }
 

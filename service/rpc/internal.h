@@ -53,6 +53,7 @@ struct rpc_call {
 	const struct method_entry *entry;
 	struct identity identity;
 	char peer[PEER_MAX];
+	int64_t began_ms; /* monotonic */
 	struct cancel *cancel;
 	struct arena arena;	    /* request, response, identity */
 	struct arena message_arena; /* the last received message of a stream */

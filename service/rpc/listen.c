@@ -37,7 +37,7 @@ static void refused(void *arg, const struct err *err)
 	struct rpc_server *s = arg;
 
 	if (s->log)
-		s->log(s->log_arg, "connection", "unix", err);
+		s->log(s->log_arg, &(struct rpc_event){ .method = "connection", .err = err });
 }
 
 static int need_unix_listener(struct rpc_server *s, struct err *err)

@@ -39,11 +39,18 @@ struct rpc_tls {
 	bool allow_anonymous;		  /* without client_ca_file: whoever connects may do everything */
 };
 
-/* One finished call that failed, for the log: method, peer, code, text. Runs on
- * any of the server's threads, also at once. Connections that could not be taken
- * come here too, with the method "connection", and what gRPC itself complains of,
- * such as failed TLS handshakes, with the method "gRPC" and no peer. */
-typedef void rpc_log_fn(void *arg, const char *method, const char *peer, const struct err *err);
+/* For the log. */
+struct rpc_event {
+	const char *method, *peer;
+	int64_t ms;	       /* from its arrival to its end */
+	const struct err *err; /* NULL: it ended well */
+};
+
+/* One call that is over. Runs on any of the server's threads, also at once.
+ * Connections that could not be taken come here too, with the method "connection", and
+ * what gRPC itself complains of, such as failed TLS handshakes, with the method "gRPC";
+ * both without a peer. */
+typedef void rpc_log_fn(void *arg, const struct rpc_event *event);
 
 /* Optional, before the process has a second thread: what would otherwise make the
  * first client wait. */

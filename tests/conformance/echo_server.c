@@ -18,10 +18,12 @@ struct setup {
 	struct rpc_tls tls;
 };
 
-static void log_failure(void *arg, const char *method, const char *peer, const struct err *err)
+static void log_failure(void *arg, const struct rpc_event *event)
 {
 	(void)arg;
-	fprintf(stderr, "%s: %s: %s: %s\n", peer, method, err_reason(err->code), err->text);
+	if (event->err)
+		fprintf(stderr, "%s: %s: %s: %s\n", event->peer ? event->peer : "", event->method,
+			err_reason(event->err->code), event->err->text);
 }
 
 static int64_t number(const char *text)

@@ -150,12 +150,24 @@ class Faults(TestCase):
         client.pull(reference)
         self.assert_clean(client, [reference])
 
+    def test_log_level_says_how_much_is_told(self):
+        for level, told in (("warn", (False, False)), ("info", (True, False)), ("debug", (True, True))):
+            with self.subTest(level):
+                imaged = self.daemon("--log-level", level, name=level)
+                client = imaged.client()
+                client.pull(self.serve(level, 1000))
+                self.assert_rpc_fails("NOT_FOUND", "NO_SUCH_IMAGE", client.RemoveImage, image="nothing")
+                imaged.stop()
+                self.assertEqual(told[0], " info  /imaged.v1.ImageService/RemoveImage from unix:" in imaged.log)
+                for line in (r"\S+/Pull from unix:\S+ after \d+ ms: OK", r"transfer of sha256:\S+ after \d+ ms: OK, [1-9]"):
+                    (self.assertRegex if told[1] else self.assertNotRegex)(imaged.log, " debug " + line)
+
     def test_worker_that_is_killed_fails_its_pull_with_a_reason(self):
         gate = threading.Event()
         self.addCleanup(gate.set)
         reference = self.serve("a", 4 << 20, 6)
         self.registry.fault("GET", "/blobs/" , times=2, cut=1 << 20, gate=gate)
-        imaged = self.daemon()
+        imaged = self.daemon("--log-level", "warn")
         client = imaged.client()
         call = client.Pull(reference=reference)
         next(call)
@@ -166,6 +178,7 @@ class Faults(TestCase):
             os.kill(pid, signal.SIGKILL)
         gate.set()
         self.assert_rpc_fails("INTERNAL", "WORKER_FAILED", lambda: call)
+        self.assertRegex(imaged.log, r" warn  \S+/Pull from unix:\S+ after \d+ ms: WORKER_FAILED: ")
         self.assertEqual([], client.images())
         client.pull(reference)
         self.assert_clean(client, [reference])

@@ -2,11 +2,6 @@
 
 enum { MESSAGE_BYTES = 4 * 1024 * 1024 };
 
-static void ignore_failure(UNUSED void *arg, UNUSED const char *method, UNUSED const char *peer,
-			   UNUSED const struct err *err)
-{
-}
-
 int daemon_start(void **state)
 {
 	static const struct rpc_server_options defaults;
@@ -22,7 +17,7 @@ int daemon_start(void **state)
 	d->service.platform = platform_host();
 	snprintf(d->address, sizeof d->address, "unix://%s/test.sock", d->fixture->root);
 	binding = image_service_binding(&d->service);
-	assert_ok(rpc_server_new(&defaults, ignore_failure, NULL, &d->server, &err), &err);
+	assert_ok(rpc_server_new(&defaults, NULL, NULL, &d->server, &err), &err);
 	assert_ok(rpc_server_add(d->server, &binding, &err), &err);
 	assert_ok(rpc_server_listen(d->server, d->address, NULL, &err), &err);
 	assert_ok(rpc_server_start(d->server, &err), &err);

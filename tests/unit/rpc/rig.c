@@ -14,16 +14,17 @@
 #endif
 #endif
 
-static void note_failure(void *arg, const char *method, const char *peer, const struct err *err)
+static void note_end(void *arg, const struct rpc_event *event)
 {
 	struct rig *r = arg;
 
-	(void)method;
 	pthread_mutex_lock(&r->mu);
-	r->logged++;
-	r->last_code = err->code;
-	snprintf(r->last_text, sizeof r->last_text, "%s", err->text);
-	snprintf(r->last_peer, sizeof r->last_peer, "%s", peer);
+	if (event->err) {
+		r->logged++;
+		r->last_code = event->err->code;
+		snprintf(r->last_text, sizeof r->last_text, "%s", event->err->text);
+		snprintf(r->last_peer, sizeof r->last_peer, "%s", event->peer ? event->peer : "");
+	}
 	pthread_mutex_unlock(&r->mu);
 }
 
@@ -40,7 +41,7 @@ struct rig *rig_prepare(const struct rpc_server_options *options)
 	assert_non_null(mkdtemp(r->dir));
 	snprintf(r->address, sizeof r->address, "unix://%s/s.sock", r->dir);
 	binding = echo_service_binding(&r->service);
-	assert_int_equal(rpc_server_new(options ? options : &defaults, note_failure, r, &r->server, &err), OK);
+	assert_int_equal(rpc_server_new(options ? options : &defaults, note_end, r, &r->server, &err), OK);
 	assert_int_equal(rpc_server_add(r->server, &binding, &err), OK);
 	assert_int_equal(rpc_server_listen(r->server, r->address, NULL, &err), OK);
 	return r;

@@ -2,7 +2,7 @@
 #include "tests/unit/runtime/runtime_test.h"
 
 static const int codes[] = {
-#define X(name, grpc, reason, prefix, exit_code) name,
+#define X(name, grpc, reason, prefix, level, exit_code) name,
 	ERR_TABLE(X)
 #undef X
 };
