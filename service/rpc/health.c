@@ -253,10 +253,10 @@ void health_take_methods(struct health *h, const struct methods *m)
 	watch->self = h;
 }
 
-void health_set(struct health *h, bool serving)
+void health_start(struct health *h)
 {
 	pthread_mutex_lock(&h->mu);
-	h->serving = serving && !h->ended;
+	h->serving = true;
 	pthread_mutex_unlock(&h->mu);
 	move_all(h);
 }

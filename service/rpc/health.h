@@ -23,10 +23,11 @@ struct rpc_binding health_binding(struct health *h);
 /* Makes Check inline and Watch event-driven. */
 void health_take_methods(struct health *h, const struct methods *m);
 
-/* From any thread: all services at once. */
-void health_set(struct health *h, bool serving);
+/* SERVING, all services at once. It means that calls are taken: what a call finds to
+ * be wrong with the store or the network, the call tells. */
+void health_start(struct health *h);
 
-/* NOT_SERVING for good; watches are told so and end with UNAVAILABLE. */
+/* From any thread: NOT_SERVING for good; watches are told so and end with UNAVAILABLE. */
 void health_end(struct health *h);
 
 #endif

@@ -166,7 +166,7 @@ int rpc_server_start(struct rpc_server *s, struct err *err)
 	grpc_server_start(s->grpc);
 	for (int i = 0; i < SLOTS; i++)
 		call_request(s);
-	health_set(s->health, true);
+	health_start(s->health);
 	r = pollers_start(s, err);
 	if (r == OK && s->unix_listener)
 		r = unix_listener_start(s->unix_listener, err);
@@ -182,11 +182,6 @@ unsigned rpc_server_active(const struct rpc_server *s)
 	active = m->active;
 	pthread_mutex_unlock(&m->mu);
 	return active;
-}
-
-void rpc_server_set_serving(struct rpc_server *s, bool serving)
-{
-	health_set(s->health, serving);
 }
 
 /* ---- the end ---- */

@@ -73,13 +73,9 @@ size_t rpc_server_addresses(const struct rpc_server *s, const char *const **ret_
 
 int rpc_server_start(struct rpc_server *s, struct err *err);
 
-/* Health says NOT_SERVING, no new calls, watches end; waits for the calls that
+/* Health, which said SERVING since the start, says NOT_SERVING; no new calls, watches end; waits for the calls that
  * run, and after the grace time cancels them. */
 void rpc_server_drain(struct rpc_server *s);
-
-/* What health says of all services: SERVING from rpc_server_start() on. For a
- * daemon that lives but cannot work. No effect once it drains. */
-void rpc_server_set_serving(struct rpc_server *s, bool serving);
 
 /* Of the gRPC library: "1.51.1". */
 const char *rpc_library_version(void);
