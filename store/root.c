@@ -26,12 +26,23 @@ static int make_parents(const char *root, struct err *err)
 	return OK;
 }
 
-static int sync_parent(const char *root)
+/* The root and its parents may have been made by this start, or by one that was killed
+ * before it could sync; what must not be read was there before. */
+static int sync_parents(struct store *s, struct err *err)
 {
-	CLEANUP(closep) int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP(closep) int parent = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closep) int fd = dup(s->root_fd);
 
-	return parent < 0 ? -1 : fsync(parent);
+	for (const char *name = s->root; name; name = strchr(name + 1, '/')) {
+		int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (parent < 0 && errno == EACCES)
+			return OK;
+		closep(&fd);
+		fd = parent;
+		if (fd < 0 || fsync(fd))
+			return fail_errno(err, "root '%s': sync the directories above", s->root);
+	}
+	return OK;
 }
 
 static int open_root(struct store *s, struct err *err)
@@ -44,8 +55,6 @@ static int open_root(struct store *s, struct err *err)
 			return r;
 		if (mkdir(s->root, 0700) && errno != EEXIST)
 			return fail_errno(err, "create root '%s'", s->root);
-		if (sync_parent(s->root))
-			return fail_errno(err, "sync the directory of root '%s'", s->root);
 		s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	return s->root_fd < 0 ? fail_errno(err, "open root '%s'", s->root) : OK;
@@ -204,9 +213,7 @@ static int take_lock(struct store *s, struct err *err)
 int root_open_dir(struct store *s, const char *name, int *ret_fd, struct err *err)
 {
 	if (!s->read_only) {
-		int rc = mkdirat(s->root_fd, name, 0700);
-
-		if ((rc && errno != EEXIST) || (!rc && fsync(s->root_fd)))
+		if (mkdirat(s->root_fd, name, 0700) && errno != EEXIST)
 			return store_fail_errno(s, 0, err, "root '%s': create directory '%s'", s->root, name);
 	}
 	*ret_fd = openat(s->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -216,12 +223,10 @@ int root_open_dir(struct store *s, const char *name, int *ret_fd, struct err *er
 /* The one algorithm that every store will use; for another shard_make() does it. */
 static int make_algorithm_dir(struct store *s, struct err *err)
 {
-	int rc;
-
 	if (s->read_only)
 		return OK;
-	rc = mkdirat(s->content_fd, digest_algorithm_name(DIGEST_SHA256), 0700);
-	if ((rc && errno != EEXIST) || (!rc && fsync(s->content_fd)))
+	if ((mkdirat(s->content_fd, digest_algorithm_name(DIGEST_SHA256), 0700) && errno != EEXIST) ||
+	    fsync(s->content_fd))
 		return store_fail_errno(s, 0, err, "root '%s': create directory 'content/sha256'", s->root);
 	return OK;
 }
@@ -252,9 +257,12 @@ int root_open(struct store *s, struct err *err)
 		r = take_lock(s, err);
 	if (r == OK) /* another process may have made it just before */
 		r = read_format(s, &format, err);
+	if (r == OK && !format && s->read_only)
+		r = fail(err, E_READ_ONLY, "root '%s' is read-only and holds no store", s->root);
 	if (r == OK && !format)
-		r = s->read_only ? fail(err, E_READ_ONLY, "root '%s' is read-only and holds no store", s->root)
-				 : write_format(s, err);
+		r = sync_parents(s, err);
+	if (r == OK && !format)
+		r = write_format(s, err);
 	return r == OK ? open_dirs(s, err) : r;
 }
 

@@ -72,7 +72,12 @@ static int open_meta(struct store *s, struct err *err)
 
 	if (r == OK)
 		r = open_space(s, fd, "shared", SHARED_RESERVE, &s->shared, err);
-	return r == OK ? open_space(s, fd, "local", LOCAL_RESERVE, &s->local, err) : r;
+	if (r == OK)
+		r = open_space(s, fd, "local", LOCAL_RESERVE, &s->local, err);
+	/* Also when they are there: who made them may have been killed before it could sync. */
+	if (r == OK && !s->read_only && (fsync(fd) || fsync(s->root_fd)))
+		r = fail_errno(err, "root '%s': sync directories", s->root);
+	return r;
 }
 
 static void init_locks(struct store *s)

@@ -31,10 +31,14 @@ static void note_synced(struct shard *sh, uint64_t changed)
 
 int shard_make(struct store *s, const struct digest *d)
 {
+	bool synced = d->algorithm == DIGEST_SHA256; /* root.c makes that one */
 	char path[CONTENT_PATH_MAX];
-	int made = mkdirat(s->content_fd, content_algorithm_dir(d), 0700);
 
-	if ((made && errno != EEXIST) || (!made && fsync(s->content_fd)))
+	if (!mkdirat(s->content_fd, content_algorithm_dir(d), 0700))
+		synced = false;
+	else if (errno != EEXIST)
+		return -1;
+	if (!synced && fsync(s->content_fd))
 		return -1;
 	if (mkdirat(s->content_fd, content_shard(d, path), 0700) && errno != EEXIST)
 		return -1;

@@ -23,6 +23,7 @@ static struct pending {
 
 static bool syncfs_fails; /* tells somebody else's error, once to a descriptor */
 static int syncs, whole_syncs, told_fd, tells;
+static ino_t synced[100]; /* what fsync() was called for, by `syncs` */
 
 /* -1 once for each description that is to be told. */
 static int tell(int fd)
@@ -36,8 +37,12 @@ static int tell(int fd)
 	return 0;
 }
 
-int fsync(UNUSED int fd)
+int fsync(int fd)
 {
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		synced[(size_t)syncs % ARRAY_LEN(synced)] = st.st_ino;
 	syncs++;
 	return tell(fd);
 }
@@ -244,6 +249,86 @@ static void an_error_of_another_file_ends_no_commit(void **state)
 	unref_many(many);
 }
 
+/* ---- directories ---------------------------------------------------------- */
+
+static void open_anew(const char *root)
+{
+	struct err err = ERR_INIT;
+	struct store *s;
+
+	memset(synced, 0, sizeof synced);
+	syncs = 0;
+	assert_ok(store_open(root, &s, &err), &err);
+	store_close(s);
+}
+
+static void assert_synced(const char *root, const char *below)
+{
+	char path[ROOT_MAX + 64];
+	struct stat st;
+	size_t i = 0;
+
+	snprintf(path, sizeof path, "%s/%s", root, below);
+	assert_int_equal(stat(path, &st), 0);
+	while (i < ARRAY_LEN(synced) && synced[i] != st.st_ino)
+		i++;
+	assert_true(i < ARRAY_LEN(synced));
+}
+
+/* As a start that was killed leaves them: there, and not known to be durable. */
+static void directories_that_a_start_finds_are_synced(void **state)
+{
+	static const char *const parents[] = { "a", "a/b", "a/b/root" };
+	const struct fixture *f = *state;
+	char root[ROOT_MAX + 16], path[ROOT_MAX + 16];
+
+	for (size_t i = 0; i < ARRAY_LEN(parents); i++) {
+		snprintf(path, sizeof path, "%s/%s", f->root, parents[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	snprintf(root, sizeof root, "%s/a/b/root", f->root);
+	open_anew(root);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(parents); i++)
+		assert_synced(f->root, parents[i]);
+	assert_synced(f->root, ".");
+	open_anew(root);
+	assert_synced(root, ".");
+	assert_synced(root, "content");
+	assert_synced(root, "meta");
+}
+
+static void directories_that_a_start_makes_are_synced(void **state)
+{
+	const struct fixture *f = *state;
+	char root[ROOT_MAX + 16];
+
+	snprintf(root, sizeof root, "%s/a/b/root", f->root);
+	open_anew(root);
+	assert_synced(f->root, "a");
+	assert_synced(f->root, ".");
+	assert_synced(root, "content");
+}
+
+/* The first of two who need it makes it, and the other one must not rely on that. */
+static void directory_of_an_algorithm_that_is_there_is_synced(void **state)
+{
+	struct fixture *f = *state;
+	char path[ROOT_MAX + 32];
+	struct err err = ERR_INIT;
+	struct ingest *i = NULL;
+	struct digest d;
+
+	snprintf(path, sizeof path, "%s/content/sha512", f->root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	digest_of(DIGEST_SHA512, bytes_of("x"), &d);
+	assert_ok(ingest_bytes(f->store, &d, bytes_of("x"), &i, &err), &err);
+	memset(synced, 0, sizeof synced);
+	syncs = 0;
+	assert_ok(content_commit(f->store, &i, 1, &err), &err);
+	assert_synced(f->root, "content");
+	ingest_unref(i);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
@@ -255,6 +340,9 @@ int main(void)
 		TEST(many_blobs_take_one_syncfs),
 		TEST(an_error_that_syncfs_told_another_commit_is_found),
 		TEST(an_error_of_another_file_ends_no_commit),
+		TEST(directories_that_a_start_finds_are_synced),
+		TEST(directories_that_a_start_makes_are_synced),
+		TEST(directory_of_an_algorithm_that_is_there_is_synced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
