@@ -7,7 +7,10 @@
  * caller is told at once instead of being kept waiting.
  *
  * Here is how long and how often; what may be tried again at all is said by those
- * who ask: fetch.c (decide()) for transfers, request.c for questions.
+ * who ask, in loops of their own: fetch.c (decide()) for transfers, reply.c
+ * (request_reply()) for questions, token_fetch.c (with_retries()) for those to token
+ * servers. request.c gives a failure its class; one of a token server is RETRY_CONNECT,
+ * since it was tried again as a question already.
  *
  * Clock, chance and sleep come from outside, so that tests own them.
  */
