@@ -18,8 +18,8 @@ packages() {
 		echo protobuf-compiler libprotobuf-dev libprotoc-dev libprotobuf-c-dev protobuf-c-compiler libgrpc-dev
 		echo libabsl-dev libc-ares-dev libre2-dev libssl-dev zlib1g-dev
 		# registry, layers, store, configuration
-		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev libarchive-dev liblmdb-dev libjansson-dev
-		echo libseccomp-dev libcap-ng-dev libsystemd-dev libtomlplusplus-dev uthash-dev
+		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev liblmdb-dev libjansson-dev
+		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev
 		;;
 	run) echo ca-certificates ;;
 	demo) echo docker-registry skopeo busybox-static ;;
