@@ -216,13 +216,3 @@ int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err)
 	number = start_thread(p, task);
 	return number ? thread_failed(p, task, number, err) : OK;
 }
-
-unsigned pool_busy(struct pool *p)
-{
-	unsigned busy;
-
-	pthread_mutex_lock(&p->mu);
-	busy = p->threads - p->idle + p->queued;
-	pthread_mutex_unlock(&p->mu);
-	return busy;
-}

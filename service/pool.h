@@ -16,6 +16,4 @@ void pool_free(struct pool *p);
 /* fn(arg) on a thread of the pool. */
 int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err);
 
-unsigned pool_busy(struct pool *p); /* running and queued tasks */
-
 #endif

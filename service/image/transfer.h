@@ -94,7 +94,8 @@ int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer
 /* Whether it was started with this source, so that its failure is ours as well. */
 bool transfer_is_from(const struct transfer *t, const struct digest *source);
 
-/* Transfers that wait, run, are being cancelled, or are done and still watched. */
+/* Transfers that wait, run, are being cancelled, or are done and still watched: for
+ * tests, which wait until there are none. */
 size_t transfers_running(struct transfers *t);
 
 #endif

@@ -80,7 +80,7 @@ void rpc_server_drain(struct rpc_server *s);
 /* Of the gRPC library: "1.51.1". */
 const char *rpc_library_version(void);
 
-/* Calls that run or wait now. */
+/* Calls that run or wait now: for tests, which wait until there are none. */
 unsigned rpc_server_active(const struct rpc_server *s);
 
 #endif

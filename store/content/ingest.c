@@ -386,11 +386,6 @@ int64_t ingest_offset(const struct ingest *i)
 	return i->offset;
 }
 
-int64_t ingest_size(const struct ingest *i)
-{
-	return i->size;
-}
-
 const struct digest *ingest_digest(const struct ingest *i)
 {
 	return &i->digest;

@@ -41,7 +41,6 @@ void ingest_unref(struct ingest *i);
 void ingest_unrefp(struct ingest **i);
 
 int64_t ingest_offset(const struct ingest *i); /* bytes that are written and hashed */
-int64_t ingest_size(const struct ingest *i);
 const struct digest *ingest_digest(const struct ingest *i);
 /* What the server called this version of the bytes, for If-Range; "" if unknown. */
 const char *ingest_etag(const struct ingest *i);

@@ -420,11 +420,6 @@ struct key key_guard_prefix(void)
 	return begin('g');
 }
 
-bool key_parse_guard(struct bytes key, struct digest *ret_manifest)
-{
-	return parse_one(key, 'g', ret_manifest);
-}
-
 struct key key_lease(const struct lease_id *id)
 {
 	struct key k = begin('l');

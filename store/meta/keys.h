@@ -121,7 +121,6 @@ bool key_parse_edge(struct bytes key, struct digest *ret_child, struct edge_pare
 
 struct key key_guard(const struct digest *manifest);
 struct key key_guard_prefix(void);
-bool key_parse_guard(struct bytes key, struct digest *ret_manifest);
 
 struct key key_lease(const struct lease_id *id);
 struct key key_lease_prefix(void);

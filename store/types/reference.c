@@ -250,8 +250,3 @@ char *reference_familiar(const struct reference *ref, char out[REFERENCE_TEXT_MA
 {
 	return append_tag_digest(ref, reference_familiar_name(ref, out));
 }
-
-bool reference_same_repository(const struct reference *a, const struct reference *b)
-{
-	return !strcmp(a->domain, b->domain) && !strcmp(a->path, b->path);
-}

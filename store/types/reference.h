@@ -35,8 +35,6 @@ char *reference_familiar(const struct reference *ref, char out[REFERENCE_TEXT_MA
 char *reference_name(const struct reference *ref, char out[REFERENCE_TEXT_MAX]);
 char *reference_familiar_name(const struct reference *ref, char out[REFERENCE_TEXT_MAX]);
 
-bool reference_same_repository(const struct reference *a, const struct reference *b);
-
 /* Go's path.Match over the familiar name, and over the familiar name with tag,
  * as docker's reference filter. E_INVALID_FILTER when the pattern is malformed. */
 int reference_match(const struct reference *ref, const char *pattern, bool *ret_match, struct err *err);

@@ -148,17 +148,6 @@ static void latest_is_added_only_without_tag_and_digest(void **state UNUSED)
 	assert_false(reference_default_tag(&ref));
 }
 
-static void repositories_are_compared_without_tags(void **state UNUSED)
-{
-	struct reference a, b, c;
-
-	assert_int_equal(reference_parse("ubuntu:1", &a, NULL), OK);
-	assert_int_equal(reference_parse("docker.io/library/ubuntu@sha256:" HEX64, &b, NULL), OK);
-	assert_int_equal(reference_parse("example.com/ubuntu:1", &c, NULL), OK);
-	assert_true(reference_same_repository(&a, &b));
-	assert_false(reference_same_repository(&a, &c));
-}
-
 static void id_prefixes_are_lower_hex_with_or_without_algorithm(void **state UNUSED)
 {
 	assert_true(reference_is_id_prefix("a"));
@@ -460,7 +449,6 @@ int main(void)
 		cmocka_unit_test(names_have_a_limit_together_with_their_domain),
 		cmocka_unit_test(the_longest_reference_fits_its_buffer),
 		cmocka_unit_test(latest_is_added_only_without_tag_and_digest),
-		cmocka_unit_test(repositories_are_compared_without_tags),
 		cmocka_unit_test(id_prefixes_are_lower_hex_with_or_without_algorithm),
 		cmocka_unit_test(the_filter_matches_as_path_match_of_go),
 		cmocka_unit_test(the_filter_does_not_move_a_run_again),
