@@ -68,7 +68,7 @@ static void run_ops(struct http_exchange *x)
 		if (curl_multi_add_handle(c->multi, x->easy) == CURLM_OK)
 			x->added = true;
 		else
-			transfer_finish(x, CURLE_OUT_OF_MEMORY);
+			exchange_finish(x, CURLE_OUT_OF_MEMORY);
 	}
 	if (x->ops_run & OP_RESUME && x->added)
 		curl_easy_pause(x->easy, CURLPAUSE_CONT);
@@ -92,7 +92,7 @@ static void settle_touched(struct http_client *c)
 
 		c->touched = x->next_touched;
 		x->is_touched = false;
-		transfer_settle(x);
+		exchange_settle(x);
 	}
 }
 
@@ -108,7 +108,7 @@ static void reap_finished(struct http_client *c)
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
-		transfer_finish(x, result);
+		exchange_finish(x, result);
 	}
 }
 

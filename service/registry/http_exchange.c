@@ -143,7 +143,7 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 		return fail_nomem(err);
 	if (x->forbidden)
 		return failure_forbidden(x, u.host, err);
-	transfer_set_callbacks(x);
+	exchange_set_callbacks(x);
 	set_transport(x, q);
 	set_tls(x, q);
 	return set_proxy(x, &u) && set_method(x, q) && set_headers(x, q) ? OK : fail_nomem(err);
@@ -320,7 +320,7 @@ static void release_held(struct http_exchange *x)
 		return;
 	ring_drop(&x->ring, x->held);
 	x->held = 0;
-	if (!transfer_is_crowded(x) && atomic_exchange(&x->paused, false))
+	if (!exchange_is_crowded(x) && atomic_exchange(&x->paused, false))
 		exchange_post(x, OP_RESUME);
 }
 

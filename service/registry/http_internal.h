@@ -1,6 +1,6 @@
 /*
  * What the files of the HTTP client share: http_client.c (the thread, its queue),
- * http_exchange.c (the caller's side), http_transfer.c (curl's callbacks) and
+ * http_exchange.c (the caller's side), http_callbacks.c (curl's callbacks) and
  * http_failure.c (words).
  *
  * Who may touch what in an exchange: `mu` guards what both sides wait for; the
@@ -94,13 +94,13 @@ struct http_exchange {
  * is gone for the caller. */
 void exchange_post(struct http_exchange *x, enum exchange_op op);
 
-/* http_transfer.c: curl's side. */
-void transfer_set_callbacks(struct http_exchange *x);
-void transfer_settle(struct http_exchange *x);			/* after a round with bytes */
-void transfer_finish(struct http_exchange *x, CURLcode result); /* the end, either way */
+/* http_callbacks.c: curl's side. */
+void exchange_set_callbacks(struct http_exchange *x);
+void exchange_settle(struct http_exchange *x);			/* after a round with bytes */
+void exchange_finish(struct http_exchange *x, CURLcode result); /* the end, either way */
 void exchange_free(struct http_exchange *x);
 
-static inline bool transfer_is_crowded(const struct http_exchange *x)
+static inline bool exchange_is_crowded(const struct http_exchange *x)
 {
 	return x->ring.cap >= HTTP_WINDOW && ring_room(&x->ring) < HTTP_READ_SIZE;
 }

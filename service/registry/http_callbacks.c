@@ -164,9 +164,9 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 /* Reading goes on only where a whole read fits: what curl has read and cannot
  * deliver it copies aside. */
-void transfer_settle(struct http_exchange *x)
+void exchange_settle(struct http_exchange *x)
 {
-	if (x->added && transfer_is_crowded(x) && !atomic_load(&x->paused) && !pause_is_void(x, HTTP_READ_SIZE))
+	if (x->added && exchange_is_crowded(x) && !atomic_load(&x->paused) && !pause_is_void(x, HTTP_READ_SIZE))
 		curl_easy_pause(x->easy, CURLPAUSE_RECV);
 	pthread_mutex_lock(&x->mu);
 	wake(x);
@@ -207,7 +207,7 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 	return CURL_PREREQFUNC_OK;
 }
 
-void transfer_set_callbacks(struct http_exchange *x)
+void exchange_set_callbacks(struct http_exchange *x)
 {
 	curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
 	curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->curl_text);
@@ -221,7 +221,7 @@ void transfer_set_callbacks(struct http_exchange *x)
 	curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
 }
 
-void transfer_finish(struct http_exchange *x, CURLcode result)
+void exchange_finish(struct http_exchange *x, CURLcode result)
 {
 	if (result != CURLE_OK && x->failed == HTTP_FAILED_NOT)
 		failure_describe(x, result);
