@@ -2,13 +2,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
 #include "service/layer/magic.h"
+#include "service/layer/patience.h"
 
 enum {
 	STEP_MIN = 1024 * 1024,
@@ -25,7 +23,8 @@ struct layer_job {
 	uint64_t size;
 	bool counts_only;
 	struct digest digest; /* counts_only: of the file */
-	struct waiter waiter; /* its eventfd also wakes for a cancel */
+	struct patience patience;
+	struct waiter waiter; /* for a slot; it wakes the patience */
 
 	enum job_state state;
 	struct slot *slot; /* JOB_RUNNING: held */
@@ -34,7 +33,6 @@ struct layer_job {
 	uint64_t told; /* in the last AVAILABLE or END */
 	bool told_end;
 	uint64_t read, written; /* of the last PROGRESS */
-	int64_t moved_ms;	/* when it came */
 
 	/* JOB_DONE */
 	struct err failure;
@@ -101,7 +99,7 @@ static void begin(struct layer_job *j, struct slot *slot)
 	j->state = JOB_RUNNING;
 	j->told = j->read = j->written = 0;
 	j->told_end = false;
-	j->moved_ms = clock_monotonic_ms();
+	patience_moved(&j->patience);
 	if (begin_on_slot(j, &why) != OK)
 		be_failed(j, &why);
 }
@@ -148,7 +146,7 @@ static void take_progress(struct layer_job *j, const struct layer_message *m)
 		return;
 	}
 	if (read > j->read || written > j->written)
-		j->moved_ms = clock_monotonic_ms();
+		patience_moved(&j->patience);
 	j->read = read;
 	j->written = written;
 }
@@ -290,9 +288,9 @@ static int new_job(struct layer_workers *w, int fd, int64_t size, struct layer_j
 	j->workers = layer_workers_ref(w);
 	j->fd = take_fd(&owned);
 	j->size = (uint64_t)size;
-	j->waiter.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (j->waiter.wake < 0)
-		return fail_errno(err, "make an event descriptor");
+	if (patience_init(&j->patience, workers_policy(w)->stall_ms, err) < 0)
+		return err->code;
+	j->waiter.wake = j->patience.wake;
 	*ret_job = TAKE(j);
 	return OK;
 }
@@ -365,41 +363,17 @@ int layer_job_check(struct layer_job *j, struct err *err)
 
 /* ---- waiting --------------------------------------------------------------------- */
 
-static void wake(void *arg)
+/* Waits for the worker, a slot (for others' work, without an end), or a cancel. */
+static int wait_for_event(struct layer_job *j, struct cancel *cancel, struct err *err)
 {
-	struct layer_job *j = arg;
+	struct process *worker = j->state == JOB_RUNNING ? &j->slot->process : NULL;
+	struct pollfd socket = { .fd = worker ? worker->socket : -1, .events = POLLIN };
+	struct err why = ERR_INIT;
+	int rc = patience_poll(&j->patience, &socket, 1, worker, cancel, &why);
 
-	eventfd_write(j->waiter.wake, 1);
-}
-
-/* Until when the worker must have moved; a queued job waits for others' work. */
-static int patience(const struct layer_job *j)
-{
-	int64_t left;
-
-	if (j->state != JOB_RUNNING)
-		return -1;
-	left = j->moved_ms + workers_policy(j->workers)->stall_ms - clock_monotonic_ms();
-	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
-}
-
-/* Waits for the worker, a slot, a cancel, or the end of patience. */
-static int wait_for_event(struct layer_job *j, struct err *err)
-{
-	struct pollfd events[] = {
-		{ .fd = j->waiter.wake, .events = POLLIN },
-		{ .fd = j->state == JOB_RUNNING ? j->slot->process.socket : -1, .events = POLLIN },
-	};
-	int ms = patience(j);
-	eventfd_t count;
-	int n = poll(events, ARRAY_LEN(events), ms);
-
-	if (n < 0 && errno != EINTR)
-		return fail_errno(err, "wait for imaged-layer");
-	if (n == 0 && ms == 0)
-		fail_worker(j, "has stopped: it makes no progress though bytes are available");
-	if (events[0].revents)
-		eventfd_read(j->waiter.wake, &count);
+	if (rc != E_WORKER)
+		return rc == OK ? OK : fail(err, rc, "%s", why.text);
+	be_failed(j, &why);
 	return OK;
 }
 
@@ -407,12 +381,10 @@ static int wait_until_done(struct layer_job *j, struct cancel *cancel, struct er
 {
 	int rc = OK;
 
-	j->moved_ms = clock_monotonic_ms();
+	patience_moved(&j->patience);
 	look(j);
 	while (rc == OK && j->state != JOB_DONE) {
-		rc = cancel_check(cancel, err);
-		if (rc == OK)
-			rc = wait_for_event(j, err);
+		rc = wait_for_event(j, cancel, err);
 		if (rc == OK)
 			look(j);
 	}
@@ -421,15 +393,10 @@ static int wait_until_done(struct layer_job *j, struct cancel *cancel, struct er
 
 int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err)
 {
-	struct cancel_hook hook = { .fn = wake, .arg = j };
 	int rc;
 
 	j->available = j->size;
-	if (cancel)
-		cancel_hook(cancel, &hook);
 	rc = wait_until_done(j, cancel, err);
-	if (cancel)
-		cancel_unhook(cancel, &hook);
 	if (rc == OK)
 		rc = layer_job_check(j, err);
 	if (rc == OK)
@@ -447,7 +414,7 @@ void layer_job_free(struct layer_job *j)
 	}
 	workers_forget(j->workers, &j->waiter);
 	closep(&j->fd);
-	closep(&j->waiter.wake);
+	patience_free(&j->patience);
 	layer_workers_unref(j->workers);
 	free(j);
 }

@@ -38,17 +38,18 @@ static int time_left(const struct patience *p)
 	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
-static int poll_once(struct patience *p, struct pollfd *fds, nfds_t n, int *ret_ready, struct err *err)
+static int poll_once(struct pollfd *fds, nfds_t n, int ms, int *ret_ready, struct err *err)
 {
-	int ready = poll(fds, n, time_left(p));
+	int ready = poll(fds, n, ms);
 
 	if (ready < 0 && errno != EINTR)
 		return fail_errno(err, "wait for imaged-layer");
-	*ret_ready = ready;
+	*ret_ready = ready > 0 ? ready : 0;
 	return OK;
 }
 
-/* Until something is ready, the token fired, or the time is over. */
+/* Until something is ready, the token fired, or the time is over. A call that a signal
+ * cut short, and a token that fired, are looked at anew. */
 static int poll_all(struct patience *p, struct pollfd *fds, nfds_t n, struct process *worker, struct cancel *cancel,
 		    struct err *err)
 {
@@ -56,14 +57,14 @@ static int poll_all(struct patience *p, struct pollfd *fds, nfds_t n, struct pro
 		int ready = 0, rc = cancel_check(cancel, err);
 
 		if (rc == OK)
-			rc = poll_once(p, fds, n, &ready, err);
+			rc = poll_once(fds, n, worker ? time_left(p) : -1, &ready, err);
 		if (rc != OK)
 			return rc;
-		if (ready > (fds[n - 1].revents ? 1 : 0))
-			return OK; /* not (only) the token */
-		if (ready)
+		if (fds[n - 1].revents)
 			eventfd_read(p->wake, &(eventfd_t){ 0 });
-		else if (!time_left(p)) {
+		if (ready)
+			return cancel_check(cancel, err);
+		if (worker && !time_left(p)) {
 			process_end(worker);
 			return fail(err, E_WORKER,
 				    "imaged-layer has stopped: it makes no progress though bytes are available");
