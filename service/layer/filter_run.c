@@ -1,14 +1,8 @@
 #include "service/layer/filter_run.h"
 
-#include <inttypes.h>
-
 #include "service/layer/inflate.h"
-#include "service/layer/protocol.h"
 
-enum {
-	BUFFER_BYTES = 256 * 1024,
-	RATIO_FROM = 64 * 1024 * 1024, /* small streams may be all zeros */
-};
+enum { BUFFER_BYTES = 256 * 1024 };
 
 struct filter {
 	uint32_t number; /* of the FILTER */
@@ -56,17 +50,6 @@ static int write_all(const uint8_t *data, size_t len, struct err *err)
 
 /* ---- the stream ----------------------------------------------------------------- */
 
-static int check_limits(const struct filter *f, struct err *err)
-{
-	const struct layer_limits *l = &f->limits;
-
-	if (f->written > l->tar_bytes)
-		return fail(err, E_LIMIT, "archive is larger than %" PRIu64 " bytes when decompressed", l->tar_bytes);
-	if (f->written > RATIO_FROM && f->written / l->ratio > f->read - f->in.left)
-		return fail(err, E_LIMIT, "archive expands to more than %" PRIu64 " times its size", l->ratio);
-	return OK;
-}
-
 /* Inflates what input there is. */
 static int inflate_input(struct filter *f, struct err *err)
 {
@@ -82,7 +65,7 @@ static int inflate_input(struct filter *f, struct err *err)
 			return rc;
 		len = sizeof f->output - out.left;
 		f->written += len;
-		rc = check_limits(f, err);
+		rc = inflate_check(&f->inflate, &f->limits, f->read - f->in.left, f->written, err);
 		if (rc == OK)
 			rc = write_all(f->output, len, err);
 	} while (rc == OK && !out.left);

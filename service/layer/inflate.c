@@ -1,5 +1,9 @@
 #include "service/layer/inflate.h"
 
+#include <inttypes.h>
+
+enum { RATIO_FROM = 64 * 1024 * 1024 }; /* small streams may be all zeros */
+
 int inflate_sniff(struct bytes start, enum inflate_format *ret_format, struct err *err)
 {
 	if (begins_with(start, "BZh", 3))
@@ -74,6 +78,17 @@ int inflate_step(struct inflate *z, struct inflate_in *in, struct inflate_out *o
 	if (rc == OK || rc == E_NO_MEMORY)
 		return rc == OK ? OK : fail_nomem(err);
 	return fail(err, rc, "%s %s", z->noun, why.text);
+}
+
+int inflate_check(const struct inflate *z, const struct layer_limits *limits, uint64_t read, uint64_t written,
+		  struct err *err)
+{
+	if (written > limits->tar_bytes)
+		return fail(err, E_LIMIT, "%s is larger than %" PRIu64 " bytes when decompressed", z->noun,
+			    limits->tar_bytes);
+	if (written > RATIO_FROM && written / limits->ratio > read)
+		return fail(err, E_LIMIT, "%s expands to more than %" PRIu64 " times its size", z->noun, limits->ratio);
+	return OK;
 }
 
 static bool has_ended(const struct inflate *z)

@@ -18,6 +18,7 @@
 #define SERVICE_LAYER_INFLATE_H
 
 #include "service/layer/magic.h"
+#include "service/layer/protocol.h"
 
 enum { INFLATE_XZ_MEMORY = 128 * 1024 * 1024 };
 
@@ -58,6 +59,10 @@ void inflate_free(struct inflate *z); /* also the cleanup function; fine on zero
  * While the output comes back full there may be more without further input.
  * E_BAD_CONTENT: the stream is damaged. */
 int inflate_step(struct inflate *z, struct inflate_in *in, struct inflate_out *out, struct err *err);
+
+/* E_LIMIT: of `read` bytes of input have come more than they may. */
+int inflate_check(const struct inflate *z, const struct layer_limits *limits, uint64_t read, uint64_t written,
+		  struct err *err);
 
 /* The input has ended: E_BAD_CONTENT "layer is truncated" within a stream. */
 int inflate_finish(const struct inflate *z, struct err *err);

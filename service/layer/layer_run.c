@@ -1,6 +1,5 @@
 #include "service/layer/layer_run.h"
 
-#include <inttypes.h>
 #include <sys/socket.h>
 
 #include "service/layer/inflate.h"
@@ -8,7 +7,6 @@
 enum {
 	INPUT_BYTES = 256 * 1024,
 	PROGRESS_BYTES = 16 * 1024 * 1024,
-	RATIO_FROM = 64 * 1024 * 1024, /* small layers may be all zeros */
 };
 
 struct run {
@@ -33,18 +31,6 @@ static void report_progress(struct run *r)
 	r->reported = r->written;
 }
 
-static int check_limits(const struct run *r, struct err *err)
-{
-	const struct layer_limits *l = &r->source->limits;
-	uint64_t read = r->source->offset - r->in.left;
-
-	if (r->written > l->tar_bytes)
-		return fail(err, E_LIMIT, "layer is larger than %" PRIu64 " bytes when decompressed", l->tar_bytes);
-	if (r->written > RATIO_FROM && r->written / l->ratio > read)
-		return fail(err, E_LIMIT, "layer expands to more than %" PRIu64 " times its size", l->ratio);
-	return OK;
-}
-
 static int submit(struct run *r, struct err *err)
 {
 	size_t len = PIPELINE_SLOT_BYTES - r->out.left;
@@ -56,7 +42,7 @@ static int submit(struct run *r, struct err *err)
 	r->written += len;
 	if (r->written - r->reported >= PROGRESS_BYTES)
 		report_progress(r);
-	return check_limits(r, err);
+	return inflate_check(&r->inflate, &r->source->limits, r->source->offset - r->in.left, r->written, err);
 }
 
 /* Inflates what input there is. */
