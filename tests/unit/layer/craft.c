@@ -272,6 +272,21 @@ int craft_fd(struct bytes data)
 	return reader;
 }
 
+bool is_busy(pid_t pid)
+{
+	char path[64], text[512] = "";
+	const char *name_end;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	name_end = fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL;
+	fclose(f);
+	return name_end && (!strncmp(name_end, ") R", 3) || !strncmp(name_end, ") D", 3));
+}
+
 int count_descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");

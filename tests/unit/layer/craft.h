@@ -97,6 +97,8 @@ void craft_bzip2(struct buf *out, struct bytes data);
 int craft_fd(struct bytes data);
 /* The same, and *ret_writer can write to it. */
 int craft_growing_fd(int *ret_writer);
+/* Whether the process or thread has something to do, and is not waiting for others. */
+bool is_busy(pid_t pid);
 /* How many descriptors this process has open. */
 int count_descriptors(void);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -153,7 +154,8 @@ static void bytes_past_those_announced_are_not_read(void **state UNUSED)
 
 		assert_int_equal(pwrite(writer, gz.data + at, n, (off_t)at), n);
 		layer_job_available(j, (int64_t)(at + n));
-		usleep(1000); /* lets the worker read as far as it believes it may */
+		while (is_busy(worker_pid())) /* it reads as far as it believes it may */
+			sched_yield();
 	}
 	close(writer);
 	assert_ok(layer_job_finish(j, NULL, &facts, &err), &err);
@@ -299,14 +301,10 @@ static void a_job_begins_again_after_bad_bytes(void **state UNUSED)
 	close(writer);
 }
 
-struct firing {
-	struct cancel *cancel;
-	pthread_t thread;
-};
-
 static void *fire(void *arg)
 {
-	usleep(50000);
+	while (is_busy(getpid())) /* the main thread is not in its wait */
+		sched_yield();
 	cancel_fire(arg, E_DEADLINE);
 	return NULL;
 }

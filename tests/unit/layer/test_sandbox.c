@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -224,9 +226,11 @@ static void what_one_kind_of_work_needs_kills_the_others(void **state UNUSED)
 /* ---- the filter holds in the thread that was there before it --------------------- */
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool started;
 
 static void *forbidden_in_thread(void *arg UNUSED)
 {
+	atomic_store(&started, true);
 	pthread_mutex_lock(&gate);
 	call_socket();
 	return NULL;
@@ -245,7 +249,8 @@ static void the_filter_holds_in_threads_that_were_there_before(void **state UNUS
 		pthread_mutex_lock(&gate);
 		if (sandbox_drop(&s, NULL) != OK || pthread_create(&thread, NULL, forbidden_in_thread, NULL))
 			_exit(NO_SANDBOX);
-		usleep(20000); /* a thread that still starts would be killed for its start */
+		while (!atomic_load(&started)) /* its start is not among what it may do */
+			sched_yield();
 		if (sandbox_seal(&s, sockets[0], SANDBOX_READS_FILES, NULL) != OK)
 			_exit(NO_SANDBOX);
 		pthread_mutex_unlock(&gate);

@@ -375,15 +375,12 @@ static void killed_client_wakes_the_handler(void **state)
 {
 	CLEANUP(rig_freep) struct rig *r = rig_new(NULL);
 	pid_t pid = spawn_self("sleep", r->address);
-	int64_t begin;
 
 	(void)state;
 	EVENTUALLY(atomic_load(&r->service.running) == 1);
-	begin = clock_monotonic_ms();
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	EVENTUALLY(atomic_load(&r->service.cancelled) == 1);
-	assert_true(clock_monotonic_ms() - begin < 10000);
 	EVENTUALLY(rpc_server_active(r->server) == 0);
 }
 

@@ -7,7 +7,7 @@
 #define HEALTH(name) grpc__health__v1__health__##name
 #define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
 
-enum { GRACE_MS = 500, FAR_MS = 60000 };
+enum { GRACE_MS = 500, FAR_MS = 600000 };
 
 static int check_health(struct rig *r, const char *service, struct err *err)
 {
