@@ -11,9 +11,9 @@
 #   integration  the daemon and imagectl against real and fake registries
 #   crash        a short kill sweep and power-loss replay (wide: tests/crash/sweep.sh)
 #   clang        clang with warnings as errors, ASan, UBSan and libFuzzer, into build-asan/
-#   asan         all unit tests and a pull scenario under ASan + UBSan, with assertions
+#   asan         all unit tests and much of the integration tests under ASan + UBSan, with assertions
 #   fuzz         every fuzz target for FUZZ_SECONDS (3)
-#   tsan         all unit tests and a pull scenario under TSan, with assertions, in build-tsan/
+#   tsan         the same under TSan, in build-tsan/
 #   valgrind     a short pull scenario under valgrind
 #   lint         clang-format, clang-tidy, cppcheck
 #
@@ -100,6 +100,13 @@ stage_clang() {
 		-DIMAGED_SANITIZE=address -DIMAGED_FUZZ=ON
 }
 
+# Calls of every kind, many at a time, and hostile bytes; not those that measure memory.
+sanitized_tests() { # LABEL BUILD
+	IMAGED_BIN_DIR=$PWD/$2/bin IMAGED_TEST_SLOW=4 python_tests "$1" tests/integration/test_scenario.py \
+		tests/integration/test_concurrency.py tests/integration/test_hostile.py tests/integration/test_import.py \
+		tests/integration/test_load.py tests/integration/test_load_protocol.py tests/integration/test_save.py
+}
+
 asan_environment() {
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1
 	export UBSAN_OPTIONS=print_stacktrace=1
@@ -109,8 +116,7 @@ asan_environment() {
 stage_asan() (
 	asan_environment
 	$PYTHON tests/lib/unit.py build-asan --label asan --results "$RESULTS" --timeout 300
-	IMAGED_BIN_DIR=$PWD/build-asan/bin IMAGED_TEST_SLOW=4 TEST_JOBS=1 \
-		python_tests asan tests/integration/test_scenario.py
+	sanitized_tests asan build-asan
 )
 
 fuzz_one() { # PROGRAM
@@ -139,8 +145,7 @@ stage_tsan() (
 	build_in tsan build-tsan -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DIMAGED_SANITIZE=thread || return
 	export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=0:second_deadlock_stack=1
 	$PYTHON tests/lib/unit.py build-tsan --label tsan --results "$RESULTS" --timeout 300
-	IMAGED_BIN_DIR=$PWD/build-tsan/bin IMAGED_TEST_SLOW=4 TEST_JOBS=1 \
-		python_tests tsan tests/integration/test_scenario.py
+	sanitized_tests tsan build-tsan
 )
 
 stage_valgrind() (

@@ -72,7 +72,8 @@ int lease_create(struct store *s, const char *purpose, const struct digest *dige
 	r = write_lease(s, &id, &record, 0, digests, portion(n), err);
 	if (r != OK)
 		return r;
-	r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
+	if (n > portion(n))
+		r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
 	if (r == OK)
 		*ret_id = id;
 	else
