@@ -451,10 +451,11 @@ class Many(MemoryCase):
 
 
 def same_name(count):
-    """Members of one name with other bytes each, in pieces."""
-    header = raw_header("same", 16)
+    """Members of one name, in pieces: of 64 one has bytes, which no other one has. (What is
+    brought in and removed again makes ext4 slow for some seconds; empty members do not.)"""
+    full, empty = raw_header("same", 16), raw_header("same") * 63
     for at in range(0, count, 256):
-        yield b"".join(header + padded(b"%016d" % number) for number in range(at, at + 256))
+        yield b"".join(full + padded(b"%016d" % number) + empty for number in range(at, at + 256, 64))
     yield END
 
 
@@ -476,7 +477,7 @@ class Members(MemoryCase):
     """Members that replace each other count, too. The archives are made as they are
     sent, and are cut off long before they would be whole."""
 
-    SECONDS = 60
+    SECONDS = 90
 
     def assert_too_many(self, pieces):
         def refused():
@@ -486,10 +487,10 @@ class Members(MemoryCase):
         self.assert_nothing_kept()
         self.assert_clean(self.client, [])
 
-    def test_of_one_name_with_other_bytes_each(self):
+    def test_of_one_name_with_other_bytes(self):
         self.assert_too_many(same_name(200_000))
 
-    def test_of_one_name_with_other_bytes_each_compressed(self):
+    def test_of_one_name_with_other_bytes_compressed(self):
         self.assert_too_many(packed(same_name(200_000)))
 
     def test_ten_millions_that_are_empty(self):
