@@ -425,7 +425,8 @@ class Idle(ArchiveCase):
     and the rest of the service goes on."""
 
     SECONDS = 60
-    COUNT, AT_A_TIME, CONNECTIONS = 100, 32, 4
+    COUNT, CONNECTIONS = 100, 4
+    LEAST, MOST = 16, 32  # that may wait at a time
 
     def setUp(self):
         super().setUp()
@@ -462,19 +463,18 @@ class Idle(ArchiveCase):
         self.assertIn(self.image.data, save(other, "x:1", timeout=15 * SLOW))
         self.assertEqual(2, len(self.tags(other)))
 
-    def ends_what_is_too_much(self, kinds, left):
-        """Of 100 calls so many go on waiting."""
+    def ends_what_is_too_much(self, *kinds):
         calls = self.open(kinds)
 
         def ended():
             return [call for call in calls if call.done()]
 
-        self.wait_until(lambda: len(ended()) >= self.COUNT - left, "those beyond the limit end")
+        self.wait_until(lambda: len(ended()) >= self.COUNT - self.MOST, "those beyond the limit end")
+        self.assert_others_go_on()
         for call in ended():
             self.assertEqual("RESOURCE_EXHAUSTED", call.code().name, call.details())
             self.assertRegex(call.details(), r"\A[ -~]{5,300}\Z")
-        self.assert_others_go_on()
-        waiting = self.COUNT - len(ended())
+        self.assertLessEqual(len(ended()), self.COUNT - self.LEAST)
         for call in calls:
             call.cancel()
 
@@ -484,14 +484,12 @@ class Idle(ArchiveCase):
 
         self.wait_until(loads, "their places are free again")
         self.assert_clean(self.client)
-        return waiting
 
     def test_hundred_loads(self):
-        self.assertEqual(self.AT_A_TIME, self.ends_what_is_too_much(["Load"], self.AT_A_TIME))
+        self.ends_what_is_too_much("Load")
 
     def test_hundred_imports(self):
-        self.assertEqual(self.AT_A_TIME, self.ends_what_is_too_much(["Import"], self.AT_A_TIME))
+        self.ends_what_is_too_much("Import")
 
     def test_hundred_of_both(self):
-        """Whether they are counted together or not."""
-        self.assertGreaterEqual(self.ends_what_is_too_much(["Load", "Import"], 2 * self.AT_A_TIME), self.AT_A_TIME)
+        self.ends_what_is_too_much("Load", "Import")
