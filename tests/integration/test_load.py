@@ -471,6 +471,14 @@ class Others(LoadCase):
                     self.assert_rpc_fails("FAILED_PRECONDITION", "UNSUPPORTED_CONTENT", load, self.client, data, seekable, text=text)
                     self.assert_nothing_kept()
 
+    def test_are_refused_under_the_name_of_an_image(self):
+        for make, text in self.REFUSALS.items():
+            for way, seekable in WAYS:
+                with self.subTest(what=make.__name__, archive=way):
+                    data = tar(layout_files((self.image, LIBRARY + "x:1"), (make(self.image), LIBRARY + "y:1")))
+                    self.assert_rpc_fails("FAILED_PRECONDITION", "UNSUPPORTED_CONTENT", load, self.client, data, seekable, text=text)
+                    self.assert_nothing_kept()
+
     def test_do_not_hide_an_image_that_is_bad(self):
         bad = Image([Layer(blob=self.image.layers[0].blob, diff_id="sha256:" + "0" * 64)])
         for make in self.REFUSALS:
