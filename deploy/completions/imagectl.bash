@@ -29,7 +29,7 @@ _imagectl_current()
 
 _imagectl()
 {
-	local current program=("${COMP_WORDS[0]}") path=() i word words
+	local current program=("${COMP_WORDS[0]}") path=() previous=${COMP_WORDS[COMP_CWORD - 1]} i word words
 
 	current=$(_imagectl_current)
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -51,6 +51,11 @@ _imagectl()
 		esac
 	done
 	[[ ${path[0]} == help ]] && path=("${path[@]:1}")
+	case "${path[*]} $previous $current" in # nothing from here: bash completes file names
+	*load\ -i\ * | *load\ --input\ * | *save\ -o\ * | *save\ --output\ *) return ;;
+	*import\ *\ -*) ;;
+	import\ * | image\ import\ *) return ;;
+	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in
 	history | inspect | save | tag | rmi | pull | images | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \

@@ -31,6 +31,15 @@ function __imagectl_candidates
     if test "$command[1]" = help
         set -e command[1]
     end
+    switch "$command $words[-1] $current"
+        case '*load -i *' '*load --input *' '*save -o *' '*save --output *'
+            __fish_complete_path $current
+            return
+        case 'import * -*' 'image import * -*'
+        case 'import *' 'image import *'
+            __fish_complete_path $current
+            return
+    end
     switch "$command"
         case history inspect save tag rmi pull images 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image ls' 'image list'

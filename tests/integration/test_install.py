@@ -29,6 +29,20 @@ class Install(TestCase):
             said = daemon.ctl("pull", f"{registry.host}/a:1").stdout
         self.assertIn("Downloaded newer image", said)
 
+    def test_bash_completes_commands_and_leaves_file_names_to_bash(self):
+        script = os.path.join(ROOT, "deploy", "completions", "imagectl.bash")
+
+        def offered(*words):
+            ask = f'. "{script}"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _imagectl; echo "${{COMPREPLY[*]}}"'
+            said = subprocess.run(["bash", "-c", ask, "-", harness.program("imagectl"), *words], stdout=subprocess.PIPE, text=True, check=True)
+            return said.stdout.split()
+
+        self.assertEqual(["history"], offered("his"))
+        self.assertEqual(["--input"], offered("load", "--in"))
+        self.assertEqual(["--message"], offered("import", "--me"))
+        for words in (["load", "-i", ""], ["image", "save", "--output", ""], ["import", ""], ["image", "import", "a"]):
+            self.assertEqual([], offered(*words), words)
+
     def test_unit_files_name_what_is_installed(self):
         with open(os.path.join(ROOT, "deploy", "systemd", "imaged.service"), encoding="ascii") as file:
             self.assertIn("ExecStart=/usr/sbin/imaged --listen fd://3", file.read())
