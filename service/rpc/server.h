@@ -7,9 +7,10 @@
  * rpc_server_start(). Signals must be blocked before rpc_server_new(), since
  * gRPC's threads inherit the mask.
  *
- * Bounds (registry-cri.md 5.3, grpc-core.md 1): every limit is a field of
- * rpc_server_options with a default, and exceeding one gives the client
- * RESOURCE_EXHAUSTED, never an unbounded queue.
+ * Bounds: every limit is a field of rpc_server_options with a default; nothing queues
+ * without one. What is more than handlers and queue take, and what is too long, ends
+ * with RESOURCE_EXHAUSTED; a peer that is too slow, with DEADLINE_EXCEEDED. A
+ * connection too many is closed, and a stream too many waits in its client.
  */
 #ifndef SERVICE_RPC_SERVER_H
 #define SERVICE_RPC_SERVER_H
