@@ -8,6 +8,7 @@
 #ifndef SERVICE_IMAGE_ARCHIVE_SOURCE_H
 #define SERVICE_IMAGE_ARCHIVE_SOURCE_H
 
+#include "proto/runtime/buf.h"
 #include "service/layer/archive.h"
 
 enum { ARCHIVE_WINDOW_BYTES = 64 * 1024, ARCHIVE_BLOCK_BYTES = 512, ARCHIVE_PIECE_BYTES = 256 * 1024 };

@@ -20,7 +20,8 @@
 
 #include "proto/runtime/cancel.h"
 #include "service/layer/protocol.h"
-#include "store/image/image.h"
+#include "store/types/layer_facts.h"
+#include "store/types/manifest.h"
 
 struct layer_workers;
 struct layer_job;

@@ -19,15 +19,9 @@
 #include "store/gc/gc.h"
 #include "store/gc/lease.h"
 #include "store/records.pb-c.h"
+#include "store/types/layer_facts.h"
 
 /* ---- publish -------------------------------------------------------------- */
-
-struct layer_facts {
-	struct digest diff_id;
-	int64_t tar_size, files_size, entries;
-	uint32_t worker_version;
-	bool end_mark; /* the tar says itself where it ends; not on record */
-};
 
 struct publication {
 	/* The names that will lead to the image, canonical; may be none. */
