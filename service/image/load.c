@@ -107,7 +107,8 @@ static int read_documents(struct load *l, const struct load_image *image, struct
 	struct store *s = l->service->store;
 	enum media_kind kind;
 
-	if (load_blob_check(l, &image->manifest, err) < 0 || load_blob_check(l, &image->config, err) < 0)
+	if (load_blob_check(l, &image->root, err) < 0 || load_blob_check(l, &image->manifest, err) < 0 ||
+	    load_blob_check(l, &image->config, err) < 0)
 		return err->code;
 	if (content_read(s, &image->manifest, &w->manifest_body, err) < 0 ||
 	    content_read(s, &image->config, &w->config_body, err) < 0 ||
@@ -127,9 +128,9 @@ static int read_documents(struct load *l, const struct load_image *image, struct
 		       : OK;
 }
 
-static int check_kept(struct load *l, const struct load_image *image, const struct manifest *m, struct err *err)
+static int check_kept(struct load *l, const struct manifest *m, struct err *err)
 {
-	int r = load_blob_check(l, &image->root, err);
+	int r = OK;
 
 	for (size_t i = 0; r == OK && i < m->n_layers; i++)
 		r = load_blob_check(l, &m->layers[i].digest, err);
@@ -173,11 +174,30 @@ static int prepare(struct load *l, const struct load_image *image, struct publis
 		.config_body = BUF_INIT(CONFIG_BYTES_MAX),
 	};
 
-	if (read_documents(l, image, &w, err) < 0 || check_kept(l, image, &w.manifest, err) < 0 ||
+	if (read_documents(l, image, &w, err) < 0 || check_kept(l, &w.manifest, err) < 0 ||
 	    find_facts(l, &w, err) < 0 || parse_names(image, &w, err) < 0)
 		return err->code;
 	*ret_publishing = TAKE(w);
 	return OK;
+}
+
+static struct publication publication_of(const struct load_image *image, const struct publishing *w)
+{
+	return (struct publication){
+		.names = w->names,
+		.n_names = image->n_names,
+		.root = image->root,
+		.root_bytes = buf_bytes(&w->root_body),
+		.root_media_type = w->root_type,
+		.manifest_digest = image->manifest,
+		.manifest_size = (int64_t)w->manifest_body.len,
+		.manifest_media_type = w->manifest_type,
+		.manifest = &w->manifest,
+		.config = &w->config,
+		.layers = w->facts,
+		.action = IMAGED__V1__EVENT__ACTION__ACTION_LOAD,
+		.now_ns = clock_wall_ns(),
+	};
 }
 
 /* Whatever may be wrong with any image is found before the first one is published. */
@@ -186,7 +206,12 @@ static int check_all(struct load *l, struct err *err)
 	for (size_t i = 0; i < l->n_images; i++) {
 		CLEANUP(publishing_free) struct publishing w = { .names = NULL };
 
+		struct publication publication;
+
 		if (cancel_check(l->cancel, err) < 0 || prepare(l, &l->images[i], &w, err) < 0)
+			return err->code;
+		publication = publication_of(&l->images[i], &w);
+		if (image_publication_check(&publication, err) < 0)
 			return err->code;
 	}
 	return OK;
@@ -200,21 +225,7 @@ static int publish(struct load *l, const struct load_image *image, struct err *e
 
 	if (prepare(l, image, &w, err) < 0)
 		return err->code;
-	publication = (struct publication){
-		.names = w.names,
-		.n_names = image->n_names,
-		.root = image->root,
-		.root_bytes = buf_bytes(&w.root_body),
-		.root_media_type = w.root_type,
-		.manifest_digest = image->manifest,
-		.manifest_size = (int64_t)w.manifest_body.len,
-		.manifest_media_type = w.manifest_type,
-		.manifest = &w.manifest,
-		.config = &w.config,
-		.layers = w.facts,
-		.action = IMAGED__V1__EVENT__ACTION__ACTION_LOAD,
-		.now_ns = clock_wall_ns(),
-	};
+	publication = publication_of(image, &w);
 	return image_publish(l->service->store, &publication, &changed, err);
 }
 

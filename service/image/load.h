@@ -28,7 +28,7 @@ enum {
 	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
 	LOAD_BATCH = 128,			 /* blobs that become durable together */
 	LOAD_JOBS = 3,				 /* layers verified at a time */
-	LOAD_SPARE_MAX = 8 * 1024 * 1024, /* of content that is here: the copy that is kept until it is claimed */
+	LOAD_SPARE_MAX = 4 * 1024 * 1024, /* of content that is here: the copy that is kept until it is claimed */
 };
 
 /* A member of the archive that may matter. */

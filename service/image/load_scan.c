@@ -147,8 +147,10 @@ int load_bring(struct load *l, struct load_member *m, const struct digest *diff_
 
 	if (m->blob)
 		return OK;
-	/* What is here need not be read. */
-	if (is_named && content_exists(l->service->store, &wanted, &size) && size == m->size) {
+	/* What is here need not be read; but a document that comes in order cannot be had again
+	 * when somebody removes it before it is claimed. */
+	if (is_named && (archive_source_seeks(&l->source) || m->size > LOAD_SPARE_MAX) &&
+	    content_exists(l->service->store, &wanted, &size) && size == m->size) {
 		found = wanted;
 	} else {
 		r = copy(l, m, is_named ? (enum digest_algorithm)wanted.algorithm : DIGEST_SHA256, diff_id, &found,

@@ -49,6 +49,10 @@ struct publication {
  * there already gets its edges and layer records again, so that publishing heals. */
 int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err);
 
+/* What image_publish() would refuse whatever the store holds: layers that are not those
+ * of the configuration, a record that is too large. */
+int image_publication_check(const struct publication *p, struct err *err);
+
 /* What is on record about a layer blob; E_NOT_FOUND when it was never verified. */
 int layer_facts_get(struct store *s, const struct digest *blob, struct layer_facts *ret_facts, struct err *err);
 /* A blob that is committed and has this diff ID, if any. */

@@ -414,25 +414,48 @@ static int publish(struct publishing *w, struct err *err)
 	return r;
 }
 
-int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err)
+static struct publishing publishing_of(struct store *s, const struct publication *p)
 {
-	struct publishing w = {
+	return (struct publishing){
 		.store = s,
 		.p = p,
 		.config = p->manifest->config.digest,
 		.has_index = !digest_eq(&p->root, &p->manifest_digest),
 		.lease = p->lease,
 	};
+}
+
+static void publishing_free(struct publishing *w)
+{
+	free(w->blobs);
+	free(w->chains);
+	free(w->names);
+	digest_list_free(&w->old_roots);
+	meta_txn_free(w->txn);
+}
+
+int image_publication_check(const struct publication *p, struct err *err)
+{
+	CLEANUP(publishing_free) struct publishing w = publishing_of(NULL, p);
+	CLEANUP(buf_free) struct buf packed = BUF_INIT(RECORD_BYTES_MAX);
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	image_record record;
+	int r = prepare(&w, err);
+
+	arena_init(&arena, RECORD_ARENA);
+	if (r == OK)
+		r = publish_fill_record(&w, NULL, &arena, &record, err);
+	return r == OK ? record_pack(&record.base, &packed, err) : r;
+}
+
+int image_publish(struct store *s, const struct publication *p, bool *ret_changed, struct err *err)
+{
+	CLEANUP(publishing_free) struct publishing w = publishing_of(s, p);
 	int r = store_writable(s, err);
 
 	if (r == OK)
 		r = publish(&w, err);
 	if (r == OK)
 		*ret_changed = w.changed;
-	free(w.blobs);
-	free(w.chains);
-	free(w.names);
-	digest_list_free(&w.old_roots);
-	meta_txn_free(w.txn);
 	return r;
 }

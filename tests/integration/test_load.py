@@ -399,6 +399,14 @@ class Names(LoadCase):
                 self.assertEqual([LIBRARY + "x:1"], self.tags())
                 self.assert_is(self.one, "x:1")
 
+    def test_nothing_is_named_when_a_record_does_not_fit(self):
+        label = Image([Layer(tar({"l": b"1"}))], config={"config": {"Labels": {"a": "x" * (1 << 20)}}})
+        for way, seekable in WAYS:
+            with self.subTest(archive=way):
+                data = tar(docker_files((self.one, "x:1"), (label, "l:1")))
+                self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", load, self.client, data, seekable, text="metadata")
+                self.assert_nothing_kept()
+
     def test_events(self):
         load(self.client, tar(docker_files((self.one, "x:1", "y:1"), (self.two,))))
         load(self.client, tar(docker_files((self.two, "x:1"))))
@@ -583,11 +591,11 @@ class CommandLine(LoadCase):
         said = self.imaged.ctl("load", "-i", self.write("in.tar", data), check=False)
         return said.returncode, said.stdout, said.stderr
 
-    def on_terminal(self, *args):
+    def on_terminal(self, *args, stdin=subprocess.DEVNULL):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 150, 0, 0))
         process = subprocess.Popen([program("imagectl"), "load", *args], env={**os.environ, "IMAGED_HOST": self.imaged.address},
-                                   stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+                                   stdin=stdin, stdout=slave, stderr=slave)
         os.close(slave)
         out = b""
         with open(master, "rb", buffering=0) as screen:
@@ -609,6 +617,15 @@ class CommandLine(LoadCase):
         self.assertNotIn(hex_of(base.diff_id)[:12], shown, "a layer that is present shows nothing")
         self.assertTrue(shown.endswith("Loaded image: x:1\n"), shown[-200:])
         self.assertEqual("Loaded image: x:1\n", self.on_terminal("-i", path), "nothing is new")
+
+    def test_progress_of_a_pipe_on_a_terminal(self):
+        image = Image([Layer(tar({"f": random_bytes(3 << 20, 3)}), "plain")])
+        path = self.write("x.tar", tar(docker_files((image, "x:1"))))
+        with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as pipe:
+            shown = self.on_terminal(stdin=pipe.stdout)
+        self.assertRegex(shown, r"archive: Receiving +[0-9.]+[kM]B")
+        self.assertRegex(shown, f"{hex_of(image.layers[0].diff_id)[:12]}: Loading layer +\\[=*>? *\\]")
+        self.assertTrue(shown.endswith("Loaded image: x:1\n"), shown[-200:])
 
     def test_quiet_on_a_terminal(self):
         path = self.write("x.tar", tar(docker_files((an_image(), "x:1"))))

@@ -102,6 +102,14 @@ static int show_layer(struct loading *l, const Imaged__V1__LoadLayer *m)
 	return progress_status(&l->progress, id, "Loading layer", &count, &l->own);
 }
 
+/* Of an archive that comes in order; which layers it has shows when all of it is there. */
+static int show_received(struct loading *l, const Imaged__V1__LoadReceived *m)
+{
+	struct progress_count count = { m->bytes, l->archive.size };
+
+	return l->show ? progress_status(&l->progress, "archive", "Receiving", &count, &l->own) : OK;
+}
+
 static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
 {
 	for (size_t i = 0; i < m->n_replaced; i++)
@@ -121,6 +129,8 @@ static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m
 		return send_part(l, s, m->want->offset, m->want->length, &l->own);
 	case IMAGED__V1__LOAD_EVENT__EVENT_LAYER:
 		return show_layer(l, m->layer);
+	case IMAGED__V1__LOAD_EVENT__EVENT_RECEIVED:
+		return show_received(l, m->received);
 	case IMAGED__V1__LOAD_EVENT__EVENT_IMAGE:
 		show_image(l, m->image);
 		return OK;
