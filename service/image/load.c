@@ -342,8 +342,8 @@ static int run(struct load *l, struct err *err)
 
 	if (receive_start(l, &peer, err) < 0 ||
 	    archive_source_open(&l->source, &peer, l->service->worker_program, l->cancel, err) < 0 ||
-	    load_scan(l, err) < 0 || load_plan(l, err) < 0 || load_blobs_commit(l, err) < 0 ||
-	    check_all(l, err) < 0 || publish_all(l, err) < 0)
+	    load_scan(l, err) < 0 || load_plan(l, err) < 0 || load_blobs_commit(l, err) < 0 || check_all(l, err) < 0 ||
+	    publish_all(l, err) < 0)
 		return err->code;
 	return send_done(l, err);
 }

@@ -23,11 +23,11 @@
 
 enum {
 	LOAD_MEMBERS_MAX = 50 * 1000,
-	LOAD_NAMES_BYTES_MAX = 8 * 1024 * 1024, /* of the members' names */
+	LOAD_NAMES_BYTES_MAX = 8 * 1024 * 1024,	      /* of the members' names */
 	LOAD_DOCUMENTS_BYTES_MAX = 512 * 1024 * 1024, /* of JSON, each time it is read */
-	LOAD_LINKS_MAX = 8,			 /* one leading to the next */
-	LOAD_BATCH = 128,			 /* blobs that become durable together */
-	LOAD_JOBS = 3,				 /* layers verified at a time */
+	LOAD_LINKS_MAX = 8,			      /* one leading to the next */
+	LOAD_BATCH = 128,			      /* blobs that become durable together */
+	LOAD_JOBS = 3,				      /* layers verified at a time */
 	LOAD_SPARE_MAX = 4 * 1024 * 1024, /* of content that is here: the copy that is kept until it is claimed */
 };
 
@@ -44,10 +44,10 @@ struct load_member {
 struct load_blob {
 	struct digest digest;
 	int64_t size;
-	bool told;	       /* the client saw it come, as a layer */
-	bool brought;	       /* by this archive: it was not here before */
-	bool lost;	       /* it was here, and went before it was claimed */
-	struct ingest *ingest; /* until the batch is committed; of what is here, perhaps a copy */
+	bool told;		   /* the client saw it come, as a layer */
+	bool brought;		   /* by this archive: it was not here before */
+	bool lost;		   /* it was here, and went before it was claimed */
+	struct ingest *ingest;	   /* until the batch is committed; of what is here, perhaps a copy */
 	struct layer_facts *facts; /* of a verified layer */
 	struct layer_job *job;	   /* being verified */
 	UT_hash_handle hh;
@@ -95,7 +95,7 @@ struct load {
 	struct load_member *members; /* by name */
 	int64_t received;
 	struct pace received_pace;
-	size_t n_came;		     /* members, also those whose name came again */
+	size_t n_came; /* members, also those whose name came again */
 	size_t names_bytes;
 	int64_t documents_bytes;
 	struct load_blob *blobs;	     /* by digest */
@@ -109,7 +109,7 @@ struct load {
 	struct load_image *images;
 	size_t n_images, images_capacity;
 	struct load_root *roots;
-	size_t passed_over;	/* images of other platforms */
+	size_t passed_over;	 /* images of other platforms */
 	struct err not_an_image; /* why the first of the other things is none */
 	int64_t new_bytes, present_bytes;
 };

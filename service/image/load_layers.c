@@ -95,7 +95,8 @@ static int finish_oldest(struct load *l, const struct image_config *config, stru
 	if (r < 0)
 		return err_wrap(err, "layer %zu", o.number);
 	r = compare(o.blob, o.number, config, err);
-	return r == OK && o.is_new ? load_tell_layer(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err) : r;
+	return r == OK && o.is_new ? load_tell_layer(l, &config->diff_ids[o.number], o.blob->size, o.blob->size, err)
+				   : r;
 }
 
 /* A layer that is done gives its worker to the next one only when somebody looks. */

@@ -124,13 +124,10 @@ void transfer_unref_locked(struct transfer *t)
 
 static bool may_run_locked(struct transfers *table, const struct host *host)
 {
-	struct transfer *t;
 	unsigned running = 0;
 
-	DL_FOREACH(table->list, t)
-	{
+	for (const struct transfer *t = table->list; t; t = t->next)
 		running += t->host == host && t->turn == TURN_NOW;
-	}
 	return !host || running < table->per_host;
 }
 
@@ -147,11 +144,8 @@ static int take_turn_locked(struct transfer *t, struct err *err)
 /* The pool cannot refuse: start_locked() bounds what waits, and this is one of its threads. */
 void transfer_end_turn_locked(struct transfer *t)
 {
-	struct transfer *next;
-
 	t->turn = TURN_OVER;
-	DL_FOREACH(t->table->list, next)
-	{
+	for (struct transfer *next = t->table->list; next; next = next->next) {
 		if (next->host == t->host && next->turn == TURN_TO_COME) {
 			take_turn_locked(next, NULL);
 			return;
@@ -163,13 +157,9 @@ void transfer_end_turn_locked(struct transfer *t)
 
 static struct transfer *find_locked(struct transfers *table, const struct digest *d)
 {
-	struct transfer *t;
-
-	DL_FOREACH(table->list, t)
-	{
+	for (struct transfer *t = table->list; t; t = t->next)
 		if (digest_eq(&t->digest, d))
 			return t;
-	}
 	return NULL;
 }
 

@@ -275,24 +275,28 @@ void layer_job_available(struct layer_job *j, int64_t bytes)
 	look(j);
 }
 
-static int new_job(struct layer_workers *w, int fd, int64_t size, struct layer_job **ret_job, struct err *err)
+/* NULL: err says why. */
+static struct layer_job *new_job(struct layer_workers *w, int fd, int64_t size, struct err *err)
 {
 	CLEANUP(closep) int owned = fd;
 	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
 
-	if (!is_read_only(fd) || size < 0)
-		return fail(err, E_INTERNAL, "a layer is given to imaged-layer by a read-only descriptor and its size");
+	if (!is_read_only(fd) || size < 0) {
+		fail(err, E_INTERNAL, "a layer is given to imaged-layer by a read-only descriptor and its size");
+		return NULL;
+	}
 	j = calloc(1, sizeof *j);
-	if (!j)
-		return fail_nomem(err);
+	if (!j) {
+		fail_nomem(err);
+		return NULL;
+	}
 	j->workers = layer_workers_ref(w);
 	j->fd = take_fd(&owned);
 	j->size = (uint64_t)size;
 	if (patience_init(&j->patience, workers_policy(w)->stall_ms, err) < 0)
-		return err->code;
+		return NULL;
 	j->waiter.wake = j->patience.wake;
-	*ret_job = TAKE(j);
-	return OK;
+	return TAKE(j);
 }
 
 static int start(struct layer_job *j, struct err *err)
@@ -304,9 +308,9 @@ static int start(struct layer_job *j, struct err *err)
 int layer_job_start(struct layer_workers *w, int fd, enum compression compression, int64_t size,
 		    struct layer_job **ret_job, struct err *err)
 {
-	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *j = new_job(w, fd, size, err);
 
-	if (new_job(w, fd, size, &j, err) < 0)
+	if (!j)
 		return err->code;
 	j->compression = compression;
 	if (start(j, err) < 0)
@@ -318,10 +322,10 @@ int layer_job_start(struct layer_workers *w, int fd, enum compression compressio
 int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *digest, int64_t size,
 			  struct layer_job **ret_job, struct err *err)
 {
-	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *j = new_job(w, fd, size, err);
 	enum inflate_format format = INFLATE_PLAIN;
 
-	if (new_job(w, fd, size, &j, err) < 0 || magic_of_file(fd, &format, err) < 0)
+	if (!j || magic_of_file(fd, &format, err) < 0)
 		return err->code;
 	j->counts_only = format == INFLATE_PLAIN && digest->algorithm == DIGEST_SHA256;
 	j->digest = *digest;
