@@ -39,7 +39,8 @@ static int sync_parents(struct store *s, struct err *err)
 			return OK;
 		closep(&fd);
 		fd = parent;
-		if (fd < 0 || fsync(fd))
+		/* Some file systems cannot sync directories: nothing was made in those. */
+		if (fd < 0 || (fsync(fd) && errno != EINVAL && errno != EROFS))
 			return fail_errno(err, "root '%s': sync the directories above", s->root);
 	}
 	return OK;

@@ -13,7 +13,6 @@ static int ask(struct image_service *service, struct rpc_call *call, const Image
 	r = registry_check_auth(service->registry, request->server_address, &credentials, ret_token,
 				rpc_call_cancel(call), err);
 	admission_leave(&service->logins);
-	credentials_wipe(request->credentials);
 	return r;
 }
 
@@ -22,9 +21,13 @@ int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthReq
 {
 	struct arena *a = NULL;
 	char *token = NULL;
+	int r = answer_arena(call, &a, err);
 
-	if (answer_arena(call, &a, err) < 0 || ask(self, call, request, &token, err) < 0)
-		return err->code;
+	if (r == OK)
+		r = ask(self, call, request, &token, err);
+	credentials_wipe(request->credentials);
+	if (r < 0)
+		return r;
 	response->server_address = request->server_address;
 	if (token) {
 		response->identity_token = arena_string(a, token);

@@ -202,13 +202,10 @@ void image_content_free(struct image_content *c)
 static int read_part(struct store *s, const struct image *image, const struct digest *d, struct buf *out,
 		     struct err *err)
 {
-	CLEANUP(arena_free) struct arena a;
-	struct image listed;
 	char text[DIGEST_TEXT_MAX], part[DIGEST_TEXT_MAX];
 	int r = content_read(s, d, out, err);
 
-	arena_init(&a, ANSWER_BYTES_MAX);
-	if (r != E_NOT_FOUND || image_get(s, &image->manifest, &a, &listed, NULL) != OK)
+	if (r != E_NOT_FOUND || !image_is_listed(s, &image->manifest))
 		return r;
 	return fail(err, E_CORRUPT, "image %s lacks its content %s; run 'imagectl system check'",
 		    digest_text(&image->manifest, text), digest_text(d, part));

@@ -33,19 +33,8 @@ static int verify_layer(struct import *m, struct err *err)
 	 * tar that looks whole. */
 	if (!m->facts.end_mark)
 		return fail(err, E_BAD_CONTENT, "the tar has no end mark: it was cut off");
+	m->image.diff_ids[0] = m->facts.diff_id;
 	return OK;
-}
-
-/* What was found out about these bytes before need not be found out again. */
-static int find_facts(struct import *m, struct err *err)
-{
-	int r = layer_facts_get(m->service->store, &m->layer.digest, &m->facts, NULL);
-
-	if (r != OK)
-		r = verify_layer(m, err);
-	if (r == OK)
-		m->image.diff_ids[0] = m->facts.diff_id;
-	return r;
 }
 
 /* ---- the documents ---------------------------------------------------------- */
@@ -139,7 +128,7 @@ int import_image(struct import *m, struct err *err)
 {
 	CLEANUP(buf_free) struct buf config = BUF_INIT(CONFIG_BYTES_MAX), manifest = BUF_INIT(MANIFEST_BYTES_MAX);
 
-	if (find_type(m, err) < 0 || find_facts(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
+	if (find_type(m, err) < 0 || verify_layer(m, err) < 0 || image_config_write(&m->image, &config, err) < 0 ||
 	    reread_config(m, buf_bytes(&config), err) < 0 || add_document(m, buf_bytes(&config), &m->config, err) < 0 ||
 	    make_manifest(m, &manifest, err) < 0 || add_document(m, buf_bytes(&manifest), &m->manifest, err) < 0 ||
 	    commit(m, err) < 0)

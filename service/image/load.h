@@ -44,7 +44,7 @@ struct load_member {
 struct load_blob {
 	struct digest digest;
 	int64_t size;
-	bool told;		   /* the client saw it come, as a layer */
+	bool told;		   /* the client saw it come, as a layer, and not yet that it is verified */
 	bool brought;		   /* by this archive: it was not here before */
 	bool lost;		   /* it was here, and went before it was claimed */
 	struct ingest *ingest;	   /* until the batch is committed; of what is here, perhaps a copy */
@@ -65,11 +65,12 @@ struct load_root {
 	struct digest digest;
 	int64_t size;
 	enum media_kind kind;
-	size_t image; /* its place in load.images, or LOAD_NOTHING */
+	size_t image; /* its place in load.images, or one of these: */
 	UT_hash_handle hh;
 };
 
-#define LOAD_NOTHING SIZE_MAX
+#define LOAD_NOTHING SIZE_MAX	     /* of another platform */
+#define LOAD_ARTIFACT (SIZE_MAX - 1) /* no image */
 
 /* A layer that is being verified: a place in the queue. */
 struct load_layer {

@@ -4,7 +4,7 @@
 
 bool pace_is_due(struct pace *p, int64_t bytes)
 {
-	enum { TELL_BYTES = 512 * 1024, SLOWING = 1024 };
+	enum { TELL_BYTES = 512 * 1024, SLOWING = 256 };
 	int64_t now = clock_monotonic_ms();
 
 	if (bytes - p->bytes < TELL_BYTES || now - p->at_ms < p->n * p->n / SLOWING)
@@ -110,7 +110,7 @@ static void look_at_all(struct load *l)
 int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,
 		     struct err *err)
 {
-	bool was_begun = b->job != NULL;
+	bool was_begun = b->job != NULL, was_told = b->told;
 	struct load_layer layer = { .blob = b, .number = number };
 
 	if (l->n_layers == LOAD_JOBS && finish_oldest(l, config, err) < 0)
@@ -118,9 +118,10 @@ int load_layer_begin(struct load *l, struct load_blob *b, const struct image_con
 	look_at_all(l);
 	if (start(l, b, err) < 0)
 		return err->code;
-	layer.is_new = b->job && !was_begun && b->brought;
+	layer.is_new = was_told || (b->job && !was_begun && b->brought);
+	b->told = false; /* once */
 	l->layers[l->n_layers++] = layer;
-	return layer.is_new && !b->told ? load_tell_layer(l, &config->diff_ids[number], 0, b->size, err) : OK;
+	return layer.is_new && !was_told ? load_tell_layer(l, &config->diff_ids[number], 0, b->size, err) : OK;
 }
 
 int load_layers_finish(struct load *l, const struct image_config *config, struct err *err)

@@ -327,6 +327,7 @@ static int plan_root(struct load *l, const struct descriptor *root, bool named, 
 	if (r == E_UNSUPPORTED && !named) {
 		if (l->not_an_image.code == OK)
 			l->not_an_image = *err;
+		*ret_place = LOAD_ARTIFACT;
 		return OK;
 	}
 	if (r == OK && !found)
@@ -369,6 +370,7 @@ void load_forget_roots(struct load *l)
 /* Once for each name of an image, and read once. */
 static int add_entry(struct load *l, const struct descriptor *root, const struct oci_names *names, struct err *err)
 {
+	bool named = annotated_name(names) != NULL;
 	size_t place = LOAD_NOTHING;
 	char text[DIGEST_TEXT_MAX];
 	struct load_root *known;
@@ -377,12 +379,11 @@ static int add_entry(struct load *l, const struct descriptor *root, const struct
 	if (known && (known->size != root->size || known->kind != root->type.kind))
 		return fail(err, E_BAD_CONTENT, "index.json: two descriptors of %s do not agree",
 			    digest_text(&root->digest, text));
-	if (known)
+	if (known && !(known->image == LOAD_ARTIFACT && named))
 		place = known->image;
-	else if (plan_root(l, root, annotated_name(names) != NULL, &place, err) < 0 ||
-		 remember_root(l, root, place, err) < 0)
+	else if (plan_root(l, root, named, &place, err) < 0 || (!known && remember_root(l, root, place, err) < 0))
 		return err->code;
-	return place == LOAD_NOTHING ? OK : add_annotated_name(&l->images[place], names, err);
+	return place >= LOAD_ARTIFACT ? OK : add_annotated_name(&l->images[place], names, err);
 }
 
 static int plan_index(struct load *l, struct bytes json, struct err *err)

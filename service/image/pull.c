@@ -326,9 +326,9 @@ static int parse_request(struct pull *p, const Imaged__V1__PullRequest *request,
 	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;
 }
 
-int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err)
+static int pull_image(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+		      struct err *err)
 {
-	struct image_service *service = self;
 	struct pull p = {
 		.service = service,
 		.call = call,
@@ -349,7 +349,14 @@ int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *reque
 	atomic_fetch_add(&service->running_pulls, 1);
 	r = run(&p, err);
 	release(&p, r);
-	credentials_wipe(request->credentials);
 	atomic_fetch_sub(&service->running_pulls, 1);
+	return r;
+}
+
+int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err)
+{
+	int r = pull_image(self, call, request, err);
+
+	credentials_wipe(request->credentials);
 	return r;
 }

@@ -183,6 +183,12 @@ static void note_progress(struct fetch *f)
 	retry_progress(&f->retry);
 }
 
+/* Of what the progress was told to: its verdict, not a failure of its own. */
+static bool is_about_bytes(int code)
+{
+	return code == E_BAD_CONTENT || code == E_UNSUPPORTED || code == E_LIMIT;
+}
+
 static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
 {
 	struct bytes piece;
@@ -198,7 +204,7 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 		note_progress(f);
 		r = tell_progress(f, err);
 		if (r != OK) {
-			ret_end->how = r == E_BAD_CONTENT ? WRONG_BYTES : FATAL;
+			ret_end->how = is_about_bytes(r) ? WRONG_BYTES : FATAL;
 			return r;
 		}
 	}

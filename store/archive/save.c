@@ -177,16 +177,28 @@ static int take_lease(struct save *a, struct err *err)
 	return r == E_DISK_FULL ? OK : r;
 }
 
+/* Lost, or only removed since it was chosen. */
+static int fail_missing(struct save *a, const struct selection *x, const struct member *m, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < x->n_images; i++)
+		if (!image_is_listed(a->store, &x->images[i].manifest))
+			return fail(err, E_ABORTED, "image %s was removed while it was being saved",
+				    digest_text(&x->images[i].config, text));
+	return fail(err, E_CORRUPT, "blob %s is not in the store; run 'imagectl system check'",
+		    digest_text(&m->digest, text));
+}
+
 /* Only what was claimed after the lease was there is safe. */
-static int check_present(struct save *a, struct err *err)
+static int check_present(struct save *a, const struct selection *x, struct err *err)
 {
 	for (struct member *m = a->blobs; m; m = m->hh.next) {
 		char text[DIGEST_TEXT_MAX];
 		int64_t size = 0;
 
 		if (!content_claim(a->store, &m->digest, &size))
-			return fail(err, E_CORRUPT, "blob %s is not in the store; run 'imagectl system check'",
-				    digest_text(&m->digest, text));
+			return fail_missing(a, x, m, err);
 		if (size != m->tar.size)
 			return fail(err, E_CORRUPT, "blob %s is damaged; run 'imagectl system check'",
 				    digest_text(&m->digest, text));
@@ -206,7 +218,7 @@ static int plan(struct save *a, const struct selection *x, struct err *err)
 		r = add_layers(a, x, err);
 	if (r == OK)
 		r = take_lease(a, err);
-	return r == OK ? check_present(a, err) : r;
+	return r == OK ? check_present(a, x, err) : r;
 }
 
 void save_close(struct save *a)

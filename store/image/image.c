@@ -46,6 +46,14 @@ int image_get(struct store *s, const struct digest *manifest, struct arena *aren
 	return r == E_NOT_FOUND ? fail(err, E_NO_SUCH_IMAGE, "No such image: %s", digest_text(manifest, text)) : r;
 }
 
+bool image_is_listed(struct store *s, const struct digest *manifest)
+{
+	struct key k = key_image(manifest);
+	uint64_t revision;
+
+	return record_revision(s->shared, &k, &revision, NULL) == OK;
+}
+
 /* ---- last used ------------------------------------------------------------ */
 
 int64_t image_last_used_ns(struct store *s, const struct digest *manifest)

@@ -84,6 +84,7 @@ int image_resolve(struct store *s, const char *text, struct arena *arena, struct
 		  struct err *err);
 int image_get(struct store *s, const struct digest *manifest, struct arena *arena, struct image *ret_image,
 	      struct err *err);
+bool image_is_listed(struct store *s, const struct digest *manifest);
 int name_get(struct store *s, const char *canonical, struct arena *arena, Imaged__Store__V1__NameRecord **ret_record,
 	     struct err *err);
 

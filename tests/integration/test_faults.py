@@ -178,7 +178,7 @@ class Faults(TestCase):
             os.kill(pid, signal.SIGKILL)
         gate.set()
         self.assert_rpc_fails("INTERNAL", "WORKER_FAILED", lambda: call)
-        self.assertRegex(imaged.log, r" warn  \S+/Pull from unix:\S+ after \d+ ms: WORKER_FAILED: ")
+        self.assertTrue(imaged.wait_log(r" warn  \S+/Pull from unix:\S+ after \d+ ms: WORKER_FAILED: "))
         self.assertEqual([], client.images())
         client.pull(reference)
         self.assert_clean(client, [reference])
