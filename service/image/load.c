@@ -200,6 +200,26 @@ static struct publication publication_of(const struct load_image *image, const s
 	};
 }
 
+static void count_new(struct load *l, const struct digest *d)
+{
+	struct load_blob *b = load_blob_find(l, d);
+
+	if (!b || !b->brought || b->counted)
+		return;
+	b->counted = true;
+	l->new_bytes += b->size;
+}
+
+/* What else came is collected again. */
+static void count_new_of(struct load *l, const struct load_image *image, const struct manifest *m)
+{
+	count_new(l, &image->root);
+	count_new(l, &image->manifest);
+	count_new(l, &image->config);
+	for (size_t i = 0; i < m->n_layers; i++)
+		count_new(l, &m->layers[i].digest);
+}
+
 /* Whatever may be wrong with any image is found before the first one is published. */
 static int check_all(struct load *l, struct err *err)
 {
@@ -213,6 +233,7 @@ static int check_all(struct load *l, struct err *err)
 		publication = publication_of(&l->images[i], &w);
 		if (image_publication_check(&publication, err) < 0)
 			return err->code;
+		count_new_of(l, &l->images[i], &w.manifest);
 	}
 	return OK;
 }

@@ -46,6 +46,7 @@ struct load_blob {
 	int64_t size;
 	bool told;		   /* the client saw it come, as a layer, and not yet that it is verified */
 	bool brought;		   /* by this archive: it was not here before */
+	bool counted;		   /* among the new bytes, once an image needs it */
 	bool lost;		   /* it was here, and went before it was claimed */
 	struct ingest *ingest;	   /* until the batch is committed; of what is here, perhaps a copy */
 	struct layer_facts *facts; /* of a verified layer */

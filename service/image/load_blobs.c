@@ -128,7 +128,7 @@ int load_blob_add(struct load *l, const struct digest *d, int64_t size, struct i
 		if (insert(l, &new, &b, err) < 0)
 			return err->code;
 		owned = NULL; /* the blob's */
-		*(found ? &l->present_bytes : &l->new_bytes) += size;
+		l->present_bytes += found ? size : 0;
 	}
 	if (ret_blob)
 		*ret_blob = b;
