@@ -2,6 +2,7 @@
 it says."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -27,7 +28,7 @@ from archives import (
     save,
 )
 from harness import blob_path, program
-from ociimage import OCI_CONFIG, OCI_MANIFEST, Blob, Image, Index, Layer, Manifest, random_bytes, tar, to_json
+from ociimage import OCI_CONFIG, OCI_MANIFEST, Blob, Image, Index, Layer, Manifest, compress, random_bytes, sha256, tar, to_json
 from rpc import pb
 
 ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
@@ -233,6 +234,21 @@ class Present(LoadCase):
                     self.assertEqual({layer.diff_id for layer in layers}, {layer.diff_id for layer in loaded.layers})
                     self.assertEqual(2 * len(layers), len(loaded.layers), "each begins and ends once")
                     self.assert_clean(client)
+
+    def test_layers_that_are_named_by_sha512(self):
+        """A plain one, too, whose digest is then not its diff ID."""
+        for how in ("plain", "gzip"):
+            data = tar({"f": how.encode()})
+            blob = compress(data, how)
+            layer = Layer(blob=Blob(blob, digest="sha512:" + hashlib.sha512(blob).hexdigest()), how=how, diff_id=sha256(data))
+            image = Image([layer])
+            for way, seekable in WAYS:
+                with self.subTest(layer=how, archive=way):
+                    client = self.daemon(name=how + way).client()
+                    load(client, tar(layout_files((image, "s:512"))), seekable)
+                    self.assert_is(image, "s:512", client)
+                    self.assertIn(blob, save(client, "s:512"))
+                    self.assert_clean(client, [LIBRARY + "s:512"])
 
     def test_progress_grows_with_the_bytes(self):
         """On demand the layer's own, else how much of the archive has come."""
