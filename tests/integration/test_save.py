@@ -13,7 +13,7 @@ import threading
 
 import grpc
 
-from archives import AMD64, ArchiveCase, an_image, blob_name, hex_of, layout_files, load, save, unpack
+from archives import AMD64, ArchiveCase, an_image, blob_name, docker_files, hex_of, layout_files, load, save, unpack
 from fakeregistry import FakeRegistry
 from harness import SLOW, Daemon, blob_path, program, skopeo
 from ociimage import Image, Index, Layer, random_bytes, sha256, tar
@@ -143,6 +143,13 @@ class Names(SaveCase):
         self.client.TagImage(source=self.name, target="bb:1")
         self.client.TagImage(source=self.name, target="b/c:1")
         self.assertEqual([(self.image.id, ["b:1", "b:10", "b:2"])], self.docker_of(self.saved("b")))
+
+    def test_as_many_names_as_a_load_takes_and_not_one_more(self):
+        names = [f"many:{n}" for n in range(5000)], [f"more:{n}" for n in range(5000)]
+        images = [(an_image(text=repo[0]), *repo) for repo in names]
+        load(self.client, tar(docker_files(*images)))
+        self.assertEqual(10000, len(json.loads(unpack(save(self.client, "many", "more"))["index.json"])["manifests"]))
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", self.client.Save, images=["many", "more", "b:1"], text="more than 10000 images")
 
     def test_several_names_of_one_image_are_one_entry_in_order_of_arguments(self):
         files = self.saved("b:2", self.name, "b:1", "b:2")
