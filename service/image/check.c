@@ -210,10 +210,11 @@ static int on_progress(void *arg, const struct check_progress *p)
 	return send_event(c, &event);
 }
 
-int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreRequest *request, struct err *err)
+static int check(struct image_service *service, struct rpc_call *call, const Imaged__V1__CheckStoreRequest *request,
+		 struct err *err)
 {
-	struct checking c = { .service = self, .call = call, .request = request, .err = err };
-	struct check check = {
+	struct checking c = { .service = service, .call = call, .request = request, .err = err };
+	struct check run = {
 		.quick = request->quick,
 		.cancel = rpc_call_cancel(call),
 		.progress = on_progress,
@@ -223,14 +224,11 @@ int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreR
 	Imaged__V1__CheckStoreEvent event = IMAGED__V1__CHECK_STORE_EVENT__INIT;
 	Imaged__V1__CheckSummary m = IMAGED__V1__CHECK_SUMMARY__INIT;
 	struct check_progress totals = { .blobs_checked = 0 };
-	int r;
 
 	if (request->repair && store_read_only(c.service->store))
 		return fail(err, E_READ_ONLY, "the store is read-only: nothing can be repaired");
-	r = store_check(c.service->store, &check, &totals, err);
-	credentials_wipe(request->credentials);
-	if (r < 0)
-		return r;
+	if (store_check(c.service->store, &run, &totals, err) < 0)
+		return err->code;
 	m.blobs = totals.blobs_checked;
 	m.bytes = totals.bytes_checked;
 	m.findings = c.findings;
@@ -238,4 +236,12 @@ int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreR
 	event.event_case = IMAGED__V1__CHECK_STORE_EVENT__EVENT_SUMMARY;
 	event.summary = &m;
 	return send_event(&c, &event);
+}
+
+int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreRequest *request, struct err *err)
+{
+	int r = check(self, call, request, err);
+
+	credentials_wipe(request->credentials);
+	return r;
 }

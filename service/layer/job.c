@@ -227,7 +227,7 @@ static void listen_to_worker(struct layer_job *j)
 	}
 }
 
-static void look(struct layer_job *j)
+void layer_job_look(struct layer_job *j)
 {
 	if (j->state == JOB_QUEUED) {
 		struct slot *slot = workers_granted(j->workers, &j->waiter);
@@ -239,11 +239,6 @@ static void look(struct layer_job *j)
 		tell(j);
 	if (j->state == JOB_RUNNING)
 		listen_to_worker(j);
-}
-
-void layer_job_look(struct layer_job *j)
-{
-	look(j);
 }
 
 /* ---- the job's life -------------------------------------------------------------- */
@@ -272,7 +267,7 @@ void layer_job_available(struct layer_job *j, int64_t bytes)
 	if (j->available < j->next_look && j->available < j->size)
 		return;
 	j->next_look = j->available + step(j);
-	look(j);
+	layer_job_look(j);
 }
 
 /* NULL: err says why. */
@@ -386,11 +381,11 @@ static int wait_until_done(struct layer_job *j, struct cancel *cancel, struct er
 	int rc = OK;
 
 	patience_moved(&j->patience);
-	look(j);
+	layer_job_look(j);
 	while (rc == OK && j->state != JOB_DONE) {
 		rc = wait_for_event(j, cancel, err);
 		if (rc == OK)
-			look(j);
+			layer_job_look(j);
 	}
 	return rc;
 }
