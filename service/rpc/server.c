@@ -22,6 +22,10 @@ enum {
 	PING_INTERVAL_MS = 10 * 1000,
 	/* Calls that a drain cancels may still say why they end. */
 	LAST_WORDS_MS = 500,
+	/* How long connections are waited for when no call is left. gRPC 1.51 forgets a call
+	 * that comes in the very moment of its shutdown: nobody is given it, and it holds its
+	 * connection open. A client that does not answer the GOAWAY's ping does so, too. */
+	LINGER_MS = 1000,
 };
 
 static void fill_defaults(struct rpc_server_options *o)
@@ -196,19 +200,37 @@ static void on_shutdown(struct op *op, UNUSED bool ok)
 	pthread_mutex_unlock(&s->mu);
 }
 
-/* True when nothing runs any more. A negative wait has no end. */
-static bool wait_quiet(struct rpc_server *s, int64_t ms)
+static void wait_until(struct rpc_server *s, int64_t now, int64_t until)
 {
-	struct timespec until = clock_deadline(ms);
-	int rc = 0;
-	bool quiet;
+	struct timespec deadline = clock_deadline(until - now);
+
+	pthread_cond_timedwait(&s->quiet, &s->mu, &deadline);
+}
+
+/* Whether the calls ended in time, and the connections or their time to linger. */
+static bool wait_calls(struct rpc_server *s, int64_t ms)
+{
+	int64_t now = clock_monotonic_ms(), end = now + ms, linger = now + LINGER_MS;
+	bool idle;
 
 	pthread_mutex_lock(&s->mu);
-	while ((s->active || !s->shutdown_done) && !rc)
-		rc = ms < 0 ? pthread_cond_wait(&s->quiet, &s->mu) : pthread_cond_timedwait(&s->quiet, &s->mu, &until);
-	quiet = !s->active && s->shutdown_done;
+	while ((s->active || !s->shutdown_done) && now < end && (s->active || now < linger)) {
+		wait_until(s, now, s->active || end < linger ? end : linger);
+		now = clock_monotonic_ms();
+		if (s->active)
+			linger = now + LINGER_MS;
+	}
+	idle = !s->active;
 	pthread_mutex_unlock(&s->mu);
-	return quiet;
+	return idle;
+}
+
+static void wait_shutdown(struct rpc_server *s)
+{
+	pthread_mutex_lock(&s->mu);
+	while (s->active || !s->shutdown_done)
+		pthread_cond_wait(&s->quiet, &s->mu);
+	pthread_mutex_unlock(&s->mu);
 }
 
 /* Tells all handlers to stop. Tokens only wake somebody, so they may be fired
@@ -240,13 +262,12 @@ void rpc_server_drain(struct rpc_server *s)
 	begin_shutdown(s); /* GOAWAY to all clients */
 	if (!s->n_pollers) /* the start had failed: nobody is served, rpc_server_free() polls */
 		return;
-	if (wait_quiet(s, s->options.grace_ms))
-		return;
-	fire_all(s);
-	if (wait_quiet(s, LAST_WORDS_MS))
-		return;
-	grpc_server_cancel_all_calls(s->grpc);
-	wait_quiet(s, -1);
+	if (!wait_calls(s, s->options.grace_ms)) {
+		fire_all(s);
+		wait_calls(s, LAST_WORDS_MS);
+	}
+	grpc_server_cancel_all_calls(s->grpc); /* and their connections */
+	wait_shutdown(s);
 }
 
 /* gRPC stays as it is until the process ends: its shutdown waits for a thread of its
