@@ -7,8 +7,6 @@
 
 #include "service/registry/registry.h"
 
-enum { SCOPES_MAX = 16 };
-
 /* ---- the caller ------------------------------------------------------------ */
 
 static bool are_for(const struct credentials *c, const char *authority)
@@ -57,7 +55,8 @@ int auth_init(struct auth *a, const struct auth_context *context, const char *au
 {
 	*a = (struct auth){ .context = context };
 	pthread_mutex_init(&a->mu, NULL);
-	snprintf(a->scope, sizeof a->scope, "%s", scope);
+	if (!scopes_add(&a->wanted, scope))
+		return fail(err, E_LIMIT, "the scope \"%s\" is too long", scope);
 	if (credentials && are_for(credentials, authority) && !take_credentials(a, credentials))
 		return fail_nomem(err);
 	return set_identity(a) ? OK : fail_nomem(err);
@@ -75,31 +74,27 @@ void auth_destroy(struct auth *a)
 
 /* ---- scopes ---------------------------------------------------------------- */
 
-struct scopes {
-	char text[CHALLENGE_SCOPE_MAX];
-	const char *items[SCOPES_MAX];
-	size_t n;
-};
-
-static void add_scope(struct scopes *s, const char *scope)
+int auth_want(struct auth *a, const char *scope, struct err *err)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (!strcmp(s->items[i], scope))
-			return;
-	if (*scope && s->n < SCOPES_MAX)
-		s->items[s->n++] = scope;
+	bool ok;
+
+	pthread_mutex_lock(&a->mu);
+	ok = scopes_add(&a->wanted, scope);
+	pthread_mutex_unlock(&a->mu);
+	return ok ? OK : fail(err, E_LIMIT, "too much is asked for with one token: \"%s\"", scope);
 }
 
 /* What was just refused comes first: some servers read only the first. */
-static void collect_scopes(struct scopes *s, const struct challenge *c, const char *own)
+static void collect_scopes(struct scopes *s, struct auth *a, const struct challenge *c, const char *also)
 {
-	char *rest = s->text, *one;
-
 	s->n = 0;
-	snprintf(s->text, sizeof s->text, "%s", c->scope);
-	while ((one = strsep(&rest, " ")))
-		add_scope(s, one);
-	add_scope(s, own);
+	scopes_add_list(s, c->scope);
+	pthread_mutex_lock(&a->mu);
+	for (size_t i = 0; i < a->wanted.n; i++)
+		scopes_add(s, a->wanted.items[i]);
+	pthread_mutex_unlock(&a->mu);
+	if (also)
+		scopes_add(s, also);
 }
 
 static int compare_text(const void *a, const void *b)
@@ -114,7 +109,8 @@ static char *cache_key(const struct auth *a, const struct host_view *host, const
 	CLEANUP(buf_free) struct buf b = BUF_INIT(16 * 1024);
 	const char *sorted[SCOPES_MAX];
 
-	memcpy(sorted, s->items, s->n * sizeof *sorted);
+	for (size_t i = 0; i < s->n; i++)
+		sorted[i] = s->items[i];
 	qsort(sorted, s->n, sizeof *sorted, compare_text);
 	buf_printf(&b, "%s\n%s\n%s\n%s", host->origin.text, c->realm, c->service, a->identity);
 	for (size_t i = 0; i < s->n; i++)
@@ -144,16 +140,15 @@ static int fetch(void *arg, struct token *ret_token, struct cancel *cancel, stru
 	return OK;
 }
 
-static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, struct cancel *cancel,
-		    struct secret *ret_token, struct err *err)
+static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, const char *also,
+		    struct cancel *cancel, struct secret *ret_token, struct err *err)
 {
-	struct scopes s = { 0 };
-	struct source_arg arg = { a, { a, host, c->realm, c->service, s.items, 0 } };
+	struct scopes s;
+	struct source_arg arg = { a, { a, host, c->realm, c->service, &s } };
 	struct token_source source = { fetch, &arg, a->context->env->wall_s(a->context->env->arg) };
 	CLEANUP(freep) char *key = NULL;
 
-	collect_scopes(&s, c, a->scope);
-	arg.request.n_scopes = s.n;
+	collect_scopes(&s, a, c, also);
 	if (a->login) {
 		struct token token = { 0 };
 		int r = fetch(&arg, &token, cancel, err);
@@ -201,8 +196,8 @@ static int basic_header(const struct auth *a, struct secret *ret_header, struct 
 	return OK;
 }
 
-int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
-		struct err *err)
+int auth_header(struct auth *a, const struct host_view *host, const char *also, struct cancel *cancel,
+		struct secret *ret_header, struct err *err)
 {
 	CLEANUP(secret_wipe) struct secret token = { 0 };
 	bool asked;
@@ -215,7 +210,7 @@ int auth_header(struct auth *a, const struct host_view *host, struct cancel *can
 		return bearer(ret_header, &a->registry_token) ? OK : fail_nomem(err);
 	if (c.scheme == AUTH_BASIC)
 		return basic_header(a, ret_header, err);
-	r = token_of(a, host, &c, cancel, &token, err);
+	r = token_of(a, host, &c, also, cancel, &token, err);
 	/* A token server that was wrong or has moved: without a token the registry says
 	 * where it is now. */
 	if (!asked && (r == E_REGISTRY || r == E_TLS))
@@ -227,24 +222,33 @@ int auth_header(struct auth *a, const struct host_view *host, struct cancel *can
 
 /* ---- after a 401 ----------------------------------------------------------- */
 
-static void drop_refused(struct auth *a, const struct host_view *view, const struct challenge *c,
+bool auth_is_challenge(const struct http_exchange *x)
+{
+	struct challenge c;
+	int status = http_response_of(x)->status;
+
+	return status == 401 ||
+	       (status == 403 && host_challenge_of(x, &c) && !strcasecmp(c.error, "insufficient_scope"));
+}
+
+static void drop_refused(struct auth *a, const struct host_view *view, const struct challenge *c, const char *also,
 			 const struct secret *sent)
 {
 	static const char scheme[] = "Bearer ";
 	CLEANUP(secret_wipe) struct secret token = { 0 };
 	CLEANUP(freep) char *key = NULL;
-	struct scopes s = { 0 };
+	struct scopes s;
 
 	if (!secret_is_set(sent) || strncmp(sent->text, scheme, sizeof scheme - 1) != 0)
 		return;
-	collect_scopes(&s, c, a->scope);
+	collect_scopes(&s, a, c, also);
 	key = cache_key(a, view, c, &s);
 	if (key && secret_set(&token, sent->text + sizeof scheme - 1))
 		token_cache_drop(a->context->tokens, key, &token);
 }
 
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
-		 const struct secret *sent, bool *ret_again, struct err *err)
+		 const char *also, const struct secret *sent, bool *ret_again, struct err *err)
 {
 	bool asked;
 	struct challenge before = current_challenge(a, view, &asked), c;
@@ -253,7 +257,7 @@ int auth_refused(struct auth *a, struct host *host, const struct host_view *view
 	*ret_again = false;
 	if (!host_challenge_of(x, &c))
 		return OK;
-	drop_refused(a, view, &before, sent);
+	drop_refused(a, view, &before, also, sent);
 	pthread_mutex_lock(&a->mu);
 	a->asked = c;
 	pthread_mutex_unlock(&a->mu);

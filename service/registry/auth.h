@@ -16,11 +16,12 @@
 #include "service/registry/challenge.h"
 #include "service/registry/host.h"
 #include "service/registry/retry.h"
+#include "service/registry/scope.h"
 #include "service/registry/token_cache.h"
 
 struct credentials;
 
-enum { AUTH_SCOPE_MAX = 320, AUTH_IDENTITY_MAX = 65 };
+enum { AUTH_IDENTITY_MAX = 65 };
 
 /* What all callers share. */
 struct auth_context {
@@ -35,10 +36,10 @@ struct auth {
 	const struct auth_context *context;
 	struct secret username, password, identity_token, registry_token;
 	char identity[AUTH_IDENTITY_MAX]; /* salted hash of the secrets, hex; "" anonymous */
-	char scope[AUTH_SCOPE_MAX];	  /* what is needed: "repository:NAME:pull", or "" */
 	bool login;			  /* check the credentials: no cache, ask for a refresh token */
 
 	pthread_mutex_t mu;
+	struct scopes wanted;	/* mu: what every token is asked for */
 	struct challenge asked; /* mu: what this repository was asked for; AUTH_NONE: nothing yet */
 	struct secret refresh;	/* mu: login: what the token server gave */
 };
@@ -49,24 +50,32 @@ int auth_init(struct auth *a, const struct auth_context *context, const char *au
 	      const struct credentials *credentials, const char *scope, struct err *err);
 void auth_destroy(struct auth *a);
 
-/* The value of the Authorization header; none (ret_header stays empty) where nothing
- * was asked for or there is nothing to show. */
-int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
-		struct err *err);
+/* From now on every token is asked for this too: "repository:NAME:pull,push" before a
+ * push, SCOPE_CATALOG before a list of repositories. E_LIMIT when there are too many. */
+int auth_want(struct auth *a, const char *scope, struct err *err);
 
-/* After a 401 of the registry to a request with `sent` (may be empty). *ret_again:
- * another attempt has something new to show. E_UNAUTHENTICATED "no basic auth
- * credentials" when Basic is wanted and there are none. */
+/* The value of the Authorization header; none (ret_header stays empty) where nothing
+ * was asked for or there is nothing to show. `also` is a scope that only this request
+ * needs ("repository:FROM:pull" of a mount); NULL: none. */
+int auth_header(struct auth *a, const struct host_view *host, const char *also, struct cancel *cancel,
+		struct secret *ret_header, struct err *err);
+
+/* Whether an answer asks for (other) credentials: 401, or 403 with insufficient_scope
+ * (RFC 6750, 3.1). */
+bool auth_is_challenge(const struct http_exchange *x);
+
+/* After such an answer of the registry to a request with `sent` (may be empty) and
+ * `also`. *ret_again: another attempt has something new to show. E_UNAUTHENTICATED
+ * "no basic auth credentials" when Basic is wanted and there are none. */
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
-		 const struct secret *sent, bool *ret_again, struct err *err);
+		 const char *also, const struct secret *sent, bool *ret_again, struct err *err);
 
 /* token_fetch.c: one request to a token server. */
 struct token_request {
 	const struct auth *auth;
 	const struct host_view *host;
 	const char *realm, *service;
-	const char *const *scopes;
-	size_t n_scopes;
+	const struct scopes *scopes;
 };
 
 int token_fetch(const struct token_request *q, struct token *ret_token, struct secret *ret_refresh,

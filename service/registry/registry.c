@@ -91,7 +91,7 @@ int repository_new(struct registry *r, const char *domain, const char *path, con
 int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
 		    struct repository **ret_repository, struct err *err)
 {
-	char familiar[REFERENCE_TEXT_MAX], scope[AUTH_SCOPE_MAX];
+	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
 
 	snprintf(scope, sizeof scope, "repository:%s:pull", ref->path);
 	return repository_new(r, ref->domain, ref->path, reference_familiar_name(ref, familiar), scope, credentials,

@@ -166,7 +166,7 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	if (code != OK)
 		return code;
 	*ret_failed = HTTP_FAILED_LOCAL;
-	code = auth_header(&r->auth, &host, cancel, &authorization, err);
+	code = auth_header(&r->auth, &host, q->scope, cancel, &authorization, err);
 	if (code == E_REGISTRY) {
 		*ret_failed =
 			HTTP_FAILED_CONNECT; /* tried again already, as a question; a transfer has more patience */
@@ -181,8 +181,8 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	/* What a server says over http that has changed to https meanwhile. */
 	if (http_response_of(a.x)->status == 400 && !host.origin.https)
 		host_forget(r->host);
-	if (http_response_of(a.x)->status == 401 && !a.redirected && may_repeat) {
-		code = auth_refused(&r->auth, r->host, &host, a.x, &authorization, ret_again, err);
+	if (auth_is_challenge(a.x) && !a.redirected && may_repeat) {
+		code = auth_refused(&r->auth, r->host, &host, a.x, q->scope, &authorization, ret_again, err);
 		if (code != OK)
 			return wrap_auth(&t, code, err);
 		http_drain(a.x);

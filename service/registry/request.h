@@ -12,6 +12,7 @@ struct request {
 	const char *path;   /* from the root: "/v2/NAME/manifests/TAG" */
 	const char *accept; /* NULL: anything */
 	const char *range, *if_range;
+	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
 	bool bulk;
 };
 

@@ -43,8 +43,8 @@ static bool add_scopes(struct buf *url, const struct token_request *q)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < q->n_scopes; i++)
-		ok = ok && url_add_query(url, "scope", q->scopes[i]);
+	for (size_t i = 0; i < q->scopes->n; i++)
+		ok = ok && url_add_query(url, "scope", q->scopes->items[i]);
 	return ok;
 }
 
@@ -76,9 +76,9 @@ static int post_form(const struct token_request *q, struct buf *form, struct err
 		  (!*q->service || add_field(form, "service", q->service)) && add_field(form, "client_id", client_id) &&
 		  add_field(form, "refresh_token", q->auth->identity_token.text);
 
-	for (size_t i = 0; i < q->n_scopes; i++)
-		ok = ok && buf_printf(&scopes, "%s%s", i ? " " : "", q->scopes[i]);
-	if (q->n_scopes)
+	for (size_t i = 0; i < q->scopes->n; i++)
+		ok = ok && buf_printf(&scopes, "%s%s", i ? " " : "", q->scopes->items[i]);
+	if (q->scopes->n)
 		ok = ok && add_field(form, "scope", buf_text(&scopes));
 	return ok ? OK : fail_nomem(err);
 }

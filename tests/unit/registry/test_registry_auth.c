@@ -1,6 +1,7 @@
 /* Authentication flows against a registry and a token server. */
 #include <stdatomic.h>
 
+#include "service/registry/request.h"
 #include "tests/unit/registry/rig.h"
 
 #define MANIFEST "{\"schemaVersion\":2}"
@@ -276,6 +277,74 @@ static void waiters_share_one_token_fetch(void **state)
 	assert_int_equal(atomic_load(&c.good), ARRAY_LEN(threads));
 	assert_int_equal(atomic_load(&w.issued), 1);
 	assert_int_equal(fake_count(w.registry, "GET", "/v2/ "), 0);
+	stop(&w);
+}
+
+static int ask(struct world *w, struct repository *r, const char *method, const char *scope, int *ret_status)
+{
+	struct request q = { .method = method, .path = "/v2/x/y/manifests/1", .scope = scope };
+	CLEANUP(reply_free) struct reply reply = { 0 };
+	int code = request_reply(r, &q, 1024, NULL, &reply, &w->err);
+
+	*ret_status = reply.status;
+	return code;
+}
+
+static void scopes_grow_for_the_repository_and_for_one_request(void **state)
+{
+	struct world w = { 0 };
+	CLEANUP(repository_unrefp) struct repository *r = NULL;
+	int status;
+
+	(void)state;
+	start(&w);
+	r = open_repository(w.rig, fake_authority(w.registry), "x/y", NULL);
+	assert_ok(auth_want(&r->auth, "repository:x/y:pull,push", &w.err), &w.err);
+	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
+	assert_int_equal(status, 200);
+	assert_non_null(strstr(last_token_request(&w).path, "&scope=repository%3Ax%2Fy%3Apull%2Cpush"));
+	assert_ok(ask(&w, r, "GET", "repository:from:pull", &status), &w.err);
+	assert_int_equal(status, 200);
+	assert_non_null(strstr(last_token_request(&w).path,
+			       "&scope=repository%3Ax%2Fy%3Apull%2Cpush&scope=repository%3Afrom%3Apull"));
+	/* the first token again: what one request needed is not the repository's */
+	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
+	assert_int_equal(atomic_load(&w.issued), 2);
+	assert_ok(auth_want(&r->auth, SCOPE_CATALOG, &w.err), &w.err);
+	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
+	assert_non_null(strstr(last_token_request(&w).path, "&scope=registry%3Acatalog%3A%2A"));
+	repository_unref(TAKE(r));
+	stop(&w);
+}
+
+static void serve_403_to_the_first_token(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	struct world *w = arg;
+	const char *sent = fake_header(q, "Authorization");
+	char challenge[1024];
+
+	if (!sent || strcmp(sent, "Bearer tok-1") != 0) {
+		serve_registry(c, q, arg);
+		return;
+	}
+	fill(challenge, sizeof challenge,
+	     "WWW-Authenticate: Bearer realm=\"http://~/token\",service=\"s\",scope=\"repository:x/y:pull,admin\","
+	     "error=\"insufficient_scope\"\r\n",
+	     fake_authority(w->tokens));
+	fake_text(c, q, 403, challenge, "");
+}
+
+static void insufficient_scope_is_answered_once_more(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w);
+	fake_stop(w.registry);
+	w.registry = fake_start(FAKE_PLAIN, serve_403_to_the_first_token, &w);
+	assert_ok(get(&w, "x/y:1", NULL), &w.err);
+	assert_int_equal(atomic_load(&w.issued), 2);
+	assert_non_null(strstr(last_token_request(&w).path, "scope=repository%3Ax%2Fy%3Apull%2Cadmin"));
 	stop(&w);
 }
 
@@ -681,6 +750,8 @@ int main(void)
 		cmocka_unit_test(second_401_is_the_answer),
 		cmocka_unit_test(tokens_are_not_shared_across_credentials),
 		cmocka_unit_test(waiters_share_one_token_fetch),
+		cmocka_unit_test(scopes_grow_for_the_repository_and_for_one_request),
+		cmocka_unit_test(insufficient_scope_is_answered_once_more),
 		cmocka_unit_test(identity_token_is_posted),
 		cmocka_unit_test(user_named_token_means_an_identity_token),
 		cmocka_unit_test(registry_token_is_sent_as_it_is),
