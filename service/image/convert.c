@@ -428,5 +428,6 @@ struct credentials credentials_of(const Imaged__V1__Credentials *m)
 		.password = m->password,
 		.identity_token = m->identity_token,
 		.registry_token = m->registry_token,
+		.or_anonymous = m->or_anonymous,
 	};
 }

@@ -233,9 +233,13 @@ static int up_to_date(struct pull *p, bool *ret_done, struct err *err)
 static struct digest source_of(const struct pull *p)
 {
 	char name[REFERENCE_TEXT_MAX];
-	const char *const texts[] = { reference_name(&p->ref, name), p->credentials.server_address,
-				      p->credentials.username,	     p->credentials.password,
-				      p->credentials.identity_token, p->credentials.registry_token };
+	const char *const texts[] = { reference_name(&p->ref, name),
+				      p->credentials.server_address,
+				      p->credentials.username,
+				      p->credentials.password,
+				      p->credentials.identity_token,
+				      p->credentials.registry_token,
+				      p->credentials.or_anonymous ? "or anonymous" : "" };
 	struct hasher h;
 
 	hasher_init(&h, DIGEST_SHA256);

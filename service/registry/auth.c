@@ -57,6 +57,7 @@ int auth_init(struct auth *a, const struct auth_context *context, const char *au
 	pthread_mutex_init(&a->mu, NULL);
 	if (!scopes_add(&a->wanted, scope))
 		return fail(err, E_LIMIT, "the scope \"%s\" is too long", scope);
+	a->or_anonymous = credentials && credentials->or_anonymous;
 	if (credentials && are_for(credentials, authority) && !take_credentials(a, credentials))
 		return fail_nomem(err);
 	return set_identity(a) ? OK : fail_nomem(err);
@@ -103,16 +104,17 @@ static int compare_text(const void *a, const void *b)
 }
 
 /* Parts are parted by a byte that none of them can hold. */
-static char *cache_key(const struct auth *a, const struct host_view *host, const struct challenge *c,
-		       const struct scopes *s)
+static char *cache_key(const struct token_request *q)
 {
+	const struct scopes *s = q->scopes;
 	CLEANUP(buf_free) struct buf b = BUF_INIT(16 * 1024);
 	const char *sorted[SCOPES_MAX];
 
 	for (size_t i = 0; i < s->n; i++)
 		sorted[i] = s->items[i];
 	qsort(sorted, s->n, sizeof *sorted, compare_text);
-	buf_printf(&b, "%s\n%s\n%s\n%s", host->origin.text, c->realm, c->service, a->identity);
+	buf_printf(&b, "%s\n%s\n%s\n%s", q->host->origin.text, q->realm, q->service,
+		   q->anonymous ? "" : q->auth->identity);
 	for (size_t i = 0; i < s->n; i++)
 		buf_printf(&b, "\n%s", sorted[i]);
 	return buf_take(&b);
@@ -125,42 +127,69 @@ struct source_arg {
 	struct token_request request;
 };
 
+static int keep_refresh(const struct source_arg *s, const struct secret *refresh, struct err *err)
+{
+	struct auth *a = s->auth;
+	bool ok = true;
+
+	if (s->request.anonymous)
+		return OK;
+	pthread_mutex_lock(&a->mu);
+	if (secret_is_set(&a->identity_token))
+		ok = secret_copy(&a->identity_token, refresh);
+	if (a->login)
+		ok = ok && secret_copy(&a->refresh, refresh);
+	pthread_mutex_unlock(&a->mu);
+	return ok ? OK : fail_nomem(err);
+}
+
 static int fetch(void *arg, struct token *ret_token, struct cancel *cancel, struct err *err)
 {
 	struct source_arg *s = arg;
 	CLEANUP(secret_wipe) struct secret refresh = { 0 };
 	int r = token_fetch(&s->request, ret_token, &refresh, cancel, err);
 
-	if (r != OK || !s->auth->login)
+	return r == OK && secret_is_set(&refresh) ? keep_refresh(s, &refresh, err) : r;
+}
+
+/* A login asks anew each time: what it wants to know is whether the secrets are good. */
+static int get_token(struct source_arg *s, struct cancel *cancel, struct secret *ret_token, struct err *err)
+{
+	const struct auth_context *context = s->auth->context;
+	struct token_source source = { fetch, s, context->env->wall_s(context->env->arg) };
+	CLEANUP(freep) char *key = NULL;
+
+	if (s->auth->login) {
+		struct token token = { 0 };
+		int r = fetch(s, &token, cancel, err);
+
+		if (r == OK)
+			*ret_token = token.text;
 		return r;
-	pthread_mutex_lock(&s->auth->mu);
-	secret_wipe(&s->auth->refresh);
-	s->auth->refresh = TAKE(refresh);
-	pthread_mutex_unlock(&s->auth->mu);
-	return OK;
+	}
+	key = cache_key(&s->request);
+	if (!key)
+		return fail_nomem(err);
+	return token_cache_get(context->tokens, key, &source, ret_token, cancel, err);
 }
 
 static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, const char *also,
 		    struct cancel *cancel, struct secret *ret_token, struct err *err)
 {
 	struct scopes s;
-	struct source_arg arg = { a, { a, host, c->realm, c->service, &s } };
-	struct token_source source = { fetch, &arg, a->context->env->wall_s(a->context->env->arg) };
-	CLEANUP(freep) char *key = NULL;
+	struct source_arg arg = { a, { .auth = a, .host = host, c->realm, c->service, .scopes = &s } };
+	struct err why = ERR_INIT;
+	int r;
 
 	collect_scopes(&s, a, c, also);
-	if (a->login) {
-		struct token token = { 0 };
-		int r = fetch(&arg, &token, cancel, err);
-
-		if (r == OK)
-			*ret_token = token.text;
-		return r;
+	r = get_token(&arg, cancel, ret_token, &why);
+	if ((r == E_UNAUTHENTICATED || r == E_DENIED) && a->or_anonymous && !a->login && a->identity[0]) {
+		arg.request.anonymous = true;
+		r = get_token(&arg, cancel, ret_token, NULL);
 	}
-	key = cache_key(a, host, c, &s);
-	if (!key)
-		return fail_nomem(err);
-	return token_cache_get(a->context->tokens, key, &source, ret_token, cancel, err);
+	if (r != OK && err)
+		*err = why;
+	return r != OK ? why.code : OK;
 }
 
 static bool bearer(struct secret *out, const struct secret *token)
@@ -236,15 +265,22 @@ static void drop_refused(struct auth *a, const struct host_view *view, const str
 {
 	static const char scheme[] = "Bearer ";
 	CLEANUP(secret_wipe) struct secret token = { 0 };
-	CLEANUP(freep) char *key = NULL;
 	struct scopes s;
+	struct token_request q = { .auth = a, .host = view, c->realm, c->service, .scopes = &s };
 
 	if (!secret_is_set(sent) || strncmp(sent->text, scheme, sizeof scheme - 1) != 0)
 		return;
 	collect_scopes(&s, a, c, also);
-	key = cache_key(a, view, c, &s);
-	if (key && secret_set(&token, sent->text + sizeof scheme - 1))
-		token_cache_drop(a->context->tokens, key, &token);
+	if (!secret_set(&token, sent->text + sizeof scheme - 1))
+		return;
+	for (unsigned as = 0; as < 2; as++) { /* it may be one that anybody may have */
+		CLEANUP(freep) char *key = NULL;
+
+		q.anonymous = as == 1;
+		key = cache_key(&q);
+		if (key)
+			token_cache_drop(a->context->tokens, key, &token);
+	}
 }
 
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
@@ -269,4 +305,36 @@ int auth_refused(struct auth *a, struct host *host, const struct host_view *view
 	else
 		*ret_again = c.scheme == AUTH_BEARER || !answered_basic;
 	return OK;
+}
+
+/* ---- hosts that a redirect led to ------------------------------------------ */
+
+static int view_of(const struct url *at, bool insecure, struct host_view *v, struct err *err)
+{
+	CLEANUP(freep) char *url = format("http%s://%s:%u/", at->https ? "s" : "", at->host, at->port);
+
+	v->insecure = insecure;
+	return url ? url_parse(url, &v->origin, err) : fail_nomem(err);
+}
+
+int auth_guest_header(struct auth *a, const struct url *at, bool insecure, enum http_reach reach,
+		      const struct http_exchange *x, struct cancel *cancel, struct secret *ret_header, struct err *err)
+{
+	CLEANUP(host_view_free) struct host_view v = { 0 };
+	CLEANUP(secret_wipe) struct secret token = { 0 };
+	struct scopes s = { 0 };
+	struct challenge c;
+	struct source_arg arg = { a, { .auth = a, .host = &v, c.realm, c.service, &s, .anonymous = true, reach } };
+	int r;
+
+	if (!host_challenge_of(x, &c) || c.scheme != AUTH_BEARER)
+		return OK;
+	r = view_of(at, insecure, &v, err);
+	if (r != OK)
+		return r;
+	scopes_add_list(&s, c.scope);
+	r = get_token(&arg, cancel, &token, err);
+	if (r != OK)
+		return r;
+	return bearer(ret_header, &token) ? OK : fail_nomem(err);
 }

@@ -5,6 +5,8 @@
  * itself; Bearer tokens are fetched from the realm that it names (token_fetch.c has
  * the rules for realms) and kept in the token cache. After a 401 the refused
  * token is dropped and the challenge taken over; the request is then sent once more.
+ * A refresh token that is rotated serves the rest of this caller's work; only a login
+ * can hand it out, and the daemon writes none down.
  *
  * Threads: any, after auth_init(). Secrets are wiped by auth_destroy().
  */
@@ -34,14 +36,16 @@ struct auth_context {
 
 struct auth {
 	const struct auth_context *context;
-	struct secret username, password, identity_token, registry_token;
+	struct secret username, password, registry_token;
 	char identity[AUTH_IDENTITY_MAX]; /* salted hash of the secrets, hex; "" anonymous */
 	bool login;			  /* check the credentials: no cache, ask for a refresh token */
+	bool or_anonymous;		  /* where the token server refuses the secrets, ask without */
 
 	pthread_mutex_t mu;
-	struct scopes wanted;	/* mu: what every token is asked for */
-	struct challenge asked; /* mu: what this repository was asked for; AUTH_NONE: nothing yet */
-	struct secret refresh;	/* mu: login: what the token server gave */
+	struct scopes wanted;	      /* mu: what every token is asked for */
+	struct challenge asked;	      /* mu: what this repository was asked for; AUTH_NONE: nothing yet */
+	struct secret identity_token; /* mu: the last one that is good: servers may rotate it */
+	struct secret refresh;	      /* mu: what a token server gave: whoever logs in keeps it */
 };
 
 /* Credentials of another server (server_address is set and is not `authority`) are
@@ -70,12 +74,21 @@ bool auth_is_challenge(const struct http_exchange *x);
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
 		 const char *also, const struct secret *sent, bool *ret_again, struct err *err);
 
-/* token_fetch.c: one request to a token server. */
+/* A host that a redirect led to, `at`, answered 401: the value of an Authorization header
+ * for it alone, from a token that anybody may have. Nothing of the caller's goes there.
+ * None where it asks for something else. `reach` is that of the redirect. */
+int auth_guest_header(struct auth *a, const struct url *at, bool insecure, enum http_reach reach,
+		      const struct http_exchange *x, struct cancel *cancel, struct secret *ret_header, struct err *err);
+
+/* token_fetch.c: one request to a token server. ret_refresh is set when it gave a
+ * refresh token. */
 struct token_request {
-	const struct auth *auth;
+	struct auth *auth;
 	const struct host_view *host;
 	const char *realm, *service;
 	const struct scopes *scopes;
+	bool anonymous;	       /* without the caller's secrets */
+	enum http_reach reach; /* no further than this, whatever the host itself may name */
 };
 
 int token_fetch(const struct token_request *q, struct token *ret_token, struct secret *ret_refresh,

@@ -42,6 +42,7 @@ void registry_freep(struct registry **r);
 /* Credentials of a call. Strings are copied; wiped when the last user is gone. */
 struct credentials {
 	const char *server_address, *username, *password, *identity_token, *registry_token; /* NULL or "" */
+	bool or_anonymous; /* try without them when a token server refuses them */
 };
 
 /* domain and path of the reference. `credentials` may be NULL. */

@@ -73,8 +73,8 @@ static bool is_insecure(const struct trip *t, const struct url *at)
 	return host_table_is_insecure(t->repository->registry->hosts, authority);
 }
 
-static int stop(struct trip *t, const struct url *at, struct cancel *cancel, struct http_exchange **ret_exchange,
-		struct err *err)
+static int stop(struct trip *t, const struct url *at, const struct secret *guest, struct cancel *cancel,
+		struct http_exchange **ret_exchange, struct err *err)
 {
 	bool home = url_same_origin(at, &t->host->origin);
 	struct http_header headers[HEADERS_MAX];
@@ -83,8 +83,7 @@ static int stop(struct trip *t, const struct url *at, struct cancel *cancel, str
 	add(headers, &q.n_headers, "Accept", t->request->accept);
 	add(headers, &q.n_headers, "Range", t->request->range);
 	add(headers, &q.n_headers, "If-Range", t->request->if_range);
-	if (home)
-		add(headers, &q.n_headers, "Authorization", t->authorization->text);
+	add(headers, &q.n_headers, "Authorization", home ? t->authorization->text : guest->text);
 	q.insecure = is_insecure(t, at);
 	q.bulk = t->request->bulk;
 	q.reach = redirect_reach(&t->host->origin, at);
@@ -94,11 +93,40 @@ static int stop(struct trip *t, const struct url *at, struct cancel *cancel, str
 
 /* ---- redirects ------------------------------------------------------------- */
 
+static int guest_refused(struct trip *t, const struct url *at, int code, struct err *err)
+{
+	CLEANUP(freep) char *shown = shown_of(t->request->method, at->text);
+
+	t->failed = code == E_REGISTRY ? HTTP_FAILED_CONNECT : HTTP_FAILED_LOCAL; /* as in attempt() */
+	err_wrap(err, "%s", shown ? shown : t->request->method);
+	return code;
+}
+
+/* One stop; another host than the registry that answers 401 is asked once more with a
+ * token of its own, which nothing of the caller's is in. */
+static int visit(struct trip *t, const struct url *at, struct cancel *cancel, struct answer *a, struct err *err)
+{
+	CLEANUP(secret_wipe) struct secret guest = { 0 };
+	int r = stop(t, at, &guest, cancel, &a->x, err);
+
+	if (r != OK || http_response_of(a->x)->status != 401 || url_same_origin(at, &t->host->origin))
+		return r;
+	r = auth_guest_header(&t->repository->auth, at, is_insecure(t, at), redirect_reach(&t->host->origin, at), a->x,
+			      cancel, &guest, err);
+	if (r != OK)
+		return guest_refused(t, at, r, err);
+	if (!secret_is_set(&guest))
+		return OK;
+	http_drain(a->x);
+	http_close(TAKE(a->x));
+	return stop(t, at, &guest, cancel, &a->x, err);
+}
+
 static int follow(struct trip *t, struct url *at, struct cancel *cancel, struct answer *a, struct err *err)
 {
 	for (unsigned hops = 0;; hops++) {
 		CLEANUP(url_free) struct url to = { 0 };
-		int r = stop(t, at, cancel, &a->x, err);
+		int r = visit(t, at, cancel, a, err);
 
 		if (r != OK || !redirect_is(http_response_of(a->x)->status))
 			return r;

@@ -280,6 +280,13 @@ static void waiters_share_one_token_fetch(void **state)
 	stop(&w);
 }
 
+static int login(struct world *w, const struct credentials *c, char **ret_token)
+{
+	CLEANUP(freep) char *server = format("http://%s/", fake_authority(w->registry));
+
+	return registry_check_auth(w->rig->registry, server, c, ret_token, NULL, &w->err);
+}
+
 static int ask(struct world *w, struct repository *r, const char *method, const char *scope, int *ret_status)
 {
 	struct request q = { .method = method, .path = "/v2/x/y/manifests/1", .scope = scope };
@@ -363,6 +370,151 @@ static void identity_token_is_posted(void **state)
 	assert_string_equal(q.body, "grant_type=refresh_token&service=reg%20istry&client_id=imaged&"
 				    "refresh_token=id%26tok%3Den&scope=repository%3Ax%2Fy%3Apull");
 	assert_string_equal(fake_header(&q, "Content-Type"), "application/x-www-form-urlencoded");
+	stop(&w);
+}
+
+static void serve_rotating_refresh(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	struct world *w = arg;
+	int n = atomic_load(&w->issued);
+	char wanted[64], body[256];
+
+	snprintf(wanted, sizeof wanted, "refresh_token=r%d&", n);
+	if (!strstr(q->body, wanted)) {
+		fake_text(c, q, 400, "", "{\"error\":\"invalid_grant\"}");
+		return;
+	}
+	n = atomic_fetch_add(&w->issued, 1) + 1;
+	snprintf(body, sizeof body, "{\"access_token\":\"tok-%d\",\"refresh_token\":\"r%d\"}", n, n);
+	fake_text(c, q, 200, "", body);
+}
+
+static void refresh_token_that_rotates_serves_the_rest_of_the_work(void **state)
+{
+	struct world w = { 0 };
+	struct credentials c = { .identity_token = "r0" };
+	CLEANUP(repository_unrefp) struct repository *r = NULL;
+	int status;
+
+	(void)state;
+	start(&w);
+	fake_stop(w.tokens);
+	w.tokens = fake_start(FAKE_PLAIN, serve_rotating_refresh, &w);
+	r = open_repository(w.rig, fake_authority(w.registry), "x/y", &c);
+	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
+	assert_int_equal(status, 200);
+	rig_advance(w.rig, 3600);
+	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
+	assert_int_equal(status, 200);
+	assert_int_equal(atomic_load(&w.issued), 2);
+	repository_unref(TAKE(r));
+	stop(&w);
+}
+
+static void login_hands_out_the_rotated_refresh_token(void **state)
+{
+	struct world w = { 0 };
+	struct credentials c = { .identity_token = "r0" };
+	CLEANUP(freep) char *server = NULL;
+	CLEANUP(freep) char *token = NULL;
+
+	(void)state;
+	start(&w);
+	fake_stop(w.tokens);
+	w.tokens = fake_start(FAKE_PLAIN, serve_rotating_refresh, &w);
+	server = format("http://%s/", fake_authority(w.registry));
+	assert_ok(registry_check_auth(w.rig->registry, server, &c, &token, NULL, &w.err), &w.err);
+	assert_string_equal(token, "r1");
+	stop(&w);
+}
+
+/* Answers one method; to the other it says `status`. */
+struct one_way {
+	struct world *w;
+	const char *method;
+	int status;
+};
+
+static void serve_one_way(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	struct one_way *o = arg;
+
+	if (!strcmp(q->method, o->method))
+		serve_tokens(c, q, o->w);
+	else
+		fake_text(c, q, o->status, "", "{\"error\":\"not this way\"}");
+}
+
+static void token_server_without_post_is_asked_by_get(void **state)
+{
+	static const int statuses[] = { 400, 401, 404, 405 };
+	struct credentials c = { .username = "alice", .identity_token = "id" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		struct world w = { 0 };
+		struct one_way o = { &w, "GET", statuses[i] };
+		struct fake_request q;
+
+		start(&w);
+		fake_stop(w.tokens);
+		w.tokens = fake_start(FAKE_PLAIN, serve_one_way, &o);
+		assert_ok(get(&w, "x/y:1", &c), &w.err);
+		q = last_token_request(&w);
+		assert_string_equal(fake_header(&q, "Authorization"), "Basic YWxpY2U6aWQ="); /* alice:id */
+		assert_int_equal(fake_count(w.tokens, "", ""), 2);
+		stop(&w);
+	}
+}
+
+static void token_server_without_get_is_asked_by_post(void **state)
+{
+	static const int statuses[] = { 404, 405 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+		struct world w = { 0 };
+		struct one_way o = { &w, "POST", statuses[i] };
+		struct fake_request q;
+
+		start(&w);
+		fake_stop(w.tokens);
+		w.tokens = fake_start(FAKE_PLAIN, serve_one_way, &o);
+		assert_ok(get(&w, "x/y:1", &alice), &w.err);
+		q = last_token_request(&w);
+		assert_string_equal(q.body, "grant_type=password&service=reg%20istry&client_id=imaged&username=alice&"
+					    "password=se%3Acr%3Aet&scope=repository%3Ax%2Fy%3Apull");
+		assert_null(fake_header(&q, "Authorization"));
+		assert_ok(login(&w, &alice, NULL), &w.err);
+		assert_non_null(strstr(last_token_request(&w).body, "&access_type=offline"));
+		stop(&w);
+	}
+}
+
+static void serve_anonymous_only(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	if (fake_header(q, "Authorization"))
+		fake_text(c, q, 401, "", "{\"details\":\"out of date\"}");
+	else
+		serve_tokens(c, q, arg);
+}
+
+static void anonymous_is_tried_only_when_asked_for(void **state)
+{
+	struct world w = { 0 };
+	struct credentials c = alice;
+
+	(void)state;
+	start(&w);
+	fake_stop(w.tokens);
+	w.tokens = fake_start(FAKE_PLAIN, serve_anonymous_only, &w);
+	assert_int_equal(get(&w, "x/y:1", &c), E_UNAUTHENTICATED);
+	assert_int_equal(fake_count(w.tokens, "", ""), 1);
+	c.or_anonymous = true;
+	assert_ok(get(&w, "x/y:1", &c), &w.err);
+	assert_int_equal(fake_count(w.tokens, "", ""), 3);
+	/* but it is no way to log in */
+	assert_int_equal(login(&w, &c, NULL), E_UNAUTHENTICATED);
 	stop(&w);
 }
 
@@ -618,13 +770,6 @@ static void unknown_schemes_leave_the_401(void **state)
 
 /* ---- login ----------------------------------------------------------------- */
 
-static int login(struct world *w, const struct credentials *c, char **ret_token)
-{
-	CLEANUP(freep) char *server = format("http://%s/", fake_authority(w->registry));
-
-	return registry_check_auth(w->rig->registry, server, c, ret_token, NULL, &w->err);
-}
-
 static void login_succeeds_with_basic(void **state)
 {
 	struct world w = { .challenge = basic, .wanted_header = basic_alice };
@@ -753,6 +898,11 @@ int main(void)
 		cmocka_unit_test(scopes_grow_for_the_repository_and_for_one_request),
 		cmocka_unit_test(insufficient_scope_is_answered_once_more),
 		cmocka_unit_test(identity_token_is_posted),
+		cmocka_unit_test(refresh_token_that_rotates_serves_the_rest_of_the_work),
+		cmocka_unit_test(login_hands_out_the_rotated_refresh_token),
+		cmocka_unit_test(token_server_without_post_is_asked_by_get),
+		cmocka_unit_test(token_server_without_get_is_asked_by_post),
+		cmocka_unit_test(anonymous_is_tried_only_when_asked_for),
 		cmocka_unit_test(user_named_token_means_an_identity_token),
 		cmocka_unit_test(registry_token_is_sent_as_it_is),
 		cmocka_unit_test(credentials_of_another_server_are_not_used),
