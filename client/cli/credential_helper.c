@@ -171,6 +171,14 @@ static bool says_not_found(const char *text)
 	       strstr(text, "no credentials server URL");
 }
 
+/* It becomes part of a program's name. */
+static bool is_name(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	return *name && !name[strspn(name, allowed)];
+}
+
 int credential_helper_run(const char *name, const char *verb, const char *input, struct buf *out, struct err *err)
 {
 	CLEANUP(freep) char *program = format("docker-credential-%s", name);
@@ -179,7 +187,7 @@ int credential_helper_run(const char *name, const char *verb, const char *input,
 
 	if (!program)
 		return fail_nomem(err);
-	if (strchr(name, '/') || strlen(input) > 4096)
+	if (!is_name(name) || strlen(input) > HELPER_INPUT_MAX)
 		return fail(err, E_INVALID, "credential helper '%s' cannot be used", name);
 	h.deadline = clock_monotonic_ms() + credential_helper_timeout_ms;
 	r = start(&h, verb, err);

@@ -1,20 +1,11 @@
-#include "client/cli/docker_config.h"
-
-#include <fcntl.h>
-#include <jansson.h>
 #include <sys/stat.h>
 
 #include "client/cli/base64.h"
 #include "client/cli/credential_helper.h"
+#include "client/cli/docker_config_internal.h"
 #include "client/cli/json_file.h"
 
-struct docker_config {
-	char *path;
-	json_t *root; /* an object */
-	bool damaged; /* the file could not be read: it is not overwritten */
-};
-
-static void wipe_free(char **text)
+void wipe_free(char **text)
 {
 	if (*text)
 		wipe(*text, strlen(*text));
@@ -27,6 +18,13 @@ void login_wipe(struct login *l)
 	wipe_free(&l->username);
 	wipe_free(&l->password);
 	wipe_free(&l->identity_token);
+	wipe_free(&l->registry_token);
+}
+
+bool login_is_set(const struct login *l)
+{
+	return (l->username && *l->username) || (l->identity_token && *l->identity_token) ||
+	       (l->registry_token && *l->registry_token);
 }
 
 /* ---- the file ------------------------------------------------------------- */
@@ -68,7 +66,7 @@ static char *warning_of(const struct docker_config *c, const char *why)
 	return format("WARNING: Error parsing config file (%s): %s", c->path, why);
 }
 
-static void load(struct docker_config *c, char **ret_warning)
+static void read_contents(struct docker_config *c, char **ret_warning)
 {
 	struct err err = ERR_INIT;
 	const char *fault;
@@ -87,19 +85,50 @@ static void load(struct docker_config *c, char **ret_warning)
 	c->root = NULL;
 }
 
-struct docker_config *docker_config_load(const char *directory, char **ret_warning)
+/* Takes over `path`, which may be NULL for want of memory. */
+static struct docker_config *load_file(char *path, char **ret_warning)
 {
 	struct docker_config *c = calloc(1, sizeof *c);
 
-	*ret_warning = NULL;
-	if (!c)
+	if (!c) {
+		free(path);
 		return NULL;
-	c->path = format("%s/config.json", directory);
-	if (c->path)
-		load(c, ret_warning);
+	}
+	c->path = path;
+	if (path)
+		read_contents(c, ret_warning);
 	if (!c->root)
 		c->root = json_object();
 	if (c->path && c->root)
+		return c;
+	docker_config_free(c);
+	return NULL;
+}
+
+static bool load_logins(struct docker_config *c, char **ret_warning)
+{
+	const char *path = getenv("REGISTRY_AUTH_FILE");
+	char *more = NULL, *both;
+
+	if (!path || !*path)
+		return true;
+	c->logins = load_file(strdup(path), &more);
+	if (!more)
+		return c->logins != NULL;
+	both = *ret_warning ? format("%s\n%s", *ret_warning, more) : TAKE(more);
+	free(more);
+	free(*ret_warning);
+	*ret_warning = both;
+	return c->logins != NULL;
+}
+
+struct docker_config *docker_config_load(const char *directory, char **ret_warning)
+{
+	struct docker_config *c;
+
+	*ret_warning = NULL;
+	c = load_file(format("%s/config.json", directory), ret_warning);
+	if (!c || load_logins(c, ret_warning))
 		return c;
 	docker_config_free(c);
 	return NULL;
@@ -109,6 +138,7 @@ void docker_config_free(struct docker_config *c)
 {
 	if (!c)
 		return;
+	docker_config_free(c->logins);
 	json_decref(c->root);
 	free(c->path);
 	free(c);
@@ -116,7 +146,7 @@ void docker_config_free(struct docker_config *c)
 
 const char *docker_config_path(const struct docker_config *c)
 {
-	return c->path;
+	return c->logins ? c->logins->path : c->path;
 }
 
 const char *docker_config_string(const struct docker_config *c, const char *key)
@@ -139,131 +169,6 @@ int docker_config_list(const struct docker_config *c, const char *key, struct st
 	json_array_foreach(list, i, item) if (json_is_string(item)) found.items[found.n++] = json_string_value(item);
 	*ret_list = found;
 	return OK;
-}
-
-/* ---- servers -------------------------------------------------------------- */
-
-char *docker_config_host(const char *server)
-{
-	if (!strncmp(server, "https://", 8))
-		server += 8;
-	else if (!strncmp(server, "http://", 7))
-		server += 7;
-	return strndup(server, strcspn(server, "/"));
-}
-
-const char *docker_config_key(const char *registry)
-{
-	if (!*registry || !strcmp(registry, "docker.io") || !strcmp(registry, "index.docker.io"))
-		return HUB_SERVER;
-	return registry;
-}
-
-/* The entry of a server, also under an address that docker once wrote. */
-static json_t *find_entry(const struct docker_config *c, const char *server)
-{
-	json_t *auths = json_object_get(c->root, "auths"), *entry = json_object_get(auths, server);
-	const char *key;
-
-	if (entry)
-		return entry;
-	json_object_foreach(auths, key, entry)
-	{
-		CLEANUP(freep) char *host = docker_config_host(key);
-
-		if (host && !strcmp(host, server))
-			return entry;
-	}
-	return NULL;
-}
-
-/* The helper for a server, or NULL. */
-static const char *helper_of(const struct docker_config *c, const char *server)
-{
-	const char *name = json_string_value(json_object_get(json_object_get(c->root, "credHelpers"), server));
-
-	if (!name)
-		name = json_string_value(json_object_get(c->root, "credsStore"));
-	return name && *name ? name : NULL;
-}
-
-/* ---- reading -------------------------------------------------------------- */
-
-static int fill(struct login *l, const char *username, const char *password, const char *token, struct err *err)
-{
-	l->username = strdup(username ? username : "");
-	l->password = strdup(password ? password : "");
-	l->identity_token = strdup(token ? token : "");
-	if (l->username && l->password && l->identity_token)
-		return OK;
-	login_wipe(l);
-	return fail_nomem(err);
-}
-
-/* "user:password" in base64; passwords may hold colons. */
-static int decode_auth(const char *auth, const char *token, struct login *l, struct err *err)
-{
-	CLEANUP(buf_free) struct buf plain = BUF_INIT(64 * 1024);
-	char *colon;
-	int r;
-
-	if (!base64_decode(&plain, auth))
-		return fail(err, E_INVALID, "the stored credentials are damaged");
-	colon = plain.data ? strchr((char *)plain.data, ':') : NULL;
-	if (!colon)
-		return fail(err, E_INVALID, "the stored credentials are damaged");
-	*colon = 0;
-	r = fill(l, (char *)plain.data, colon + 1, token, err);
-	wipe(plain.data, plain.len);
-	return r;
-}
-
-static int get_from_file(struct docker_config *c, const char *server, struct login *l, struct err *err)
-{
-	json_t *entry = find_entry(c, server);
-	const char *auth = json_string_value(json_object_get(entry, "auth"));
-	const char *token = json_string_value(json_object_get(entry, "identitytoken"));
-
-	if (auth && *auth)
-		return decode_auth(auth, token, l, err);
-	return fill(l, json_string_value(json_object_get(entry, "username")),
-		    json_string_value(json_object_get(entry, "password")), token, err);
-}
-
-static int get_from_helper(const char *helper, const char *server, struct login *l, struct err *err)
-{
-	CLEANUP(buf_free) struct buf out = BUF_INIT(HELPER_OUTPUT_MAX);
-	const char *username, *secret;
-	json_t *answer = NULL;
-	int r = credential_helper_run(helper, "get", server, &out, err);
-
-	if (r == E_NOT_FOUND)
-		return fill(l, "", "", "", err);
-	if (!r) {
-		answer = json_loads(buf_text(&out), JSON_REJECT_DUPLICATES, NULL);
-		username = json_string_value(json_object_get(answer, "Username"));
-		secret = json_string_value(json_object_get(answer, "Secret"));
-		if (!username || !secret)
-			r = fail(err, E_INVALID, "docker-credential-%s gave an answer that is no credentials", helper);
-		else if (!strcmp(username, "<token>"))
-			r = fill(l, "", "", secret, err);
-		else
-			r = fill(l, username, secret, "", err);
-		json_decref(answer);
-	}
-	if (out.data)
-		wipe(out.data, out.len);
-	return r;
-}
-
-int docker_config_get(struct docker_config *c, const char *server, struct login *ret_login, struct err *err)
-{
-	const char *helper = helper_of(c, server);
-
-	*ret_login = (struct login){ 0 };
-	if (helper)
-		return get_from_helper(helper, server, ret_login, err);
-	return get_from_file(c, server, ret_login, err);
 }
 
 /* ---- writing -------------------------------------------------------------- */
@@ -368,10 +273,11 @@ static int store_in_helper(const char *helper, const char *server, const struct 
 int docker_config_store(struct docker_config *c, const char *server, const struct login *l, bool *ret_plain,
 			struct err *err)
 {
-	const char *helper = helper_of(c, server);
+	const char *helper = docker_config_helper(c, server);
 	bool changed;
 	int r;
 
+	c = docker_config_logins(c);
 	*ret_plain = false;
 	if (c->damaged)
 		return save(c, err);
@@ -384,13 +290,15 @@ int docker_config_store(struct docker_config *c, const char *server, const struc
 
 int docker_config_erase(struct docker_config *c, const char *server, struct err *err)
 {
-	json_t *auths = json_object_get(c->root, "auths");
-	const char *helper = helper_of(c, server);
+	const char *helper = docker_config_helper(c, server);
 	CLEANUP(buf_free) struct buf out = BUF_INIT(HELPER_OUTPUT_MAX);
+	json_t *auths;
 	int r = helper ? credential_helper_run(helper, "erase", server, &out, err) : OK;
 
 	if (r && r != E_NOT_FOUND)
 		return r;
+	c = docker_config_logins(c);
+	auths = json_object_get(c->root, "auths");
 	if (!json_object_get(auths, server))
 		return OK;
 	json_object_del(auths, server);

@@ -9,13 +9,24 @@
 
 /* ---- the caller ------------------------------------------------------------ */
 
+/* The port that https has anyway makes no other registry. */
+static bool same_authority(const char *a, const char *b)
+{
+	static const char port[] = ":443";
+	size_t n = strlen(a), m = strlen(b), p = sizeof port - 1;
+
+	n -= n > p && !strcmp(a + n - p, port) ? p : 0;
+	m -= m > p && !strcmp(b + m - p, port) ? p : 0;
+	return n == m && !strncmp(a, b, n);
+}
+
 static bool are_for(const struct credentials *c, const char *authority)
 {
 	char server[HOST_AUTHORITY_MAX];
 
 	if (!c->server_address || !*c->server_address)
 		return true;
-	return host_authority(c->server_address, server) && !strcmp(server, authority);
+	return host_authority(c->server_address, server) && same_authority(server, authority);
 }
 
 /* A user named "<token>" is docker's way to say that the password is a refresh token. */

@@ -1,5 +1,5 @@
 #include "client/cli/commands/commands.h"
-#include "client/cli/docker_config.h"
+#include "client/cli/credentials.h"
 #include "client/cli/pull_view.h"
 #include "imaged/v1/image_service.client.h"
 
@@ -7,24 +7,6 @@ struct options {
 	const char *platform;
 	bool quiet, disable_content_trust;
 };
-
-/* What config.json or a helper holds for the registry; a helper that fails is told,
- * and the pull is tried without. */
-static void load_login(struct cli *cli, const struct reference *ref, struct login *l)
-{
-	struct err err = ERR_INIT;
-
-	if (docker_config_get(cli_config(cli), docker_config_key(ref->domain), l, &err))
-		cli_warn("WARNING: no credentials for %s: %s\n", ref->domain, err.text);
-}
-
-static void fill_credentials(Imaged__V1__Credentials *c, const struct reference *ref, const struct login *l)
-{
-	c->server_address = (char *)ref->domain;
-	c->username = l->username;
-	c->password = l->password;
-	c->identity_token = l->identity_token;
-}
 
 static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *request, struct pull_view *view,
 		  struct err *err)
@@ -47,8 +29,7 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
 		struct err *err)
 {
 	Imaged__V1__PullRequest request = IMAGED__V1__PULL_REQUEST__INIT;
-	Imaged__V1__Credentials credentials = IMAGED__V1__CREDENTIALS__INIT;
-	CLEANUP(login_wipe) struct login l = { 0 };
+	CLEANUP(credentials_free) struct credentials credentials = { 0 };
 	const char *platform = o->platform ? o->platform : getenv("DOCKER_DEFAULT_PLATFORM");
 	char text[REFERENCE_TEXT_MAX];
 	struct rpc_channel *channel;
@@ -56,11 +37,7 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
 
 	if (r)
 		return r;
-	load_login(cli, ref, &l);
-	if (l.username && (*l.username || *l.identity_token)) {
-		fill_credentials(&credentials, ref, &l);
-		request.credentials = &credentials;
-	}
+	request.credentials = credentials_for(cli, ref, &credentials);
 	request.reference = reference_text(ref, text);
 	request.platform = (char *)(platform ? platform : "");
 	r = follow(channel, &request, view, err);

@@ -6,6 +6,7 @@
 #include "client/cli/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config.h"
+#include "tests/unit/types/unit.h"
 
 static char directory[64], path[96];
 
@@ -125,7 +126,7 @@ static void config_names_what_is_damaged_and_never_overwrites_it(UNUSED void **s
 		{ "{\"auths\":{\"h\":{\"auth\":\"YQ==\"}}}", "Invalid auth configuration file" },
 		{ "nonsense", "line 1" },
 	};
-	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		CLEANUP(unload) struct docker_config *c = load(cases[i].text, cases[i].warning);
@@ -151,7 +152,7 @@ static void config_ignores_an_empty_file_and_what_follows_the_object(UNUSED void
 static void config_stores_as_docker_does(UNUSED void **state)
 {
 	CLEANUP(unload) struct docker_config *c = load(NULL, NULL);
-	const struct login l = { (char *)"alice", (char *)"s3cret", (char *)"" };
+	const struct login l = { (char *)"alice", (char *)"s3cret", (char *)"", NULL };
 	CLEANUP(freep) char *text = NULL;
 	bool plain = false;
 	struct stat st;
@@ -175,7 +176,7 @@ static void config_keeps_keys_that_it_does_not_know(UNUSED void **state)
 		"{\"HttpHeaders\":{\"X\":\"y\"},\"plugins\":{\"a\":{\"n\":1,\"f\":1.5,\"l\":[true,null]}},\"auths\":{"
 		"\"z\":{\"auth\":\"YTpi\"}}}",
 		NULL);
-	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
 	CLEANUP(freep) char *text = NULL;
 	bool plain;
 
@@ -203,7 +204,7 @@ static void config_forgets(UNUSED void **state)
 static void config_follows_a_link_and_leaves_it(UNUSED void **state)
 {
 	CLEANUP(unload) struct docker_config *c = NULL;
-	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
 	char target[96];
 	struct stat st;
 	bool plain;
@@ -230,10 +231,137 @@ static void config_knows_keys_of_registries(UNUSED void **state)
 	assert_string_equal(docker_config_key("r:5000"), "r:5000");
 }
 
+static void expect_for(struct docker_config *c, const char *registry, const char *name, const char *username)
+{
+	CLEANUP(login_wipe) struct login l = { 0 };
+
+	assert_int_equal(docker_config_get_for(c, registry, name, &l, NULL), OK);
+	assert_string_equal(l.username, username);
+}
+
+static void config_reads_the_key_of_a_registry_in_all_its_forms(UNUSED void **state)
+{
+	static const struct {
+		const char *key, *server;
+		bool found;
+	} cases[] = {
+		{ "https://index.docker.io/v1/", HUB_SERVER, true },
+		{ "docker.io", HUB_SERVER, true },
+		{ "https://index.docker.io/v2/", HUB_SERVER, true },
+		{ "index.docker.io", HUB_SERVER, true },
+		{ "https://registry-1.docker.io", HUB_SERVER, true },
+		{ "http://r.example:5000/v1/", "r.example:5000", true },
+		{ "https://r.example:5000", "r.example:5000", true },
+		{ "r.example/v2/", "r.example", true },
+		{ "R.Example", "r.example", true },
+		{ "r.example", "r.example:443", true },
+		{ "https://r.example:443/", "r.example", true },
+		{ "http://r.example:80", "r.example", true },
+		{ "r.example:80", "r.example", false },
+		{ "r.example:5000", "r.example", false },
+		{ "r.example", "r.example:5000", false },
+		{ "r.example.evil", "r.example", false },
+		/* a part of a registry does not open the whole */
+		{ "r.example/team", "r.example", false },
+		{ "https://r.example/v1/team", "r.example", false },
+		{ "docker.io/library", HUB_SERVER, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(freep) char *text = format("{\"auths\":{\"%s\":{\"auth\":\"YTpi\"}}}", cases[i].key);
+		CLEANUP(unload) struct docker_config *c = load(text, NULL);
+
+		expect_login(c, cases[i].server, cases[i].found ? "a" : "", cases[i].found ? "b" : "", "");
+	}
+}
+
+static void longest_key_of_a_repository_counts(UNUSED void **state)
+{
+	CLEANUP(unload)
+	struct docker_config *c = load("{\"auths\":{"
+				       "\"r.example:5\":{\"username\":\"whole\",\"password\":\"p\"},"
+				       "\"r.example:5/team\":{\"username\":\"team\",\"password\":\"p\"},"
+				       "\"r.example:5/team/app\":{\"username\":\"app\",\"password\":\"p\"},"
+				       "\"docker.io/me\":{\"username\":\"me\",\"password\":\"p\"},"
+				       "\"https://index.docker.io/v1/\":{\"username\":\"hub\",\"password\":\"p\"}}}",
+				       NULL);
+
+	expect_for(c, "r.example:5", "team/app", "app");
+	expect_for(c, "r.example:5", "team/app/more", "app");
+	expect_for(c, "r.example:5", "team/apple", "team");
+	expect_for(c, "r.example:5", "teams", "whole");
+	expect_for(c, "r.example", "team/app", "");
+	expect_for(c, "docker.io", "me/x", "me");
+	expect_for(c, "docker.io", "library/busybox", "hub");
+	expect_login(c, "r.example:5", "whole", "p", "");
+}
+
+static void registry_token_is_read(UNUSED void **state)
+{
+	CLEANUP(unload)
+	struct docker_config *c = load("{\"auths\":{\"h\":{\"registrytoken\":\"ready\"}}}", NULL);
+	CLEANUP(login_wipe) struct login l = { 0 };
+
+	assert_int_equal(docker_config_get(c, "h", &l, NULL), OK);
+	assert_string_equal(l.registry_token, "ready");
+	assert_true(login_is_set(&l));
+}
+
+static void auth_file_takes_the_place_of_the_config_for_credentials(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = NULL;
+	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
+	CLEANUP(freep) char *before = NULL;
+	CLEANUP(freep) char *after = NULL;
+	CLEANUP(freep) char *stored = NULL;
+	char other[96];
+	bool plain;
+
+	snprintf(other, sizeof other, "%s/auth.json", directory);
+	write_file(other, "{\"auths\":{\"h\":{\"auth\":\"YTpi\"}}}", 0600);
+	setenv("REGISTRY_AUTH_FILE", other, 1);
+	c = load("{\"imagesFormat\":\"x\",\"credsStore\":\"absent\",\"auths\":{\"only\":{\"auth\":\"YTpi\"}}}", NULL);
+	unsetenv("REGISTRY_AUTH_FILE");
+	before = read_file(path);
+	expect_login(c, "h", "a", "b", "");
+	expect_login(c, "only", "", "", "");
+	assert_string_equal(docker_config_string(c, "imagesFormat"), "x");
+	assert_string_equal(docker_config_path(c), other);
+	assert_int_equal(docker_config_store(c, "new", &l, &plain, NULL), OK);
+	assert_int_equal(docker_config_erase(c, "h", NULL), OK);
+	after = read_file(path);
+	assert_string_equal(after, before);
+	stored = read_file(other);
+	assert_non_null(strstr(stored, "\"new\""));
+	assert_null(strstr(stored, "\"h\""));
+	unlink(other);
+}
+
+static void recorded_keys_of_another_client_are_found(UNUSED void **state)
+{
+	json_t *root = shared_json("cases/registry/auth-challenge/moby_auth_test.json");
+	json_t *keys = json_array_get(json_object_get(root, "TestResolveAuthConfigFullURL"), 1);
+	json_t *list, *key;
+	const char *host;
+	size_t i;
+
+	if (!root)
+		skip();
+	json_object_foreach(keys, host, list) json_array_foreach(list, i, key)
+	{
+		CLEANUP(freep)
+		char *text = format("{\"auths\":{\"%s\":{\"auth\":\"YTpi\"}}}", json_string_value(key));
+		CLEANUP(unload) struct docker_config *c = load(text, NULL);
+
+		expect_login(c, host, "a", "b", "");
+	}
+	json_decref(root);
+}
+
 /* As after sudo imagectl login. */
 static void file_stays_whose_it_was(UNUSED void **state)
 {
-	const struct login l = { (char *)"u", (char *)"p", (char *)"" };
+	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
 	CLEANUP(unload) struct docker_config *c = load("{}", NULL);
 	uid_t owner = geteuid() ? geteuid() : 12345;
 	bool plain = false;
@@ -261,7 +389,7 @@ static void make_helper(const char *name, const char *script)
 static void helper_gives_and_takes_credentials(UNUSED void **state)
 {
 	CLEANUP(unload) struct docker_config *c = NULL;
-	const struct login l = { (char *)"u", (char *)"geheim", (char *)"" };
+	const struct login l = { (char *)"u", (char *)"geheim", (char *)"", NULL };
 	CLEANUP(freep) char *stored = NULL;
 	CLEANUP(freep) char *text = NULL;
 	char log[96];
@@ -324,8 +452,24 @@ static void helper_that_does_not_end_is_ended(UNUSED void **state)
 	credential_helper_timeout_ms = HELPER_TIMEOUT_MS;
 }
 
+static void helper_of_a_repository_is_asked_for_its_key(UNUSED void **state)
+{
+	CLEANUP(unload) struct docker_config *c = NULL;
+
+	make_helper("good", "#!/bin/sh\nread x\necho '{\"Username\":\"'$x'\",\"Secret\":\"pw\"}'\n");
+	c = load("{\"credHelpers\":{\"h/team\":\"good\",\"docker.io\":\"good\"},\"auths\":{\"i/own\":{}}}", NULL);
+	expect_for(c, "h", "team/a", "h/team");
+	expect_for(c, "h", "other", "");
+	expect_for(c, "docker.io", "library/a", HUB_SERVER);
+	docker_config_free(c);
+	c = load("{\"credsStore\":\"good\",\"auths\":{\"i/own\":{}}}", NULL);
+	expect_for(c, "i", "own/a", "i/own");
+	expect_for(c, "i", "a", "i");
+}
+
 static void helper_without_credentials_or_program(UNUSED void **state)
 {
+	static const char *const bad_names[] = { "../evil", "a b", "a;b", "a.b", "-\u00e4", "$x" };
 	CLEANUP(unload) struct docker_config *c = load("{\"credsStore\":\"none\"}", NULL);
 	CLEANUP(login_wipe) struct login l = { 0 };
 	struct err err = ERR_INIT;
@@ -336,9 +480,13 @@ static void helper_without_credentials_or_program(UNUSED void **state)
 	c = load("{\"credsStore\":\"absent\"}", NULL);
 	assert_true(docker_config_get(c, "h", &l, &err) < 0);
 	assert_non_null(strstr(err.text, "docker-credential-absent"));
-	docker_config_free(c);
-	c = load("{\"credsStore\":\"../evil\"}", NULL);
-	assert_true(docker_config_get(c, "h", &l, &err) < 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad_names); i++) {
+		CLEANUP(freep) char *text = format("{\"credsStore\":\"%s\"}", bad_names[i]);
+
+		docker_config_free(c);
+		c = load(text, NULL);
+		assert_int_equal(docker_config_get(c, "h", &l, &err), E_INVALID);
+	}
 }
 
 static int set_up(UNUSED void **state)
@@ -384,6 +532,12 @@ int main(void)
 		cmocka_unit_test(config_forgets),
 		cmocka_unit_test(config_follows_a_link_and_leaves_it),
 		cmocka_unit_test(config_knows_keys_of_registries),
+		cmocka_unit_test(config_reads_the_key_of_a_registry_in_all_its_forms),
+		cmocka_unit_test(longest_key_of_a_repository_counts),
+		cmocka_unit_test(registry_token_is_read),
+		cmocka_unit_test(auth_file_takes_the_place_of_the_config_for_credentials),
+		cmocka_unit_test(recorded_keys_of_another_client_are_found),
+		cmocka_unit_test(helper_of_a_repository_is_asked_for_its_key),
 		cmocka_unit_test(helper_gives_and_takes_credentials),
 		cmocka_unit_test(helper_that_fails_is_named),
 		cmocka_unit_test(helper_that_does_not_end_is_ended),
