@@ -99,8 +99,7 @@ static void take_place(struct ingest *i, struct ingest *hold)
 
 /* ---- resume --------------------------------------------------------------- */
 
-/* Hashes [0, end) or what follows the journal's bytes. False: they cannot be read. */
-static bool rehash(struct ingest *i, int64_t end)
+bool ingest_hash(struct ingest *i, int64_t end)
 {
 	CLEANUP(freep) uint8_t *block = malloc(REHASH_BYTES);
 
@@ -110,6 +109,8 @@ static bool rehash(struct ingest *i, int64_t end)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n == 0)
+			errno = EIO; /* it has become shorter */
 		if (n <= 0)
 			return false;
 		ingest_count(i, block, (size_t)n);
@@ -119,6 +120,8 @@ static bool rehash(struct ingest *i, int64_t end)
 
 static bool fits(const struct ingest *i, const struct journal *j, int64_t have)
 {
+	if (j->scattered && !runs_valid(&j->runs, have))
+		return false;
 	return digest_eq(&j->digest, &i->digest) && j->synced <= have && (i->size < 0 || have <= i->size) &&
 	       (i->size < 0 || j->size < 0 || i->size == j->size);
 }
@@ -139,9 +142,11 @@ static bool resume(struct ingest *i)
 	struct journal j;
 	struct stat st;
 	bool same_boot;
+	int64_t end;
 
 	if (!journal_read(i->journal_fd, &j) || fstat(i->data_fd, &st) || !fits(i, &j, st.st_size))
 		return false;
+	end = st.st_size;
 	same_boot = i->store->boot_id[0] && !strcmp(j.boot_id, i->store->boot_id);
 	if (same_boot) {
 		i->hasher = i->border = j.hasher;
@@ -149,11 +154,19 @@ static bool resume(struct ingest *i)
 	} else if (ftruncate(i->data_fd, j.synced)) {
 		return false;
 	}
-	if (!rehash(i, same_boot ? st.st_size : j.synced))
+	if (!same_boot)
+		end = j.synced;
+	else if (j.scattered)
+		end = runs_reach(&j.runs, j.synced);
+	if (!ingest_hash(i, end))
 		return false;
 	i->pushed = i->offset;
 	i->journal = j;
 	memcpy(i->journal.boot_id, i->store->boot_id, sizeof i->journal.boot_id);
+	if (!same_boot) {
+		i->journal.scattered = false;
+		i->journal.runs.n = 0;
+	}
 	return same_boot || same_state(&i->border, &j.hasher);
 }
 
@@ -196,7 +209,13 @@ struct ingest *ingest_new(struct store *s, const struct digest *d, int64_t size,
 	if (!i)
 		return NULL;
 	*i = (struct ingest){
-		.store = s, .digest = *d, .size = size, .serial = serial, .data_fd = -1, .journal_fd = -1
+		.store = s,
+		.digest = *d,
+		.size = size,
+		.serial = serial,
+		.data_fd = -1,
+		.journal_fd = -1,
+		.mu = PTHREAD_MUTEX_INITIALIZER,
 	};
 	atomic_init(&i->refs, 1);
 	hasher_init(&i->hasher, (enum digest_algorithm)d->algorithm);
@@ -268,12 +287,14 @@ static void remove_files(struct ingest *i)
 /* What cannot be kept now is fetched again later: failures change nothing else. */
 static void keep_files(struct ingest *i)
 {
-	bool useless = !i->offset || i->serial || i->placed || i->lost || i->state == INGEST_BROKEN;
+	int64_t end = runs_end(&i->journal.runs);
+	bool useless = (!i->offset && !end) || i->serial || i->placed || i->lost || i->state == INGEST_BROKEN;
 
 	useless = useless || is_unwanted(i);
-	if (!useless && ftruncate(i->data_fd, i->offset)) /* gives back what was allocated and not used */
+	/* Gives back what was allocated and not used. */
+	if (!useless && ftruncate(i->data_fd, end > i->offset ? end : i->offset))
 		return;
-	if (!useless && (i->offset > i->journal.synced || i->etag_changed))
+	if (!useless && (i->offset > i->journal.synced || i->etag_changed || i->journal.scattered))
 		ingest_checkpoint(i);
 	if (useless || i->lost)
 		remove_files(i);
@@ -286,6 +307,7 @@ static void ingest_free(struct ingest *i)
 	ingest_unlist(i);
 	closep(&i->data_fd);
 	closep(&i->journal_fd);
+	pthread_mutex_destroy(&i->mu);
 	free(i);
 }
 

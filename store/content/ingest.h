@@ -2,7 +2,8 @@
  * Bytes on their way in: the only door to content.
  *
  * An ingest is opened for a digest and a size, written in order, and hashed and
- * counted as it is written. ingest_finish() compares both; content_commit() then
+ * counted as it is written (or in several places at once, and hashed in order as the
+ * gaps close: ingest_write_at). ingest_finish() compares both; content_commit() then
  * makes any number of finished ingests durable and visible: fsync each file (or
  * one syncfs for more than 8), rename into place, sync the directories. After
  * content_commit() has returned OK, the metadata that names them may be written,
@@ -48,6 +49,24 @@ void ingest_set_etag(struct ingest *i, const char *etag);
 
 /* E_LIMIT past the size: the server sent more than the descriptor says. */
 int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err);
+/*
+ * Bytes that come in several places at once, as ranges of a blob of a known size.
+ * ingest_scatter() comes first, once, from the owner. Then any number of threads write,
+ * each bytes that no other one writes, while the owner has ingest_advance() hash what
+ * follows the offset; all but the owner must have stopped before anything else is called.
+ *
+ * The journal is told the written runs (runs.h) every 4 MiB: those are found again by a
+ * later process, whatever the gaps between them, unless the machine was restarted.
+ */
+int ingest_scatter(struct ingest *i, struct err *err);
+int ingest_write_at(struct ingest *i, int64_t where, const void *data, size_t len, struct err *err);
+/* 1 when the offset moved, by a step; 0 when the next byte is not here. */
+int ingest_advance(struct ingest *i, struct err *err);
+/* The first gap that begins or goes on at `from` or behind. False: there is none. */
+bool ingest_missing(struct ingest *i, int64_t from, int64_t *ret_from, int64_t *ret_to);
+/* Bytes that are here: up to the offset, and written behind it. Of the owner. */
+int64_t ingest_present(struct ingest *i);
+
 /* Forgets all bytes: the server does not know ranges, or the bytes were wrong. */
 int ingest_restart(struct ingest *i, struct err *err);
 

@@ -6,12 +6,17 @@
  * FINISHED when trying again can help, else to BROKEN.
  *
  * A sync that failed is final: the kernel reports an error once and drops the pages, so
- * that the next sync is about nothing and succeeds. `lost` belongs to whoever owns the
+ * that the next sync is about nothing and succeeds. `lost` is set by whoever owns the
  * files at that time; bytes of such an ingest are never vouched for nor committed.
+ *
+ * journal.runs, once the ingest is scattered, is what has been written at all, also what
+ * is not noted on disk yet. Threads of ingest_write_at() take `mu` to say what they wrote;
+ * none waits for the disk with it but for the page cache.
  */
 #ifndef STORE_CONTENT_INGEST_STATE_H
 #define STORE_CONTENT_INGEST_STATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "store/content/ingest.h"
@@ -33,16 +38,21 @@ struct ingest {
 	int64_t pushed; /* bytes whose write-back was started */
 	struct hasher hasher;
 	struct hasher border; /* the hash after the last whole block, for the journal */
+	bool etag_changed;    /* since the journal was written */
+	bool placed;	      /* renamed into content, or another one was there */
+	bool unwanted;	      /* not to be kept; guarded by the table's lock */
+	atomic_bool lost;     /* a sync has failed, whatever the reason: never to be believed again */
+
+	pthread_mutex_t mu; /* guards what follows, and writing the journal */
 	struct journal journal;
-	bool etag_changed; /* since the journal was written */
-	bool placed;	   /* renamed into content, or another one was there */
-	bool unwanted;	   /* not to be kept; guarded by the table's lock */
-	bool lost;	   /* a sync has failed, whatever the reason: never to be believed again */
+	int64_t unnoted; /* bytes that were scattered since the journal was written */
 };
 
 enum {
 	INGEST_CHECKPOINT_BYTES = 64 * 1024 * 1024,
 	INGEST_PUSH_BYTES = 8 * 1024 * 1024,
+	INGEST_NOTE_BYTES = 4 * 1024 * 1024, /* scattered, between two notes */
+	INGEST_HASH_STEP = 1024 * 1024,
 	INGEST_SMALL_BYTES = 64 * 1024,
 	INGEST_BORDER = 128,		   /* a multiple of the block of every hash */
 	INGEST_JOURNAL_FROM = 1024 * 1024, /* smaller ones have a journal once they end */
@@ -51,6 +61,8 @@ enum {
 
 /* Hashes and counts bytes that are in the file. */
 void ingest_count(struct ingest *i, const uint8_t *data, size_t len);
+/* Hashes what lies in the file up to `end`. False with errno: it cannot be read. */
+bool ingest_hash(struct ingest *i, int64_t end);
 /* Offset 0, empty files. False with errno. */
 bool ingest_empty(struct ingest *i);
 /* Room for the rest of a known size; E_DISK_FULL. */

@@ -21,14 +21,25 @@ int ingest_fail(const struct ingest *i, struct err *err, const char *what)
 
 /* ---- journal -------------------------------------------------------------- */
 
-bool ingest_note(struct ingest *i)
+static bool note_locked(struct ingest *i)
 {
-	if (i->serial)
-		return true;
 	i->journal.sequence++;
 	i->journal.size = i->size;
-	i->etag_changed = false;
+	i->unnoted = 0;
 	return journal_write(i->journal_fd, &i->journal);
+}
+
+bool ingest_note(struct ingest *i)
+{
+	bool noted;
+
+	if (i->serial)
+		return true;
+	i->etag_changed = false;
+	pthread_mutex_lock(&i->mu);
+	noted = note_locked(i);
+	pthread_mutex_unlock(&i->mu);
+	return noted;
 }
 
 bool ingest_sync(struct ingest *i)
@@ -47,8 +58,10 @@ bool ingest_checkpoint(struct ingest *i)
 		return true;
 	if (!ingest_sync(i))
 		return false;
+	pthread_mutex_lock(&i->mu);
 	i->journal.synced = (int64_t)i->border.length;
 	i->journal.hasher = i->border;
+	pthread_mutex_unlock(&i->mu);
 	return ingest_note(i) && !fdatasync(i->journal_fd);
 }
 
@@ -65,6 +78,8 @@ bool ingest_empty(struct ingest *i)
 	i->journal.synced = 0;
 	i->journal.hasher = i->hasher;
 	i->journal.etag[0] = 0;
+	i->journal.scattered = false;
+	i->journal.runs.n = 0;
 	return true;
 }
 
@@ -74,8 +89,10 @@ void ingest_set_etag(struct ingest *i, const char *etag)
 
 	if (len >= sizeof i->journal.etag)
 		len = 0; /* an etag that was cut would never match: none at all is as good */
+	pthread_mutex_lock(&i->mu);
 	memset(i->journal.etag, 0, sizeof i->journal.etag);
 	memcpy(i->journal.etag, etag, len);
+	pthread_mutex_unlock(&i->mu);
 	i->etag_changed = true;
 }
 
@@ -143,6 +160,41 @@ static size_t to_checkpoint(const struct ingest *i)
 	return (size_t)(INGEST_CHECKPOINT_BYTES - i->offset % INGEST_CHECKPOINT_BYTES);
 }
 
+/* What the offset has passed is pushed out, and vouched for now and then. */
+static int passed(struct ingest *i, struct err *err)
+{
+	push_out(i);
+	if (to_checkpoint(i) == INGEST_CHECKPOINT_BYTES && !ingest_checkpoint(i))
+		return ingest_fail(i, err, "sync");
+	return OK;
+}
+
+static int check_room(const struct ingest *i, int64_t at, size_t len, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	if (i->size < 0 || len <= (uint64_t)(i->size - at))
+		return OK;
+	return fail(err, E_LIMIT, "content %s: more than the %lld bytes that its descriptor says arrived",
+		    digest_text(&i->digest, text), (long long)i->size);
+}
+
+/* Bytes that are in the file now; those of a scattered ingest count only so. */
+static bool note_run(struct ingest *i, int64_t from, int64_t to)
+{
+	bool noted = true;
+
+	pthread_mutex_lock(&i->mu);
+	if (i->journal.scattered) {
+		runs_add(&i->journal.runs, from, to);
+		i->unnoted += to - from;
+		if (i->unnoted >= INGEST_NOTE_BYTES)
+			noted = note_locked(i);
+	}
+	pthread_mutex_unlock(&i->mu);
+	return noted;
+}
+
 int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err)
 {
 	const uint8_t *at = data;
@@ -150,12 +202,8 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
 	assert(i->state == INGEST_WRITING);
 	if (i->lost)
 		return fail_lost(i, err);
-	if (i->size >= 0 && len > (uint64_t)(i->size - i->offset)) {
-		char text[DIGEST_TEXT_MAX];
-
-		return fail(err, E_LIMIT, "content %s: more than the %lld bytes that its descriptor says arrived",
-			    digest_text(&i->digest, text), (long long)i->size);
-	}
+	if (check_room(i, i->offset, len, err) < 0)
+		return E_LIMIT;
 	while (len) {
 		size_t step = len < to_checkpoint(i) ? len : to_checkpoint(i);
 		ssize_t n = pwrite(i->data_fd, at, step, i->offset);
@@ -167,11 +215,100 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
 		ingest_count(i, at, (size_t)n);
 		at += n;
 		len -= (size_t)n;
-		push_out(i);
-		if (to_checkpoint(i) == INGEST_CHECKPOINT_BYTES && !ingest_checkpoint(i))
-			return ingest_fail(i, err, "sync");
+		if (!note_run(i, i->offset - n, i->offset))
+			return ingest_fail(i, err, "write journal of");
+		if (passed(i, err) < 0)
+			return err->code;
 	}
 	return OK;
+}
+
+/* ---- write in several places ---------------------------------------------- */
+
+/* Noted before the first byte is written behind a gap: from here on the end of the file
+ * says nothing. */
+static bool scatter(struct ingest *i)
+{
+	bool noted = true;
+
+	pthread_mutex_lock(&i->mu);
+	if (!i->journal.scattered) {
+		i->journal.scattered = true;
+		runs_add(&i->journal.runs, 0, i->offset);
+		noted = note_locked(i);
+		i->journal.scattered = noted;
+	}
+	pthread_mutex_unlock(&i->mu);
+	return noted;
+}
+
+int ingest_scatter(struct ingest *i, struct err *err)
+{
+	assert(i->state == INGEST_WRITING && i->size >= 0 && !i->serial);
+	if (i->lost)
+		return fail_lost(i, err);
+	return scatter(i) ? OK : ingest_fail(i, err, "write journal of");
+}
+
+int ingest_write_at(struct ingest *i, int64_t where, const void *data, size_t len, struct err *err)
+{
+	const uint8_t *at = data;
+	int64_t from = where;
+
+	assert(i->state == INGEST_WRITING && i->size >= 0 && where >= 0 && where <= i->size);
+	if (i->lost)
+		return fail_lost(i, err);
+	if (check_room(i, where, len, err) < 0)
+		return E_LIMIT;
+	while (len) {
+		ssize_t n = pwrite(i->data_fd, at, len, where);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ingest_fail(i, err, "write");
+		at += n;
+		where += n;
+		len -= (size_t)n;
+	}
+	return note_run(i, from, where) ? OK : ingest_fail(i, err, "write journal of");
+}
+
+int ingest_advance(struct ingest *i, struct err *err)
+{
+	int64_t reach,
+		step = (int64_t)to_checkpoint(i) < INGEST_HASH_STEP ? (int64_t)to_checkpoint(i) : INGEST_HASH_STEP;
+
+	assert(i->state == INGEST_WRITING);
+	if (i->lost)
+		return fail_lost(i, err);
+	pthread_mutex_lock(&i->mu);
+	reach = runs_reach(&i->journal.runs, i->offset);
+	pthread_mutex_unlock(&i->mu);
+	if (reach <= i->offset)
+		return 0;
+	if (!ingest_hash(i, reach - i->offset < step ? reach : i->offset + step))
+		return ingest_fail(i, err, "read back");
+	return passed(i, err) < 0 ? err->code : 1;
+}
+
+bool ingest_missing(struct ingest *i, int64_t from, int64_t *ret_from, int64_t *ret_to)
+{
+	pthread_mutex_lock(&i->mu);
+	*ret_from = runs_reach(&i->journal.runs, from);
+	*ret_to = runs_next(&i->journal.runs, *ret_from, i->size);
+	pthread_mutex_unlock(&i->mu);
+	return *ret_from < i->size;
+}
+
+int64_t ingest_present(struct ingest *i)
+{
+	int64_t beyond;
+
+	pthread_mutex_lock(&i->mu);
+	beyond = runs_beyond(&i->journal.runs, i->offset);
+	pthread_mutex_unlock(&i->mu);
+	return i->offset + beyond;
 }
 
 int ingest_restart(struct ingest *i, struct err *err)
