@@ -1,6 +1,6 @@
 #include <sys/stat.h>
 
-#include "client/cli/base64.h"
+#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config_internal.h"
 #include "client/cli/json_file.h"

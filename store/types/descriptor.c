@@ -1,5 +1,7 @@
 #include "store/types/descriptor.h"
 
+#include "proto/runtime/base64.h"
+
 enum { URL_MAX = 8192 };
 
 char *printable_text(const char *text, char *out, size_t size)
@@ -62,18 +64,23 @@ int annotations_check(const struct jnode *n, struct err *err)
 	return OK;
 }
 
-static int check_urls(const struct jnode *n, struct err *err)
+static int read_urls(const struct jnode *n, struct descriptor *d, struct err *err)
 {
-	const char *text;
 	size_t count;
 	int r = jnode_array(n, DESCRIPTOR_URLS_MAX, &count, err);
 
+	if (r < 0 || !count)
+		return r;
+	d->urls = calloc(count, sizeof *d->urls);
+	if (!d->urls)
+		return fail_nomem(err);
 	for (size_t i = 0; r == OK && i < count; i++) {
 		struct jnode item = jnode_item(n, i);
 
 		r = jnode_require(&item, err);
 		if (r == OK)
-			r = jnode_text(&item, URL_MAX, &text, err);
+			r = jnode_string(&item, URL_MAX, &d->urls[i], err);
+		d->n_urls += r == OK;
 	}
 	return r;
 }
@@ -126,17 +133,46 @@ static int read_platform(const struct jnode *n, struct descriptor *d, struct err
 	return OK;
 }
 
-static int check_extras(const struct jnode *n, struct err *err)
+int descriptor_check_data(const struct descriptor *d, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+	struct digest found;
+
+	if (!d->data.data)
+		return OK;
+	digest_of(d->digest.algorithm, d->data, &found);
+	if ((int64_t)d->data.len == d->size && digest_eq(&found, &d->digest))
+		return OK;
+	return fail(err, E_BAD_CONTENT, "the %zu bytes that the manifest embeds for %s are not those of the digest",
+		    d->data.len, digest_text(&d->digest, text));
+}
+
+static int read_data(const struct jnode *n, struct descriptor *d, struct err *err)
+{
+	CLEANUP(buf_free) struct buf bytes = BUF_INIT(MANIFEST_BYTES_MAX);
+	const char *text;
+	int r = jnode_text(n, MANIFEST_BYTES_MAX, &text, err);
+
+	if (r < 0 || !*text)
+		return r;
+	if (!base64_decode(&bytes, text))
+		return bytes.failed ? fail_nomem(err) : jnode_fail(n, E_BAD_CONTENT, err, "not base64");
+	d->data.len = bytes.len;
+	d->data.data = (uint8_t *)buf_take(&bytes);
+	return d->data.data ? OK : fail_nomem(err);
+}
+
+static int read_extras(const struct jnode *n, struct descriptor *d, struct err *err)
 {
 	struct jnode urls = jnode_member(n, "urls"), annotations = jnode_member(n, "annotations");
 	struct jnode data = jnode_member(n, "data"), artifact = jnode_member(n, "artifactType");
 	const char *text;
-	int r = check_urls(&urls, err);
+	int r = read_urls(&urls, d, err);
 
 	if (r == OK)
 		r = annotations_check(&annotations, err);
 	if (r == OK)
-		r = jnode_text(&data, MANIFEST_BYTES_MAX, &text, err);
+		r = read_data(&data, d, err);
 	if (r == OK)
 		r = media_type_read(&artifact, &text, err);
 	return r;
@@ -188,7 +224,7 @@ int descriptor_read(const struct jnode *n, bool type_optional, struct descriptor
 	if (r == OK)
 		r = read_platform(&platform, &d, err);
 	if (r == OK)
-		r = check_extras(n, err);
+		r = read_extras(n, &d, err);
 	if (r < 0)
 		return r;
 	d.attestation = is_attestation(n);
@@ -199,7 +235,11 @@ int descriptor_read(const struct jnode *n, bool type_optional, struct descriptor
 void descriptor_free(struct descriptor *d)
 {
 	free(d->media_type);
-	d->media_type = NULL;
+	free((void *)d->data.data);
+	for (size_t i = 0; i < d->n_urls; i++)
+		free(d->urls[i]);
+	free(d->urls);
+	*d = (struct descriptor){ .media_type = NULL };
 }
 
 static int read_items(const struct jnode *n, struct descriptor *items, size_t count, struct err *err)

@@ -8,7 +8,7 @@
 #include "store/types/json.h"
 #include "store/types/manifest.h"
 
-enum { DESCRIPTOR_URLS_MAX = 16, ANNOTATIONS_MAX = 4096 };
+enum { ANNOTATIONS_MAX = 4096 };
 
 /* A media type by RFC 6838: type "/" subtype, perhaps with parameters. "" where
  * the node is absent. */

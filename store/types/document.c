@@ -128,28 +128,31 @@ int document_kind(struct bytes json, const char *content_type, enum media_kind *
 	return document_classify(&root, content_type, ret_kind, err);
 }
 
-static int check_subject(const struct jnode *n, struct err *err)
+static int read_subject(const struct jnode *n, struct digest *ret_digest, struct err *err)
 {
 	CLEANUP(descriptor_free) struct descriptor d = { 0 };
+	int r = jnode_present(n) ? descriptor_read(n, false, &d, err) : OK;
 
-	return jnode_present(n) ? descriptor_read(n, false, &d, err) : OK;
+	if (r == OK)
+		*ret_digest = d.digest;
+	return r;
 }
 
-int document_check_common(const struct jnode *root, bool *ret_artifact, struct err *err)
+int document_read_common(const struct jnode *root, struct document_common *ret_common, struct err *err)
 {
 	struct jnode subject = jnode_member(root, "subject"), annotations = jnode_member(root, "annotations");
 	struct jnode artifact = jnode_member(root, "artifactType");
 	const char *text = json_string_value(artifact.value);
-	int r = check_subject(&subject, err);
+	struct document_common common = { .artifact_type = "" };
+	int r = read_subject(&subject, &common.subject, err);
 
 	if (text && !*text)
 		artifact.value = NULL;
 	if (r == OK)
 		r = annotations_check(&annotations, err);
 	if (r == OK)
-		r = media_type_read(&artifact, &text, err);
-	if (r < 0)
-		return r;
-	*ret_artifact = text && *text;
-	return OK;
+		r = media_type_read(&artifact, &common.artifact_type, err);
+	if (r == OK)
+		*ret_common = common;
+	return r;
 }

@@ -11,9 +11,9 @@ static bool is_docker_default(const char *media_type)
 	return false;
 }
 
-static bool is_image(const struct manifest *m, bool artifact)
+static bool is_image(const struct manifest *m)
 {
-	if (artifact)
+	if (*m->artifact_type)
 		return false;
 	if (m->config.type.kind == MEDIA_CONFIG)
 		return true;
@@ -53,36 +53,53 @@ static int check_total(const struct jnode *root, const struct manifest *m, struc
 static int read_layers(const struct jnode *root, struct manifest *m, struct err *err)
 {
 	struct jnode layers = jnode_member(root, "layers");
-	int r;
 
 	if (!json_object_get(root->value, "layers"))
 		return jnode_fail(&layers, E_BAD_CONTENT, err, "missing");
-	r = descriptors_read(&layers, MANIFEST_LAYERS_MAX, &m->layers, &m->n_layers, err);
+	return descriptors_read(&layers, MANIFEST_LAYERS_MAX, &m->layers, &m->n_layers, err);
+}
+
+static int check_layers(const struct jnode *root, const struct manifest *m, struct err *err)
+{
+	struct jnode layers = jnode_member(root, "layers");
+	int r = OK;
+
 	for (size_t i = 0; r == OK && m->is_image && i < m->n_layers; i++)
 		r = check_layer(&layers, i, &m->layers[i], err);
 	return r;
 }
 
-static int read_manifest(const struct jnode *root, struct manifest *m, struct err *err)
+static int read_head(const struct jnode *root, struct manifest *m, struct err *err)
 {
-	struct jnode config = jnode_member(root, "config");
-	bool artifact = false;
+	struct document_common common;
 	int r = document_classify(root, NULL, &m->kind, err);
 
 	if (r == OK && !media_is_manifest(m->kind))
 		return jnode_fail(root, E_BAD_CONTENT, err, "is an index, not an image manifest");
 	if (r == OK)
-		r = document_check_common(root, &artifact, err);
+		r = document_read_common(root, &common, err);
+	if (r < 0)
+		return r;
+	m->subject = common.subject;
+	m->artifact_type = strdup(common.artifact_type);
+	return m->artifact_type ? OK : fail_nomem(err);
+}
+
+static int read_manifest(const struct jnode *root, struct manifest *m, struct err *err)
+{
+	struct jnode config = jnode_member(root, "config");
+	int r = read_head(root, m, err);
+
 	if (r == OK)
 		r = descriptor_read(&config, m->kind == MEDIA_DOCKER_MANIFEST, &m->config, err);
 	if (r < 0)
 		return r;
-	m->is_image = is_image(m, artifact);
+	m->is_image = is_image(m);
 	r = read_layers(root, m, err);
 	return r < 0 ? r : check_total(root, m, err);
 }
 
-int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err *err)
+static int parse(struct bytes json, bool any, struct manifest *ret_manifest, struct err *err)
 {
 	CLEANUP(jnode_close) struct jnode root = { 0 };
 	CLEANUP(manifest_free) struct manifest m = { 0 };
@@ -90,15 +107,28 @@ int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err 
 
 	if (r == OK)
 		r = read_manifest(&root, &m, err);
+	if (r == OK && !any)
+		r = check_layers(&root, &m, err);
 	if (r < 0)
 		return r;
 	*ret_manifest = TAKE(m);
 	return OK;
 }
 
+int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err *err)
+{
+	return parse(json, false, ret_manifest, err);
+}
+
+int manifest_parse_any(struct bytes json, struct manifest *ret_manifest, struct err *err)
+{
+	return parse(json, true, ret_manifest, err);
+}
+
 void manifest_free(struct manifest *m)
 {
 	descriptor_free(&m->config);
 	descriptors_free(m->layers, m->n_layers);
+	free(m->artifact_type);
 	*m = (struct manifest){ 0 };
 }

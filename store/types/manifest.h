@@ -22,6 +22,7 @@ enum {
 	INDEX_ENTRIES_MAX = 10000,
 	INDEX_DEPTH_MAX = 8,
 	MEDIA_TYPE_MAX = 256,
+	DESCRIPTOR_URLS_MAX = 16,
 };
 
 enum media_kind {
@@ -59,10 +60,19 @@ struct descriptor {
 	struct platform platform; /* as written */
 	bool has_platform;	  /* it names a system or an architecture */
 	bool attestation;	  /* annotation vnd.docker.reference.type = attestation-manifest */
+	struct bytes data;	  /* claimed to be the content; data NULL: nothing is embedded */
+	char **urls;		  /* where else the content is; of any scheme */
+	size_t n_urls;		  /* <= DESCRIPTOR_URLS_MAX */
 };
 
+/* Whether what is embedded is what size and digest say: E_BAD_CONTENT when not. To be
+ * asked by whoever takes it in place of the content. */
+int descriptor_check_data(const struct descriptor *d, struct err *err);
+
 struct manifest {
-	enum media_kind kind; /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
+	enum media_kind kind;  /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
+	char *artifact_type;   /* never NULL, may be "" */
+	struct digest subject; /* what it refers to; unset when it refers to nothing */
 	struct descriptor config;
 	struct descriptor *layers;
 	size_t n_layers; /* <= MANIFEST_LAYERS_MAX; all sizes add up within an int64_t */
@@ -71,6 +81,7 @@ struct manifest {
 
 struct index {
 	enum media_kind kind;
+	struct digest subject; /* as of a manifest */
 	struct descriptor *entries;
 	size_t n_entries; /* <= INDEX_ENTRIES_MAX */
 };
@@ -81,6 +92,8 @@ struct index {
 int document_kind(struct bytes json, const char *content_type, enum media_kind *ret_kind, struct err *err);
 
 int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err *err);
+/* For those who carry content and do not look into it: any type of layer will do. */
+int manifest_parse_any(struct bytes json, struct manifest *ret_manifest, struct err *err);
 void manifest_free(struct manifest *m); /* also the cleanup function */
 
 int index_parse(struct bytes json, struct index *ret_index, struct err *err);

@@ -3,7 +3,7 @@
 
 #include "cli_test.h"
 
-#include "client/cli/base64.h"
+#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config.h"
 #include "tests/unit/types/unit.h"

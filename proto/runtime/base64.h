@@ -1,6 +1,6 @@
-/* Base64 (RFC 4648, 4), as config.json holds credentials. */
-#ifndef CLIENT_CLI_BASE64_H
-#define CLIENT_CLI_BASE64_H
+/* Base64 (RFC 4648, 4). */
+#ifndef PROTO_RUNTIME_BASE64_H
+#define PROTO_RUNTIME_BASE64_H
 
 #include "proto/runtime/buf.h"
 

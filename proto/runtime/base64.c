@@ -1,4 +1,4 @@
-#include "client/cli/base64.h"
+#include "proto/runtime/base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -25,17 +25,29 @@ bool base64_encode(struct buf *out, const void *data, size_t len)
 	return buf_ok(out);
 }
 
+/* -1 for what is no digit. */
+static int digit_of(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
 bool base64_decode(struct buf *out, const char *text)
 {
 	uint32_t group = 0;
 	unsigned bits = 0;
 
 	for (; *text && *text != '='; text++) {
-		const char *at = strchr(alphabet, *text);
+		int digit = digit_of(*text);
 
-		if (!at)
+		if (digit < 0)
 			return false;
-		group = group << 6 | (uint32_t)(at - alphabet);
+		group = group << 6 | (uint32_t)digit;
 		bits += 6;
 		if (bits >= 8) {
 			bits -= 8;
