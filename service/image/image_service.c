@@ -8,6 +8,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.remove_image = remove_image,
 	.prune_images = prune_images,
 	.pull = pull,
+	.list_referrers = list_referrers,
 	.save = save,
 	.load = load,
 	.import = import,

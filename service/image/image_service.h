@@ -59,6 +59,8 @@ int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImag
 int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
 		 Imaged__V1__PruneImagesResponse *response, struct err *err);
 int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err);
+int list_referrers(void *self, struct rpc_call *call, const Imaged__V1__ListReferrersRequest *request,
+		   Imaged__V1__ListReferrersResponse *response, struct err *err);
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);

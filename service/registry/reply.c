@@ -8,6 +8,8 @@
 void reply_free(struct reply *r)
 {
 	free(r->shown);
+	free(r->link);
+	free(r->filters);
 	buf_free(&r->body);
 	*r = (struct reply){ 0 };
 }
@@ -36,6 +38,14 @@ static int take_body(struct answer *a, size_t max_body, struct cancel *cancel, s
 	return !good && r == E_LIMIT ? OK : r;
 }
 
+static bool copy_header(const struct http_exchange *x, const char *name, char **ret_value)
+{
+	const char *value = http_header_of(x, name);
+
+	*ret_value = value ? strdup(value) : NULL;
+	return !value || *ret_value;
+}
+
 static int take(const struct repository *r, struct answer *a, size_t max_body, struct cancel *cancel,
 		struct reply *ret_reply, struct err *err)
 {
@@ -49,6 +59,8 @@ static int take(const struct repository *r, struct answer *a, size_t max_body, s
 	if (digest && strlen(digest) < sizeof reply.digest)
 		snprintf(reply.digest, sizeof reply.digest, "%s", digest);
 	reply.retry_after_ms = request_retry_after(r, a->x);
+	if (!copy_header(a->x, "Link", &reply.link) || !copy_header(a->x, "OCI-Filters-Applied", &reply.filters))
+		return fail_nomem(err);
 	code = take_body(a, max_body, cancel, &reply, err);
 	if (code != OK)
 		return code;

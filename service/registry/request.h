@@ -45,6 +45,8 @@ struct reply {
 	char *shown;
 	char content_type[MEDIA_TYPE_MAX]; /* without parameters, lower case */
 	char digest[DIGEST_TEXT_MAX];	   /* Docker-Content-Digest, or "" */
+	char *link;			   /* Link; NULL: none */
+	char *filters;			   /* OCI-Filters-Applied; NULL: none */
 	struct buf body;
 };
 

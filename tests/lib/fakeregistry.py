@@ -15,6 +15,10 @@ times (None: always), after skipping `skip` matching requests.
     pace=SECONDS  pauses after each MiB of the body
     body=BYTES    in place of the right bytes (with status 200 if none is given)
     ranges=False  answers Range requests with the whole body
+
+`referrers` says how GET .../referrers/DIGEST is answered: "api" (filters, and says
+so), "unfiltered", or None as by registries that have no such call; `referrers_page`
+entries come in one page.
 """
 
 import base64
@@ -27,9 +31,9 @@ import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, urlencode, urlparse
 
-from ociimage import Repo
+from ociimage import OCI_INDEX, Repo, to_json
 
 
 class Request:
@@ -72,6 +76,7 @@ class FakeRegistry:
         self.repos, self.requests, self.faults = {}, [], []
         self.user, self.password, self.auth, self.blobs_at = user, password, auth, blobs_at
         self.tokens, self.token_ttl = {}, token_ttl
+        self.referrers, self.referrers_page = None, 0
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -180,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.challenge(owner, path)
         if path in ("/v2/", "/v2"):
             return self.reply(200, {}, b"{}")
-        found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", path)
+        found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|referrers)/([^/]+)", path)
         if not found or found[1] not in owner.repos:
             return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
         return getattr(self, found[2])(owner, owner.repos[found[1]], found[3])
@@ -192,6 +197,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.error(404, "MANIFEST_UNKNOWN", "manifest unknown")
         headers = {"Content-Type": manifest.media_type, "Docker-Content-Digest": digest}
         return self.reply(200, headers, self.action.get("body", manifest.data))
+
+    def referrers(self, owner, repo, digest):
+        if owner.referrers is None:
+            return self.error(404, "NOT_FOUND", "page not found")
+        query = parse_qs(urlparse(self.path).query)
+        entries = repo.referrers(digest)
+        headers = {"Content-Type": OCI_INDEX}
+        wanted = query.get("artifactType", [None])[0]
+        if wanted and owner.referrers == "api":
+            entries = [entry for entry in entries if entry.get("artifactType") == wanted]
+            headers["OCI-Filters-Applied"] = "artifactType"
+        start, size = int(query.get("from", ["0"])[0]), owner.referrers_page or len(entries) or 1
+        if start + size < len(entries):
+            query["from"] = [str(start + size)]
+            headers["Link"] = f'<{urlparse(self.path).path}?{urlencode(query, doseq=True)}>; rel="next"'
+        body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries[start : start + size]}
+        return self.reply(200, headers, to_json(body))
 
     def blobs(self, owner, repo, digest):
         blob = repo.blobs.get(digest)
@@ -284,7 +306,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @staticmethod
     def repository(path):
-        found = re.match(r"/v2/(.+)/(manifests|blobs)/", path)
+        found = re.match(r"/v2/(.+)/(manifests|blobs|referrers)/", path)
         return found[1] if found else ""
 
     def challenge(self, owner, path):

@@ -228,6 +228,33 @@ class Image(Manifest):
         )
 
 
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+EMPTY = Blob(b"{}")
+
+
+class Artifact(Manifest):
+    """A manifest that is no image: an artifact type, the empty configuration, blobs of
+    any type [(media type, bytes)], perhaps a subject."""
+
+    def __init__(self, artifact_type, parts=(), subject=None, annotations=None, config=None):
+        blobs = [Blob(data) for _, data in parts]
+        empty = {"mediaType": OCI_EMPTY, "digest": EMPTY.digest, "size": EMPTY.size, "data": "e30="}
+        head = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": artifact_type,
+            "config": config or empty,
+            "layers": [
+                {"mediaType": part[0], "digest": blob.digest, "size": blob.size} for part, blob in zip(parts, blobs)
+            ],
+        }
+        if subject is not None:
+            head["subject"] = subject.descriptor()
+        if annotations:
+            head["annotations"] = annotations
+        super().__init__(to_json(head), OCI_MANIFEST, [EMPTY, *blobs])
+
+
 class Index(Manifest):
     """An index over images: [(manifest, platform dict or None)]."""
 
@@ -258,6 +285,22 @@ class Repo:
         for tag in tags:
             self.tags[tag] = manifest.digest
         return manifest
+
+
+    def referrers(self, digest):
+        """Descriptors of the manifests whose subject it is, as a registry lists them."""
+        found = []
+        for manifest in self.manifests.values():
+            try:
+                body = json.loads(manifest.data)
+            except ValueError:
+                continue
+            if isinstance(body, dict) and (body.get("subject") or {}).get("digest") == digest:
+                more = {"artifactType": body.get("artifactType") or body.get("config", {}).get("mediaType", "")}
+                if "annotations" in body:
+                    more["annotations"] = body["annotations"]
+                found.append(manifest.descriptor(**more))
+        return found
 
 
 # ---- out to others ------------------------------------------------------------

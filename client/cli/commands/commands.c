@@ -8,6 +8,7 @@ static const struct command image_commands[] = {
 	{ "ls", "list", &spec_images, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
+	{ "referrers", NULL, &spec_referrers, NULL, NULL },
 	{ "rm", "remove", &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "tag", NULL, &spec_tag, NULL, NULL },

@@ -6,7 +6,7 @@
 
 extern const struct command_spec spec_images, spec_pull, spec_inspect, spec_image_inspect, spec_history, spec_tag,
 	spec_rmi, spec_prune, spec_login, spec_logout, spec_system_df, spec_system_check, spec_version, spec_info,
-	spec_events, spec_save, spec_load, spec_import;
+	spec_events, spec_save, spec_load, spec_import, spec_referrers;
 
 /* Help texts of --format, as docker words them. */
 #define FORMAT_HELP_JSON                                                  \
