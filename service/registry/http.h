@@ -3,7 +3,9 @@
  *
  * A caller starts an exchange, waits for the status and the headers, decides, and
  * then takes the body piece by piece; a caller that is slow pauses its transfer
- * (at most HTTP_WINDOW bytes are buffered), one that is done closes it. So status
+ * (at most HTTP_WINDOW bytes are buffered), one that is done closes it. A body that is
+ * sent comes from a source, which the caller's thread reads as fast as the server
+ * takes it (again at most HTTP_WINDOW bytes are buffered). So status
  * comes before body, and everything above reads as straight code.
  *
  * Redirects are never followed here and no credential is ever attached here:
@@ -32,7 +34,7 @@ struct http_exchange;
 struct http_options {
 	int64_t connect_timeout_ms;    /* name, TCP and TLS; 0: 30 s */
 	int64_t header_timeout_ms;     /* from request to status; 0: 60 s */
-	int64_t stall_timeout_ms;      /* no byte while we read; 0: 60 s */
+	int64_t stall_timeout_ms;      /* no byte while we read or send; 0: 60 s */
 	unsigned connections_per_host; /* 0: 16 */
 	unsigned connections;	       /* 0: 64 */
 	const char *user_agent;	       /* NULL: imaged/VERSION */
@@ -68,14 +70,23 @@ enum http_failure {
 	HTTP_FAILED_LOCAL,     /* memory, cancellation, a limit of ours */
 };
 
+/* The bytes of a body. read() gives 1 to `size` of those from `offset` on; it runs on the
+ * thread of http_open(), from 0 to the length in order. Another attempt begins at 0 again. */
+struct http_source {
+	int64_t length;
+	int (*read)(void *arg, int64_t offset, uint8_t *data, size_t size, size_t *ret_len, struct err *err);
+	void *arg;
+};
+
 struct http_request {
-	const char *method; /* "GET", "HEAD", "POST" */
+	const char *method; /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
 	const char *url;
 	const struct http_header *headers;
 	size_t n_headers;
-	struct bytes body; /* for POST; copied, wiped at the end */
-	bool insecure;	   /* do not verify the certificate */
-	bool bulk;	   /* a large body is expected: larger reads */
+	struct bytes body;		  /* for POST, PUT and PATCH; copied, wiped at the end */
+	const struct http_source *source; /* in its place, for what is large; NULL: none */
+	bool insecure;			  /* do not verify the certificate */
+	bool bulk;			  /* a large body is expected: larger reads */
 	enum http_reach reach;
 	enum http_failure *ret_failure; /* may be NULL; written always */
 };
@@ -89,7 +100,8 @@ struct http_response {
 	int64_t content_length; /* -1 unknown */
 };
 
-/* Sends the request and waits for the status line and the headers. E_REGISTRY for
+/* Sends the request and waits for the status line and the headers. An answer that refuses
+ * may come before all of the body is sent. What the source fails with; E_REGISTRY for
  * what fails on the network (the text names host and cause, as docker words it:
  * `Get "URL": dial tcp HOST:PORT: connect: connection refused`), E_TLS when the
  * certificate or the handshake is refused, or when the peer does not speak TLS. */

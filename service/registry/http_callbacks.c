@@ -173,6 +173,52 @@ void exchange_settle(struct http_exchange *x)
 	pthread_mutex_unlock(&x->mu);
 }
 
+/* ---- the body on its way out ------------------------------------------------ */
+
+/* As pause_is_void(), the other way round. */
+static bool starving_is_void(struct http_exchange *x)
+{
+	atomic_store(&x->starved, true);
+	return ring_used(&x->outgoing) && atomic_exchange(&x->starved, false);
+}
+
+static size_t on_send(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_exchange *x = arg;
+	struct bytes piece;
+	size_t len = size * n;
+
+	if (!ring_used(&x->outgoing) && !starving_is_void(x))
+		return CURL_READFUNC_PAUSE;
+	piece = ring_peek(&x->outgoing);
+	if (piece.len < len)
+		len = piece.len;
+	memcpy(data, piece.data, len);
+	ring_drop(&x->outgoing, len);
+	touch(x);
+	return len;
+}
+
+/* libcurl takes large pieces and sends them in small ones: only it knows what moves. A
+ * server that takes a byte now and then makes no progress. */
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+{
+	enum { MOVE_MIN = 4096 };
+	struct http_exchange *x = arg;
+
+	(void)total;
+	(void)now;
+	(void)up_total;
+	if (up_now - x->moved < MOVE_MIN && (up_now < x->outgoing_length || up_now == x->moved))
+		return 0;
+	x->moved = up_now;
+	pthread_mutex_lock(&x->mu);
+	x->moved_at = clock_monotonic_ms();
+	x->sent_all = up_now >= x->outgoing_length;
+	pthread_mutex_unlock(&x->mu);
+	return 0;
+}
+
 /* ---- the connection -------------------------------------------------------- */
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
@@ -201,7 +247,7 @@ static int on_connected(void *arg, char *peer, char *local, int peer_port, int l
 		return CURL_PREREQFUNC_ABORT;
 	}
 	pthread_mutex_lock(&x->mu);
-	x->sent_at = clock_monotonic_ms();
+	x->sent_at = x->moved_at = clock_monotonic_ms();
 	wake(x);
 	pthread_mutex_unlock(&x->mu);
 	return CURL_PREREQFUNC_OK;
@@ -215,6 +261,10 @@ void exchange_set_callbacks(struct http_exchange *x)
 	curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
 	curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
+	curl_easy_setopt(x->easy, CURLOPT_READFUNCTION, on_send);
+	curl_easy_setopt(x->easy, CURLOPT_READDATA, x);
+	curl_easy_setopt(x->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(x->easy, CURLOPT_XFERINFODATA, x);
 	curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, x);
 	curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, on_connected);
@@ -254,6 +304,7 @@ void exchange_free(struct http_exchange *x)
 	free(x->host);
 	buf_free(&x->header_text);
 	ring_free(&x->ring);
+	ring_free(&x->outgoing);
 	pthread_cond_destroy(&x->changed);
 	pthread_mutex_destroy(&x->mu);
 	free(x);

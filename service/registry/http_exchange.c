@@ -8,7 +8,6 @@
 #include "service/registry/url.h"
 
 enum {
-	NO_DEADLINE = -1,
 	DRAIN_MAX = 64 * 1024,
 	DRAIN_MS = 2000,
 	/* A server that sends a byte now and then makes no progress either: over a
@@ -20,22 +19,10 @@ enum {
 
 /* ---- set up ---------------------------------------------------------------- */
 
-/* `Get "URL"` as Go words it. Queries may be signed: they are not shown. */
-static char *shown(const struct http_request *q)
-{
-	CLEANUP(freep) char *url = url_for_display(q->url);
-
-	return url ? format("%c%s \"%s\"", q->method[0],
-			    !strcmp(q->method, "HEAD")	 ? "ead"
-			    : !strcmp(q->method, "POST") ? "ost"
-							 : "et",
-			    url)
-		   : NULL;
-}
-
+/* Without a value it is not sent, whatever libcurl would say there. */
 static bool add_header(struct http_exchange *x, const char *name, const char *value)
 {
-	CLEANUP(freep) char *line = format("%s: %s", name, value);
+	CLEANUP(freep) char *line = format("%s:%s%s", name, *value ? " " : "", value);
 	struct curl_slist *list = line ? curl_slist_append(x->headers_out, line) : NULL;
 
 	if (line)
@@ -45,29 +32,32 @@ static bool add_header(struct http_exchange *x, const char *name, const char *va
 	return list != NULL;
 }
 
+static bool has_header(const struct http_request *q, const char *name)
+{
+	for (size_t i = 0; i < q->n_headers; i++)
+		if (!strcasecmp(q->headers[i].name, name))
+			return true;
+	return false;
+}
+
+/* A body is sent without asking first: nobody waits for a 100 that many servers never
+ * send. */
 static bool set_headers(struct http_exchange *x, const struct http_request *q)
 {
-	bool ok = add_header(x, "Accept-Encoding", "identity");
+	bool ok = add_header(x, "Accept-Encoding", "identity") && add_header(x, "Expect", "");
 
+	if (ok && !has_header(q, "Content-Type"))
+		ok = add_header(x, "Content-Type", "");
 	for (size_t i = 0; ok && i < q->n_headers; i++)
 		ok = add_header(x, q->headers[i].name, q->headers[i].value);
 	curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers_out);
 	return ok;
 }
 
-static bool set_method(struct http_exchange *x, const struct http_request *q)
+static bool set_body(struct http_exchange *x, const struct http_request *q)
 {
-	uint8_t *body;
+	uint8_t *body = malloc(q->body.len + 1);
 
-	if (x->head) {
-		curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
-		return true;
-	}
-	if (strcmp(q->method, "POST") != 0) {
-		curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
-		return true;
-	}
-	body = malloc(q->body.len + 1);
 	if (!body)
 		return false;
 	if (q->body.len)
@@ -77,6 +67,22 @@ static bool set_method(struct http_exchange *x, const struct http_request *q)
 	curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, body);
 	curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body.len);
 	return true;
+}
+
+static bool has_body(const char *method)
+{
+	return !strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH");
+}
+
+static bool set_method(struct http_exchange *x, const struct http_request *q)
+{
+	if (x->head)
+		return curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+	if (!has_body(q->method))
+		curl_easy_setopt(x->easy, CURLOPT_HTTPGET, 1L);
+	else if (!(q->source ? exchange_set_source(x, q) : set_body(x, q)))
+		return false;
+	return curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, q->method) == CURLE_OK;
 }
 
 static void set_transport(struct http_exchange *x, const struct http_request *q)
@@ -132,7 +138,7 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 	x->head = !strcmp(q->method, "HEAD");
 	x->reach = q->reach;
 	x->host = strdup(u.host);
-	x->shown = shown(q);
+	x->shown = url_request_shown(q->method, q->url);
 	/* Here already, as a proxy would connect for us. */
 	x->forbidden = !exchange_may_reach(x, netaddr_class_of_host(u.host));
 	x->header_text = (struct buf)BUF_INIT(HTTP_HEADER_BYTES_MAX);
@@ -173,13 +179,9 @@ static void on_cancel(void *arg)
 	pthread_mutex_unlock(&x->mu);
 }
 
-enum wait_end { WAIT_READY, WAIT_TIMEOUT };
-
-/* Waits until `ready`, the cancel token (which the caller then sees) or the time;
- * deadline() is asked again after every wake, in monotonic ms. */
-static enum wait_end wait_until(struct http_exchange *x, bool (*ready)(const struct http_exchange *x),
-				int64_t (*deadline)(const struct http_exchange *x, int64_t limit), int64_t limit,
-				struct cancel *cancel)
+enum wait_end exchange_wait(struct http_exchange *x, bool (*ready)(const struct http_exchange *x),
+			    int64_t (*deadline)(const struct http_exchange *x, int64_t limit), int64_t limit,
+			    struct cancel *cancel)
 {
 	struct cancel_hook hook = { .fn = on_cancel, .arg = x };
 	bool late = false;
@@ -218,6 +220,8 @@ static bool is_answered(const struct http_exchange *x)
  * waits for its turn does not time out. */
 static int64_t header_deadline(const struct http_exchange *x, int64_t limit)
 {
+	if (x->outgoing.data)
+		return exchange_answer_deadline(x, limit);
 	return x->sent_at ? x->sent_at + limit : NO_DEADLINE;
 }
 
@@ -241,7 +245,7 @@ static int seconds(int64_t ms)
 
 static int await_answer(struct http_exchange *x, struct cancel *cancel, enum http_failure *ret_failed, struct err *err)
 {
-	enum wait_end end = wait_until(x, is_answered, header_deadline, x->client->header_ms, cancel);
+	enum wait_end end = exchange_wait(x, is_answered, header_deadline, x->client->header_ms, cancel);
 	int r = cancel_check(cancel, err);
 
 	*ret_failed = HTTP_FAILED_LOCAL;
@@ -280,7 +284,10 @@ int http_open(struct http_client *c, const struct http_request *request, struct 
 		return r;
 	}
 	exchange_post(x, OP_START);
-	r = await_answer(x, cancel, failed, err);
+	if (request->source)
+		r = exchange_send(x, request->source, cancel, failed, err);
+	if (r == OK)
+		r = await_answer(x, cancel, failed, err);
 	if (r != OK) {
 		http_close(x);
 		return r;
@@ -346,7 +353,7 @@ static int stalled(const struct http_exchange *x, struct err *err)
 static int await_bytes(struct http_exchange *x, int64_t until, struct cancel *cancel, struct err *err)
 {
 	int64_t from = clock_monotonic_ms();
-	enum wait_end end = wait_until(x, has_body_news, fixed_deadline, until, cancel);
+	enum wait_end end = exchange_wait(x, has_body_news, fixed_deadline, until, cancel);
 	int r = cancel_check(cancel, err);
 
 	if (r != OK)

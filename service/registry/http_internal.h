@@ -1,7 +1,7 @@
 /*
  * What the files of the HTTP client share: http_client.c (the thread, its queue),
- * http_exchange.c (the caller's side), http_callbacks.c (curl's callbacks) and
- * http_failure.c (words).
+ * http_exchange.c (the caller's side), http_send.c (its body on the way out),
+ * http_callbacks.c (curl's callbacks) and http_failure.c (words).
  *
  * Who may touch what in an exchange: `mu` guards what both sides wait for; the
  * client's mutex guards the queue's fields; the rest belongs to the curl thread
@@ -66,7 +66,9 @@ struct http_exchange {
 	bool answered; /* the headers are complete */
 	bool finished; /* nothing comes any more; failure.code tells how it ended */
 	bool cancelled, waiting;
-	int64_t sent_at; /* monotonic; 0 until the connection is up */
+	int64_t sent_at;  /* monotonic; 0 until the connection is up */
+	int64_t moved_at; /* the body on its way out was last seen to move */
+	bool sent_all;	  /* nothing of it is left here */
 
 	/* curl thread, see above */
 	bool added, is_touched;
@@ -82,6 +84,12 @@ struct http_exchange {
 	struct err failure;
 	enum http_failure failed;
 
+	/* the body on its way out: caller → curl thread */
+	struct ring outgoing;
+	int64_t outgoing_length;
+	atomic_bool starved; /* curl waits for bytes; whoever clears it resumes it */
+	int64_t moved;	     /* curl thread: bytes at moved_at */
+
 	/* the body: curl thread → caller */
 	struct ring ring;
 	atomic_bool paused; /* curl waits for room; whoever clears it resumes it */
@@ -93,6 +101,23 @@ struct http_exchange {
 /* http_client.c: asks the curl thread for something. After OP_CLOSE the exchange
  * is gone for the caller. */
 void exchange_post(struct http_exchange *x, enum exchange_op op);
+
+/* http_exchange.c: waits until `ready`, the cancel token (which the caller then sees) or
+ * the time; deadline() is asked again after every wake, in monotonic ms. */
+enum { NO_DEADLINE = -1 };
+enum wait_end { WAIT_READY, WAIT_TIMEOUT };
+
+enum wait_end exchange_wait(struct http_exchange *x, bool (*ready)(const struct http_exchange *x),
+			    int64_t (*deadline)(const struct http_exchange *x, int64_t limit), int64_t limit,
+			    struct cancel *cancel);
+
+/* http_send.c: before the start, and from then until the source is empty or an answer is
+ * there. E_REGISTRY when it stalls, what the source fails with. */
+bool exchange_set_source(struct http_exchange *x, const struct http_request *q);
+int exchange_send(struct http_exchange *x, const struct http_source *source, struct cancel *cancel,
+		  enum http_failure *ret_failed, struct err *err);
+/* How long the answer to a body may take. */
+int64_t exchange_answer_deadline(const struct http_exchange *x, int64_t limit);
 
 /* http_callbacks.c: curl's side. */
 void exchange_set_callbacks(struct http_exchange *x);

@@ -29,6 +29,23 @@ void ring_put(struct ring *r, const void *data, size_t len)
 	atomic_fetch_add(&r->used, len);
 }
 
+uint8_t *ring_space(struct ring *r, size_t *ret_len)
+{
+	size_t room = ring_room(r), straight = r->cap - r->head;
+
+	*ret_len = room < straight ? room : straight;
+	return r->data + r->head;
+}
+
+void ring_filled(struct ring *r, size_t len)
+{
+	assert(len <= ring_room(r) && len <= r->cap - r->head);
+	r->head += len;
+	if (r->head == r->cap)
+		r->head = 0;
+	atomic_fetch_add(&r->used, len);
+}
+
 struct bytes ring_peek(const struct ring *r)
 {
 	size_t used = ring_used(r), straight = r->cap - r->tail;

@@ -35,6 +35,10 @@ static inline size_t ring_room(const struct ring *r)
 }
 
 void ring_put(struct ring *r, const void *data, size_t len);
+/* The same without a copy: where the next bytes may go (empty: no room), and that so
+ * many of them are there. */
+uint8_t *ring_space(struct ring *r, size_t *ret_len);
+void ring_filled(struct ring *r, size_t len);
 
 /* The reader's side: the next piece (empty: nothing there), and its end. */
 struct bytes ring_peek(const struct ring *r);

@@ -139,3 +139,14 @@ char *url_for_display(const char *url)
 	text[n] = 0;
 	return text;
 }
+
+char *url_request_shown(const char *method, const char *url)
+{
+	CLEANUP(freep) char *text = url_for_display(url), *shown = NULL;
+
+	if (text)
+		shown = format("%s \"%s\"", method, text);
+	for (size_t i = 1; shown && i < strlen(method); i++)
+		shown[i] = (char)tolower((unsigned char)shown[i]);
+	return TAKE(shown);
+}
