@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "client/cli/base64.h"
+#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config_internal.h"
 

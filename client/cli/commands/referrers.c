@@ -1,8 +1,8 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/convert.h"
+#include "client/cli/credentials.h"
 #include "client/cli/format/rows.h"
 #include "client/cli/format/units.h"
-#include "client/cli/registry_login.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
@@ -101,7 +101,7 @@ static int fetch(struct cli *cli, const struct options *o, const char *name, Ima
 		 struct err *err)
 {
 	Imaged__V1__ListReferrersRequest request = IMAGED__V1__LIST_REFERRERS_REQUEST__INIT;
-	CLEANUP(registry_login_wipe) struct registry_login login = { .login = { .username = NULL } };
+	CLEANUP(credentials_free) struct credentials credentials = { .login = { .username = NULL } };
 	struct rpc_channel *channel;
 	struct reference ref;
 	int r = reference_parse(name, &ref, err);
@@ -112,7 +112,7 @@ static int fetch(struct cli *cli, const struct options *o, const char *name, Ima
 		return r;
 	request.reference = (char *)name;
 	request.artifact_type = (char *)(o->artifact_type ? o->artifact_type : "");
-	request.credentials = registry_login(cli, ref.domain, &login);
+	request.credentials = credentials_for(cli, &ref, &credentials);
 	r = imaged__v1__image_service__call_list_referrers(channel, cli_call_options(), &request, ret, err);
 	cli_explain(cli, err);
 	return r;
