@@ -1,9 +1,9 @@
 #include <sys/stat.h>
 
-#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config_internal.h"
 #include "client/cli/json_file.h"
+#include "proto/runtime/base64.h"
 
 void wipe_free(char **text)
 {

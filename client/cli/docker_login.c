@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config_internal.h"
+#include "proto/runtime/base64.h"
 
 enum { HOST_MAX = 256 };
 
