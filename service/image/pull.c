@@ -69,7 +69,7 @@ int pull_send_layer(struct pull *p, const struct pull_blob *b, const struct tran
 
 	m.digest = digest_text(&b->descriptor.digest, text);
 	m.state = state_message(status->state, existed);
-	m.current = existed ? b->descriptor.size : status->offset;
+	m.current = existed ? b->descriptor.size : status->present;
 	m.total = b->descriptor.size;
 	m.message = (char *)status->message;
 	m.resumed = status->resumed;

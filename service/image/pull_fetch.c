@@ -261,7 +261,7 @@ static int tell(struct pull *p, struct pull_blob *b, const struct transfer_statu
 
 	if (b->kind != BLOB_LAYER)
 		return OK;
-	if (!changed && (status->offset == b->sent.offset || now - b->sent_ms < PULL_PROGRESS_MS))
+	if (!changed && (status->present == b->sent.present || now - b->sent_ms < PULL_PROGRESS_MS))
 		return OK;
 	b->sent = *status;
 	b->sent_ms = now;

@@ -44,7 +44,7 @@ enum transfer_state {
 
 struct transfer_status {
 	enum transfer_state state;
-	int64_t offset;			    /* bytes of the blob that are here */
+	int64_t present;		    /* bytes of the blob that are here */
 	int64_t fetched;		    /* of them, over the network by this transfer */
 	int64_t resumed;		    /* of them, left by an earlier one */
 	char message[TRANSFER_MESSAGE_MAX]; /* TRANSFER_RETRYING: why */

@@ -28,20 +28,20 @@ static void set_state(struct transfer *t, enum transfer_state state, const char 
 /* ---- running -------------------------------------------------------------- */
 
 /* The rest of a layer that is known to be bad is not fetched. */
-static int on_progress(void *arg, int64_t offset, int64_t fetched, struct err *err)
+static int on_progress(void *arg, const struct fetch_progress *now, struct err *err)
 {
 	struct transfer *t = arg;
-	bool notable = offset - t->notified >= NOTIFY_BYTES;
+	bool notable = now->present - t->notified >= NOTIFY_BYTES;
 
 	if (t->job)
-		layer_job_available(t->job, offset);
+		layer_job_available(t->job, now->offset);
 	pthread_mutex_lock(&t->mu);
-	t->status.offset = offset;
-	t->status.fetched = fetched;
+	t->status.present = now->present;
+	t->status.fetched = now->fetched;
 	if (t->status.state == TRANSFER_RETRYING)
 		t->status.state = TRANSFER_DOWNLOADING;
 	if (notable) {
-		t->notified = offset;
+		t->notified = now->present;
 		notify_locked(t);
 	}
 	pthread_mutex_unlock(&t->mu);
@@ -73,11 +73,13 @@ static int start_job(struct transfer *t, int fd, struct err *err)
 /* The blob is committed already: only what it holds is not on record. */
 static int run_committed(struct transfer *t, struct err *err)
 {
+	struct fetch_progress all;
 	int64_t size = 0;
 	int fd = -1;
 
 	if (content_open(t->table->store, &t->digest, &fd, &size, err) < 0)
 		return err->code;
+	all = (struct fetch_progress){ .offset = size, .present = size };
 	if (size != t->blob.size) {
 		close(fd);
 		return fail(err, E_BAD_CONTENT, "blob has %lld bytes, the manifest says %lld", (long long)size,
@@ -85,7 +87,7 @@ static int run_committed(struct transfer *t, struct err *err)
 	}
 	if (start_job(t, fd, err) < 0)
 		return err->code;
-	return on_progress(t, size, 0, err);
+	return on_progress(t, &all, err);
 }
 
 static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)
@@ -104,8 +106,8 @@ static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
 
 	pthread_mutex_lock(&t->mu);
 	t->ingest = ingest;
-	t->status.resumed = ingest_offset(ingest);
-	t->status.offset = t->status.resumed;
+	t->status.resumed = ingest_present(ingest);
+	t->status.present = t->status.resumed;
 	pthread_mutex_unlock(&t->mu);
 	set_state(t, TRANSFER_DOWNLOADING, NULL);
 	if (ingest_reader(ingest, &fd, err) < 0 || start_job(t, fd, err) < 0)
@@ -218,7 +220,7 @@ static void settle(struct transfer *t, int r, struct err *err)
 		t->status.state = TRANSFER_FAILED;
 	} else {
 		t->status.state = TRANSFER_DONE;
-		t->status.offset = t->blob.size;
+		t->status.present = t->blob.size;
 	}
 	notify_locked(t);
 	pthread_mutex_unlock(&t->mu);

@@ -10,47 +10,19 @@
 #include <stdio.h>
 
 #include "service/registry/content_range.h"
+#include "service/registry/fetch_internal.h"
+#include "service/registry/lanes.h"
 #include "service/registry/refusal.h"
-
-struct fetch {
-	struct repository *repository;
-	const struct descriptor *blob;
-	struct ingest *ingest;
-	const struct fetch_observer *observer;
-	struct cancel *cancel;
-	struct retry retry;
-	int64_t fetched;
-	int64_t best;	 /* the highest offset so far: what is above is progress */
-	bool no_ranges;	 /* the server has none: it is not asked for one again */
-	bool other_etag; /* the server knows the blob by another tag than our start has */
-	bool second_try; /* started over after bytes that were wrong */
-	bool mixed;	 /* the bytes do not all come from this answer */
-};
-
-/* How an attempt ended. */
-enum ending {
-	COMPLETE,    /* every byte is here */
-	PARTIAL,     /* the answer was as promised, and shorter than what is missing */
-	OTHER_ETAG,  /* the whole in answer to If-Range */
-	NO_RANGE,    /* an answer to a Range that is no use */
-	BROKEN,	     /* no answer, or half of one, or a refusal: its class says more */
-	WRONG_BYTES, /* complete, and not what the digest says; or of no use to the observer */
-	FATAL,	     /* nothing that another attempt would change */
-};
-
-struct end {
-	enum ending how;
-	enum retry_class class;
-	int64_t retry_after;
-};
 
 /* ---- telling --------------------------------------------------------------- */
 
-static int tell_progress(const struct fetch *f, struct err *err)
+int fetch_tell(const struct fetch *f, struct err *err)
 {
+	struct fetch_progress now = { ingest_offset(f->ingest), ingest_present(f->ingest), f->fetched };
+
 	if (!f->observer || !f->observer->progress)
 		return OK;
-	return f->observer->progress(f->observer->arg, ingest_offset(f->ingest), f->fetched, err);
+	return f->observer->progress(f->observer->arg, &now, err);
 }
 
 static void tell_retrying(const struct fetch *f, const char *why)
@@ -64,7 +36,7 @@ static int start_over(struct fetch *f, struct err *err)
 	int r;
 
 	f->mixed = false;
-	if (ingest_offset(f->ingest) == 0)
+	if (ingest_present(f->ingest) == 0)
 		return OK;
 	r = ingest_restart(f->ingest, err);
 	if (r == OK && f->observer && f->observer->restarted)
@@ -72,10 +44,7 @@ static int start_over(struct fetch *f, struct err *err)
 	return r;
 }
 
-static int fail_blob(const struct fetch *f, int code, struct err *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int fail_blob(const struct fetch *f, int code, struct err *err, const char *fmt, ...)
+int fetch_fail(const struct fetch *f, int code, struct err *err, const char *fmt, ...)
 {
 	char digest[DIGEST_TEXT_MAX];
 	va_list ap;
@@ -90,24 +59,39 @@ static int fail_blob(const struct fetch *f, int code, struct err *err, const cha
 
 /* ---- the answer ------------------------------------------------------------ */
 
-static int open_answer(struct fetch *f, struct answer *ret_answer, enum retry_class *ret_class, struct err *err)
+int fetch_open(const struct fetch *f, const struct run *range, const char *at, struct cancel *cancel,
+	       struct answer *ret_answer, enum retry_class *ret_class, struct err *err)
 {
-	char digest[DIGEST_TEXT_MAX], range[48];
+	char digest[DIGEST_TEXT_MAX], text[64];
 	CLEANUP(freep) char *path = request_path(f->repository, "blobs", digest_text(&f->blob->digest, digest));
-	struct request q = { .method = "GET", .path = path, .bulk = true };
+	struct request q = { .method = "GET", .path = path, .at = at, .bulk = true };
 
 	*ret_class = RETRY_NEVER;
 	if (!path)
 		return fail_nomem(err);
-	if (ingest_offset(f->ingest) > 0 && !f->no_ranges) {
-		snprintf(range, sizeof range, "bytes=%lld-", (long long)ingest_offset(f->ingest));
-		q.range = range;
+	if (range) {
+		snprintf(text, sizeof text, "bytes=%lld-", (long long)range->from);
+		if (range->to < f->blob->size)
+			snprintf(text, sizeof text, "bytes=%lld-%lld", (long long)range->from,
+				 (long long)range->to - 1);
+		q.range = text;
 		q.if_range = f->other_etag ? NULL : ingest_etag(f->ingest);
 	}
-	return request_send(f->repository, &q, f->cancel, ret_answer, ret_class, err);
+	return request_send(f->repository, &q, cancel, ret_answer, ret_class, err);
 }
 
-static void refuse(const struct fetch *f, struct answer *a, struct err *err)
+/* The first of several ranges, the rest, or the whole. */
+static int open_answer(struct fetch *f, struct run *range, bool *ret_split, struct answer *ret_answer,
+		       enum retry_class *ret_class, struct err *err)
+{
+	*ret_split = split_wanted(f, range);
+	if (!*ret_split)
+		*range = (struct run){ ingest_offset(f->ingest), f->blob->size };
+	f->asked_range = *ret_split || (range->from > 0 && !f->no_ranges);
+	return fetch_open(f, f->asked_range ? range : NULL, NULL, f->cancel, ret_answer, ret_class, err);
+}
+
+void fetch_refuse(const struct fetch *f, struct answer *a, struct cancel *cancel, struct err *err)
 {
 	struct wanted w = { .blob = &f->blob->digest };
 	CLEANUP(reply_free)
@@ -115,7 +99,7 @@ static void refuse(const struct fetch *f, struct answer *a, struct err *err)
 			       .retry_after_ms = request_retry_after(f->repository, a->x) };
 
 	reply.body.max = 64 * 1024;
-	http_body(a->x, &reply.body, f->cancel, NULL);
+	http_body(a->x, &reply.body, cancel, NULL);
 	reply.shown = TAKE(a->shown);
 	refusal_of(f->repository, &w, &reply, err);
 }
@@ -144,8 +128,8 @@ static int accept_whole(struct fetch *f, const struct answer *a, struct err *err
 	int64_t length = http_response_of(a->x)->content_length;
 
 	if (length >= 0 && length != f->blob->size)
-		return fail_blob(f, E_BAD_CONTENT, err, "the registry has %lld bytes, the manifest says %lld",
-				 (long long)length, (long long)f->blob->size);
+		return fetch_fail(f, E_BAD_CONTENT, err, "the registry has %lld bytes, the manifest says %lld",
+				  (long long)length, (long long)f->blob->size);
 	if (ingest_offset(f->ingest) > 0) /* it was asked for a part, without If-Range by now */
 		f->no_ranges = true;
 	return start_over(f, err);
@@ -160,8 +144,8 @@ static int accept(struct fetch *f, const struct answer *a, bool *ret_usable, str
 
 	*ret_usable = true;
 	if (coding && *coding && strcmp(coding, "identity") != 0)
-		return fail_blob(f, E_BAD_CONTENT, err, "the registry sent it re-encoded (Content-Encoding: %.32s)",
-				 coding);
+		return fetch_fail(f, E_BAD_CONTENT, err, "the registry sent it re-encoded (Content-Encoding: %.32s)",
+				  coding);
 	if (response->status == 200)
 		r = accept_whole(f, a, err);
 	else
@@ -179,14 +163,14 @@ static void note_progress(struct fetch *f)
 {
 	if (ingest_offset(f->ingest) <= f->best)
 		return;
+	retry_progress(&f->retry, ingest_offset(f->ingest) - f->best);
 	f->best = ingest_offset(f->ingest);
-	retry_progress(&f->retry);
 }
 
 /* Of what the progress was told to: its verdict, not a failure of its own. */
-static bool is_about_bytes(int code)
+enum ending fetch_ending_of_told(int code)
 {
-	return code == E_BAD_CONTENT || code == E_UNSUPPORTED || code == E_LIMIT;
+	return code == E_BAD_CONTENT || code == E_UNSUPPORTED || code == E_LIMIT ? WRONG_BYTES : FATAL;
 }
 
 static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
@@ -197,14 +181,15 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 	while ((r = http_next(a->x, &piece, f->cancel, err)) == 1) {
 		r = ingest_write(f->ingest, piece.data, piece.len, err);
 		if (r != OK)
-			return r == E_LIMIT ? fail_blob(f, E_BAD_CONTENT, err, "the registry sent more than %lld bytes",
-							(long long)f->blob->size)
-					    : r;
+			return r == E_LIMIT
+				       ? fetch_fail(f, E_BAD_CONTENT, err, "the registry sent more than %lld bytes",
+						    (long long)f->blob->size)
+				       : r;
 		f->fetched += (int64_t)piece.len;
 		note_progress(f);
-		r = tell_progress(f, err);
+		r = fetch_tell(f, err);
 		if (r != OK) {
-			ret_end->how = is_about_bytes(r) ? WRONG_BYTES : FATAL;
+			ret_end->how = fetch_ending_of_told(r);
 			return r;
 		}
 	}
@@ -232,7 +217,7 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 
 	if (r == OK && !usable) {
 		ret_end->how = NO_RANGE;
-		return fail_blob(f, E_REGISTRY, err, "the registry answered a range request with other bytes");
+		return fetch_fail(f, E_REGISTRY, err, "the registry answered a range request with other bytes");
 	}
 	ret_end->how = FATAL;
 	if (r == OK)
@@ -245,7 +230,16 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 	if (http_response_of(a->x)->status == 206 && ingest_offset(f->ingest) > before)
 		return OK;
 	ret_end->how = BROKEN; /* a body without a length, or a part without a byte */
-	return fail_blob(f, E_REGISTRY, err, "unexpected EOF");
+	return fetch_fail(f, E_REGISTRY, err, "unexpected EOF");
+}
+
+static struct end attempt_split(struct fetch *f, const struct run *range, struct answer *a, struct err *err)
+{
+	const char *coding = http_header_of(a->x, "Content-Encoding");
+
+	if (!coding || !*coding || !strcmp(coding, "identity"))
+		keep_etag(f, a);
+	return split_fetch(f, range, a, err);
 }
 
 /* Whatever is not COMPLETE, PARTIAL or OTHER_ETAG has its reason in err. */
@@ -253,25 +247,29 @@ static struct end attempt(struct fetch *f, struct err *err)
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	struct end end = { .how = BROKEN, .class = RETRY_BROKEN };
+	struct run range;
+	bool split;
 	int status;
 
-	if (open_answer(f, &a, &end.class, err) != OK)
+	if (open_answer(f, &range, &split, &a, &end.class, err) != OK)
 		return end;
 	status = http_response_of(a.x)->status;
 	if (is_other_etag(f, &a))
 		return (struct end){ .how = OTHER_ETAG };
+	if (status == 206 && split)
+		return attempt_split(f, &range, &a, err);
 	if (status == 200 || status == 206) {
 		end.class = RETRY_BROKEN;
 		take_body(f, &a, &end, err);
 		return end;
 	}
 	if (status == 416) {
-		fail_blob(f, E_REGISTRY, err, "the registry cannot go on where the transfer broke off");
+		fetch_fail(f, E_REGISTRY, err, "the registry cannot go on where the transfer broke off");
 		return (struct end){ .how = NO_RANGE };
 	}
 	if (is_expired(&a))
 		end.class = RETRY_BROKEN;
-	refuse(f, &a, err);
+	fetch_refuse(f, &a, f->cancel, err);
 	end.retry_after = err->retry_after_ms;
 	return end;
 }
@@ -306,7 +304,7 @@ static bool start_afresh(struct fetch *f, struct err *err)
 {
 	if (f->second_try || !f->mixed)
 		return false;
-	f->second_try = true;
+	f->second_try = f->no_split = true;
 	f->best = 0;
 	tell_retrying(f, err->text);
 	if (f->observer && f->observer->restarted)
@@ -322,8 +320,6 @@ static bool start_afresh(struct fetch *f, struct err *err)
  */
 static bool decide(struct fetch *f, const struct end *end, struct err *err)
 {
-	bool asked_for_range = ingest_offset(f->ingest) > 0 && !f->no_ranges;
-
 	switch (end->how) {
 	case COMPLETE:
 	case FATAL:
@@ -336,7 +332,10 @@ static bool decide(struct fetch *f, const struct end *end, struct err *err)
 		return true;
 	case NO_RANGE:
 		f->no_ranges = true;
-		return asked_for_range && pause_for(f, RETRY_BROKEN, 0, err);
+		return f->asked_range && pause_for(f, RETRY_BROKEN, 0, err);
+	case NO_SPLIT:
+		f->no_split = true;
+		return pause_for(f, RETRY_BROKEN, 0, err);
 	case BROKEN:
 		f->mixed = true;
 		return pause_for(f, end->class, end->retry_after, err);
@@ -346,22 +345,33 @@ static bool decide(struct fetch *f, const struct end *end, struct err *err)
 	return false;
 }
 
+static struct end fetch(struct fetch *f, struct err *why)
+{
+	struct end end;
+
+	do {
+		end = (struct end){ .how = COMPLETE };
+		if (ingest_offset(f->ingest) < f->blob->size)
+			end = attempt(f, why);
+		if (end.how == COMPLETE)
+			end = finish(f, why);
+	} while (decide(f, &end, why));
+	return end;
+}
+
 int registry_fetch(struct repository *r, const struct descriptor *d, struct ingest *ingest,
 		   const struct fetch_observer *observer, struct cancel *cancel, struct err *err)
 {
 	struct fetch f = { r, d, ingest, observer, cancel, .retry = { .purpose = RETRY_TRANSFER } };
+	bool counted = lanes_enter(r->registry->lanes, r->host);
 	struct err why = ERR_INIT;
 	struct end end;
 
 	f.best = ingest_offset(ingest);
-	f.mixed = f.best > 0;
-	do {
-		end = (struct end){ .how = COMPLETE };
-		if (ingest_offset(ingest) < d->size)
-			end = attempt(&f, &why);
-		if (end.how == COMPLETE)
-			end = finish(&f, &why);
-	} while (decide(&f, &end, &why));
+	f.mixed = ingest_present(ingest) > 0;
+	end = fetch(&f, &why);
+	if (counted)
+		lanes_leave(r->registry->lanes, r->host);
 	if (end.how == COMPLETE)
 		return OK;
 	if (err)

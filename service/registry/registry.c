@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "service/registry/lanes.h"
 #include "service/registry/repository.h"
 
 /* ---- the registry ---------------------------------------------------------- */
@@ -20,7 +21,8 @@ static int make_parts(struct registry *r, const struct registry_options *o, stru
 	if (code != OK)
 		return code;
 	r->tokens = token_cache_new();
-	return r->tokens ? OK : fail_nomem(err);
+	r->lanes = lanes_new();
+	return r->tokens && r->lanes ? OK : fail_nomem(err);
 }
 
 int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err)
@@ -46,6 +48,7 @@ void registry_free(struct registry *r)
 	if (!r)
 		return;
 	token_cache_free(r->tokens);
+	lanes_free(r->lanes);
 	host_table_free(r->hosts);
 	http_client_free(r->http);
 	wipe(r->auth.salt, sizeof r->auth.salt);

@@ -76,12 +76,17 @@ int registry_resolve(struct repository *r, const struct reference *ref, struct c
 int registry_manifest(struct repository *r, const struct reference *ref, struct cancel *cancel,
 		      struct remote_manifest *ret_manifest, struct err *err);
 
-/* What a blob transfer tells while it runs; may be called often. */
+struct fetch_progress {
+	int64_t offset;	 /* bytes of the ingest without a gap: they may be read */
+	int64_t present; /* all that are here */
+	int64_t fetched; /* over the network, by this transfer */
+};
+
+/* What a blob transfer tells while it runs; may be called often, on the caller's thread. */
 struct fetch_observer {
-	/* Bytes of the ingest so far; `fetched` of them came over the network now. A failure
-	 * ends the transfer; E_BAD_CONTENT does so when the bytes are of one answer, else
-	 * what was put together is fetched once more as a whole. */
-	int (*progress)(void *arg, int64_t offset, int64_t fetched, struct err *err);
+	/* A failure ends the transfer; E_BAD_CONTENT does so when the bytes are of one version
+	 * of the blob, else what was put together is fetched once more as a whole. */
+	int (*progress)(void *arg, const struct fetch_progress *now, struct err *err);
 	/* A connection failed and the transfer goes on: shown to users. */
 	void (*retrying)(void *arg, const char *why);
 	/* The ingest starts again at 0: whoever reads the file must too. */
@@ -91,7 +96,8 @@ struct fetch_observer {
 
 /* Fetches what is missing of the ingest, through interruptions, until it is
  * finished (ingest_finish() is called). Resumes by Range with If-Range; a server
- * without ranges, or that answers 416, is asked for the whole. */
+ * without ranges, or that answers 416, is asked for the whole. A large blob comes in
+ * ranges, over several connections where some are idle (split.c, lanes.h). */
 int registry_fetch(struct repository *r, const struct descriptor *d, struct ingest *ingest,
 		   const struct fetch_observer *observer, struct cancel *cancel, struct err *err);
 

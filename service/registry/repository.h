@@ -13,6 +13,7 @@ struct registry {
 	struct http_client *http;
 	struct host_table *hosts;
 	struct token_cache *tokens;
+	struct lanes *lanes;
 	const struct retry_env *env;
 	struct auth_context auth;
 };

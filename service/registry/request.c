@@ -37,6 +37,7 @@ void answer_free(struct answer *a)
 {
 	http_close(a->x);
 	free(a->shown);
+	free(a->at);
 	*a = (struct answer){ 0 };
 }
 
@@ -149,7 +150,7 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	CLEANUP(url_free) struct url at = { 0 };
-	CLEANUP(freep) char *url = url_of(t->host, t->request);
+	CLEANUP(freep) char *url = t->request->at ? strdup(t->request->at) : url_of(t->host, t->request);
 	int r = url ? url_parse(url, &at, err) : fail_nomem(err);
 
 	t->failed = HTTP_FAILED_LOCAL;
@@ -164,7 +165,8 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 	}
 	a.redirected = !url_same_origin(&at, &t->host->origin);
 	a.shown = shown_of(t->request->method, at.text);
-	if (!a.shown)
+	a.at = strdup(at.text);
+	if (!a.shown || !a.at)
 		return fail_nomem(err);
 	*ret_answer = TAKE(a);
 	return OK;

@@ -10,6 +10,7 @@
 struct request {
 	const char *method; /* "GET" or "HEAD" */
 	const char *path;   /* from the root: "/v2/NAME/manifests/TAG" */
+	const char *at;	    /* ask here at once: answer.at of an earlier answer; NULL: the registry */
 	const char *accept; /* NULL: anything */
 	const char *range, *if_range;
 	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
@@ -27,6 +28,7 @@ char *request_shown(const struct host_view *host, const struct request *q);
 struct answer {
 	struct http_exchange *x;
 	char *shown;	 /* `Get "URL"` of the last stop, without its query */
+	char *at;	 /* the last stop in full: it may be signed, and is never shown */
 	bool redirected; /* the last stop is not the registry */
 };
 

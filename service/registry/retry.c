@@ -68,9 +68,18 @@ int64_t retry_pause(struct retry *r, enum retry_class class, int64_t retry_after
 	const struct rule *rule = &rules[class];
 
 	r->failures++;
-	if (r->failures >= rule->attempts[r->purpose] || retry_after > RETRY_AFTER_MAX_MS)
+	r->spent++;
+	if (r->spent > RETRY_BUDGET || r->failures >= rule->attempts[r->purpose] || retry_after > RETRY_AFTER_MAX_MS)
 		return -1;
 	return retry_after > 0 ? retry_after : backoff(rule, r->failures, env);
+}
+
+void retry_progress(struct retry *r, int64_t bytes)
+{
+	r->failures = 0;
+	r->gained += bytes;
+	for (; r->gained >= RETRY_EARN_BYTES; r->gained -= RETRY_EARN_BYTES)
+		r->spent -= r->spent > 0;
 }
 
 int64_t retry_after_ms(const char *value, int64_t now_s)

@@ -6,6 +6,9 @@
  * an HTTP date) is obeyed up to RETRY_AFTER_MAX_MS, and when it asks for more the
  * caller is told at once instead of being kept waiting.
  *
+ * A transfer has a budget besides: progress renews the patience with failures in a row,
+ * but a connection that breaks after every few bytes is not worth its requests.
+ *
  * Here is how long and how often; what may be tried again at all is said by those
  * who ask, in loops of their own: fetch.c (decide()) for transfers, reply.c
  * (request_reply()) for questions, token_fetch.c (with_retries()) for those to token
@@ -20,7 +23,11 @@
 #include "proto/runtime/cancel.h"
 #include "service/registry/http.h"
 
-enum { RETRY_AFTER_MAX_MS = 60 * 1000 };
+enum {
+	RETRY_AFTER_MAX_MS = 60 * 1000,
+	RETRY_BUDGET = 48,		    /* failures of one transfer in all, */
+	RETRY_EARN_BYTES = 8 * 1024 * 1024, /* and one more for so many bytes of progress */
+};
 
 struct retry_env {
 	int64_t (*wall_s)(void *arg);
@@ -51,16 +58,15 @@ enum retry_purpose { RETRY_QUESTION, RETRY_TRANSFER };
 struct retry {
 	enum retry_purpose purpose;
 	unsigned failures; /* in a row, without progress */
+	unsigned spent;	   /* in all, less what progress has earned back */
+	int64_t gained;	   /* bytes of progress that have earned nothing yet */
 };
 
 /* Counts a failure. The pause before the next attempt in ms, or -1: give up.
  * retry_after_ms is 0 when the server said nothing. */
 int64_t retry_pause(struct retry *r, enum retry_class class, int64_t retry_after_ms, const struct retry_env *env);
-/* Something new came over: the next failure is the first again. */
-static inline void retry_progress(struct retry *r)
-{
-	r->failures = 0;
-}
+/* So many new bytes came over: the next failure is the first again. */
+void retry_progress(struct retry *r, int64_t bytes);
 
 /* A Retry-After value, seconds or an HTTP date; 0 when it says nothing. */
 int64_t retry_after_ms(const char *value, int64_t now_s);

@@ -15,6 +15,7 @@ times (None: always), after skipping `skip` matching requests.
     pace=SECONDS  pauses after each MiB of the body
     body=BYTES    in place of the right bytes (with status 200 if none is given)
     ranges=False  answers Range requests with the whole body
+    answer=F      F(handler, blob, start, end) answers in its own way, where a blob is asked for
 
 `referrers` says how GET .../referrers/DIGEST is answered: "api" (filters, and says
 so), "unfiltered", or None as by registries that have no such call; `referrers_page`
@@ -227,7 +228,9 @@ class Handler(BaseHTTPRequestHandler):
         start, end = self.range(blob.size)
         if start is None:
             return self.reply(416, {"Content-Range": f"bytes */{blob.size}"}, b"")
-        if (start, end) != (0, blob.size):
+        if "answer" in self.action:
+            return self.action["answer"](self, blob, start, end)
+        if "Range" in self.headers and self.action.get("ranges") is not False:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{blob.size}"
             return self.reply(206, headers, blob, start, end)
         return self.reply(200, headers, blob, 0, blob.size)

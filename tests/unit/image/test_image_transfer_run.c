@@ -13,7 +13,7 @@ static void an_interruption_is_told_and_gone_on_from(void **state)
 	watcher_join(&x, w);
 	watcher_await_state(&x, TRANSFER_RETRYING);
 	status = watcher_status(&x);
-	assert_in_range(status.offset, NOTICED, BLOB_HALF);
+	assert_in_range(status.present, NOTICED, BLOB_HALF);
 	assert_int_not_equal(status.message[0], 0);
 	world_answer(w, HOLD_HALF);
 	world_let_pass(w);

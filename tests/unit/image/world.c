@@ -408,7 +408,7 @@ void watcher_await_state(struct watcher *x, enum transfer_state state)
 
 void watcher_await_offset(struct watcher *x, int64_t offset)
 {
-	while (watcher_status(x).offset < offset) {
+	while (watcher_status(x).present < offset) {
 		assert_true(watcher_status(x).state < TRANSFER_DONE);
 		transfer_watch_wait(&x->watch, FOREVER_MS);
 	}
@@ -428,7 +428,7 @@ struct ingest *watcher_done(struct watcher *x, struct layer_facts *ret_facts)
 	await_end(x);
 	assert_ok(transfer_result(x->transfer, &ingest, ret_facts, &err), &err);
 	assert_int_equal(watcher_status(x).state, TRANSFER_DONE);
-	assert_int_equal(watcher_status(x).offset, BLOB_SIZE);
+	assert_int_equal(watcher_status(x).present, BLOB_SIZE);
 	return ingest;
 }
 

@@ -208,13 +208,13 @@ void world_stop(struct world *w)
 	free(w->data);
 }
 
-static int on_progress(void *arg, int64_t offset, int64_t fetched, struct err *err)
+static int on_progress(void *arg, const struct fetch_progress *now, struct err *err)
 {
 	struct world *w = arg;
 
-	atomic_store(&w->progress, offset);
-	atomic_store(&w->fetched, fetched);
-	if (offset <= SIZE / 2 || !w->refusals)
+	atomic_store(&w->progress, now->offset);
+	atomic_store(&w->fetched, now->fetched);
+	if (now->offset <= SIZE / 2 || !w->refusals)
 		return OK;
 	w->refusals--;
 	return fail(err, w->refusal, "of no use");

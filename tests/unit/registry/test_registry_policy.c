@@ -341,10 +341,26 @@ static void retry_starts_anew_after_progress(void **state)
 	struct retry r = { .purpose = RETRY_TRANSFER };
 
 	(void)state;
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < RETRY_BUDGET; i++) {
 		assert_true(retry_pause(&r, RETRY_BROKEN, 0, &env) >= 0);
-		retry_progress(&r);
+		retry_progress(&r, 1);
 	}
+}
+
+static void retry_has_a_budget_that_progress_earns_back(void **state)
+{
+	const struct retry_env env = { .chance = least };
+	struct retry r = { .purpose = RETRY_TRANSFER };
+
+	(void)state;
+	for (int i = 0; i < RETRY_BUDGET; i++) {
+		assert_true(retry_pause(&r, RETRY_BROKEN, 0, &env) >= 0);
+		retry_progress(&r, 1);
+	}
+	retry_progress(&r, RETRY_EARN_BYTES);
+	assert_true(retry_pause(&r, RETRY_BROKEN, 0, &env) >= 0);
+	retry_progress(&r, 1);
+	assert_int_equal(retry_pause(&r, RETRY_BROKEN, 0, &env), -1);
 }
 
 static void retry_of_a_first_question_does_not_wait_for_a_dead_host(void **state)
@@ -670,6 +686,7 @@ int main(void)
 		cmocka_unit_test(retry_table_sorts_statuses),
 		cmocka_unit_test(retry_pauses_double_with_jitter_and_end),
 		cmocka_unit_test(retry_starts_anew_after_progress),
+		cmocka_unit_test(retry_has_a_budget_that_progress_earns_back),
 		cmocka_unit_test(retry_of_a_first_question_does_not_wait_for_a_dead_host),
 		cmocka_unit_test(retry_obeys_retry_after_up_to_its_cap),
 		cmocka_unit_test(retry_after_reads_seconds_and_dates),
