@@ -134,6 +134,7 @@ static int open_registry(struct daemon *d, struct err *err)
 	struct registry_options options = {
 		.insecure = (const char *const *)d->config.insecure_registry.items,
 		.n_insecure = d->config.insecure_registry.n,
+		.allow_foreign_urls = d->config.allow_foreign_urls,
 		.http = { .user_agent = "imaged/" IMAGED_VERSION },
 	};
 

@@ -25,6 +25,7 @@ const char config_usage[] =
 	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
 	"      --tls-allow-anonymous      Serve everybody who reaches tcp://, without client certificates\n"
 	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
+	"      --allow-foreign-urls       Fetch layers that a registry does not have from where their manifest says\n"
 	"      --log-format FORMAT        text or json (default text)\n"
 	"      --log-level LEVEL          error, warn, info or debug (default info)\n"
 	"      --version                  Print the version and exit\n"
@@ -45,6 +46,7 @@ static const struct field fields[] = {
 	{ "tls-client-ca", offsetof(struct config, tls_client_ca), TEXT },
 	{ "tls-allow-anonymous", offsetof(struct config, tls_allow_anonymous), SWITCH },
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
+	{ "allow-foreign-urls", offsetof(struct config, allow_foreign_urls), SWITCH },
 	{ "log-format", offsetof(struct config, log_format), TEXT },
 	{ "log-level", offsetof(struct config, log_level), TEXT },
 };

@@ -21,6 +21,7 @@ struct config {
 	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
 	bool tls_allow_anonymous;
 	struct config_list insecure_registry;
+	bool allow_foreign_urls;
 	char *log_format; /* "text" or "json" */
 	char *log_level;
 	enum log_level level;

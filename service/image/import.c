@@ -130,6 +130,7 @@ static int receive_start(struct import *m, struct err *err)
 {
 	const Imaged__V1__ImportRequest *request;
 	const Imaged__V1__ImportStart *start;
+	struct download download = { .url = NULL };
 	int r = imaged__v1__image_service__import_recv(m->call, &request, err);
 
 	if (r < 0)
@@ -140,7 +141,8 @@ static int receive_start(struct import *m, struct err *err)
 	if (set_platform(m, start->platform, err) < 0 || set_reference(m, start->reference, err) < 0 ||
 	    apply_changes(m, start->changes, start->n_changes, err) < 0 || set_history(m, start, err) < 0)
 		return err->code;
-	return *start->url ? download_open(m->service->registry, start->url, m->cancel, &m->download, err) : OK;
+	download.url = start->url;
+	return *start->url ? download_open(m->service->registry, &download, m->cancel, &m->download, err) : OK;
 }
 
 /* ---- where the tar comes from ----------------------------------------------- */

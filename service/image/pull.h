@@ -25,7 +25,7 @@ enum pull_blob_kind { BLOB_DOCUMENT, BLOB_CONFIG, BLOB_LAYER };
 struct pull_blob {
 	enum pull_blob_kind kind;
 	struct descriptor descriptor; /* borrowed strings */
-	struct bytes data;	      /* BLOB_DOCUMENT: its bytes, so that nothing is fetched */
+	struct bytes data;	      /* its bytes, of a BLOB_DOCUMENT or embedded: nothing is fetched */
 	bool here;		      /* committed before, or its transfer is done */
 	bool started;		      /* its transfer is ours */
 	struct transfer *transfer;    /* NULL: not asked for yet, or its turn has not come */

@@ -13,11 +13,12 @@ static struct pull_blob *find_blob(struct pull *p, const struct digest *d)
 	return NULL;
 }
 
+/* What the manifest embeds need not be fetched. */
 static struct pull_blob *add_blob(struct pull *p, enum pull_blob_kind kind, const struct descriptor *d)
 {
 	struct pull_blob *b = &p->blobs[p->n_blobs++];
 
-	*b = (struct pull_blob){ .kind = kind, .descriptor = *d };
+	*b = (struct pull_blob){ .kind = kind, .descriptor = *d, .data = d->data };
 	return b;
 }
 
@@ -42,7 +43,7 @@ static int add_config(struct pull *p, struct err *err)
 		return fail(err, E_LIMIT, "the image configuration has %lld bytes; at most %d are read",
 			    (long long)config->size, CONFIG_BYTES_MAX);
 	add_blob(p, BLOB_CONFIG, config);
-	return OK;
+	return descriptor_check_data(config, err);
 }
 
 static int add_layers(struct pull *p, struct err *err)
@@ -51,6 +52,8 @@ static int add_layers(struct pull *p, struct err *err)
 		const struct descriptor *layer = &p->manifest.layers[i];
 		struct pull_blob *b = find_blob(p, &layer->digest);
 
+		if (descriptor_check_data(layer, err) < 0)
+			return err->code;
 		if (!b)
 			b = add_blob(p, BLOB_LAYER, layer);
 		else if (b->kind != BLOB_LAYER || b->descriptor.size != layer->size)

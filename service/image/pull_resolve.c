@@ -1,6 +1,7 @@
 #include "service/image/pull.h"
 
 #include "store/record.h"
+#include "store/types/descriptor.h"
 
 /* ---- names ---------------------------------------------------------------- */
 
@@ -186,6 +187,18 @@ static int check_size(const struct descriptor *expected, const struct buf *body,
 	return OK;
 }
 
+/* A manifest that lies within its index. */
+static int take_embedded(struct pull *p, const struct descriptor *entry, struct err *err)
+{
+	if (descriptor_check_data(entry, err) < 0)
+		return err->code;
+	p->manifest_stored = false;
+	p->manifest_media_type[0] = 0;
+	buf_free(&p->manifest_body);
+	p->manifest_body = (struct buf)BUF_INIT(MANIFEST_BYTES_MAX);
+	return buf_append(&p->manifest_body, entry->data.data, entry->data.len) ? OK : fail_nomem(err);
+}
+
 /* Follows one index; the chosen document is in manifest_body. */
 static int follow_index(struct pull *p, struct bytes index_bytes, struct err *err)
 {
@@ -195,6 +208,8 @@ static int follow_index(struct pull *p, struct bytes index_bytes, struct err *er
 	if (index_parse(index_bytes, &index, err) < 0 || index_choose(&index, &p->platform, &entry, err) < 0)
 		return err->code;
 	p->manifest_digest = entry->digest;
+	if (entry->data.data)
+		return take_embedded(p, entry, err);
 	if (get_document(p, &entry->digest, &p->manifest_body, p->manifest_media_type, &p->manifest_stored, err) < 0)
 		return err->code;
 	return check_size(entry, &p->manifest_body, err);
@@ -223,6 +238,18 @@ static int kind_of(const struct buf *body, char media_type[MEDIA_TYPE_MAX], enum
 	return OK;
 }
 
+/* Images are what this store lists and unpacks; all else is carried as it is. */
+static int refuse_artifact(const struct pull *p, struct err *err)
+{
+	const struct manifest *m = &p->manifest;
+	char type[MEDIA_TYPE_MAX];
+
+	printable_text(*m->artifact_type ? m->artifact_type : m->config.media_type, type, sizeof type);
+	return fail(err, E_UNSUPPORTED,
+		    "it is an artifact (%s \"%s\"), not an image: 'imagectl copy' takes it from registry to registry",
+		    *m->artifact_type ? "of type" : "with a configuration of type", type);
+}
+
 int pull_manifest(struct pull *p, struct err *err)
 {
 	enum media_kind kind;
@@ -244,12 +271,5 @@ int pull_manifest(struct pull *p, struct err *err)
 	}
 	if (manifest_parse(buf_bytes(&p->manifest_body), &p->manifest, err) < 0)
 		return err->code;
-	if (!p->manifest.is_image)
-		return fail(err, E_UNSUPPORTED, "it is an artifact (configuration of type %s), not an image",
-			    p->manifest.config.media_type);
-	for (size_t i = 0; i < p->manifest.n_layers; i++)
-		if (p->manifest.layers[i].type.kind == MEDIA_LAYER_FOREIGN)
-			return fail(err, E_UNSUPPORTED, "layer %zu is kept outside of the registry (%s)", i,
-				    p->manifest.layers[i].media_type);
-	return OK;
+	return p->manifest.is_image ? OK : refuse_artifact(p, err);
 }

@@ -90,6 +90,9 @@ static void transfer_free(struct transfer *t)
 	cancel_unref(t->cancel);
 	pthread_mutex_destroy(&t->mu);
 	free(t->blob.media_type);
+	for (size_t i = 0; i < t->blob.n_urls; i++)
+		free(t->blob.urls[i]);
+	free(t->blob.urls);
 	free(t->data);
 	free(t);
 }
@@ -172,6 +175,23 @@ static uint8_t *copy_bytes(struct bytes b)
 	return copy;
 }
 
+/* What the thread needs of it may outlive the manifest. */
+static bool copy_blob(struct transfer *t, const struct descriptor *blob)
+{
+	t->blob = *blob;
+	t->blob.data = (struct bytes){ NULL, 0 };
+	t->blob.n_urls = 0;
+	t->blob.urls = calloc(blob->n_urls + 1, sizeof *t->blob.urls);
+	t->blob.media_type = strdup(blob->media_type);
+	for (size_t i = 0; t->blob.urls && i < blob->n_urls; i++) {
+		t->blob.urls[i] = strdup(blob->urls[i]);
+		if (!t->blob.urls[i])
+			return false;
+		t->blob.n_urls++;
+	}
+	return t->blob.media_type && t->blob.urls;
+}
+
 static int transfer_new(struct transfers *table, const struct transfer_request *request, struct transfer **ret_transfer,
 			struct err *err)
 {
@@ -183,15 +203,13 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 	t->table = table;
 	t->digest = request->blob->digest;
 	t->source = request->source;
-	t->blob = *request->blob;
-	t->blob.media_type = strdup(request->blob->media_type);
 	t->cancel = cancel_new();
 	t->repository = request->repository ? repository_ref(request->repository) : NULL;
 	t->workers = request->workers ? layer_workers_ref(request->workers) : NULL;
 	t->is_layer = request->workers != NULL;
 	t->data = request->data.len ? copy_bytes(request->data) : NULL;
 	t->host = t->repository && !t->data ? repository_host(t->repository) : NULL;
-	if (!t->blob.media_type || !t->cancel || (request->data.len && !t->data)) {
+	if (!copy_blob(t, request->blob) || !t->cancel || (request->data.len && !t->data)) {
 		transfer_free(t);
 		return fail_nomem(err);
 	}

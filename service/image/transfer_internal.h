@@ -33,7 +33,7 @@ struct transfer {
 
 	/* Constant. */
 	struct digest digest, source;
-	struct descriptor blob;	 /* media_type is our copy */
+	struct descriptor blob;	 /* media_type and urls are our copies */
 	bool is_layer;		 /* the worker looks into it */
 	const struct host *host; /* whose turns it takes; NULL: nobody is asked for bytes */
 

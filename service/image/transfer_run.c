@@ -3,6 +3,7 @@
 #include "service/image/convert.h"
 #include "service/image/transfer_internal.h"
 #include "service/log.h"
+#include "service/registry/foreign.h"
 
 enum { NOTIFY_BYTES = 256 * 1024, BUSY_MS = 50 };
 
@@ -94,9 +95,9 @@ static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)
 {
 	if (ingest_offset(ingest) && ingest_restart(ingest, err) < 0)
 		return err->code;
-	if (ingest_write(ingest, t->data, (size_t)t->blob.size, err) < 0)
+	if (ingest_write(ingest, t->data, (size_t)t->blob.size, err) < 0 || ingest_finish(ingest, err) < 0)
 		return err->code;
-	return ingest_finish(ingest, err);
+	return on_progress(t, t->blob.size, 0, err);
 }
 
 static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
@@ -116,7 +117,7 @@ static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
 		layer_job_available(t->job, ingest_offset(ingest));
 	if (t->data)
 		return run_write(ingest, t, err);
-	return registry_fetch(t->repository, &t->blob, ingest, &observer, t->cancel, err);
+	return registry_fetch_layer(t->repository, &t->blob, ingest, &observer, t->cancel, err);
 }
 
 static int run_verify(struct transfer *t, struct err *err)

@@ -44,7 +44,7 @@ static int refuse(struct http_exchange *x, const char *url, struct cancel *cance
 		    status_text(status, number), text + strspn(text, " "));
 }
 
-/* A name within the reach of what the client named. */
+/* A name within the reach of who named the first one. */
 static enum http_reach reach_of(const struct url *origin, const struct url *at)
 {
 	enum http_reach reach = redirect_reach(origin, at);
@@ -52,13 +52,16 @@ static enum http_reach reach_of(const struct url *origin, const struct url *at)
 	return reach == HTTP_REACH_ANY ? HTTP_REACH_LOOPBACK : reach;
 }
 
-static int get(struct registry *r, const struct url *origin, const struct url *at, struct cancel *cancel,
-	       struct http_exchange **ret_exchange, struct err *err)
+static int get(struct registry *r, const struct download *d, const struct url *origin, const struct url *at,
+	       struct cancel *cancel, struct http_exchange **ret_exchange, struct err *err)
 {
 	enum http_failure failure = HTTP_FAILED_NOT;
+	struct http_header range = { "Range", d->range };
 	struct http_request q = {
 		.method = "GET",
 		.url = at->text,
+		.headers = &range,
+		.n_headers = d->range != NULL,
 		.bulk = true,
 		.reach = reach_of(origin, at),
 		.ret_failure = &failure,
@@ -75,20 +78,20 @@ static int get(struct registry *r, const struct url *origin, const struct url *a
 	return code;
 }
 
-int download_open(struct registry *r, const char *url, struct cancel *cancel, struct http_exchange **ret_exchange,
-		  struct err *err)
+int download_open(struct registry *r, const struct download *d, struct cancel *cancel,
+		  struct http_exchange **ret_exchange, struct err *err)
 {
 	CLEANUP(url_free) struct url origin = { 0 }, at = { 0 };
-	int code = url_parse(url, &origin, err);
+	int code = url_parse(d->named_by ? d->named_by->text : d->url, &origin, err);
 
 	if (code == OK)
-		code = url_parse(url, &at, err);
+		code = url_parse(d->url, &at, err);
 	for (unsigned hops = 0; code == OK; hops++) {
 		CLEANUP(http_closep) struct http_exchange *x = NULL;
 		struct url to = { 0 };
 		int status;
 
-		code = get(r, &origin, &at, cancel, &x, err);
+		code = get(r, d, &origin, &at, cancel, &x, err);
 		if (code != OK)
 			break;
 		status = http_response_of(x)->status;

@@ -33,6 +33,7 @@ int registry_new(const struct registry_options *options, struct registry **ret_r
 	if (!r)
 		return fail_nomem(err);
 	r->env = options->env ? options->env : retry_env_real();
+	r->allow_foreign_urls = options->allow_foreign_urls;
 	code = make_parts(r, options, err);
 	if (code != OK)
 		return code;

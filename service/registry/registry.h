@@ -30,7 +30,8 @@ struct host;
 struct registry_options {
 	const char *const *insecure; /* HOST[:PORT] or CIDR */
 	size_t n_insecure;
-	const char *ca_file; /* extra trust, PEM; NULL: the system's only */
+	const char *ca_file;	 /* extra trust, PEM; NULL: the system's only */
+	bool allow_foreign_urls; /* of layers that no registry need have (foreign.h) */
 	struct http_options http;
 	const struct retry_env *env; /* clock, chance and sleep of tests; NULL: the real ones */
 };

@@ -16,6 +16,7 @@ struct registry {
 	struct lanes *lanes;
 	const struct retry_env *env;
 	struct auth_context auth;
+	bool allow_foreign_urls;
 };
 
 struct repository {
