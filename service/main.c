@@ -135,6 +135,9 @@ static int open_registry(struct daemon *d, struct err *err)
 		.insecure = (const char *const *)d->config.insecure_registry.items,
 		.n_insecure = d->config.insecure_registry.n,
 		.allow_foreign_urls = d->config.allow_foreign_urls,
+		.hosts_dir = *d->config.hosts_dir ? d->config.hosts_dir : NULL,
+		.mirrors = (const char *const *)d->config.registry_mirror.items,
+		.n_mirrors = d->config.registry_mirror.n,
 		.http = { .user_agent = "imaged/" IMAGED_VERSION },
 	};
 

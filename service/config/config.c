@@ -24,6 +24,9 @@ const char config_usage[] =
 	"      --tls-key FILE             Its private key (PEM)\n"
 	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
 	"      --tls-allow-anonymous      Serve everybody who reaches tcp://, without client certificates\n"
+	"      --hosts-dir DIR            How registries are asked: HOST/hosts.toml, or certificates\n"
+	"                                 (default /etc/imaged/certs.d)\n"
+	"      --registry-mirror URL      Mirror of Docker Hub, or HOST=URL of another registry; may be repeated\n"
 	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
 	"      --allow-foreign-urls       Fetch layers that a registry does not have from where their manifest says\n"
 	"      --log-format FORMAT        text or json (default text)\n"
@@ -45,6 +48,8 @@ static const struct field fields[] = {
 	{ "tls-key", offsetof(struct config, tls_key), TEXT },
 	{ "tls-client-ca", offsetof(struct config, tls_client_ca), TEXT },
 	{ "tls-allow-anonymous", offsetof(struct config, tls_allow_anonymous), SWITCH },
+	{ "hosts-dir", offsetof(struct config, hosts_dir), TEXT },
+	{ "registry-mirror", offsetof(struct config, registry_mirror), LIST },
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
 	{ "allow-foreign-urls", offsetof(struct config, allow_foreign_urls), SWITCH },
 	{ "log-format", offsetof(struct config, log_format), TEXT },
@@ -132,6 +137,8 @@ static int apply_value(struct config *c, const char *file, const struct toml_val
 	};
 	const struct field *f = v->n_path == 1 ? field_named(v->path[0], strlen(v->path[0])) : NULL;
 
+	if (v->kind == TOML_TABLE && !v->empty)
+		return OK; /* what is in it is looked at by itself */
 	if (!f)
 		return fail(err, E_INVALID, "%s:%u:%u: unknown key '%s'", file, v->line, v->column, v->path[0]);
 	if (v->kind != shapes[f->kind].kind)
@@ -310,11 +317,13 @@ static int apply_defaults(struct config *c, struct err *err)
 		return fail(err, E_INVALID, "there is no place for the images (HOME is not set): give --root");
 	if (!c->listen.n && default_listen(c, err) < 0)
 		return err->code;
+	if (!c->hosts_dir)
+		c->hosts_dir = strdup("/etc/imaged/certs.d");
 	if (!c->log_format)
 		c->log_format = strdup("text");
 	if (!c->log_level)
 		c->log_level = strdup("info");
-	if (!c->log_format || !c->log_level)
+	if (!c->hosts_dir || !c->log_format || !c->log_level)
 		return fail_nomem(err);
 	return OK;
 }
@@ -333,6 +342,8 @@ static int check(struct config *c, struct err *err)
 		return fail(err, E_INVALID, "tls-client-ca and tls-allow-anonymous exclude each other");
 	if (!*c->root)
 		return fail(err, E_INVALID, "root must not be empty");
+	if (*c->hosts_dir && *c->hosts_dir != '/')
+		return fail(err, E_INVALID, "hosts-dir must be an absolute path, not '%s'", c->hosts_dir);
 	return OK;
 }
 

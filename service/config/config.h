@@ -20,7 +20,8 @@ struct config {
 	struct config_list listen;
 	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
 	bool tls_allow_anonymous;
-	struct config_list insecure_registry;
+	char *hosts_dir; /* "" for none */
+	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;
 	char *log_format; /* "text" or "json" */
 	char *log_level;

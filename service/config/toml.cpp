@@ -28,66 +28,6 @@ char *copy(std::string_view text)
 	return out;
 }
 
-char **copy_all(const path_t &texts)
-{
-	char **out = static_cast<char **>(calloc(texts.size() + 1, sizeof *out));
-
-	if (!out)
-		throw std::bad_alloc();
-	for (size_t i = 0; i < texts.size(); i++)
-		out[i] = copy(texts[i]);
-	return out;
-}
-
-void strings_of(const toml::array &array, toml_value &value)
-{
-	path_t items;
-
-	for (const toml::node &node : array) {
-		const auto *text = node.as_string();
-
-		if (!text)
-			return;
-		items.emplace_back(text->get());
-	}
-	value.kind = TOML_STRINGS;
-	value.items = copy_all(items);
-	value.n_items = items.size();
-}
-
-void walk(const toml::table &table, path_t &path, std::vector<toml_value> &out)
-{
-	for (const auto &[key, node] : table) {
-		path.emplace_back(key.str());
-		if (const toml::table *child = node.as_table(); child && !child->empty()) {
-			walk(*child, path, out);
-		} else {
-			toml_value value = {};
-
-			out.push_back(value);
-			toml_value &v = out.back();
-			v.kind = TOML_OTHER;
-			v.path = copy_all(path);
-			v.n_path = path.size();
-			v.line = key.source().begin.line;
-			v.column = key.source().begin.column;
-			if (const auto *text = node.as_string()) {
-				v.text = copy(text->get());
-				v.kind = TOML_STRING;
-			} else if (const auto *number = node.as_integer()) {
-				v.number = number->get();
-				v.kind = TOML_INTEGER;
-			} else if (const auto *boolean = node.as_boolean()) {
-				v.number = boolean->get();
-				v.kind = TOML_BOOLEAN;
-			} else if (const toml::array *array = node.as_array()) {
-				strings_of(*array, v);
-			}
-		}
-		path.pop_back();
-	}
-}
-
 void free_strings(char **texts, size_t n)
 {
 	for (size_t i = 0; texts && i < n; i++)
@@ -95,10 +35,118 @@ void free_strings(char **texts, size_t n)
 	free(texts);
 }
 
+char **copy_all(const path_t &texts)
+{
+	char **out = static_cast<char **>(calloc(texts.size() + 1, sizeof *out));
+
+	if (!out)
+		throw std::bad_alloc();
+	try {
+		for (size_t i = 0; i < texts.size(); i++)
+			out[i] = copy(texts[i]);
+	} catch (...) {
+		free_strings(out, texts.size());
+		throw;
+	}
+	return out;
+}
+
+bool strings_of(const toml::array &array, path_t &items)
+{
+	for (const toml::node &node : array) {
+		const auto *text = node.as_string();
+
+		if (!text)
+			return false;
+		items.emplace_back(text->get());
+	}
+	return true;
+}
+
+bool lists_of(const toml::array &array, std::vector<path_t> &lists)
+{
+	for (const toml::node &node : array) {
+		path_t items;
+
+		if (const auto *text = node.as_string())
+			items.emplace_back(text->get());
+		else if (const toml::array *inner = node.as_array(); !inner || !strings_of(*inner, items))
+			return false;
+		lists.push_back(std::move(items));
+	}
+	return true;
+}
+
+void copy_lists(const std::vector<path_t> &lists, toml_value &v)
+{
+	v.lists = static_cast<toml_list *>(calloc(lists.size() + 1, sizeof *v.lists));
+	if (!v.lists)
+		throw std::bad_alloc();
+	for (const path_t &items : lists) {
+		v.lists[v.n_lists].items = copy_all(items);
+		v.lists[v.n_lists++].n_items = items.size();
+	}
+}
+
+void take_array(const toml::array &array, toml_value &v)
+{
+	std::vector<path_t> lists;
+	path_t items;
+
+	if (strings_of(array, items)) {
+		v.items = copy_all(items);
+		v.n_items = items.size();
+		v.kind = TOML_STRINGS;
+	} else if (lists_of(array, lists)) {
+		copy_lists(lists, v);
+		v.kind = TOML_LISTS;
+	}
+}
+
+void take(const toml::node &node, toml_value &v)
+{
+	v.kind = TOML_OTHER;
+	if (const auto *text = node.as_string()) {
+		v.text = copy(text->get());
+		v.kind = TOML_STRING;
+	} else if (const auto *number = node.as_integer()) {
+		v.number = number->get();
+		v.kind = TOML_INTEGER;
+	} else if (const auto *boolean = node.as_boolean()) {
+		v.number = boolean->get();
+		v.kind = TOML_BOOLEAN;
+	} else if (const toml::array *array = node.as_array()) {
+		take_array(*array, v);
+	} else if (const toml::table *table = node.as_table()) {
+		v.kind = TOML_TABLE;
+		v.empty = table->empty();
+	}
+}
+
+void walk(const toml::table &table, path_t &path, std::vector<toml_value> &out)
+{
+	for (const auto &[key, node] : table) {
+		path.emplace_back(key.str());
+		out.push_back(toml_value{});
+		toml_value &v = out.back();
+		v.path = copy_all(path);
+		v.n_path = path.size();
+		v.line = key.source().begin.line;
+		v.column = key.source().begin.column;
+		take(node, v);
+		if (const toml::table *child = node.as_table())
+			walk(*child, path, out);
+		path.pop_back();
+	}
+}
+
 void free_value(toml_value &v)
 {
 	free_strings(v.path, v.n_path);
 	free_strings(v.items, v.n_items);
+	for (size_t i = 0; i < v.n_lists; i++)
+		free_strings(v.lists[i].items, v.lists[i].n_items);
+	free(v.lists);
 	free(v.text);
 }
 

@@ -1,6 +1,6 @@
 /*
- * TOML as a flat list: every value with its path and its place in the file, in
- * file order. The one C header in front of toml++ (toml.cpp).
+ * TOML as a flat list: every table and every value with its path and its place in
+ * the file, in file order. The one C header in front of toml++ (toml.cpp).
  */
 #ifndef SERVICE_CONFIG_TOML_H
 #define SERVICE_CONFIG_TOML_H
@@ -11,7 +11,12 @@
 extern "C" {
 #endif
 
-enum toml_kind { TOML_STRING, TOML_INTEGER, TOML_BOOLEAN, TOML_STRINGS, TOML_OTHER };
+enum toml_kind { TOML_STRING, TOML_INTEGER, TOML_BOOLEAN, TOML_STRINGS, TOML_LISTS, TOML_TABLE, TOML_OTHER };
+
+struct toml_list {
+	char **items;
+	size_t n_items;
+};
 
 struct toml_value {
 	char **path; /* names from the root, unquoted */
@@ -21,6 +26,9 @@ struct toml_value {
 	int64_t number; /* TOML_INTEGER; 0 or 1 for TOML_BOOLEAN */
 	char **items;	/* TOML_STRINGS: an array of strings only, maybe empty */
 	size_t n_items;
+	struct toml_list *lists; /* TOML_LISTS: an array of arrays of strings; a string alone is one of one */
+	size_t n_lists;
+	bool empty; /* TOML_TABLE: nothing is in it */
 	unsigned line, column;
 };
 

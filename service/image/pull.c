@@ -92,6 +92,7 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	m.up_to_date = up_to_date;
 	m.warning = (char *)warning;
 	m.fetched_bytes = p->fetched_bytes;
+	m.host = (char *)repository_served_by(p->repository);
 	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_DONE;
 	event.done = &m;
 	return send_event(p, &event, err);

@@ -49,6 +49,13 @@ static int on_progress(void *arg, const struct fetch_progress *now, struct err *
 	return notable && t->job ? layer_job_check(t->job, err) : OK;
 }
 
+static int all_here(struct transfer *t, struct err *err)
+{
+	struct fetch_progress now = { .offset = t->blob.size, .present = t->blob.size };
+
+	return on_progress(t, &now, err);
+}
+
 static void on_retrying(void *arg, const char *why)
 {
 	set_state(arg, TRANSFER_RETRYING, why);
@@ -74,13 +81,11 @@ static int start_job(struct transfer *t, int fd, struct err *err)
 /* The blob is committed already: only what it holds is not on record. */
 static int run_committed(struct transfer *t, struct err *err)
 {
-	struct fetch_progress all;
 	int64_t size = 0;
 	int fd = -1;
 
 	if (content_open(t->table->store, &t->digest, &fd, &size, err) < 0)
 		return err->code;
-	all = (struct fetch_progress){ .offset = size, .present = size };
 	if (size != t->blob.size) {
 		close(fd);
 		return fail(err, E_BAD_CONTENT, "blob has %lld bytes, the manifest says %lld", (long long)size,
@@ -88,7 +93,7 @@ static int run_committed(struct transfer *t, struct err *err)
 	}
 	if (start_job(t, fd, err) < 0)
 		return err->code;
-	return on_progress(t, &all, err);
+	return all_here(t, err);
 }
 
 static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)
@@ -97,7 +102,7 @@ static int run_write(struct ingest *ingest, struct transfer *t, struct err *err)
 		return err->code;
 	if (ingest_write(ingest, t->data, (size_t)t->blob.size, err) < 0 || ingest_finish(ingest, err) < 0)
 		return err->code;
-	return on_progress(t, t->blob.size, 0, err);
+	return all_here(t, err);
 }
 
 static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)

@@ -23,11 +23,12 @@ static int judge(const struct reply *reply, struct err *err)
 
 static char *take_refresh(struct repository *p)
 {
+	struct auth *a = &repository_registry(p)->auth;
 	char *token;
 
-	pthread_mutex_lock(&p->auth.mu);
-	token = TAKE(p->auth.refresh.text);
-	pthread_mutex_unlock(&p->auth.mu);
+	pthread_mutex_lock(&a->mu);
+	token = TAKE(a->refresh.text);
+	pthread_mutex_unlock(&a->mu);
 	return token;
 }
 
@@ -44,7 +45,7 @@ int registry_check_auth(struct registry *r, const char *server, const struct cre
 	code = repository_new(r, server, "", server, "", credentials, &p, err);
 	if (code != OK)
 		return code;
-	p->auth.login = true;
+	repository_registry(p)->auth.login = true;
 	code = request_reply(p, &q, ERROR_BODY_MAX, cancel, &reply, err);
 	if (code == OK)
 		code = judge(&reply, err);

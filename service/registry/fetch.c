@@ -59,16 +59,20 @@ int fetch_fail(const struct fetch *f, int code, struct err *err, const char *fmt
 
 /* ---- the answer ------------------------------------------------------------ */
 
-int fetch_open(const struct fetch *f, const struct run *range, const char *at, struct cancel *cancel,
+int fetch_open(const struct fetch *f, const struct run *range, const struct storage *storage, struct cancel *cancel,
 	       struct answer *ret_answer, enum retry_class *ret_class, struct err *err)
 {
 	char digest[DIGEST_TEXT_MAX], text[64];
 	CLEANUP(freep) char *path = request_path(f->repository, "blobs", digest_text(&f->blob->digest, digest));
-	struct request q = { .method = "GET", .path = path, .at = at, .bulk = true };
+	struct request q = { .method = "GET", .path = path, .bulk = true };
 
 	*ret_class = RETRY_NEVER;
 	if (!path)
 		return fail_nomem(err);
+	if (storage) {
+		q.at = storage->url;
+		q.from = storage->from;
+	}
 	if (range) {
 		snprintf(text, sizeof text, "bytes=%lld-", (long long)range->from);
 		if (range->to < f->blob->size)
@@ -193,8 +197,10 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 			return r;
 		}
 	}
-	if (r == E_REGISTRY)
+	if (r == E_REGISTRY) {
 		ret_end->how = BROKEN;
+		answer_broke_off(f->repository, a);
+	}
 	return r;
 }
 
@@ -222,6 +228,8 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 	ret_end->how = FATAL;
 	if (r == OK)
 		r = copy_body(f, a, ret_end, err);
+	if (r == E_BAD_CONTENT && a->from != repository_registry(f->repository))
+		ret_end->how = WRONG_BYTES; /* a mirror's: others may have the right ones */
 	if (r != OK)
 		return r;
 	ret_end->how = ingest_offset(f->ingest) < f->blob->size ? PARTIAL : COMPLETE;
@@ -256,6 +264,8 @@ static struct end attempt(struct fetch *f, struct err *err)
 	status = http_response_of(a.x)->status;
 	if (is_other_etag(f, &a))
 		return (struct end){ .how = OTHER_ETAG };
+	if (status == 200 || status == 206)
+		f->from = a.from;
 	if (status == 206 && split)
 		return attempt_split(f, &range, &a, err);
 	if (status == 200 || status == 206) {
@@ -299,10 +309,12 @@ static bool pause_for(struct fetch *f, enum retry_class class, int64_t retry_aft
 }
 
 /* Wrong bytes that came in pieces (another version meanwhile, a damaged start that
- * was kept) get one more chance as a whole. */
+ * was kept) get one more chance as a whole; those of a mirror, from the next host. */
 static bool start_afresh(struct fetch *f, struct err *err)
 {
-	if (f->second_try || !f->mixed)
+	bool another = f->from && endpoint_refuse(f->repository, f->from, HOST_PULL);
+
+	if (!another && (f->second_try || !f->mixed))
 		return false;
 	f->second_try = f->no_split = true;
 	f->best = 0;
@@ -363,7 +375,7 @@ int registry_fetch(struct repository *r, const struct descriptor *d, struct inge
 		   const struct fetch_observer *observer, struct cancel *cancel, struct err *err)
 {
 	struct fetch f = { r, d, ingest, observer, cancel, .retry = { .purpose = RETRY_TRANSFER } };
-	bool counted = lanes_enter(r->registry->lanes, r->host);
+	bool counted = lanes_enter(r->registry->lanes, repository_host(r));
 	struct err why = ERR_INIT;
 	struct end end;
 
@@ -371,7 +383,7 @@ int registry_fetch(struct repository *r, const struct descriptor *d, struct inge
 	f.mixed = ingest_present(ingest) > 0;
 	end = fetch(&f, &why);
 	if (counted)
-		lanes_leave(r->registry->lanes, r->host);
+		lanes_leave(r->registry->lanes, repository_host(r));
 	if (end.how == COMPLETE)
 		return OK;
 	if (err)

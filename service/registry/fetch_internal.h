@@ -16,13 +16,14 @@ struct fetch {
 	struct cancel *cancel;
 	struct retry retry;
 	int64_t fetched;
-	int64_t best;	  /* the highest offset so far: what is above is progress */
-	bool no_ranges;	  /* the server has none: it is not asked for one again */
-	bool no_split;	  /* ranges of it do not fit together: one stream */
-	bool asked_range; /* of the last request */
-	bool other_etag;  /* the server knows the blob by another tag than our start has */
-	bool second_try;  /* started over after bytes that were wrong */
-	bool mixed;	  /* the bytes do not all come from one version of the blob */
+	int64_t best;	       /* the highest offset so far: what is above is progress */
+	bool no_ranges;	       /* the server has none: it is not asked for one again */
+	bool no_split;	       /* ranges of it do not fit together: one stream */
+	bool asked_range;      /* of the last request */
+	bool other_etag;       /* the server knows the blob by another tag than our start has */
+	bool second_try;       /* started over after bytes that were wrong */
+	bool mixed;	       /* the bytes do not all come from one version of the blob */
+	struct endpoint *from; /* who sent the last bytes; NULL: nobody yet */
 };
 
 /* How an attempt ended. */
@@ -43,9 +44,15 @@ struct end {
 	int64_t retry_after;
 };
 
-/* GET of the blob, of the bytes [range->from, range->to) when range is not NULL; `at`: by
- * an address that an earlier answer came from, else NULL. */
-int fetch_open(const struct fetch *f, const struct run *range, const char *at, struct cancel *cancel,
+/* Where an earlier answer came from, when it was not the registry; url NULL: nowhere. */
+struct storage {
+	char *url;
+	struct endpoint *from; /* who led there */
+};
+
+/* GET of the blob, of the bytes [range->from, range->to) when range is not NULL; of the
+ * storage, or of the registry when it is NULL. */
+int fetch_open(const struct fetch *f, const struct run *range, const struct storage *storage, struct cancel *cancel,
 	       struct answer *ret_answer, enum retry_class *ret_class, struct err *err);
 /* An answer that is a refusal: its words in err, when to ask again in err->retry_after_ms. */
 void fetch_refuse(const struct fetch *f, struct answer *a, struct cancel *cancel, struct err *err);

@@ -22,6 +22,14 @@ static void tell_restarted(const struct foreign *f)
 		f->observer->restarted(f->observer->arg);
 }
 
+static int tell_progress(const struct foreign *f, struct err *err)
+{
+	int64_t offset = ingest_offset(f->ingest);
+	struct fetch_progress now = { offset, offset, f->fetched };
+
+	return f->observer && f->observer->progress ? f->observer->progress(f->observer->arg, &now, err) : OK;
+}
+
 static int start_over(struct foreign *f, struct err *err)
 {
 	int r = ingest_restart(f->ingest, err);
@@ -74,8 +82,7 @@ static int copy_body(struct foreign *f, struct http_exchange *x, struct err *err
 						   (long long)f->blob->size)
 					    : r;
 		f->fetched += (int64_t)piece.len;
-		if (f->observer && f->observer->progress)
-			r = f->observer->progress(f->observer->arg, ingest_offset(f->ingest), f->fetched, err);
+		r = tell_progress(f, err);
 		if (r < 0)
 			return r;
 	}
@@ -124,7 +131,7 @@ static int fetch_url(struct foreign *f, const char *url, struct err *err)
 		if (r != E_REGISTRY)
 			return r;
 		if (ingest_offset(f->ingest) > before)
-			retry_progress(&retry);
+			retry_progress(&retry, ingest_offset(f->ingest) - before);
 		pause = retry_pause(&retry, RETRY_BROKEN, 0, env);
 		if (pause < 0)
 			return r;
@@ -182,7 +189,7 @@ static int from_elsewhere(struct foreign *f, struct err *err)
 
 	if (!f->repository->registry->allow_foreign_urls)
 		return refuse(f, err);
-	r = host_contact(f->repository->host, f->cancel, &host, NULL, err);
+	r = host_contact(repository_registry(f->repository)->host, f->cancel, &host, NULL, err);
 	if (r == OK)
 		r = url_parse(host.origin.text, &f->registry, err);
 	if (r == OK)

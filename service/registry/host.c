@@ -1,6 +1,5 @@
 #include "service/registry/host.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -8,7 +7,7 @@
 #include "service/registry/flight.h"
 #include "service/registry/netaddr.h"
 
-enum { HOSTS_KEPT_MAX = 256 };
+enum { HOSTS_KEPT_MAX = 256, REST_S = 30 };
 
 struct host {
 	struct host *next; /* the table's mu, as `users` and `last_used` */
@@ -16,8 +15,9 @@ struct host {
 	int64_t last_used;
 
 	struct http_client *http;
-	char authority[HOST_AUTHORITY_MAX];
-	bool insecure, may_fall_back;
+	struct host_config config;
+	struct scheme_rule rule;
+	bool insecure;
 
 	pthread_mutex_t mu;
 	struct flight contact; /* mu */
@@ -25,6 +25,7 @@ struct host {
 	bool https;
 	struct challenge challenge;
 	enum http_failure failed; /* of the last contact */
+	int64_t rests_from;	  /* mu, s; 0: it does not rest */
 };
 
 struct insecure_entry {
@@ -41,41 +42,6 @@ struct host_table {
 	size_t n_hosts;	    /* mu */
 };
 
-/* ---- names ----------------------------------------------------------------- */
-
-bool host_authority(const char *server, char out[HOST_AUTHORITY_MAX])
-{
-	static const char *const hub[] = { "docker.io", "index.docker.io", "registry-1.docker.io" };
-	const char *scheme = strstr(server, "://");
-	const char *from = scheme ? scheme + 3 : server;
-	size_t len = strcspn(from, "/?#");
-
-	if (!len || len >= HOST_AUTHORITY_MAX || memchr(from, '@', len))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		out[i] = (char)tolower((unsigned char)from[i]);
-		if (!isgraph((unsigned char)out[i]))
-			return false;
-	}
-	out[len] = 0;
-	for (size_t i = 0; i < ARRAY_LEN(hub); i++)
-		if (!strcmp(out, hub[i]))
-			snprintf(out, HOST_AUTHORITY_MAX, "registry-1.docker.io");
-	return true;
-}
-
-/* "[::1]:5000" → "[::1]" and "5000"; an empty port where there is none. */
-static void split_port(const char *authority, char host[HOST_AUTHORITY_MAX], const char **ret_port)
-{
-	const char *colon = strrchr(authority, ':'), *bracket = strchr(authority, ']');
-	bool has_port = colon && (authority[0] != '[' || (bracket && colon > bracket));
-	size_t len = has_port ? (size_t)(colon - authority) : strlen(authority);
-
-	memcpy(host, authority, len);
-	host[len] = 0;
-	*ret_port = has_port ? colon + 1 : "";
-}
-
 /* ---- the list of insecure hosts -------------------------------------------- */
 
 static bool is_listed(const struct host_table *t, const char *authority, const char *host)
@@ -89,15 +55,49 @@ static bool is_listed(const struct host_table *t, const char *authority, const c
 	return false;
 }
 
-bool host_table_is_insecure(const struct host_table *t, const char *authority)
+static bool is_listed_authority(const struct host_table *t, const char *authority)
 {
-	char lower[HOST_AUTHORITY_MAX], host[HOST_AUTHORITY_MAX];
+	char host[HOST_AUTHORITY_MAX];
 	const char *port;
 
-	if (!host_authority(authority, lower))
-		return false;
-	split_port(lower, host, &port);
-	return netaddr_class_of_host(host) == NETADDR_LOOPBACK || is_listed(t, lower, host);
+	scheme_split_port(authority, host, &port);
+	return is_listed(t, authority, host);
+}
+
+static bool is_loopback(const char *authority)
+{
+	char host[HOST_AUTHORITY_MAX];
+	const char *port;
+
+	scheme_split_port(authority, host, &port);
+	return netaddr_class_of_host(host) == NETADDR_LOOPBACK;
+}
+
+/* Who gives an authority for a host, or says that it be verified, means it, also on
+ * this machine. */
+struct scheme_rule host_table_rule(const struct host_table *t, const struct host_config *c, bool *ret_insecure)
+{
+	struct scheme_case q = {
+		.authority = c->authority,
+		.said = c->said,
+		.tls = host_config_has_tls(c),
+		.insecure = is_listed_authority(t, c->authority),
+	};
+	bool meant = c->n_ca_files || c->verify == VERIFY;
+
+	if (c->said == SCHEME_UNSAID && meant && !q.insecure)
+		q.said = SCHEME_HTTPS;
+	*ret_insecure = c->verify == VERIFY_NOT ||
+			(c->verify == VERIFY_UNSAID &&
+			 (q.insecure || (c->said == SCHEME_UNSAID && !meant && is_loopback(c->authority))));
+	return scheme_rule_of(&q);
+}
+
+bool host_table_is_insecure(const struct host_table *t, const char *authority)
+{
+	char lower[HOST_AUTHORITY_MAX];
+
+	return host_authority(authority, lower) && (is_loopback(lower) || is_listed_authority(t, lower));
 }
 
 static int add_insecure(struct host_table *t, const char *text, struct err *err)
@@ -127,6 +127,7 @@ static void host_free(struct host *h)
 {
 	flight_destroy(&h->contact);
 	pthread_mutex_destroy(&h->mu);
+	host_config_free(&h->config);
 	free(h);
 }
 
@@ -172,21 +173,15 @@ int host_table_new(struct http_client *http, const char *const *insecure, size_t
 	return OK;
 }
 
-static struct host *host_new(const struct host_table *t, const char *authority)
+static struct host *host_new(const struct host_table *t, struct host_config *config)
 {
 	struct host *h = calloc(1, sizeof *h);
-	char host[HOST_AUTHORITY_MAX];
-	const char *port;
-	bool loopback;
 
 	if (!h)
 		return NULL;
-	split_port(authority, host, &port);
-	loopback = netaddr_class_of_host(host) == NETADDR_LOOPBACK;
 	h->http = t->http;
-	snprintf(h->authority, sizeof h->authority, "%s", authority);
-	h->may_fall_back = is_listed(t, authority, host) || (loopback && *port && strcmp(port, "443") != 0);
-	h->insecure = loopback || h->may_fall_back;
+	h->config = TAKE(*config);
+	h->rule = host_table_rule(t, &h->config, &h->insecure);
 	pthread_mutex_init(&h->mu, NULL);
 	flight_init(&h->contact);
 	return h;
@@ -208,17 +203,17 @@ static void drop_idlest(struct host_table *t)
 	host_free(h);
 }
 
-static struct host *find_or_add(struct host_table *t, const char *authority)
+static struct host *find_or_add(struct host_table *t, struct host_config *config)
 {
 	struct host *h = t->hosts;
 
-	while (h && strcmp(h->authority, authority) != 0)
+	while (h && !digest_eq(&h->config.fingerprint, &config->fingerprint))
 		h = h->next;
 	if (h)
 		return h;
 	if (t->n_hosts >= HOSTS_KEPT_MAX)
 		drop_idlest(t);
-	h = host_new(t, authority);
+	h = host_new(t, config);
 	if (h) {
 		h->next = t->hosts;
 		t->hosts = h;
@@ -227,22 +222,33 @@ static struct host *find_or_add(struct host_table *t, const char *authority)
 	return h;
 }
 
-int host_get(struct host_table *t, const char *domain, struct host **ret_host, struct err *err)
+int host_get(struct host_table *t, struct host_config *config, struct host **ret_host, struct err *err)
 {
-	char authority[HOST_AUTHORITY_MAX];
 	struct host *h;
 
-	if (!host_authority(domain, authority))
-		return fail(err, E_INVALID_REFERENCE, "invalid registry host \"%s\"", domain);
 	pthread_mutex_lock(&t->mu);
-	h = find_or_add(t, authority);
+	h = find_or_add(t, config);
 	if (h)
 		h->users++;
 	pthread_mutex_unlock(&t->mu);
+	host_config_free(config);
 	if (!h)
 		return fail_nomem(err);
 	*ret_host = h;
 	return OK;
+}
+
+int host_get_default(struct host_table *t, const char *domain, struct host **ret_host, struct err *err)
+{
+	CLEANUP(host_config_free) struct host_config config = { 0 };
+	char authority[HOST_AUTHORITY_MAX];
+
+	if (!host_authority(domain, authority))
+		return fail(err, E_INVALID_REFERENCE, "invalid registry host \"%s\"", domain);
+	host_config_default(authority, &config);
+	if (host_config_load(&config, err) < 0)
+		return E_NO_MEMORY;
+	return host_get(t, &config, ret_host, err);
 }
 
 void host_put(struct host_table *t, struct host *h)
@@ -278,15 +284,24 @@ static int ask(const struct host *h, bool https, struct cancel *cancel, struct f
 	       enum http_failure *ret_failed, struct err *err)
 {
 	CLEANUP(http_closep) struct http_exchange *x = NULL;
-	CLEANUP(freep) char *url = format("http%s://%s/v2/", https ? "s" : "", h->authority);
-	struct http_request q = {
-		.method = "GET", .url = url, .insecure = h->insecure, .reach = HTTP_REACH_ANY, .ret_failure = ret_failed
-	};
+	CLEANUP(freep)
+	char *url = format("http%s://%s%s/", https ? "s" : "", h->config.authority, h->config.path);
+	struct http_header headers[HOST_HEADERS_MAX];
+	struct http_request q = { .method = "GET",
+				  .url = url,
+				  .headers = headers,
+				  .insecure = h->insecure,
+				  .tls = h->config.tls,
+				  .connect_timeout_ms = h->config.dial_timeout_ms,
+				  .reach = HTTP_REACH_ANY,
+				  .ret_failure = ret_failed };
 	int r;
 
 	*ret_failed = HTTP_FAILED_LOCAL;
 	if (!url)
 		return fail_nomem(err);
+	for (size_t i = 0; i < h->config.n_headers; i++)
+		headers[q.n_headers++] = (struct http_header){ h->config.headers[i].name, h->config.headers[i].value };
 	r = http_open(h->http, &q, cancel, &x, err);
 	if (r != OK)
 		return r;
@@ -306,9 +321,9 @@ static bool nobody_speaks_tls(enum http_failure failed)
 static int first_contact(const struct host *h, struct cancel *cancel, struct found *ret_found,
 			 enum http_failure *ret_failed, struct err *err)
 {
-	int r = ask(h, true, cancel, ret_found, ret_failed, err);
+	int r = ask(h, h->rule.https, cancel, ret_found, ret_failed, err);
 
-	if (r == OK || !h->may_fall_back || !nobody_speaks_tls(*ret_failed))
+	if (r == OK || !h->rule.fallback || !nobody_speaks_tls(*ret_failed))
 		return r;
 	return ask(h, false, cancel, ret_found, ret_failed, err);
 }
@@ -346,7 +361,7 @@ static int await_contact(struct host *h, struct cancel *cancel, struct err *err)
 
 static int view(const struct host *h, bool https, struct host_view *v, struct err *err)
 {
-	CLEANUP(freep) char *url = format("http%s://%s/", https ? "s" : "", h->authority);
+	CLEANUP(freep) char *url = format("http%s://%s/", https ? "s" : "", h->config.authority);
 
 	return url ? url_parse(url, &v->origin, err) : fail_nomem(err);
 }
@@ -354,7 +369,7 @@ static int view(const struct host *h, bool https, struct host_view *v, struct er
 int host_contact(struct host *h, struct cancel *cancel, struct host_view *ret_view, enum http_failure *ret_failed,
 		 struct err *err)
 {
-	CLEANUP(host_view_free) struct host_view v = { .insecure = h->insecure };
+	CLEANUP(host_view_free) struct host_view v = { .insecure = h->insecure, .config = &h->config };
 	enum http_failure failed;
 	bool https;
 	int r;
@@ -379,6 +394,15 @@ void host_view_free(struct host_view *v)
 	url_free(&v->origin);
 }
 
+void host_view_prepare(const struct host_view *v, const struct url *to, struct http_request *q)
+{
+	bool home = url_same_origin(to, &v->origin);
+
+	q->tls = v->config->tls;
+	q->show_nothing = !home;
+	q->connect_timeout_ms = home ? v->config->dial_timeout_ms : 0;
+}
+
 void host_forget(struct host *h)
 {
 	pthread_mutex_lock(&h->mu);
@@ -392,4 +416,26 @@ void host_learn(struct host *h, const struct challenge *c)
 	h->challenge = *c;
 	h->challenge.scope[0] = 0;
 	pthread_mutex_unlock(&h->mu);
+}
+
+void host_rest(struct host *h, int64_t now_s)
+{
+	pthread_mutex_lock(&h->mu);
+	h->rests_from = now_s;
+	pthread_mutex_unlock(&h->mu);
+}
+
+bool host_is_resting(struct host *h, int64_t now_s)
+{
+	bool rests;
+
+	pthread_mutex_lock(&h->mu);
+	rests = h->rests_from && now_s >= h->rests_from && now_s < h->rests_from + REST_S;
+	pthread_mutex_unlock(&h->mu);
+	return rests;
+}
+
+const char *host_name(const struct host *h)
+{
+	return h->config.authority;
 }

@@ -30,6 +30,7 @@ enum {
 
 struct http_client;
 struct http_exchange;
+struct host_tls;
 
 struct http_options {
 	int64_t connect_timeout_ms;    /* name, TCP and TLS; 0: 30 s */
@@ -44,6 +45,10 @@ struct http_options {
 
 int http_client_new(const struct http_options *options, struct http_client **ret_client, struct err *err);
 void http_client_free(struct http_client *c); /* all exchanges must be closed */
+
+struct url;
+/* The proxy that requests to this URL go through, borrowed; NULL: none. */
+const char *http_client_proxy(const struct http_client *c, const struct url *u);
 
 struct http_header {
 	const char *name, *value;
@@ -86,6 +91,9 @@ struct http_request {
 	struct bytes body;		  /* for POST, PUT and PATCH; copied, wiped at the end */
 	const struct http_source *source; /* in its place, for what is large; NULL: none */
 	bool insecure;			  /* do not verify the certificate */
+	struct host_tls *tls;		  /* what is trusted and shown beyond the system's; NULL: nothing */
+	bool show_nothing;		  /* no client certificate: this is not the host that it is for */
+	int64_t connect_timeout_ms;	  /* 0: the client's */
 	bool bulk;			  /* a large body is expected: larger reads */
 	enum http_reach reach;
 	enum http_failure *ret_failure; /* may be NULL; written always */

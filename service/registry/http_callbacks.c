@@ -297,6 +297,7 @@ void exchange_free(struct http_exchange *x)
 		return;
 	if (x->easy)
 		curl_easy_cleanup(x->easy);
+	host_tls_unref(x->tls);
 	wipe_headers(x->headers_out);
 	wipe((void *)(uintptr_t)x->body_out.data, x->body_out.len);
 	free((void *)(uintptr_t)x->body_out.data);

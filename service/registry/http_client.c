@@ -152,6 +152,7 @@ static int set_trust(struct http_client *c, const struct http_options *o, struct
 	const char *file = o->ca_file ? o->ca_file : o->extra_ca_file ? o->extra_ca_file : v->cainfo;
 	const char *path = o->ca_file ? NULL : o->extra_ca_file || !v->cainfo ? v->capath : NULL;
 
+	c->system_path = v->capath ? v->capath : "/etc/ssl/certs";
 	c->ca_file = copy_or_null(file);
 	c->ca_path = copy_or_null(path);
 	if ((file && !c->ca_file) || (path && !c->ca_path))
@@ -244,4 +245,9 @@ void http_client_free(struct http_client *c)
 	curl_multi_wakeup(c->multi);
 	pthread_join(c->thread, NULL);
 	release(c);
+}
+
+const char *http_client_proxy(const struct http_client *c, const struct url *u)
+{
+	return proxies_for(&c->proxies, u);
 }

@@ -14,7 +14,6 @@ enum {
 	 * window of so many stall times it must reach a floor of so many bytes/s. */
 	FLOOR_WINDOWS = 5,
 	FLOOR_BYTES_PER_S = 100,
-	CA_CACHE_S = 300,
 };
 
 /* ---- set up ---------------------------------------------------------------- */
@@ -99,7 +98,8 @@ static void set_transport(struct http_exchange *x, const struct http_request *q)
 	curl_easy_setopt(x->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(x->easy, CURLOPT_USERAGENT, c->user_agent);
-	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS,
+			 (long)(q->connect_timeout_ms > 0 ? q->connect_timeout_ms : c->connect_ms));
 	curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)(q->bulk ? HTTP_READ_SIZE : HTTP_READ_SIZE_SMALL));
 }
@@ -112,19 +112,6 @@ static bool set_proxy(struct http_exchange *x, const struct url *u)
 	x->proxied = proxy != NULL;
 	return curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy ? proxy : "") == CURLE_OK &&
 	       curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "") == CURLE_OK;
-}
-
-static void set_tls(struct http_exchange *x, const struct http_request *q)
-{
-	const struct http_client *c = x->client;
-
-	curl_easy_setopt(x->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYPEER, q->insecure ? 0L : 1L);
-	curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYHOST, q->insecure ? 0L : 2L);
-	/* Reading a system's authorities takes 10 ms and more: not for nothing. */
-	curl_easy_setopt(x->easy, CURLOPT_CAINFO, q->insecure ? NULL : c->ca_file);
-	curl_easy_setopt(x->easy, CURLOPT_CAPATH, q->insecure ? NULL : c->ca_path);
-	curl_easy_setopt(x->easy, CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
 }
 
 static int prepare(struct http_exchange *x, const struct http_request *q, struct err *err)
@@ -151,8 +138,8 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 		return failure_forbidden(x, u.host, err);
 	exchange_set_callbacks(x);
 	set_transport(x, q);
-	set_tls(x, q);
-	return set_proxy(x, &u) && set_method(x, q) && set_headers(x, q) ? OK : fail_nomem(err);
+	return exchange_set_tls(x, q) && set_proxy(x, &u) && set_method(x, q) && set_headers(x, q) ? OK
+												   : fail_nomem(err);
 }
 
 static struct http_exchange *exchange_new(struct http_client *c)

@@ -14,6 +14,7 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
+#include "service/registry/host_tls.h"
 #include "service/registry/http.h"
 #include "service/registry/netaddr.h"
 #include "service/registry/proxy.h"
@@ -35,6 +36,7 @@ struct http_client {
 	pthread_t thread;
 	int64_t connect_ms, header_ms, stall_ms;
 	char *user_agent, *ca_file, *ca_path; /* ca_path may be NULL */
+	const char *system_path;	      /* the system's authorities, one by one */
 	struct proxies proxies;
 
 	pthread_mutex_t mu;
@@ -49,7 +51,8 @@ struct http_exchange {
 	CURL *easy;
 	struct curl_slist *headers_out;
 	struct bytes body_out;
-	char *shown; /* `Get "URL"`, for messages */
+	struct host_tls *tls; /* NULL: none; the handle points into it */
+	char *shown;	      /* `Get "URL"`, for messages */
 	char *host;
 	bool https, head;
 	bool proxied; /* it connects to a proxy, not to the host */
@@ -142,6 +145,9 @@ static inline bool exchange_may_reach(const struct http_exchange *x, enum netadd
 		return class == NETADDR_ORDINARY;
 	}
 }
+
+/* http_tls.c: trust, client certificate, versions. False without memory. */
+bool exchange_set_tls(struct http_exchange *x, const struct http_request *q);
 
 /* http_failure.c: fills failure and failed from what curl says. */
 void failure_describe(struct http_exchange *x, CURLcode result);

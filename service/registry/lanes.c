@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 struct count {
-	const void *host;
+	const struct host *host;
 	unsigned n; /* > 0 */
 	struct count *next;
 };
@@ -37,7 +37,7 @@ void lanes_free(struct lanes *l)
 	free(l);
 }
 
-static struct count **find(struct lanes *l, const void *host)
+static struct count **find(struct lanes *l, const struct host *host)
 {
 	struct count **p = &l->hosts;
 
@@ -46,7 +46,7 @@ static struct count **find(struct lanes *l, const void *host)
 	return p;
 }
 
-static bool enter_locked(struct lanes *l, const void *host)
+static bool enter_locked(struct lanes *l, const struct host *host)
 {
 	struct count **p = find(l, host);
 
@@ -61,7 +61,7 @@ static bool enter_locked(struct lanes *l, const void *host)
 	return true;
 }
 
-bool lanes_enter(struct lanes *l, const void *host)
+bool lanes_enter(struct lanes *l, const struct host *host)
 {
 	bool entered;
 
@@ -71,14 +71,14 @@ bool lanes_enter(struct lanes *l, const void *host)
 	return entered;
 }
 
-static bool fits_locked(struct lanes *l, const void *host, unsigned more)
+static bool fits_locked(struct lanes *l, const struct host *host, unsigned more)
 {
 	const struct count *c = *find(l, host);
 
 	return (c ? c->n : 0) + more <= LANES_PER_HOST && l->total + more <= LANES_IN_ALL;
 }
 
-bool lanes_enter_extra(struct lanes *l, const void *host)
+bool lanes_enter_extra(struct lanes *l, const struct host *host)
 {
 	bool entered;
 
@@ -88,7 +88,7 @@ bool lanes_enter_extra(struct lanes *l, const void *host)
 	return entered;
 }
 
-bool lanes_may_stay(struct lanes *l, const void *host)
+bool lanes_may_stay(struct lanes *l, const struct host *host)
 {
 	bool fits;
 
@@ -98,7 +98,7 @@ bool lanes_may_stay(struct lanes *l, const void *host)
 	return fits;
 }
 
-void lanes_leave(struct lanes *l, const void *host)
+void lanes_leave(struct lanes *l, const struct host *host)
 {
 	struct count **p, *c;
 

@@ -21,15 +21,16 @@ enum {
 	LANES_PER_BLOB = 6,
 };
 
+struct host;
 struct lanes;
 
 struct lanes *lanes_new(void); /* NULL without memory */
 void lanes_free(struct lanes *l);
 
 /* `host` is only compared. False without memory: then it is not counted. */
-bool lanes_enter(struct lanes *l, const void *host);
-bool lanes_enter_extra(struct lanes *l, const void *host);
-bool lanes_may_stay(struct lanes *l, const void *host);
-void lanes_leave(struct lanes *l, const void *host);
+bool lanes_enter(struct lanes *l, const struct host *host);
+bool lanes_enter_extra(struct lanes *l, const struct host *host);
+bool lanes_may_stay(struct lanes *l, const struct host *host);
+void lanes_leave(struct lanes *l, const struct host *host);
 
 #endif

@@ -25,6 +25,12 @@ static char *path_of(const struct repository *r, const struct reference *ref)
 	return request_path(r, "manifests", *what ? what : "latest");
 }
 
+/* A digest can be compared; who says what a tag is, is believed. */
+static enum host_capability capability_for(const struct reference *ref)
+{
+	return digest_is_set(&ref->digest) ? HOST_PULL : HOST_RESOLVE;
+}
+
 /* Servers that know nothing better say one of these; the document then tells. */
 static bool says_nothing(const char *type)
 {
@@ -75,18 +81,22 @@ int registry_manifest(struct repository *r, const struct reference *ref, struct 
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	CLEANUP(freep) char *path = path_of(r, ref);
-	struct request q = { .method = "GET", .path = path, .accept = accept_all };
+	struct request q = { .method = "GET", .path = path, .accept = accept_all, .capability = capability_for(ref) };
 	struct wanted w = { .ref = ref };
 	int code;
 
 	if (!path)
 		return fail_nomem(err);
-	code = request_reply(r, &q, MANIFEST_BYTES_MAX, cancel, &reply, err);
-	if (code != OK)
-		return code;
-	if (reply.status != 200)
-		return refusal_of(r, &w, &reply, err);
-	return take_manifest(ref, &reply, ret_manifest, err);
+	do {
+		reply_free(&reply);
+		code = request_reply(r, &q, MANIFEST_BYTES_MAX, cancel, &reply, err);
+		if (code != OK)
+			return code;
+		if (reply.status != 200)
+			return refusal_of(r, &w, &reply, err);
+		code = take_manifest(ref, &reply, ret_manifest, err);
+	} while (code == E_DIGEST_MISMATCH && endpoint_refuse(r, reply.from, q.capability));
+	return code;
 }
 
 /* A HEAD counts only when it tells all: what kind, how long, and a digest that is
@@ -112,7 +122,7 @@ int registry_resolve(struct repository *r, const struct reference *ref, struct c
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	CLEANUP(freep) char *path = path_of(r, ref);
-	struct request q = { .method = "HEAD", .path = path, .accept = accept_all };
+	struct request q = { .method = "HEAD", .path = path, .accept = accept_all, .capability = capability_for(ref) };
 	int code;
 
 	if (!path)

@@ -110,7 +110,7 @@ static int next_page(const struct listing *l, const struct reply *reply, const c
 	*ret_path = NULL;
 	if (!next)
 		return OK;
-	code = host_contact(l->repository->host, l->cancel, &host, NULL, err);
+	code = host_contact(reply->from->host, l->cancel, &host, NULL, err);
 	if (code < 0)
 		return code;
 	here = format("%.*s%s", (int)strlen(host.origin.text) - 1, host.origin.text, path);
@@ -127,7 +127,7 @@ static int next_page(const struct listing *l, const struct reply *reply, const c
 static int read_page(struct listing *l, char **path, bool *ret_no_api, struct err *err)
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
-	struct request q = { .method = "GET", .path = *path, .accept = accept_index };
+	struct request q = { .method = "GET", .path = *path, .capability = HOST_REFERRERS, .accept = accept_index };
 	struct wanted w = { .blob = l->subject };
 	char *next = NULL;
 	int code = request_reply(l->repository, &q, MANIFEST_BYTES_MAX, l->cancel, &reply, err);
@@ -176,7 +176,7 @@ static int read_tag(struct listing *l, struct err *err)
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	char tag[REFERENCE_TAG_MAX + 1];
 	CLEANUP(freep) char *path = request_path(l->repository, "manifests", referrers_tag(l->subject, tag));
-	struct request q = { .method = "GET", .path = path, .accept = accept_index };
+	struct request q = { .method = "GET", .path = path, .capability = HOST_REFERRERS, .accept = accept_index };
 	struct wanted w = { .blob = l->subject };
 	int code;
 

@@ -8,6 +8,14 @@
 
 /* ---- the registry ---------------------------------------------------------- */
 
+static int make_policy(struct registry *r, const struct registry_options *o, struct err *err)
+{
+	r->hosts_dir = o->hosts_dir ? strdup(o->hosts_dir) : NULL;
+	if (o->hosts_dir && !r->hosts_dir)
+		return fail_nomem(err);
+	return host_policy_init(&r->policy, r->hosts_dir, o->mirrors, o->n_mirrors, err);
+}
+
 static int make_parts(struct registry *r, const struct registry_options *o, struct err *err)
 {
 	struct http_options http = o->http;
@@ -18,6 +26,8 @@ static int make_parts(struct registry *r, const struct registry_options *o, stru
 	code = http_client_new(&http, &r->http, err);
 	if (code == OK)
 		code = host_table_new(r->http, o->insecure, o->n_insecure, &r->hosts, err);
+	if (code == OK)
+		code = make_policy(r, o, err);
 	if (code != OK)
 		return code;
 	r->tokens = token_cache_new();
@@ -50,6 +60,8 @@ void registry_free(struct registry *r)
 		return;
 	token_cache_free(r->tokens);
 	lanes_free(r->lanes);
+	host_policy_free(&r->policy);
+	free(r->hosts_dir);
 	host_table_free(r->hosts);
 	http_client_free(r->http);
 	wipe(r->auth.salt, sizeof r->auth.salt);
@@ -63,31 +75,42 @@ void registry_freep(struct registry **r)
 
 /* ---- repositories ---------------------------------------------------------- */
 
+/* Of the registry alone, without its mirrors. */
+static void drop_mirrors(struct host_plan *plan)
+{
+	struct host_list *l = &plan->list;
+
+	for (size_t i = 0; i + 1 < l->n; i++)
+		host_config_free(&l->hosts[i]);
+	l->hosts[0] = l->hosts[l->n - 1];
+	l->hosts[0].capabilities = HOST_CAN_ALL;
+	l->n = 1;
+}
+
 int repository_new(struct registry *r, const char *domain, const char *path, const char *familiar, const char *scope,
 		   const struct credentials *credentials, struct repository **ret_repository, struct err *err)
 {
 	CLEANUP(repository_unrefp) struct repository *p = NULL;
-	char authority[HOST_AUTHORITY_MAX];
-	struct host *host;
-	int code = host_get(r->hosts, domain, &host, err);
+	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
+	int code = host_plan_make(&r->policy, domain, &plan, err);
 
 	if (code != OK)
 		return code;
 	p = calloc(1, sizeof *p);
-	if (!p) {
-		host_put(r->hosts, host);
+	if (!p)
 		return fail_nomem(err);
-	}
 	atomic_init(&p->refs, 1);
 	p->registry = r;
-	p->host = host;
 	snprintf(p->path, sizeof p->path, "%s", path);
 	snprintf(p->familiar, sizeof p->familiar, "%s", familiar);
-	if (!host_authority(domain, authority))
-		authority[0] = 0;
-	code = auth_init(&p->auth, &r->auth, authority, credentials, scope, err);
+	memcpy(p->authority, plan.authority, sizeof p->authority);
+	memcpy(p->namespace, plan.namespace, sizeof p->namespace);
+	if (!*path)
+		drop_mirrors(&plan);
+	code = endpoints_open(p, &plan, scope, credentials, err);
 	if (code != OK)
 		return code;
+	atomic_store(&p->served_by, p->n_endpoints - 1);
 	*ret_repository = TAKE(p);
 	return OK;
 }
@@ -113,8 +136,7 @@ void repository_unref(struct repository *r)
 {
 	if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
-	auth_destroy(&r->auth);
-	host_put(r->registry->hosts, r->host);
+	endpoints_close(r);
 	free(r);
 }
 
@@ -125,5 +147,10 @@ void repository_unrefp(struct repository **r)
 
 const struct host *repository_host(const struct repository *r)
 {
-	return r->host;
+	return repository_registry(r)->host;
+}
+
+const char *repository_served_by(const struct repository *r)
+{
+	return host_name(r->endpoints[atomic_load(&r->served_by)].host);
 }

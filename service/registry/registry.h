@@ -8,9 +8,10 @@
  * by our own rules (redirect.h: credentials never leave scheme+host+port, https
  * never becomes http), retries from one table (retry.c).
  *
- * Which scheme (host.h): https, unless the host is loopback with a port or listed
- * as insecure; those try https first and fall back to http when nobody answers
- * there or the peer does not speak TLS; for others there is no fallback.
+ * Who is asked (host_plan.h): mirrors first, where hosts.toml or a flag names some, then
+ * the registry itself. Which scheme (scheme.h): https, unless somebody said http, or
+ * the host is loopback with a port or listed as insecure; those try https first and
+ * fall back to http when nobody answers there or the peer does not speak TLS.
  *
  * Threads: registry from any thread; a repository too (transfers share it).
  */
@@ -30,6 +31,9 @@ struct host;
 struct registry_options {
 	const char *const *insecure; /* HOST[:PORT] or CIDR */
 	size_t n_insecure;
+	const char *hosts_dir;	    /* hosts_dir.h; read whenever a repository is opened; NULL: none */
+	const char *const *mirrors; /* URL, for Docker Hub, or HOST=URL */
+	size_t n_mirrors;
 	const char *ca_file;	 /* extra trust, PEM; NULL: the system's only */
 	bool allow_foreign_urls; /* of layers that no registry need have (foreign.h) */
 	struct http_options http;
@@ -46,7 +50,8 @@ struct credentials {
 	bool or_anonymous; /* try without them when a token server refuses them */
 };
 
-/* domain and path of the reference. `credentials` may be NULL. */
+/* domain and path of the reference. `credentials` may be NULL. E_BAD_CONTENT when what
+ * hosts-dir says about the registry cannot be used. */
 int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
 		    struct repository **ret_repository, struct err *err);
 struct repository *repository_ref(struct repository *r);
@@ -55,6 +60,8 @@ void repository_unrefp(struct repository **r);
 /* Whom its requests go to: the same for all repositories of one registry, and good for
  * nothing but to be compared. */
 const struct host *repository_host(const struct repository *r);
+/* HOST[:PORT] of the registry or its mirror that sent content last; borrowed. */
+const char *repository_served_by(const struct repository *r);
 
 struct remote_manifest {
 	struct digest digest; /* of the bytes */

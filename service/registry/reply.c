@@ -64,6 +64,7 @@ static int take(const struct repository *r, struct answer *a, size_t max_body, s
 	code = take_body(a, max_body, cancel, &reply, err);
 	if (code != OK)
 		return code;
+	reply.from = a->from;
 	reply.shown = TAKE(a->shown);
 	*ret_reply = TAKE(reply);
 	return OK;
@@ -78,8 +79,10 @@ static int once(struct repository *r, const struct request *q, size_t max_body, 
 	if (code != OK)
 		return code;
 	code = take(r, &a, max_body, cancel, ret_reply, err);
-	if (code == E_REGISTRY)
+	if (code == E_REGISTRY) {
 		*ret_class = RETRY_BROKEN;
+		answer_broke_off(r, &a);
+	}
 	return code;
 }
 

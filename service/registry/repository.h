@@ -4,9 +4,7 @@
 #ifndef SERVICE_REGISTRY_REPOSITORY_H
 #define SERVICE_REGISTRY_REPOSITORY_H
 
-#include <stdatomic.h>
-
-#include "service/registry/auth.h"
+#include "service/registry/endpoint.h"
 #include "service/registry/registry.h"
 
 struct registry {
@@ -14,6 +12,8 @@ struct registry {
 	struct host_table *hosts;
 	struct token_cache *tokens;
 	struct lanes *lanes;
+	struct host_policy policy;
+	char *hosts_dir; /* NULL: none */
 	const struct retry_env *env;
 	struct auth_context auth;
 	bool allow_foreign_urls;
@@ -22,13 +22,23 @@ struct registry {
 struct repository {
 	atomic_uint refs;
 	struct registry *registry;
-	struct host *host;
-	struct auth auth;
-	char path[REFERENCE_NAME_MAX + 1]; /* "library/busybox"; "" for a login */
-	char familiar[REFERENCE_TEXT_MAX]; /* "busybox", for messages */
+	struct endpoint *endpoints; /* in the order in which they are asked; the registry itself last */
+	size_t n_endpoints;
+	atomic_size_t served_by;	    /* the endpoint that sent content last */
+	char authority[HOST_AUTHORITY_MAX]; /* the registry's own */
+	char namespace[HOST_AUTHORITY_MAX]; /* as mirrors are told it: "docker.io" */
+	char path[REFERENCE_NAME_MAX + 1];  /* "library/busybox"; "" for a login */
+	char familiar[REFERENCE_TEXT_MAX];  /* "busybox", for messages */
 };
 
-/* `name` is what users call it, `path` the part after the host; scope "" for none. */
+/* The registry itself. */
+static inline struct endpoint *repository_registry(const struct repository *r)
+{
+	return &r->endpoints[r->n_endpoints - 1];
+}
+
+/* `name` is what users call it, `path` the part after the host; scope "" for none.
+ * Without a path, no mirror is asked: it is about the registry itself. */
 int repository_new(struct registry *r, const char *domain, const char *path, const char *familiar, const char *scope,
 		   const struct credentials *credentials, struct repository **ret_repository, struct err *err);
 

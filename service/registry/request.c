@@ -6,7 +6,7 @@
 
 #include "service/registry/redirect.h"
 
-enum { HEADERS_MAX = 5 };
+enum { HEADERS_MAX = 5 + HOST_HEADERS_MAX };
 
 char *request_path(const struct repository *r, const char *kind, const char *what)
 {
@@ -23,7 +23,25 @@ static char *shown_of(const char *method, const char *url)
 /* The origin ends in a slash, the path begins with one. */
 static char *url_of(const struct host_view *host, const struct request *q)
 {
-	return format("%.*s%s", (int)strlen(host->origin.text) - 1, host->origin.text, q->path);
+	bool is_api = !strncmp(q->path, "/v2", 3) && (!q->path[3] || q->path[3] == '/');
+
+	return format("%.*s%s%s", (int)strlen(host->origin.text) - 1, host->origin.text,
+		      is_api ? host->config->path : "", q->path + (is_api ? 3 : 0));
+}
+
+/* Mirrors serve several registries: what is asked of them says which. */
+static char *url_at(const struct repository *r, const struct endpoint *e, const struct host_view *host,
+		    const struct request *q)
+{
+	bool is_question = !strcmp(q->method, "GET") || !strcmp(q->method, "HEAD");
+	CLEANUP(freep) char *url = q->at ? strdup(q->at) : url_of(host, q);
+	struct buf b = BUF_INIT(URL_MAX + 1);
+
+	if (!url || q->at || !e->is_mirror || !is_question)
+		return TAKE(url);
+	buf_puts(&b, url);
+	url_add_query(&b, "ns", r->namespace);
+	return buf_take(&b);
 }
 
 char *request_shown(const struct host_view *host, const struct request *q)
@@ -52,6 +70,7 @@ int64_t request_retry_after(const struct repository *r, const struct http_exchan
 
 struct trip {
 	struct repository *repository;
+	struct endpoint *endpoint;
 	const struct request *request;
 	const struct host_view *host;
 	const struct secret *authorization;
@@ -74,6 +93,21 @@ static bool is_insecure(const struct trip *t, const struct url *at)
 	return host_table_is_insecure(t->repository->registry->hosts, authority);
 }
 
+/* Those of the host's configuration stay with the host, as the credentials do. One
+ * that is set there stands in for ours. */
+static void add_own(const struct trip *t, struct http_header *headers, size_t *n)
+{
+	const struct host_config *c = t->host->config;
+	bool authorized = false;
+
+	for (size_t i = 0; i < c->n_headers; i++) {
+		add(headers, n, c->headers[i].name, c->headers[i].value);
+		authorized |= !strcasecmp(c->headers[i].name, "Authorization");
+	}
+	if (!authorized)
+		add(headers, n, "Authorization", t->authorization->text);
+}
+
 static int stop(struct trip *t, const struct url *at, const struct secret *guest, struct cancel *cancel,
 		struct http_exchange **ret_exchange, struct err *err)
 {
@@ -84,7 +118,11 @@ static int stop(struct trip *t, const struct url *at, const struct secret *guest
 	add(headers, &q.n_headers, "Accept", t->request->accept);
 	add(headers, &q.n_headers, "Range", t->request->range);
 	add(headers, &q.n_headers, "If-Range", t->request->if_range);
-	add(headers, &q.n_headers, "Authorization", home ? t->authorization->text : guest->text);
+	if (home)
+		add_own(t, headers, &q.n_headers);
+	else
+		add(headers, &q.n_headers, "Authorization", guest->text);
+	host_view_prepare(t->host, at, &q);
 	q.insecure = is_insecure(t, at);
 	q.bulk = t->request->bulk;
 	q.reach = redirect_reach(&t->host->origin, at);
@@ -112,7 +150,7 @@ static int visit(struct trip *t, const struct url *at, struct cancel *cancel, st
 
 	if (r != OK || http_response_of(a->x)->status != 401 || url_same_origin(at, &t->host->origin))
 		return r;
-	r = auth_guest_header(&t->repository->auth, at, is_insecure(t, at), redirect_reach(&t->host->origin, at), a->x,
+	r = auth_guest_header(&t->endpoint->auth, at, is_insecure(t, at), redirect_reach(&t->host->origin, at), a->x,
 			      cancel, &guest, err);
 	if (r != OK)
 		return guest_refused(t, at, r, err);
@@ -150,7 +188,7 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	CLEANUP(url_free) struct url at = { 0 };
-	CLEANUP(freep) char *url = t->request->at ? strdup(t->request->at) : url_of(t->host, t->request);
+	CLEANUP(freep) char *url = url_at(t->repository, t->endpoint, t->host, t->request);
 	int r = url ? url_parse(url, &at, err) : fail_nomem(err);
 
 	t->failed = HTTP_FAILED_LOCAL;
@@ -160,9 +198,10 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 		/* Only for the registry's own address, not for that of its storage. */
 		if ((t->failed == HTTP_FAILED_CONNECT || t->failed == HTTP_FAILED_NOT_TLS) &&
 		    url_same_origin(&at, &t->host->origin))
-			host_forget(t->repository->host);
+			host_forget(t->endpoint->host);
 		return r;
 	}
+	a.from = t->endpoint;
 	a.redirected = !url_same_origin(&at, &t->host->origin);
 	a.shown = shown_of(t->request->method, at.text);
 	a.at = strdup(at.text);
@@ -183,20 +222,21 @@ static int wrap_auth(const struct trip *t, int code, struct err *err)
 	return code;
 }
 
-static int attempt(struct repository *r, const struct request *q, bool may_repeat, struct cancel *cancel,
-		   struct answer *ret_answer, bool *ret_again, enum http_failure *ret_failed, struct err *err)
+static int attempt(struct repository *r, struct endpoint *e, const struct request *q, bool may_repeat,
+		   struct cancel *cancel, struct answer *ret_answer, bool *ret_again, enum http_failure *ret_failed,
+		   struct err *err)
 {
 	CLEANUP(host_view_free) struct host_view host = { 0 };
 	CLEANUP(secret_wipe) struct secret authorization = { 0 };
 	CLEANUP(answer_free) struct answer a = { 0 };
-	struct trip t = { r, q, &host, &authorization, HTTP_FAILED_LOCAL };
-	int code = host_contact(r->host, cancel, &host, ret_failed, err);
+	struct trip t = { r, e, q, &host, &authorization, HTTP_FAILED_LOCAL };
+	int code = host_contact(e->host, cancel, &host, ret_failed, err);
 
 	*ret_again = false;
 	if (code != OK)
 		return code;
 	*ret_failed = HTTP_FAILED_LOCAL;
-	code = auth_header(&r->auth, &host, q->scope, cancel, &authorization, err);
+	code = auth_header(&e->auth, &host, q->scope, cancel, &authorization, err);
 	if (code == E_REGISTRY) {
 		*ret_failed =
 			HTTP_FAILED_CONNECT; /* tried again already, as a question; a transfer has more patience */
@@ -210,9 +250,9 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 		return code;
 	/* What a server says over http that has changed to https meanwhile. */
 	if (http_response_of(a.x)->status == 400 && !host.origin.https)
-		host_forget(r->host);
+		host_forget(e->host);
 	if (auth_is_challenge(a.x) && !a.redirected && may_repeat) {
-		code = auth_refused(&r->auth, r->host, &host, a.x, q->scope, &authorization, ret_again, err);
+		code = auth_refused(&e->auth, e->host, &host, a.x, q->scope, &authorization, ret_again, err);
 		if (code != OK)
 			return wrap_auth(&t, code, err);
 		http_drain(a.x);
@@ -221,23 +261,89 @@ static int attempt(struct repository *r, const struct request *q, bool may_repea
 	return OK;
 }
 
-int request_send(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
-		 enum retry_class *ret_class, struct err *err)
+static int send_to(struct repository *r, struct endpoint *e, const struct request *q, struct cancel *cancel,
+		   struct answer *ret_answer, enum retry_class *ret_class, struct err *err)
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	enum http_failure failed = HTTP_FAILED_LOCAL;
 	bool again;
-	int code = attempt(r, q, true, cancel, &a, &again, &failed, err);
+	int code = attempt(r, e, q, true, cancel, &a, &again, &failed, err);
 
 	if (code == OK && again) {
 		answer_free(&a);
-		code = attempt(r, q, false, cancel, &a, &again, &failed, err);
+		code = attempt(r, e, q, false, cancel, &a, &again, &failed, err);
 	}
-	if (ret_class)
-		*ret_class = code == OK ? retry_class_of_status(http_response_of(a.x)->status)
-			     : code == E_REGISTRY || code == E_TLS ? retry_class_of_failure(failed)
-								   : RETRY_NEVER;
+	*ret_class = code == OK				   ? retry_class_of_status(http_response_of(a.x)->status)
+		     : code == E_REGISTRY || code == E_TLS ? retry_class_of_failure(failed)
+							   : RETRY_NEVER;
 	if (code == OK)
 		*ret_answer = TAKE(a);
 	return code;
+}
+
+/* ---- whom to ask ----------------------------------------------------------- */
+
+/* What another host would not change. */
+static bool is_ours(int code)
+{
+	return code == E_CANCELLED || code == E_DEADLINE || code == E_NO_MEMORY;
+}
+
+static int nobody_may(const struct repository *r, const struct request *q, struct err *err)
+{
+	static const char *const words[HOST_CAPABILITIES] = { [HOST_PULL] = "pull from",
+							      [HOST_RESOLVE] = "resolve tags of",
+							      [HOST_PUSH] = "push to",
+							      [HOST_REFERRERS] = "ask for referrers in" };
+
+	return fail(err, E_DENIED, "no host that is configured for %s may be used to %s %s", r->namespace,
+		    words[q->capability], r->familiar);
+}
+
+static void note_served(struct repository *r, const struct answer *a)
+{
+	if (http_response_of(a->x)->status < 300)
+		atomic_store(&r->served_by, (size_t)(a->from - r->endpoints));
+}
+
+int request_send(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
+		 enum retry_class *ret_class, struct err *err)
+{
+	struct endpoint *e = q->at ? q->from : endpoint_next(r, q->capability, NULL), *next;
+	enum retry_class class = RETRY_NEVER;
+	struct err why = ERR_INIT;
+	int code = e ? OK : nobody_may(r, q, &why);
+
+	for (; e; e = next) {
+		CLEANUP(answer_free) struct answer a = { 0 };
+
+		code = send_to(r, e, q, cancel, &a, &class, &why);
+		next = q->at ? NULL : endpoint_next(r, q->capability, e);
+		if (!next || is_ours(code) || (code == OK && http_response_of(a.x)->status < 400)) {
+			if (code == OK) {
+				note_served(r, &a);
+				*ret_answer = TAKE(a);
+			}
+			break;
+		}
+		if (class != RETRY_NEVER || code == E_TLS)
+			endpoint_rest(r, e);
+	}
+	if (ret_class)
+		*ret_class = class;
+	if (code != OK && err)
+		*err = why;
+	return code;
+}
+
+void answer_broke_off(struct repository *r, const struct answer *a)
+{
+	if (a->from != repository_registry(r))
+		endpoint_rest(r, a->from);
+}
+
+bool endpoint_refuse(struct repository *r, struct endpoint *from, enum host_capability capability)
+{
+	atomic_store(&from->refused, true);
+	return endpoint_next(r, capability, from) != NULL;
 }

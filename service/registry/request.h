@@ -1,6 +1,9 @@
 /*
- * One request to a repository: contact, authentication, redirects (request.c), and
- * for small answers also the body and the retries (reply.c).
+ * One request to a repository: who is asked (endpoint.h), contact, authentication,
+ * redirects (request.c), and for small answers also the body and the retries (reply.c).
+ *
+ * A mirror that fails, or that answers with a status of 400 or more, is no answer:
+ * the next host is asked.
  */
 #ifndef SERVICE_REGISTRY_REQUEST_H
 #define SERVICE_REGISTRY_REQUEST_H
@@ -9,8 +12,11 @@
 
 struct request {
 	const char *method; /* "GET" or "HEAD" */
-	const char *path;   /* from the root: "/v2/NAME/manifests/TAG" */
-	const char *at;	    /* ask here at once: answer.at of an earlier answer; NULL: the registry */
+	const char *path;   /* "/v2/NAME/manifests/TAG"; where "/v2" is, the host's own path comes */
+	/* Ask there at once: `at` and `from` of an earlier answer; NULL: as the path says. */
+	const char *at;
+	struct endpoint *from;
+	enum host_capability capability;
 	const char *accept; /* NULL: anything */
 	const char *range, *if_range;
 	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
@@ -30,9 +36,16 @@ struct answer {
 	char *shown;	 /* `Get "URL"` of the last stop, without its query */
 	char *at;	 /* the last stop in full: it may be signed, and is never shown */
 	bool redirected; /* the last stop is not the registry */
+	struct endpoint *from;
 };
 
 void answer_free(struct answer *a); /* also the cleanup function */
+
+/* Its body broke off: if it is a mirror's, the next request asks another host. */
+void answer_broke_off(struct repository *r, const struct answer *a);
+/* What `from` sent is not what its digest says: the repository does not ask it again. True
+ * when there is another to ask instead. */
+bool endpoint_refuse(struct repository *r, struct endpoint *from, enum host_capability capability);
 
 /* Any status is an answer. ret_class (may be NULL; written always): whether a
  * failure is worth another attempt. */
@@ -50,6 +63,7 @@ struct reply {
 	char *link;			   /* Link; NULL: none */
 	char *filters;			   /* OCI-Filters-Applied; NULL: none */
 	struct buf body;
+	struct endpoint *from;
 };
 
 void reply_free(struct reply *r); /* also the cleanup function */

@@ -49,7 +49,7 @@ struct split {
 	bool over;		/* no lane begins anything any more */
 	int64_t offset;		/* of the ingest, as the owner said last */
 	int64_t fetched;
-	char *at; /* where the last good answer came from, when it was not the registry */
+	struct storage storage; /* of the last good answer */
 	char etag[INGEST_ETAG_MAX];
 	struct end end;
 	struct err why;
@@ -104,31 +104,37 @@ static bool claim_next(struct lane *l)
 	pthread_mutex_lock(&s->mu);
 	l->claim = (struct run){ 0 };
 	s->most += s->most < s->ceiling;
-	claimed = (s->running == 1 || lanes_may_stay(r->registry->lanes, r->host)) && s->running <= s->most &&
-		  next_locked(s, &l->claim);
+	claimed = (s->running == 1 || lanes_may_stay(r->registry->lanes, repository_host(r))) &&
+		  s->running <= s->most && next_locked(s, &l->claim);
 	pthread_mutex_unlock(&s->mu);
 	return claimed;
 }
 
 /* ---- one range ------------------------------------------------------------- */
 
-static char *storage_address(struct split *s)
+static void storage_free(struct storage *s)
 {
-	char *at;
-
-	pthread_mutex_lock(&s->mu);
-	at = s->at ? strdup(s->at) : NULL; /* without memory the registry is asked again */
-	pthread_mutex_unlock(&s->mu);
-	return at;
+	free(s->url);
 }
 
-static void keep_address(struct split *s, const struct answer *a)
+static struct storage storage_of(struct split *s)
 {
-	char *at = a->redirected && a->at ? strdup(a->at) : NULL;
+	struct storage storage = { 0 };
 
 	pthread_mutex_lock(&s->mu);
-	free(s->at);
-	s->at = at;
+	if (s->storage.url)
+		storage = (struct storage){ strdup(s->storage.url), s->storage.from };
+	pthread_mutex_unlock(&s->mu);
+	return storage; /* without memory the registry is asked again */
+}
+
+static void keep_storage(struct split *s, const struct answer *a)
+{
+	struct storage storage = { a->redirected ? strdup(a->at) : NULL, a->from };
+
+	pthread_mutex_lock(&s->mu);
+	free(s->storage.url);
+	s->storage = storage;
 	pthread_mutex_unlock(&s->mu);
 }
 
@@ -141,15 +147,15 @@ static bool is_stale(int status)
 static int open_range(struct lane *l, enum retry_class *ret_class, struct err *err)
 {
 	struct split *s = l->split;
-	CLEANUP(freep) char *at = storage_address(s);
-	int r = fetch_open(s->fetch, &l->claim, at, s->stop, &l->answer, ret_class, err);
+	CLEANUP(storage_free) struct storage storage = storage_of(s);
+	int r = fetch_open(s->fetch, &l->claim, storage.url ? &storage : NULL, s->stop, &l->answer, ret_class, err);
 
-	if (!at || (r == OK && !is_stale(http_response_of(l->answer.x)->status)))
+	if (!storage.url || (r == OK && !is_stale(http_response_of(l->answer.x)->status)))
 		return r;
 	if (r != OK && r != E_REGISTRY && r != E_TLS)
 		return r;
 	answer_free(&l->answer);
-	keep_address(s, &l->answer);
+	keep_storage(s, &l->answer);
 	return fetch_open(s->fetch, &l->claim, NULL, s->stop, &l->answer, ret_class, err);
 }
 
@@ -235,7 +241,7 @@ static int fetch_range(struct lane *l, struct end *ret_end, struct err *err)
 	if (!is_asked_for(s, l))
 		return refused(l, ret_end, err);
 	ret_end->class = RETRY_BROKEN;
-	keep_address(s, &l->answer);
+	keep_storage(s, &l->answer);
 	r = copy_range(l, ret_end, err);
 	answer_free(&l->answer);
 	return r;
@@ -245,7 +251,7 @@ static int fetch_range(struct lane *l, struct end *ret_end, struct err *err)
 
 static void leave_extra(struct split *s)
 {
-	lanes_leave(s->fetch->repository->registry->lanes, s->fetch->repository->host);
+	lanes_leave(s->fetch->repository->registry->lanes, repository_host(s->fetch->repository));
 }
 
 /* The first failure that no other lane can make good, else that of the lane that ended last. */
@@ -334,7 +340,7 @@ static bool start_lane(struct split *s, const struct run *range, struct answer *
 	extra = s->running > 0;
 	/* Where the last one has just failed, that comes first. */
 	if ((extra || !s->failed) && s->running < s->most && (range || next_locked(s, &l->claim)) &&
-	    (!extra || lanes_enter_extra(r->registry->lanes, r->host))) {
+	    (!extra || lanes_enter_extra(r->registry->lanes, repository_host(r)))) {
 		if (range)
 			l->claim = *range;
 		if (first)
@@ -546,7 +552,7 @@ struct end split_fetch(struct fetch *f, const struct run *range, struct answer *
 	end = run_lanes(&s, range, first, err);
 	take_the_rest(&s, &end, err);
 	take_count(&s);
-	free(s.at);
+	storage_free(&s.storage);
 	pthread_cond_destroy(&s.news);
 	pthread_mutex_destroy(&s.mu);
 	return end;

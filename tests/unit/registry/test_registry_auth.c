@@ -306,7 +306,7 @@ static void scopes_grow_for_the_repository_and_for_one_request(void **state)
 	(void)state;
 	start(&w);
 	r = open_repository(w.rig, fake_authority(w.registry), "x/y", NULL);
-	assert_ok(auth_want(&r->auth, "repository:x/y:pull,push", &w.err), &w.err);
+	assert_ok(repository_want(r, "repository:x/y:pull,push", &w.err), &w.err);
 	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
 	assert_int_equal(status, 200);
 	assert_non_null(strstr(last_token_request(&w).path, "&scope=repository%3Ax%2Fy%3Apull%2Cpush"));
@@ -317,7 +317,7 @@ static void scopes_grow_for_the_repository_and_for_one_request(void **state)
 	/* the first token again: what one request needed is not the repository's */
 	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
 	assert_int_equal(atomic_load(&w.issued), 2);
-	assert_ok(auth_want(&r->auth, SCOPE_CATALOG, &w.err), &w.err);
+	assert_ok(repository_want(r, SCOPE_CATALOG, &w.err), &w.err);
 	assert_ok(ask(&w, r, "GET", NULL, &status), &w.err);
 	assert_non_null(strstr(last_token_request(&w).path, "&scope=registry%3Acatalog%3A%2A"));
 	repository_unref(TAKE(r));

@@ -192,7 +192,7 @@ static void strict_hosts_never_fall_back(void **state)
 	int code;
 
 	(void)state;
-	assert_ok(host_get(rig->registry->hosts, "127.0.0.1", &host, &err), &err);
+	assert_ok(host_get_default(rig->registry->hosts, "127.0.0.1", &host, &err), &err);
 	code = host_contact(host, NULL, &view, &failed, &err);
 	host_put(rig->registry->hosts, host);
 	if (code == OK)
