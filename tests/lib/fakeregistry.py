@@ -73,7 +73,8 @@ class Server(ThreadingHTTPServer):
 
 
 class FakeRegistry:
-    def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300):
+    def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300,
+                 client_ca=None):
         self.repos, self.requests, self.faults = {}, [], []
         self.user, self.password, self.auth, self.blobs_at = user, password, auth, blobs_at
         self.tokens, self.token_ttl = {}, token_ttl
@@ -86,6 +87,9 @@ class FakeRegistry:
         if cert:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*cert)
+            if client_ca:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(client_ca)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             self.scheme = "https"
         self.port = self.server.server_address[1]

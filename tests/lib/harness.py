@@ -66,7 +66,7 @@ def stop(process, timeout=20):
 class DockerRegistry:
     """Debian's docker-registry on a loopback port, over `storage`."""
 
-    def __init__(self, directory, storage=None, readonly=False, htpasswd=None, cert=None):
+    def __init__(self, directory, storage=None, readonly=False, htpasswd=None, cert=None, client_ca=None):
         os.makedirs(directory, exist_ok=True)
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -85,7 +85,8 @@ class DockerRegistry:
             f"  addr: {self.host}",
         ]
         if cert:
-            lines += [f"  tls: {{certificate: {cert[0]}, key: {cert[1]}}}"]
+            clients = f", clientcas: [{client_ca}]" if client_ca else ""
+            lines += [f"  tls: {{certificate: {cert[0]}, key: {cert[1]}{clients}}}"]
         if htpasswd:
             lines += [f"auth: {{htpasswd: {{realm: test, path: {htpasswd}}}}}"]
         with open(config, "w", encoding="ascii") as file:
