@@ -27,12 +27,18 @@ int pull_look_up(struct pull *p, struct err *err)
 
 /* ---- root ----------------------------------------------------------------- */
 
-/* A HEAD tells whether a name has moved, and costs no quota. For a name that is new
- * here the document is needed anyway. */
+/* A HEAD tells whether a name has moved, and costs no quota. Where the document is new
+ * here it is needed anyway, and then it counts: what a HEAD says of it may be wrong. */
 static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
 {
-	if (p->name_known)
-		return registry_resolve(p->repository, &p->ref, p->cancel, ret_remote, err);
+	int64_t size;
+	int r;
+
+	if (p->name_known) {
+		r = registry_resolve(p->repository, &p->ref, p->cancel, ret_remote, err);
+		if (r < 0 || ret_remote->body.len || content_exists(p->service->store, &ret_remote->digest, &size))
+			return r;
+	}
 	return registry_manifest(p->repository, &p->ref, p->cancel, ret_remote, err);
 }
 

@@ -15,6 +15,8 @@ times (None: always), after skipping `skip` matching requests.
     pace=SECONDS  pauses after each MiB of the body
     body=BYTES    in place of the right bytes (with status 200 if none is given)
     ranges=False  answers Range requests with the whole body
+    raw=BYTES     exactly these, the status line too, then hangs up; or a function of
+                  the request that gives them
     answer=F      F(handler, blob, start, end) answers in its own way, where a blob is asked for
 
 `referrers` says how GET .../referrers/DIGEST is answered: "api" (filters, and says
@@ -72,16 +74,24 @@ class Server(ThreadingHTTPServer):
         pass  # a client that goes away is part of the tests
 
 
+class Server6(Server):
+    address_family = socket.AF_INET6
+
+
 class FakeRegistry:
-    def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300,
-                 client_ca=None):
+    """`realm` is another token server's URL; `address` is where it listens; `client_ca` has
+    it demand certificates of clients."""
+
+    def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300, realm=None,
+                 address="127.0.0.1", client_ca=None):
         self.repos, self.requests, self.faults = {}, [], []
+        self.realm = realm
         self.user, self.password, self.auth, self.blobs_at = user, password, auth, blobs_at
         self.tokens, self.token_ttl = {}, token_ttl
         self.referrers, self.referrers_page = None, 0
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = (Server6 if ":" in address else Server)((address, 0), Handler)
         self.server.owner = self
         self.scheme = "http"
         if cert:
@@ -93,7 +103,7 @@ class FakeRegistry:
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             self.scheme = "https"
         self.port = self.server.server_address[1]
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self):
@@ -181,6 +191,8 @@ class Handler(BaseHTTPRequestHandler):
         gate = self.action.get("gate")
         if gate and "cut" not in self.action:
             gate.wait(60)
+        if "raw" in self.action:
+            return self.raw(self.action["raw"])
         if "status" in self.action:
             return self.reply(self.action["status"], self.action.get("headers", {}), self.action.get("body", b""))
         path = urlparse(self.path).path
@@ -248,6 +260,10 @@ class Handler(BaseHTTPRequestHandler):
         return (None, None) if start >= size else (start, end)
 
     # -- sending
+
+    def raw(self, what):
+        self.wfile.write(what(self.record) if callable(what) else what)
+        self.close_connection = True
 
     def error(self, status, code, text):
         body = json.dumps({"errors": [{"code": code, "message": text}]}).encode()
@@ -321,7 +337,8 @@ class Handler(BaseHTTPRequestHandler):
             wanted = 'Basic realm="fake registry"'
         else:
             scope = f',scope="repository:{self.repository(path)}:pull"' if self.repository(path) else ""
-            wanted = f'Bearer realm="{owner.scheme}://{owner.host}/token",service="fake, with comma"{scope}'
+            realm = owner.realm or f"{owner.scheme}://{owner.host}/token"
+            wanted = f'Bearer realm="{realm}",service="fake, with comma"{scope}'
         body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
         self.reply(401, {"WWW-Authenticate": wanted, "Content-Type": "application/json"}, body)
 

@@ -5,6 +5,7 @@
     server = pki.issue("server", ca, "subjectAltName=IP:127.0.0.1")
 """
 
+import ipaddress
 import os
 import subprocess
 
@@ -39,3 +40,28 @@ class Pki:
         self.openssl("x509", "-req", "-in", request, "-CA", authority[0], "-CAkey", authority[1], "-CAcreateserial",
                      "-days", str(days), "-extfile", self.path(name + ".ext"), "-out", cert)
         return cert, key
+
+
+def alternative(name):
+    try:
+        return f"IP:{ipaddress.ip_address(name)}"
+    except ValueError:
+        return f"DNS:{name}"
+
+
+class Authority:
+    """One authority, and servers that it signs for names and addresses.
+
+    authority = Authority(directory)
+    authority.authority                             # PEM file
+    authority.issue("127.0.0.1", "registry.example")  # (certificate, key), PEM files
+    """
+
+    def __init__(self, directory):
+        self.pki, self.count = Pki(directory), 0
+        self.authority, self.key = self.pki.authority("ca")
+
+    def issue(self, *names, days=2):
+        self.count += 1
+        extension = "subjectAltName=" + ",".join(alternative(name) for name in names)
+        return self.pki.issue(f"server{self.count}", (self.authority, self.key), extension, days)
