@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 
+#include "proto/runtime/clock.h"
 #include "service/registry/content_range.h"
 #include "service/registry/fetch_internal.h"
 #include "service/registry/lanes.h"
@@ -84,15 +85,12 @@ int fetch_open(const struct fetch *f, const struct run *range, const struct stor
 	return request_send(f->repository, &q, cancel, ret_answer, ret_class, err);
 }
 
-/* The first of several ranges, the rest, or the whole. */
-static int open_answer(struct fetch *f, struct run *range, bool *ret_split, struct answer *ret_answer,
-		       enum retry_class *ret_class, struct err *err)
+/* What is missing, or a part of it; the whole where the server knows no ranges. */
+static int open_answer(struct fetch *f, struct answer *ret_answer, enum retry_class *ret_class, struct err *err)
 {
-	*ret_split = split_wanted(f, range);
-	if (!*ret_split)
-		*range = (struct run){ ingest_offset(f->ingest), f->blob->size };
-	f->asked_range = *ret_split || (range->from > 0 && !f->no_ranges);
-	return fetch_open(f, f->asked_range ? range : NULL, NULL, f->cancel, ret_answer, ret_class, err);
+	split_plan(f);
+	f->asked_range = f->bounded || (ingest_present(f->ingest) > 0 && !f->no_ranges);
+	return fetch_open(f, f->asked_range ? &f->range : NULL, NULL, f->cancel, ret_answer, ret_class, err);
 }
 
 void fetch_refuse(const struct fetch *f, struct answer *a, struct cancel *cancel, struct err *err)
@@ -177,12 +175,20 @@ enum ending fetch_ending_of_told(int code)
 	return code == E_BAD_CONTENT || code == E_UNSUPPORTED || code == E_LIMIT ? WRONG_BYTES : FATAL;
 }
 
+/* OK also when lanes are due: then there is more to come. */
 static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
 {
+	bool part = http_response_of(a->x)->status == 206;
 	struct bytes piece;
 	int r;
 
+	f->rate = (struct rate){ .since_ms = clock_monotonic_ms() };
 	while ((r = http_next(a->x, &piece, f->cancel, err)) == 1) {
+		if (part && (int64_t)piece.len > f->range.to - ingest_offset(f->ingest)) {
+			ret_end->how = NO_RANGE;
+			return fetch_fail(f, E_REGISTRY, err,
+					  "the registry sent more than the range that it was asked for");
+		}
 		r = ingest_write(f->ingest, piece.data, piece.len, err);
 		if (r != OK)
 			return r == E_LIMIT
@@ -190,11 +196,16 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 						    (long long)f->blob->size)
 				       : r;
 		f->fetched += (int64_t)piece.len;
+		f->rate.bytes += (int64_t)piece.len;
 		note_progress(f);
 		r = fetch_tell(f, err);
 		if (r != OK) {
 			ret_end->how = fetch_ending_of_told(r);
 			return r;
+		}
+		if (part && split_is_due(f)) {
+			ret_end->how = SLOW;
+			return OK;
 		}
 	}
 	if (r == E_REGISTRY) {
@@ -212,7 +223,7 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 static bool is_other_etag(const struct fetch *f, const struct answer *a)
 {
 	return http_response_of(a->x)->status == 200 && !f->other_etag && !f->no_ranges &&
-	       ingest_offset(f->ingest) > 0 && *ingest_etag(f->ingest);
+	       ingest_present(f->ingest) > 0 && *ingest_etag(f->ingest);
 }
 
 static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, struct err *err)
@@ -230,7 +241,7 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 		r = copy_body(f, a, ret_end, err);
 	if (r == E_BAD_CONTENT && a->from != repository_registry(f->repository))
 		ret_end->how = WRONG_BYTES; /* a mirror's: others may have the right ones */
-	if (r != OK)
+	if (r != OK || ret_end->how == SLOW)
 		return r;
 	ret_end->how = ingest_offset(f->ingest) < f->blob->size ? PARTIAL : COMPLETE;
 	if (ret_end->how == COMPLETE)
@@ -241,37 +252,23 @@ static int take_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 	return fetch_fail(f, E_REGISTRY, err, "unexpected EOF");
 }
 
-static struct end attempt_split(struct fetch *f, const struct run *range, struct answer *a, struct err *err)
-{
-	const char *coding = http_header_of(a->x, "Content-Encoding");
-
-	if (!coding || !*coding || !strcmp(coding, "identity"))
-		keep_etag(f, a);
-	return split_fetch(f, range, a, err);
-}
-
 /* Whatever is not COMPLETE, PARTIAL or OTHER_ETAG has its reason in err. */
 static struct end attempt(struct fetch *f, struct err *err)
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	struct end end = { .how = BROKEN, .class = RETRY_BROKEN };
-	struct run range;
-	bool split;
 	int status;
 
-	if (open_answer(f, &range, &split, &a, &end.class, err) != OK)
+	if (open_answer(f, &a, &end.class, err) != OK)
 		return end;
 	status = http_response_of(a.x)->status;
 	if (is_other_etag(f, &a))
 		return (struct end){ .how = OTHER_ETAG };
-	if (status == 200 || status == 206)
-		f->from = a.from;
-	if (status == 206 && split)
-		return attempt_split(f, &range, &a, err);
 	if (status == 200 || status == 206) {
 		end.class = RETRY_BROKEN;
+		f->from = a.from;
 		take_body(f, &a, &end, err);
-		return end;
+		return end.how == SLOW ? split_fetch(f, &a, err) : end;
 	}
 	if (status == 416) {
 		fetch_fail(f, E_REGISTRY, err, "the registry cannot go on where the transfer broke off");
@@ -335,9 +332,10 @@ static bool decide(struct fetch *f, const struct end *end, struct err *err)
 	switch (end->how) {
 	case COMPLETE:
 	case FATAL:
+	case SLOW:
 		return false;
 	case PARTIAL:
-		f->mixed = true;
+		f->mixed = f->mixed || !*ingest_etag(f->ingest);
 		return true;
 	case OTHER_ETAG:
 		f->other_etag = true;
@@ -357,13 +355,27 @@ static bool decide(struct fetch *f, const struct end *end, struct err *err)
 	return false;
 }
 
+/* What lies behind a gap that was closed. */
+static struct end catch_up(struct fetch *f, struct err *err)
+{
+	int r;
+
+	while ((r = ingest_advance(f->ingest, err)) > 0) {
+		note_progress(f);
+		r = fetch_tell(f, err);
+		if (r < 0)
+			return (struct end){ .how = fetch_ending_of_told(r) };
+	}
+	return (struct end){ .how = r < 0 ? FATAL : COMPLETE };
+}
+
 static struct end fetch(struct fetch *f, struct err *why)
 {
 	struct end end;
 
 	do {
-		end = (struct end){ .how = COMPLETE };
-		if (ingest_offset(f->ingest) < f->blob->size)
+		end = catch_up(f, why);
+		if (end.how == COMPLETE && ingest_offset(f->ingest) < f->blob->size)
 			end = attempt(f, why);
 		if (end.how == COMPLETE)
 			end = finish(f, why);

@@ -8,6 +8,11 @@
 #include "service/registry/request.h"
 #include "store/content/runs.h"
 
+/* How fast bytes come, over a window. */
+struct rate {
+	int64_t since_ms, bytes;
+};
+
 struct fetch {
 	struct repository *repository;
 	const struct descriptor *blob;
@@ -20,6 +25,10 @@ struct fetch {
 	bool no_ranges;	       /* the server has none: it is not asked for one again */
 	bool no_split;	       /* ranges of it do not fit together: one stream */
 	bool asked_range;      /* of the last request */
+	bool bounded;	       /* there may be others beside it: more is missing than `range` */
+	bool fast;	       /* the last such range came faster than lanes are worth (split.h) */
+	struct run range;      /* what was asked for */
+	struct rate rate;      /* of the body that is coming */
 	bool other_etag;       /* the server knows the blob by another tag than our start has */
 	bool second_try;       /* started over after bytes that were wrong */
 	bool mixed;	       /* the bytes do not all come from one version of the blob */
@@ -31,6 +40,7 @@ enum ending {
 	COMPLETE,    /* every byte is here */
 	PARTIAL,     /* the answer was as promised, and shorter than what is missing */
 	OTHER_ETAG,  /* the whole in answer to If-Range */
+	SLOW,	     /* of an answer in mid-way: several are asked for */
 	NO_RANGE,    /* an answer to a Range that is no use */
 	NO_SPLIT,    /* one of several such answers: what is here up to the first gap is good */
 	BROKEN,	     /* no answer, or half of one, or a refusal: its class says more */
@@ -65,9 +75,13 @@ enum ending fetch_ending_of_told(int code);
 
 /* ---- split.c ---- */
 
-/* Whether the rest is worth more than one connection; *ret_range is what to ask for first. */
-bool split_wanted(const struct fetch *f, struct run *ret_range);
-/* Fetches all that is missing, beginning with the answer to that first range, a 206. */
-struct end split_fetch(struct fetch *f, const struct run *range, struct answer *first, struct err *err);
+/* What to ask for next: the first gap, or the beginning of it where so much is missing that
+ * more than one connection may be worth it (f->bounded). */
+void split_plan(struct fetch *f);
+/* Whether the one connection has turned out slow, and others are idle. */
+bool split_is_due(struct fetch *f);
+/* Fetches all that is missing, beginning with the rest of an answer that was accepted:
+ * that of `range` from the ingest's offset. */
+struct end split_fetch(struct fetch *f, struct answer *first, struct err *err);
 
 #endif

@@ -88,14 +88,24 @@ bool lanes_enter_extra(struct lanes *l, const struct host *host)
 	return entered;
 }
 
-bool lanes_may_stay(struct lanes *l, const struct host *host)
+static bool fits(struct lanes *l, const struct host *host, unsigned more)
 {
-	bool fits;
+	bool fit;
 
 	pthread_mutex_lock(&l->mu);
-	fits = fits_locked(l, host, 0);
+	fit = fits_locked(l, host, more);
 	pthread_mutex_unlock(&l->mu);
-	return fits;
+	return fit;
+}
+
+bool lanes_has_room(struct lanes *l, const struct host *host)
+{
+	return fits(l, host, 1);
+}
+
+bool lanes_may_stay(struct lanes *l, const struct host *host)
+{
+	return fits(l, host, 0);
 }
 
 void lanes_leave(struct lanes *l, const struct host *host)

@@ -30,6 +30,7 @@ void lanes_free(struct lanes *l);
 /* `host` is only compared. False without memory: then it is not counted. */
 bool lanes_enter(struct lanes *l, const struct host *host);
 bool lanes_enter_extra(struct lanes *l, const struct host *host);
+bool lanes_has_room(struct lanes *l, const struct host *host);
 bool lanes_may_stay(struct lanes *l, const struct host *host);
 void lanes_leave(struct lanes *l, const struct host *host);
 

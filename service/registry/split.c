@@ -4,8 +4,13 @@
  * Each lane is a thread with one connection: it claims the first gap of the ingest that
  * nobody has claimed, at most SPLIT_BYTES of it, asks for exactly these bytes, and writes
  * them where they belong. The thread of the transfer hashes what is there in order, tells
- * the observer, and starts lanes where some are free (lanes.h). What a lane leaves behind
- * is a gap like any other, so nothing is kept of who was to fetch what.
+ * the observer, and starts lanes while what comes is less than this machine can take and
+ * connections are idle (lanes.h). What a lane leaves behind is a gap like any other, so
+ * nothing is kept of who was to fetch what.
+ *
+ * Lanes cost: bytes are read back to be hashed, and a server that is near gives one
+ * connection all that we can take. So a large blob begins as one stream of ranges, and
+ * becomes this when it turns out slow.
  *
  * A lane that breaks ends, and what it wrote stays; only when the last one did, the
  * attempt has failed, and fetch.c decides. An answer that is not what was asked for ends
@@ -22,7 +27,10 @@
 #include "service/registry/lanes.h"
 
 enum {
-	SPLIT_BYTES = 8 * 1024 * 1024,	/* of one range */
+	SPLIT_BYTES = 8 * 1024 * 1024,	     /* of one range */
+	SPLIT_BYTES_ALONE = 8 * SPLIT_BYTES, /* while one connection is fast enough */
+	ENOUGH_BYTES_PER_MS = 150 * 1000,    /* a lane more is not worth it */
+	RATE_MS = 100,
 	SPLIT_AHEAD = 16 * SPLIT_BYTES, /* how far behind the first gap a range may begin */
 	STACK_BYTES = (SANITIZED ? 1024 : 256) * 1024,
 };
@@ -31,6 +39,7 @@ struct lane {
 	struct split *split;
 	pthread_t thread;
 	bool started;	      /* of the owner: to be joined */
+	bool accepted;	      /* its answer was looked at */
 	bool running;	      /* split->mu, like what follows */
 	struct run claim;     /* empty: none */
 	struct answer answer; /* the lane's own while it runs */
@@ -54,6 +63,19 @@ struct split {
 	struct end end;
 	struct err why;
 };
+
+/* ---- the rate --------------------------------------------------------------- */
+
+/* At the end of a window, which begins the next. */
+static bool window_is_slow(struct rate *r)
+{
+	int64_t now = clock_monotonic_ms(), ms = now - r->since_ms, bytes = r->bytes;
+
+	if (ms < RATE_MS)
+		return false;
+	*r = (struct rate){ .since_ms = now };
+	return bytes < ms * ENOUGH_BYTES_PER_MS;
+}
 
 /* ---- claims ---------------------------------------------------------------- */
 
@@ -238,8 +260,9 @@ static int fetch_range(struct lane *l, struct end *ret_end, struct err *err)
 		if (r != OK)
 			return r;
 	}
-	if (!is_asked_for(s, l))
+	if (!l->accepted && !is_asked_for(s, l))
 		return refused(l, ret_end, err);
+	l->accepted = false;
 	ret_end->class = RETRY_BROKEN;
 	keep_storage(s, &l->answer);
 	r = copy_range(l, ret_end, err);
@@ -343,6 +366,7 @@ static bool start_lane(struct split *s, const struct run *range, struct answer *
 	    (!extra || lanes_enter_extra(r->registry->lanes, repository_host(r)))) {
 		if (range)
 			l->claim = *range;
+		l->accepted = first != NULL;
 		if (first)
 			l->answer = TAKE(*first);
 		s->running++;
@@ -374,11 +398,16 @@ static void on_cancel(void *arg)
 	pthread_mutex_unlock(&s->mu);
 }
 
+/* A lane that stands still brings no news: where there may be another, not for long. */
 static void await_news(struct split *s)
 {
+	struct timespec until = clock_deadline(RATE_MS);
+	int rc = 0;
+
 	pthread_mutex_lock(&s->mu);
-	while (!s->dirty)
-		pthread_cond_wait(&s->news, &s->mu);
+	while (!s->dirty && !rc)
+		rc = s->running < s->most ? pthread_cond_timedwait(&s->news, &s->mu, &until)
+					  : pthread_cond_wait(&s->news, &s->mu);
 	s->dirty = false;
 	pthread_mutex_unlock(&s->mu);
 }
@@ -397,8 +426,23 @@ static void take_count(struct split *s)
 	f->fetched += fetched;
 	if (f->best < ingest_offset(f->ingest))
 		f->best = ingest_offset(f->ingest);
+	f->rate.bytes += fetched;
 	if (fetched)
 		retry_progress(&f->retry, fetched);
+}
+
+/* Twice as many after each window that was slow. */
+static void add_lanes(struct split *s)
+{
+	unsigned more = 0;
+
+	if (!window_is_slow(&s->fetch->rate))
+		return;
+	pthread_mutex_lock(&s->mu);
+	more = s->running;
+	pthread_mutex_unlock(&s->mu);
+	while (more && start_lane(s, NULL, NULL))
+		more--;
 }
 
 /* Hashes what is there in order. */
@@ -463,8 +507,7 @@ static struct end supervise(struct split *s, struct err *err)
 			return (struct end){ .how = COMPLETE };
 		if (lanes_failed(s, &end, err))
 			return cancel_check(f->cancel, err) < 0 ? (struct end){ .how = FATAL } : end;
-		while (start_lane(s, NULL, NULL))
-			;
+		add_lanes(s);
 		if (is_idle(s) && is_stuck(s) && !lanes_failed(s, &end, err) && !start_lane(s, NULL, NULL)) {
 			f->no_split = true; /* no thread to be had: one stream, in this one */
 			return (struct end){ .how = PARTIAL };
@@ -486,20 +529,32 @@ static void end_lanes(struct split *s)
 
 /* ---- the interface --------------------------------------------------------- */
 
-bool split_wanted(const struct fetch *f, struct run *ret_range)
+void split_plan(struct fetch *f)
 {
-	int64_t from, to;
+	int64_t most = f->fast ? SPLIT_BYTES_ALONE : SPLIT_BYTES;
 
-	if (f->no_split || f->no_ranges || f->blob->size - ingest_present(f->ingest) < 2 * (int64_t)SPLIT_BYTES ||
-	    !ingest_missing(f->ingest, ingest_offset(f->ingest), &from, &to) || from != ingest_offset(f->ingest))
-		return false;
-	ret_range->from = from;
-	ret_range->to = to - from < SPLIT_BYTES ? to : from + SPLIT_BYTES;
-	return true;
+	ingest_missing(f->ingest, ingest_offset(f->ingest), &f->range.from, &f->range.to);
+	f->bounded = !f->no_split && !f->no_ranges &&
+		     f->blob->size - ingest_present(f->ingest) >= 2 * (int64_t)SPLIT_BYTES;
+	if (f->bounded && f->range.to - f->range.from > most)
+		f->range.to = f->range.from + most;
 }
 
-static struct end run_lanes(struct split *s, const struct run *range, struct answer *first, struct err *err)
+bool split_is_due(struct fetch *f)
 {
+	int64_t before = f->rate.since_ms;
+
+	if (!f->bounded)
+		return false;
+	if (window_is_slow(&f->rate))
+		return lanes_has_room(f->repository->registry->lanes, repository_host(f->repository));
+	f->fast = f->fast || f->rate.since_ms != before;
+	return false;
+}
+
+static struct end run_lanes(struct split *s, struct answer *first, struct err *err)
+{
+	struct run rest = { ingest_offset(s->fetch->ingest), s->fetch->range.to };
 	struct cancel_hook hook = { .fn = on_cancel, .arg = s };
 	struct end end = { .how = FATAL };
 
@@ -507,7 +562,8 @@ static struct end run_lanes(struct split *s, const struct run *range, struct ans
 		return end;
 	if (s->fetch->cancel)
 		cancel_hook(s->fetch->cancel, &hook);
-	start_lane(s, range, first);
+	start_lane(s, &rest, first);
+	start_lane(s, NULL, NULL);
 	end = supervise(s, err);
 	end_lanes(s);
 	if (s->fetch->cancel)
@@ -529,7 +585,7 @@ static void take_the_rest(struct split *s, struct end *end, struct err *err)
 	}
 }
 
-struct end split_fetch(struct fetch *f, const struct run *range, struct answer *first, struct err *err)
+struct end split_fetch(struct fetch *f, struct answer *first, struct err *err)
 {
 	CLEANUP(cancel_unrefp) struct cancel *stop = cancel_new();
 	struct split s = { .fetch = f,
@@ -549,7 +605,7 @@ struct end split_fetch(struct fetch *f, const struct run *range, struct answer *
 	for (size_t i = 0; i < ARRAY_LEN(s.lanes); i++)
 		s.lanes[i].split = &s;
 	f->mixed = f->mixed || !*s.etag;
-	end = run_lanes(&s, range, first, err);
+	end = run_lanes(&s, first, err);
 	take_the_rest(&s, &end, err);
 	take_count(&s);
 	storage_free(&s.storage);
