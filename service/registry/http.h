@@ -95,6 +95,7 @@ struct http_request {
 	bool show_nothing;		  /* no client certificate: this is not the host that it is for */
 	int64_t connect_timeout_ms;	  /* 0: the client's */
 	bool bulk;			  /* a large body is expected: larger reads */
+	int64_t timeout_ms;		  /* for all of it; 0: none */
 	enum http_reach reach;
 	enum http_failure *ret_failure; /* may be NULL; written always */
 };

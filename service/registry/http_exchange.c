@@ -100,6 +100,7 @@ static void set_transport(struct http_exchange *x, const struct http_request *q)
 	curl_easy_setopt(x->easy, CURLOPT_USERAGENT, c->user_agent);
 	curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 (long)(q->connect_timeout_ms > 0 ? q->connect_timeout_ms : c->connect_ms));
+	curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)q->timeout_ms);
 	curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)(q->bulk ? HTTP_READ_SIZE : HTTP_READ_SIZE_SMALL));
 }

@@ -71,6 +71,29 @@ static bool has_code(const struct error_body *e, const char *code)
 	return !strcmp(e->code, code);
 }
 
+/* docker shows what the registry says, as it says it. */
+static int push_refused(const struct error_body *e, const struct reply *reply, struct err *err)
+{
+	int code = reply->status >= 500 || reply->status == 408		? E_REGISTRY
+		   : reply->status == 413				? E_LIMIT
+		   : reply->status == 405 || has_code(e, "UNSUPPORTED") ? E_UNSUPPORTED
+		   : reply->status == 404				? E_NOT_FOUND
+									: E_UNKNOWN;
+	char status[64];
+
+	if (reply->status == 401 || reply->status == 403 || has_code(e, "DENIED") || has_code(e, "UNAUTHORIZED"))
+		return fail(err, E_DENIED, "%s",
+			    said(e, reply->status == 401 ? "unauthorized: authentication required"
+							 : "denied: requested access to the resource is denied"));
+	if (e->code[0] && e->text[0] && code != E_REGISTRY)
+		return fail(err, code, "%s", e->text);
+	fail(err, code, "%s: received unexpected HTTP status: %s%s%s", reply->shown, status_text(reply->status, status),
+	     e->text[0] ? ": " : "", e->text);
+	if (err)
+		err->retry_after_ms = reply->retry_after_ms;
+	return code;
+}
+
 int refusal_of(const struct repository *r, const struct wanted *w, const struct reply *reply, struct err *err)
 {
 	struct error_body e;
@@ -80,6 +103,8 @@ int refusal_of(const struct repository *r, const struct wanted *w, const struct 
 	error_body_parse(buf_bytes(&reply->body), &e);
 	if (reply->status == 429 || has_code(&e, "TOOMANYREQUESTS"))
 		return limited(&e, reply->retry_after_ms, err);
+	if (w->push)
+		return push_refused(&e, reply, err);
 	if (reply->status == 401 || reply->status == 403 || has_code(&e, "DENIED") || has_code(&e, "UNAUTHORIZED"))
 		return denied(r, &e, reply->status, err);
 	if (reply->status == 404)
@@ -91,4 +116,17 @@ int refusal_of(const struct repository *r, const struct wanted *w, const struct 
 	if (err)
 		err->retry_after_ms = reply->retry_after_ms;
 	return code;
+}
+
+int refusal_of_answer(const struct repository *r, const struct wanted *w, struct answer *a, struct cancel *cancel,
+		      struct err *err)
+{
+	CLEANUP(reply_free)
+	struct reply reply = { .status = http_response_of(a->x)->status,
+			       .retry_after_ms = request_retry_after(r, a->x),
+			       .body = BUF_INIT(ERROR_BODY_MAX) };
+
+	http_body(a->x, &reply.body, cancel, NULL);
+	reply.shown = TAKE(a->shown);
+	return refusal_of(r, w, &reply, err);
 }

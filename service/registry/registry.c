@@ -125,6 +125,25 @@ int repository_open(struct registry *r, const struct reference *ref, const struc
 			      ret_repository, err);
 }
 
+int repository_open_push(struct registry *r, const struct reference *ref, const char *from,
+			 const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+{
+	CLEANUP(repository_unrefp) struct repository *p = NULL;
+	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
+	int code;
+
+	snprintf(scope, sizeof scope, "repository:%s:pull,push", ref->path);
+	code = repository_new(r, ref->domain, ref->path, reference_familiar_name(ref, familiar), scope, credentials, &p,
+			      err);
+	if (code == OK && from) {
+		snprintf(scope, sizeof scope, "repository:%s:pull", from);
+		code = repository_want(p, scope, err);
+	}
+	if (code == OK)
+		*ret_repository = TAKE(p);
+	return code;
+}
+
 struct repository *repository_ref(struct repository *r)
 {
 	if (r)
@@ -153,4 +172,14 @@ const struct host *repository_host(const struct repository *r)
 const char *repository_served_by(const struct repository *r)
 {
 	return host_name(r->endpoints[atomic_load(&r->served_by)].host);
+}
+
+int repository_contact(struct repository *r, struct cancel *cancel, struct err *err)
+{
+	CLEANUP(host_view_free) struct host_view host = { 0 };
+	struct endpoint *e = endpoint_next(r, HOST_PUSH, NULL);
+
+	if (!e)
+		return OK; /* the first request will say so */
+	return host_contact(e->host, cancel, &host, NULL, err);
 }

@@ -1,5 +1,6 @@
 /*
- * The registry client, pull side (OCI distribution-spec 1.1; registry-cri.md 1).
+ * The registry client (OCI distribution-spec 1.1; registry-cri.md 1); what is sent to
+ * a registry is in upload.h.
  *
  * A `struct registry` is the daemon's: HTTP client, token cache, policy on hosts.
  * A `struct repository` is one repository with the credentials of one call. What
@@ -54,9 +55,15 @@ struct credentials {
  * hosts-dir says about the registry cannot be used. */
 int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
 		    struct repository **ret_repository, struct err *err);
+/* The same for those who write to it. `from` is the path of a repository of the same
+ * registry that blobs are mounted from, whose token says so; NULL: none. */
+int repository_open_push(struct registry *r, const struct reference *ref, const char *from,
+			 const struct credentials *credentials, struct repository **ret_repository, struct err *err);
 struct repository *repository_ref(struct repository *r);
 void repository_unref(struct repository *r);
 void repository_unrefp(struct repository **r);
+/* Finds out how the registry is asked, so that a failure of that comes first. */
+int repository_contact(struct repository *r, struct cancel *cancel, struct err *err);
 /* Whom its requests go to: the same for all repositories of one registry, and good for
  * nothing but to be compared. */
 const struct host *repository_host(const struct repository *r);

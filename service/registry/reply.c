@@ -86,6 +86,30 @@ static int once(struct repository *r, const struct request *q, size_t max_body, 
 	return code;
 }
 
+int request_patient(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
+		    struct err *err)
+{
+	const struct retry_env *env = r->registry->env;
+	struct retry retry = { .purpose = RETRY_TRANSFER };
+
+	for (;;) {
+		CLEANUP(answer_free) struct answer a = { 0 };
+		enum retry_class class = RETRY_NEVER;
+		int code = request_send(r, q, cancel, &a, &class, err);
+		int64_t after = code == OK ? request_retry_after(r, a.x) : 0;
+		int64_t pause = class == RETRY_NEVER ? -1 : retry_pause(&retry, class, after, env);
+
+		if (pause < 0) {
+			if (code == OK)
+				*ret_answer = TAKE(a);
+			return code;
+		}
+		answer_free(&a);
+		if (!env->sleep(env->arg, cancel, pause))
+			return cancel_check(cancel, err);
+	}
+}
+
 int request_reply(struct repository *r, const struct request *q, size_t max_body, struct cancel *cancel,
 		  struct reply *ret_reply, struct err *err)
 {

@@ -6,18 +6,11 @@
 
 #include "service/registry/redirect.h"
 
-enum { HEADERS_MAX = 5 + HOST_HEADERS_MAX };
+enum { HEADERS_MAX = 8 + HOST_HEADERS_MAX };
 
 char *request_path(const struct repository *r, const char *kind, const char *what)
 {
 	return format("/v2/%s/%s/%s", r->path, kind, what);
-}
-
-static char *shown_of(const char *method, const char *url)
-{
-	CLEANUP(freep) char *text = url_for_display(url);
-
-	return text ? format("%s \"%s\"", !strcmp(method, "HEAD") ? "Head" : "Get", text) : NULL;
 }
 
 /* The origin ends in a slash, the path begins with one. */
@@ -48,14 +41,14 @@ char *request_shown(const struct host_view *host, const struct request *q)
 {
 	CLEANUP(freep) char *url = url_of(host, q);
 
-	return url ? shown_of(q->method, url) : NULL;
+	return url ? url_request_shown(q->method, url) : NULL;
 }
 
 void answer_free(struct answer *a)
 {
 	http_close(a->x);
 	free(a->shown);
-	free(a->at);
+	url_free(&a->at);
 	*a = (struct answer){ 0 };
 }
 
@@ -113,18 +106,25 @@ static int stop(struct trip *t, const struct url *at, const struct secret *guest
 {
 	bool home = url_same_origin(at, &t->host->origin);
 	struct http_header headers[HEADERS_MAX];
-	struct http_request q = { .method = t->request->method, .url = at->text, .headers = headers };
+	struct http_request q = { .method = t->request->method,
+				  .url = at->text,
+				  .headers = headers,
+				  .body = t->request->body,
+				  .source = t->request->source,
+				  .bulk = t->request->bulk,
+				  .timeout_ms = t->request->timeout_ms };
 
 	add(headers, &q.n_headers, "Accept", t->request->accept);
 	add(headers, &q.n_headers, "Range", t->request->range);
 	add(headers, &q.n_headers, "If-Range", t->request->if_range);
+	add(headers, &q.n_headers, "Content-Type", t->request->content_type);
+	add(headers, &q.n_headers, "Content-Range", t->request->content_range);
 	if (home)
 		add_own(t, headers, &q.n_headers);
 	else
 		add(headers, &q.n_headers, "Authorization", guest->text);
 	host_view_prepare(t->host, at, &q);
 	q.insecure = is_insecure(t, at);
-	q.bulk = t->request->bulk;
 	q.reach = redirect_reach(&t->host->origin, at);
 	q.ret_failure = &t->failed;
 	return http_open(t->repository->registry->http, &q, cancel, ret_exchange, err);
@@ -134,7 +134,7 @@ static int stop(struct trip *t, const struct url *at, const struct secret *guest
 
 static int guest_refused(struct trip *t, const struct url *at, int code, struct err *err)
 {
-	CLEANUP(freep) char *shown = shown_of(t->request->method, at->text);
+	CLEANUP(freep) char *shown = url_request_shown(t->request->method, at->text);
 
 	t->failed = code == E_REGISTRY ? HTTP_FAILED_CONNECT : HTTP_FAILED_LOCAL; /* as in attempt() */
 	err_wrap(err, "%s", shown ? shown : t->request->method);
@@ -161,18 +161,27 @@ static int visit(struct trip *t, const struct url *at, struct cancel *cancel, st
 	return stop(t, at, &guest, cancel, &a->x, err);
 }
 
+/* What changes something goes elsewhere only where the method and the body stay as they
+ * are (RFC 9110, 15.4). */
+static bool leads_on(const struct trip *t, int status)
+{
+	bool asks = !strcmp(t->request->method, "GET") || !strcmp(t->request->method, "HEAD");
+
+	return asks ? redirect_is(status) : status == 307 || status == 308;
+}
+
 static int follow(struct trip *t, struct url *at, struct cancel *cancel, struct answer *a, struct err *err)
 {
 	for (unsigned hops = 0;; hops++) {
 		CLEANUP(url_free) struct url to = { 0 };
 		int r = visit(t, at, cancel, a, err);
 
-		if (r != OK || !redirect_is(http_response_of(a->x)->status))
+		if (r != OK || !leads_on(t, http_response_of(a->x)->status))
 			return r;
 		t->failed = HTTP_FAILED_LOCAL;
 		r = redirect_next(at, http_header_of(a->x, "Location"), hops, &to, err);
 		if (r != OK) {
-			CLEANUP(freep) char *shown = shown_of(t->request->method, at->text);
+			CLEANUP(freep) char *shown = url_request_shown(t->request->method, at->text);
 
 			err_wrap(err, "%s", shown ? shown : t->request->method);
 			return r;
@@ -203,10 +212,10 @@ static int travel(struct trip *t, struct cancel *cancel, struct answer *ret_answ
 	}
 	a.from = t->endpoint;
 	a.redirected = !url_same_origin(&at, &t->host->origin);
-	a.shown = shown_of(t->request->method, at.text);
-	a.at = strdup(at.text);
-	if (!a.shown || !a.at)
+	a.shown = url_request_shown(t->request->method, at.text);
+	if (!a.shown)
 		return fail_nomem(err);
+	a.at = TAKE(at);
 	*ret_answer = TAKE(a);
 	return OK;
 }
@@ -300,6 +309,12 @@ static int nobody_may(const struct repository *r, const struct request *q, struc
 		    words[q->capability], r->familiar);
 }
 
+/* A push is one host's from its first question to its last tag. */
+static bool stays(const struct request *q)
+{
+	return q->at || q->capability == HOST_PUSH;
+}
+
 static void note_served(struct repository *r, const struct answer *a)
 {
 	if (http_response_of(a->x)->status < 300)
@@ -318,7 +333,7 @@ int request_send(struct repository *r, const struct request *q, struct cancel *c
 		CLEANUP(answer_free) struct answer a = { 0 };
 
 		code = send_to(r, e, q, cancel, &a, &class, &why);
-		next = q->at ? NULL : endpoint_next(r, q->capability, e);
+		next = stays(q) ? NULL : endpoint_next(r, q->capability, e);
 		if (!next || is_ours(code) || (code == OK && http_response_of(a.x)->status < 400)) {
 			if (code == OK) {
 				note_served(r, &a);

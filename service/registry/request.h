@@ -11,16 +11,21 @@
 #include "service/registry/repository.h"
 
 struct request {
-	const char *method; /* "GET" or "HEAD" */
+	const char *method; /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
 	const char *path;   /* "/v2/NAME/manifests/TAG"; where "/v2" is, the host's own path comes */
-	/* Ask there at once: `at` and `from` of an earlier answer; NULL: as the path says. */
+	/* Ask there: where an earlier answer came from or what it said, and who gave that answer; NULL: as the
+	 * path says. */
 	const char *at;
 	struct endpoint *from;
 	enum host_capability capability;
 	const char *accept; /* NULL: anything */
 	const char *range, *if_range;
 	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
+	const char *content_type, *content_range; /* of the body */
+	struct bytes body;
+	const struct http_source *source; /* in its place, see http.h */
 	bool bulk;
+	int64_t timeout_ms; /* 0: none */
 };
 
 /* The path of something in the repository: kind is "manifests" or "blobs". NULL
@@ -34,7 +39,7 @@ char *request_shown(const struct host_view *host, const struct request *q);
 struct answer {
 	struct http_exchange *x;
 	char *shown;	 /* `Get "URL"` of the last stop, without its query */
-	char *at;	 /* the last stop in full: it may be signed, and is never shown */
+	struct url at;	 /* the last stop; its query may be signed: not for messages */
 	bool redirected; /* the last stop is not the registry */
 	struct endpoint *from;
 };
@@ -51,6 +56,11 @@ bool endpoint_refuse(struct repository *r, struct endpoint *from, enum host_capa
  * failure is worth another attempt. */
 int request_send(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
 		 enum retry_class *ret_class, struct err *err);
+
+/* The same, through failures that are worth another attempt, as in a transfer (retry.h):
+ * the last answer, whatever its status. */
+int request_patient(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
+		    struct err *err);
 
 /* A small answer with its body; other statuses than 200 are cut at ERROR_BODY_MAX. */
 struct reply {

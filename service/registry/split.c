@@ -152,7 +152,7 @@ static struct storage storage_of(struct split *s)
 
 static void keep_storage(struct split *s, const struct answer *a)
 {
-	struct storage storage = { a->redirected ? strdup(a->at) : NULL, a->from };
+	struct storage storage = { a->redirected ? strdup(a->at.text) : NULL, a->from };
 
 	pthread_mutex_lock(&s->mu);
 	free(s->storage.url);
