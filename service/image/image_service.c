@@ -9,6 +9,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.prune_images = prune_images,
 	.pull = pull,
 	.list_referrers = list_referrers,
+	.push = push,
 	.save = save,
 	.load = load,
 	.import = import,

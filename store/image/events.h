@@ -18,6 +18,7 @@ enum event_action { /* as imaged.v1.Event.Action */
 		    EVENT_REPAIR = 5,
 		    EVENT_LOAD = 6,
 		    EVENT_IMPORT = 7,
+		    EVENT_PUSH = 8,
 };
 
 uint64_t events_revision(struct store *s);

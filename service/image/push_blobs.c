@@ -1,0 +1,367 @@
+/*
+ * The blobs of one image, several at a time. A thread takes the next one, asks whether
+ * the registry has it, else has it mounted or sends it. The first failure ends all.
+ */
+#include <unistd.h>
+
+#include "proto/runtime/clock.h"
+#include "service/image/push.h"
+#include "store/image/sources.h"
+
+enum {
+	DONE = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_COMPLETE,
+	EXISTS = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_EXISTS,
+	MOUNTED = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_MOUNTED,
+	PUSHING = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_PUSHING,
+	RETRYING = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_RETRYING,
+	SKIPPED = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_SKIPPED,
+};
+
+/* The work of all threads. */
+struct work {
+	struct push *push;
+	size_t *blobs; /* places in push.blobs, each once */
+	size_t n;
+	struct cancel *cancel; /* fired by the first failure, and by the call's */
+
+	/* push.mu */
+	size_t next, running;
+	struct err failure; /* code OK: none */
+};
+
+/* ---- telling --------------------------------------------------------------- */
+
+static void say(struct push *p, struct push_blob *b, int state, int64_t offset, const char *text)
+{
+	pthread_mutex_lock(&p->mu);
+	b->status.state = (Imaged__V1__PushProgress__State)state;
+	b->status.offset = offset;
+	snprintf(b->status.message, sizeof b->status.message, "%s", text);
+	pthread_mutex_unlock(&p->mu);
+	transfer_watch_wake(&p->watch);
+}
+
+/* What an upload of one blob needs beside it. */
+struct sending {
+	struct push *push;
+	struct push_blob *blob;
+	int fd;
+};
+
+static void on_progress(void *arg, int64_t offset)
+{
+	struct sending *s = arg;
+
+	say(s->push, s->blob, PUSHING, offset, "");
+}
+
+static void on_retrying(void *arg, const char *why)
+{
+	struct sending *s = arg;
+
+	say(s->push, s->blob, RETRYING, 0, why);
+}
+
+static int read_blob(void *arg, int64_t offset, uint8_t *data, size_t size, size_t *ret_len, struct err *err)
+{
+	const struct sending *s = arg;
+	ssize_t n;
+
+	do
+		n = pread(s->fd, data, size, offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, "read a blob");
+	if (n == 0)
+		return fail(err, E_CORRUPT, "a blob of the store is shorter than it was");
+	*ret_len = (size_t)n;
+	return OK;
+}
+
+/* ---- mounts ---------------------------------------------------------------- */
+
+/* Opened once for all blobs; NULL when there are too many, or it cannot be. */
+static struct push_source *source_of(struct push *p, const char *path)
+{
+	struct push_source *found = NULL;
+
+	pthread_mutex_lock(&p->mu);
+	for (size_t i = 0; i < p->n_sources && !found; i++)
+		if (!strcmp(p->sources[i]->path, path))
+			found = p->sources[i];
+	if (!found && p->n_sources < ARRAY_LEN(p->sources) && (found = calloc(1, sizeof *found))) {
+		snprintf(found->path, sizeof found->path, "%s", path);
+		if (repository_open_push(p->service->registry, &p->ref, path, &p->credentials, &found->repository,
+					 NULL) == OK)
+			p->sources[p->n_sources++] = found;
+		else
+			free(TAKE(found));
+	}
+	pthread_mutex_unlock(&p->mu);
+	return found;
+}
+
+void push_forget_sources(struct push *p)
+{
+	for (size_t i = 0; i < p->n_sources; i++) {
+		repository_unref(p->sources[i]->repository);
+		free(p->sources[i]);
+	}
+	p->n_sources = 0;
+}
+
+static size_t find_mounts(struct push *p, const struct push_blob *b, struct upload_mount mounts[PUSH_MOUNTS_MAX])
+{
+	CLEANUP(arena_free) struct arena a;
+	const char *paths[PUSH_MOUNTS_MAX];
+	size_t n, found = 0;
+
+	arena_init(&a, REFERENCE_TEXT_MAX * 16);
+	n = blob_sources(p->service->store, &b->digest, p->ref.domain, p->ref.path, &a, paths, ARRAY_LEN(paths));
+	for (size_t i = 0; i < n; i++) {
+		struct push_source *source = source_of(p, paths[i]);
+
+		if (source)
+			mounts[found++] = (struct upload_mount){ source->path, source->repository };
+	}
+	return found;
+}
+
+/* ---- one blob -------------------------------------------------------------- */
+
+/* The registry got other bytes than the digest says: ours, or on the way? */
+static int explain_wrong_bytes(struct push *p, const struct push_blob *b, struct cancel *cancel, struct err *err)
+{
+	struct err ours = ERR_INIT;
+
+	if (content_verify(p->service->store, &b->digest, NULL, NULL, cancel, &ours) == OK) {
+		err->code = E_REGISTRY;
+		return E_REGISTRY;
+	}
+	*err = ours;
+	return ours.code;
+}
+
+static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+	struct sending s = { .push = p, .blob = b };
+	struct upload_mount mounts[PUSH_MOUNTS_MAX];
+	struct upload_observer observer = { on_progress, on_retrying, &s };
+	struct upload u = { .digest = &b->digest, .mounts = mounts, .observer = &observer };
+	struct upload_result result;
+	int64_t size = 0;
+	int r = content_open(p->service->store, &b->digest, &fd, &size, err);
+
+	if (r != OK)
+		return r;
+	s.fd = fd;
+	u.source = (struct http_source){ .length = size, .read = read_blob, .arg = &s };
+	u.n_mounts = find_mounts(p, b, mounts);
+	say(p, b, PUSHING, 0, "");
+	r = registry_upload(p->repository, &u, cancel, &result, err);
+	if (r == E_CORRUPT)
+		r = explain_wrong_bytes(p, b, cancel, err);
+	pthread_mutex_lock(&p->mu);
+	p->sent_bytes += result.sent;
+	if (r == OK && result.mounted)
+		b->status.from = result.mounted->from;
+	pthread_mutex_unlock(&p->mu);
+	if (r == OK)
+		say(p, b, result.mounted ? MOUNTED : DONE, b->size, "");
+	return r;
+}
+
+static int push_blob(struct push *p, struct push_blob *b, struct cancel *cancel, struct err *err)
+{
+	bool has = b->done;
+	int r = OK;
+
+	if (b->foreign) {
+		say(p, b, SKIPPED, 0, "");
+		return OK;
+	}
+	if (!has)
+		r = registry_has_blob(p->repository, &b->digest, cancel, &has, err);
+	if (r == OK && has)
+		say(p, b, EXISTS, b->size, "");
+	else if (r == OK)
+		r = send_blob(p, b, cancel, err);
+	if (r == OK)
+		b->done = true;
+	return r;
+}
+
+/* ---- threads --------------------------------------------------------------- */
+
+static struct push_blob *take_next(struct work *w)
+{
+	struct push_blob *b = NULL;
+
+	pthread_mutex_lock(&w->push->mu);
+	if (w->next < w->n && w->failure.code == OK)
+		b = &w->push->blobs[w->blobs[w->next++]];
+	pthread_mutex_unlock(&w->push->mu);
+	return b;
+}
+
+static void note_failure(struct work *w, const struct err *err)
+{
+	bool first;
+
+	pthread_mutex_lock(&w->push->mu);
+	first = w->failure.code == OK;
+	if (first)
+		w->failure = *err;
+	pthread_mutex_unlock(&w->push->mu);
+	if (first)
+		cancel_fire(w->cancel, E_CANCELLED);
+}
+
+static void *run(void *arg)
+{
+	struct work *w = arg;
+	struct push *p = w->push;
+	struct push_blob *b;
+
+	while ((b = take_next(w))) {
+		struct err err = ERR_INIT;
+
+		if (push_blob(p, b, w->cancel, &err) < 0)
+			note_failure(w, &err);
+	}
+	pthread_mutex_lock(&p->mu);
+	w->running--;
+	pthread_mutex_unlock(&p->mu);
+	transfer_watch_wake(&p->watch);
+	return NULL;
+}
+
+static size_t start(struct work *w, pthread_t threads[PUSH_PARALLEL], struct err *err)
+{
+	size_t n = 0;
+
+	while (n < PUSH_PARALLEL && n < w->n) {
+		w->running++;
+		errno = pthread_create(&threads[n], NULL, run, w);
+		if (errno) {
+			w->running--;
+			break;
+		}
+		n++;
+	}
+	if (!n)
+		fail_errno(err, "start a thread");
+	return n;
+}
+
+/* ---- the call's thread ----------------------------------------------------- */
+
+static bool is_news(const struct push_blob *b, const struct push_status *now)
+{
+	if (now->state != b->sent.state)
+		return true;
+	return now->offset != b->sent.offset && clock_monotonic_ms() - b->sent_ms >= PUSH_PROGRESS_MS;
+}
+
+static int tell(struct work *w, struct err *err)
+{
+	struct push *p = w->push;
+
+	for (size_t i = 0; i < w->n; i++) {
+		struct push_blob *b = &p->blobs[w->blobs[i]];
+		struct push_status now;
+
+		pthread_mutex_lock(&p->mu);
+		now = b->status;
+		pthread_mutex_unlock(&p->mu);
+		if (b->layer && is_news(b, &now) && push_send_layer(p, b, &now, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+static bool is_running(struct work *w)
+{
+	bool running;
+
+	pthread_mutex_lock(&w->push->mu);
+	running = w->running > 0;
+	pthread_mutex_unlock(&w->push->mu);
+	return running;
+}
+
+static int watch(struct work *w, struct err *err)
+{
+	struct push *p = w->push;
+	int r = OK;
+
+	while (is_running(w)) {
+		transfer_watch_wait(&p->watch, PUSH_PROGRESS_MS);
+		if (r == OK)
+			r = cancel_check(p->cancel, err);
+		if (r == OK)
+			r = tell(w, err);
+		if (r != OK)
+			cancel_fire(w->cancel, r == E_DEADLINE ? E_DEADLINE : E_CANCELLED);
+	}
+	return r == OK ? tell(w, err) : r;
+}
+
+static bool has_place(const struct work *w, size_t place)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->blobs[i] == place)
+			return true;
+	return false;
+}
+
+/* The largest layers first would fill the line best; but order is what users know. */
+static int collect(struct work *w, const struct push_image *image, struct err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < image->n_documents; i++)
+		n += image->documents[i].n_blobs;
+	w->blobs = calloc(n + 1, sizeof *w->blobs);
+	if (!w->blobs)
+		return fail_nomem(err);
+	for (size_t i = 0; i < image->n_documents; i++)
+		for (size_t j = image->documents[i].n_blobs; j-- > 0;)
+			if (!has_place(w, image->documents[i].blobs[j]))
+				w->blobs[w->n++] = image->documents[i].blobs[j];
+	return OK;
+}
+
+static int run_all(struct work *w, struct err *err)
+{
+	struct cancel_hook hook = { .fn = transfer_watch_wake, .arg = &w->push->watch };
+	pthread_t threads[PUSH_PARALLEL];
+	size_t n = start(w, threads, err);
+	int r;
+
+	if (!n)
+		return err->code;
+	cancel_hook(w->push->cancel, &hook);
+	r = watch(w, err);
+	cancel_unhook(w->push->cancel, &hook);
+	for (size_t i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	if (r == OK && w->failure.code != OK) {
+		*err = w->failure;
+		return w->failure.code;
+	}
+	return r;
+}
+
+int push_blobs(struct push *p, const struct push_image *image, struct err *err)
+{
+	struct work w = { .push = p, .cancel = cancel_new() };
+	int r = w.cancel ? collect(&w, image, err) : fail_nomem(err);
+
+	if (r == OK && w.n)
+		r = run_all(&w, err);
+	cancel_unref(w.cancel);
+	free(w.blobs);
+	return r;
+}
