@@ -1,5 +1,6 @@
 #include "client/cli/commands/commands.h"
 
+/* clang-format off */
 static const struct command image_commands[] = {
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
@@ -8,6 +9,7 @@ static const struct command image_commands[] = {
 	{ "ls", "list", &spec_images, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
+	{ "push", NULL, &spec_push, NULL, NULL },
 	{ "referrers", NULL, &spec_referrers, NULL, NULL },
 	{ "rm", "remove", &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },
@@ -35,6 +37,7 @@ const struct command root_commands[] = {
 	{ "login", NULL, &spec_login, NULL, NULL },
 	{ "logout", NULL, &spec_logout, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
+	{ "push", NULL, &spec_push, NULL, NULL },
 	{ "rmi", NULL, &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "system", NULL, NULL, system_commands, "Manage the daemon and its store" },
@@ -42,3 +45,4 @@ const struct command root_commands[] = {
 	{ "version", NULL, &spec_version, NULL, NULL },
 	{ 0 },
 };
+/* clang-format on */

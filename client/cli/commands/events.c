@@ -27,6 +27,8 @@ static const char *action_text(Imaged__V1__Event__Action action)
 		return "load";
 	case IMAGED__V1__EVENT__ACTION__ACTION_IMPORT:
 		return "import";
+	case IMAGED__V1__EVENT__ACTION__ACTION_PUSH:
+		return "push";
 	default:
 		return "unknown";
 	}
