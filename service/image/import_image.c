@@ -99,6 +99,7 @@ static int publish(struct import *m, struct bytes manifest_body, struct err *err
 		.config = &m->image,
 		.layers = &m->facts,
 		.lease = &m->lease,
+		.synthesized = true,
 		.action = IMAGED__V1__EVENT__ACTION__ACTION_IMPORT,
 		.now_ns = clock_wall_ns(),
 	};

@@ -195,6 +195,7 @@ static struct publication publication_of(const struct load_image *image, const s
 		.manifest = &w->manifest,
 		.config = &w->config,
 		.layers = w->facts,
+		.synthesized = image->synthesized,
 		.action = IMAGED__V1__EVENT__ACTION__ACTION_LOAD,
 		.now_ns = clock_wall_ns(),
 	};

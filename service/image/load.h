@@ -57,7 +57,8 @@ struct load_blob {
 /* An image that is complete but for its publication; the documents are content. */
 struct load_image {
 	struct digest root, manifest, config;
-	char **names; /* canonical */
+	bool synthesized; /* the manifest was made here */
+	char **names;	  /* canonical */
 	size_t n_names;
 };
 

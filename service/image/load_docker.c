@@ -139,6 +139,7 @@ static int build(struct load *l, struct docker_image *d, struct load_image *imag
 	    load_blob_add_bytes(l, buf_bytes(&manifest), &image->manifest, err) < 0)
 		return err->code;
 	image->root = image->manifest;
+	image->synthesized = true;
 	return OK;
 }
 

@@ -216,7 +216,7 @@ static int note_image(struct push *p, const struct push_image *image, const stru
 		      const struct reference *name, struct err *err)
 {
 	CLEANUP(arena_free) struct arena a;
-	CLEANUP(image_content_free) struct image_content c = { .manifest_body = BUF_INIT(0) };
+	CLEANUP(image_content_free) struct image_content c = { 0 };
 	CLEANUP(freep) struct layer_facts *facts = NULL;
 	const struct push_document *root = root_of(image);
 	char source[REFERENCE_TEXT_MAX];
@@ -350,12 +350,20 @@ static int parse_request(struct push *p, const Imaged__V1__PushRequest *request,
 	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;
 }
 
+static int compress_all(struct push *p, struct err *err)
+{
+	for (size_t i = 0; i < p->n_images; i++)
+		if (push_compress(p, &p->images[i], p->images[i].selected->record, err) < 0)
+			return err->code;
+	return OK;
+}
+
 static int run(struct push *p, struct err *err)
 {
 	if (push_plan(p, err) < 0 ||
 	    repository_open_push(p->service->registry, &p->ref, NULL, &p->credentials, &p->repository, err) < 0 ||
-	    repository_contact(p->repository, p->cancel, err) < 0 || send_started(p, err) < 0 ||
-	    push_images(p, err) < 0)
+	    repository_contact(p->repository, p->cancel, err) < 0 || compress_all(p, err) < 0 ||
+	    push_collect(p, err) < 0 || send_started(p, err) < 0 || push_images(p, err) < 0)
 		return err->code;
 	return send_done(p, err);
 }

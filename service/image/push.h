@@ -68,7 +68,8 @@ struct push_document {
 /* A root, and the tags that lead to it. */
 struct push_image {
 	struct digest root, chosen; /* chosen: the manifest; the root itself without an index */
-	const char **tags;	    /* in the selection */
+	const struct saved_image *selected;
+	const char **tags; /* in the selection */
 	size_t n_tags;
 
 	struct push_document *documents; /* children first, the root last; while it is its turn */
@@ -110,11 +111,20 @@ struct push {
 
 /* ---- push_plan.c */
 
-/* The images and all blobs. E_NOT_FOUND in docker's words, E_NO_PLATFORM. */
+/* The images. E_NO_SUCH_IMAGE in docker's words, E_NO_PLATFORM. */
 int push_plan(struct push *p, struct err *err);
+/* All of their blobs. */
+int push_collect(struct push *p, struct err *err);
 /* Fills documents and absent; by the digest of a root other than its own where given. */
 int push_load(struct push *p, struct push_image *image, const struct digest *root, struct err *err);
 void push_unload(struct push_image *image);
+
+/* ---- push_compress.c */
+
+/* Of an image whose manifest was made here and names plain layers: leads `root` and
+ * `chosen` to the one with compressed layers, which is made where there is none. */
+int push_compress(struct push *p, struct push_image *image, const Imaged__Store__V1__ImageRecord *record,
+		  struct err *err);
 
 /* ---- push_blobs.c */
 

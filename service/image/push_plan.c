@@ -222,7 +222,8 @@ static int add_entry(struct push *p, const struct saved_entry *e, struct err *er
 	if (!image) {
 		image = &p->images[p->n_images++];
 		image->root = e->root;
-		image->chosen = p->selection.images[e->image].manifest;
+		image->selected = &p->selection.images[e->image];
+		image->chosen = image->selected->manifest;
 		image->tags = arena_array(&p->selection.arena, p->selection.n_entries, sizeof *image->tags);
 		if (!image->tags)
 			return fail_nomem(err);
@@ -273,6 +274,11 @@ int push_plan(struct push *p, struct err *err)
 	for (size_t i = 0; i < p->selection.n_entries; i++)
 		if (p->selection.entries[i].name && add_entry(p, &p->selection.entries[i], err) < 0)
 			return err->code;
+	return OK;
+}
+
+int push_collect(struct push *p, struct err *err)
+{
 	for (size_t i = 0; i < p->n_images; i++) {
 		if (push_load(p, &p->images[i], NULL, err) < 0)
 			return err->code;

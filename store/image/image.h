@@ -40,7 +40,8 @@ struct publication {
 	/* Holds all blobs since before they were claimed or committed. Ended by the
 	 * publication; NULL: one is made for the call. */
 	const struct lease_id *lease;
-	int32_t action; /* of the event: pull, load, … */
+	bool synthesized; /* the manifest was made here; counts for an image that is new */
+	int32_t action;	  /* of the event: pull, load, …; 0: there is none */
 	int64_t now_ns;
 };
 
@@ -55,6 +56,8 @@ int image_publication_check(const struct publication *p, struct err *err);
 
 /* What is on record about a layer blob; E_NOT_FOUND when it was never verified. */
 int layer_facts_get(struct store *s, const struct digest *blob, struct layer_facts *ret_facts, struct err *err);
+/* Blobs that have been verified to have this diff ID, in no order; how many. */
+size_t layers_by_diff_id(struct store *s, const struct digest *diff_id, struct digest *ret_blobs, size_t max);
 /* A blob that is committed and has this diff ID, if any. */
 int layer_by_diff_id(struct store *s, const struct digest *diff_id, struct digest *ret_blob, struct err *err);
 

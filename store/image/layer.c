@@ -61,6 +61,22 @@ int layer_by_diff_id(struct store *s, const struct digest *diff_id, struct diges
 	return r == OK ? fail(err, E_NOT_FOUND, "no layer with this diff ID") : r;
 }
 
+size_t layers_by_diff_id(struct store *s, const struct digest *diff_id, struct digest *ret_blobs, size_t max)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_diff_prefix(diff_id);
+	struct digest same;
+	const struct key *k;
+	size_t n = 0;
+
+	if (!scan)
+		return 0;
+	meta_scan_prefix(scan, store_local(s), &prefix);
+	while (n < max && meta_scan_next(scan, &k, NULL, NULL) == OK && k)
+		n += key_parse_diff(key_bytes(k), &same, &ret_blobs[n]);
+	return n;
+}
+
 static int put_one(struct meta_txn *t, const struct digest *blob, const struct layer_facts *f, struct err *err)
 {
 	Imaged__Store__V1__LayerRecord record = IMAGED__STORE__V1__LAYER_RECORD__INIT;

@@ -343,14 +343,17 @@ static int put_final(struct publishing *w, const image_record *old, struct arena
 		r = put_index(w, a, err);
 	for (size_t i = 0; r == OK && i < w->p->n_names && i < NAMES_WITH_IMAGE; i++)
 		r = put_name(w, i, err);
-	if (r == OK)
+	if (r == OK && w->p->action)
 		r = event_add(w->txn, (enum event_action)w->p->action, &w->config, name, &w->p->root, w->p->now_ns,
 			      err);
 	if (r != OK)
 		return r;
 	end_guard(w);
 	r = end_lease(w, ret_lease_ended, err);
-	return r == OK ? event_commit(w->store, w->txn, err) : r;
+	if (r != OK)
+		return r;
+	return w->p->action ? event_commit(w->store, w->txn, err)
+			    : meta_txn_commit(w->store->shared, w->txn, NULL, err);
 }
 
 static int publish_once(struct publishing *w, bool *ret_lease_ended, struct err *err)
