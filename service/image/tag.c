@@ -18,6 +18,28 @@ static int parse_target(const char *text, struct reference *ret_target, struct e
 	return OK;
 }
 
+/* What the source is a name for: perhaps an index, which the new name leads to as well, so
+ * that a push takes all of it. */
+static struct digest root_of(struct image_service *service, const char *source, const struct image *image,
+			     struct arena *a)
+{
+	Imaged__Store__V1__NameRecord *record;
+	char text[REFERENCE_TEXT_MAX];
+	struct digest root, manifest;
+	struct reference ref;
+
+	if (reference_parse(source, &ref, NULL) < 0)
+		return image->manifest;
+	reference_default_tag(&ref);
+	if (digest_is_set(&ref.digest))
+		ref.tag[0] = 0;
+	if (name_get(service->store, reference_text(&ref, text), a, &record, NULL) < 0 ||
+	    digest_of_record(&record->root, &root, NULL) < 0 ||
+	    digest_of_record(&record->manifest, &manifest, NULL) < 0 || !digest_eq(&manifest, &image->manifest))
+		return image->manifest;
+	return root;
+}
+
 int tag_image(void *self, struct rpc_call *call, const Imaged__V1__TagImageRequest *request,
 	      Imaged__V1__TagImageResponse *response, struct err *err)
 {
@@ -25,14 +47,16 @@ int tag_image(void *self, struct rpc_call *call, const Imaged__V1__TagImageReque
 	char name[REFERENCE_TEXT_MAX];
 	struct reference target;
 	struct arena *a = NULL;
-	struct digest config;
+	struct digest config, root;
 	struct image image;
 	bool by_id;
 
 	if (parse_target(request->target, &target, err) < 0 || answer_arena(call, &a, err) < 0 ||
 	    image_resolve(service->store, request->source, a, &image, &by_id, err) < 0 ||
-	    digest_of_record(&image.record->config, &config, err) < 0 ||
-	    image_tag(service->store, &image, &target, clock_wall_ns(), err) < 0)
+	    digest_of_record(&image.record->config, &config, err) < 0)
+		return err->code;
+	root = by_id ? image.manifest : root_of(service, request->source, &image, a);
+	if (image_tag_root(service->store, &image, &root, &target, clock_wall_ns(), err) < 0)
 		return err->code;
 	response->name = arena_string(a, reference_text(&target, name));
 	response->image_id = digest_message(a, &config);

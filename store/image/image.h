@@ -112,6 +112,10 @@ int image_list(struct store *s, enum image_order order, struct buf *after, size_
  * digest, or named like an algorithm; E_NO_SUCH_IMAGE: the image went meanwhile. */
 int image_tag(struct store *s, const struct image *image, const struct reference *target, int64_t now_ns,
 	      struct err *err);
+/* The same for a name that leads on to the index that the image was reached through; one
+ * that is gone meanwhile leaves the manifest alone. */
+int image_tag_root(struct store *s, const struct image *image, const struct digest *root,
+		   const struct reference *target, int64_t now_ns, struct err *err);
 
 enum removed_kind { REMOVED_NAME = 1, REMOVED_IMAGE = 2, REMOVED_CHAIN = 3 };
 

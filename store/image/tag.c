@@ -17,8 +17,25 @@ static int check_target(const struct reference *target, struct err *err)
 	return OK;
 }
 
-static int tag_once(struct store *s, const struct image *image, const char *text, int64_t now_ns, struct name *ret_old,
-		    struct err *err)
+/* An index that a name leads to stays (image_index.h). */
+static int take_root(struct store *s, struct meta_txn *t, const struct digest *root, struct name *new, struct err *err)
+{
+	struct key k = key_index(root);
+	uint64_t revision;
+	int r;
+
+	if (digest_eq(root, &new->manifest))
+		return OK;
+	r = record_revision(s->shared, &k, &revision, err);
+	if (r == E_NOT_FOUND)
+		return OK;
+	meta_txn_compare(t, key_bytes(&k), revision);
+	new->root = *root;
+	return r;
+}
+
+static int tag_once(struct store *s, const struct image *image, const struct digest *root, const char *text,
+		    int64_t now_ns, struct name *ret_old, struct err *err)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
 	struct name new = { .root = image->manifest, .manifest = image->manifest, .tagged_ns = now_ns };
@@ -36,6 +53,9 @@ static int tag_once(struct store *s, const struct image *image, const char *text
 		r = name_read(s, text, ret_old, err);
 	if (r != OK)
 		return r;
+	r = take_root(s, t, root, &new, err);
+	if (r != OK)
+		return r;
 	memcpy(new.text, ret_old->text, sizeof new.text);
 	/* Whoever removes the image compares this key, and so sees the new name. */
 	meta_txn_compare(t, key_bytes(&k), image_revision);
@@ -46,8 +66,8 @@ static int tag_once(struct store *s, const struct image *image, const char *text
 	return r == OK ? event_commit(s, t, err) : r;
 }
 
-int image_tag(struct store *s, const struct image *image, const struct reference *target, int64_t now_ns,
-	      struct err *err)
+int image_tag_root(struct store *s, const struct image *image, const struct digest *root,
+		   const struct reference *target, int64_t now_ns, struct err *err)
 {
 	struct reference full = *target;
 	char text[REFERENCE_TEXT_MAX];
@@ -63,9 +83,15 @@ int image_tag(struct store *s, const struct image *image, const struct reference
 	if (r != OK)
 		return r;
 	do
-		r = tag_once(s, image, text, now_ns, &old, err);
+		r = tag_once(s, image, root, text, now_ns, &old, err);
 	while (r == E_ABORTED && ++tries < TRIES);
-	if (r == OK && old.revision && !digest_eq(&old.root, &old.manifest))
+	if (r == OK && old.revision && !digest_eq(&old.root, &old.manifest) && !digest_eq(&old.root, root))
 		index_release(s, &old.root, NULL);
 	return r;
+}
+
+int image_tag(struct store *s, const struct image *image, const struct reference *target, int64_t now_ns,
+	      struct err *err)
+{
+	return image_tag_root(s, image, &image->manifest, target, now_ns, err);
 }
