@@ -161,8 +161,10 @@ static int put_documents(struct push *p, const struct push_image *image, const c
 }
 
 /* An index of which something is not here goes as it is where the registry has that. */
-static int settle_absent(struct push *p, struct push_image *image, struct err *err)
+static int settle_absent(struct push *p, struct push_image *image, const char **missing, size_t *n, struct err *err)
 {
+	if (!*n)
+		return OK;
 	for (size_t i = 0; i < image->n_absent; i++) {
 		char digest[DIGEST_TEXT_MAX];
 		bool has = false;
@@ -170,8 +172,11 @@ static int settle_absent(struct push *p, struct push_image *image, struct err *e
 		if (registry_has_manifest(p->repository, digest_text(&image->absent[i], digest), NULL,
 					  &image->absent[i], p->cancel, &has, err) < 0)
 			return err->code;
-		if (!has)
-			return push_load(p, image, &image->chosen, err);
+		if (has)
+			continue;
+		if (push_load(p, image, &image->chosen, err) < 0)
+			return err->code;
+		return find_missing_tags(p, image, missing, n, err);
 	}
 	return OK;
 }
@@ -306,7 +311,7 @@ static int push_image(struct push *p, struct push_image *image, struct err *err)
 	if (!missing)
 		return fail_nomem(err);
 	if (push_load(p, image, NULL, err) < 0 || send_layers(p, image, WAITING, err) < 0 ||
-	    settle_absent(p, image, err) < 0 || find_missing_tags(p, image, missing, &n, err) < 0)
+	    find_missing_tags(p, image, missing, &n, err) < 0 || settle_absent(p, image, missing, &n, err) < 0)
 		return err->code;
 	if (n == image->n_tags)
 		r = send_image(p, image, missing, n, err);

@@ -5,11 +5,11 @@
 
 /* All types that we can use, in one line (some servers read only the first); then
  * anything, so that what we cannot use is named in a message. */
-static const char accept_all[] = "application/vnd.oci.image.index.v1+json, "
-				 "application/vnd.oci.image.manifest.v1+json, "
-				 "application/vnd.docker.distribution.manifest.list.v2+json, "
-				 "application/vnd.docker.distribution.manifest.v2+json, "
-				 "*/*;q=0.1";
+const char manifest_accept[] = "application/vnd.oci.image.index.v1+json, "
+			       "application/vnd.oci.image.manifest.v1+json, "
+			       "application/vnd.docker.distribution.manifest.list.v2+json, "
+			       "application/vnd.docker.distribution.manifest.v2+json, "
+			       "*/*;q=0.1";
 
 void remote_manifest_free(struct remote_manifest *m)
 {
@@ -81,7 +81,9 @@ int registry_manifest(struct repository *r, const struct reference *ref, struct 
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	CLEANUP(freep) char *path = path_of(r, ref);
-	struct request q = { .method = "GET", .path = path, .accept = accept_all, .capability = capability_for(ref) };
+	struct request q = {
+		.method = "GET", .path = path, .accept = manifest_accept, .capability = capability_for(ref)
+	};
 	struct wanted w = { .ref = ref };
 	int code;
 
@@ -122,7 +124,9 @@ int registry_resolve(struct repository *r, const struct reference *ref, struct c
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	CLEANUP(freep) char *path = path_of(r, ref);
-	struct request q = { .method = "HEAD", .path = path, .accept = accept_all, .capability = capability_for(ref) };
+	struct request q = {
+		.method = "HEAD", .path = path, .accept = manifest_accept, .capability = capability_for(ref)
+	};
 	int code;
 
 	if (!path)

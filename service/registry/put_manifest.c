@@ -114,9 +114,10 @@ int registry_has_manifest(struct repository *r, const char *what, const char *me
 {
 	CLEANUP(answer_free) struct answer a = { 0 };
 	CLEANUP(freep) char *path = path_of(r, what, NULL);
-	struct request q = {
-		.method = "HEAD", .path = path, .capability = HOST_PUSH, .accept = media_type ? media_type : "*/*"
-	};
+	struct request q = { .method = "HEAD",
+			     .path = path,
+			     .capability = HOST_PUSH,
+			     .accept = media_type ? media_type : manifest_accept };
 	int code = path ? request_patient(r, &q, cancel, &a, err) : fail_nomem(err);
 	struct digest found;
 	const char *said;

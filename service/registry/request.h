@@ -62,6 +62,9 @@ int request_send(struct repository *r, const struct request *q, struct cancel *c
 int request_patient(struct repository *r, const struct request *q, struct cancel *cancel, struct answer *ret_answer,
 		    struct err *err);
 
+/* The Accept header of a request for a manifest of any kind (manifest.c). */
+extern const char manifest_accept[];
+
 /* A small answer with its body; other statuses than 200 are cut at ERROR_BODY_MAX. */
 struct reply {
 	int status;

@@ -82,6 +82,8 @@ class FakeRegistry:
     """`realm` is another token server's URL; `address` is where it listens; `client_ca` has
     it demand certificates of clients."""
 
+    handler = None  # of a subclass that answers more
+
     def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300, realm=None,
                  address="127.0.0.1", client_ca=None):
         self.repos, self.requests, self.faults = {}, [], []
@@ -91,7 +93,7 @@ class FakeRegistry:
         self.referrers, self.referrers_page = None, 0
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
-        self.server = (Server6 if ":" in address else Server)((address, 0), Handler)
+        self.server = (Server6 if ":" in address else Server)((address, 0), self.handler or Handler)
         self.server.owner = self
         self.scheme = "http"
         if cert:
@@ -173,19 +175,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def serve(self):
         owner = self.server.owner
-        self.content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.record = Request(self.command, self.path, self.headers)
-        self.record.content = self.content
+        with owner.changed:
+            fault = next((f for f in owner.faults if f.take(self.record)), None)
+        self.action = fault.action if fault else {}
+        self.content = self.record.content = self.read_body(owner)
         with owner.changed:
             owner.requests.append(self.record)
-            fault = next((f for f in owner.faults if f.take(self.record)), None)
             owner.changed.notify_all()
-        self.action = fault.action if fault else {}
+        if self.content is None:
+            return
         try:
             self.answer(owner)
         finally:
             with owner.changed:
                 owner.changed.notify_all()
+
+    def read_body(self, _):
+        """None: the connection broke off meanwhile, and nothing is answered."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def answer(self, owner):
         gate = self.action.get("gate")

@@ -24,7 +24,7 @@ struct fake_request {
 		char name[64], value[1024];
 	} headers[FAKE_HEADERS_MAX];
 	size_t n_headers;
-	char body[4096]; /* NUL-terminated */
+	char body[4096]; /* NUL-terminated; of a long one nothing is read, and the connection ends */
 	unsigned connection;
 	unsigned number; /* of this request, from 1 */
 };
