@@ -12,6 +12,7 @@ import ociimage
 from archives import an_image, docker_files, layout_files
 from fakeuploads import UploadRegistry
 from harness import DockerRegistry, TestCase, skopeo
+from nginx import Nginx
 from ociimage import Image, Index, Layer, random_bytes, sha256, tar
 from rpc import pb
 
@@ -293,6 +294,38 @@ class ToRegistry(PushCase):
         result = self.imaged.ctl("push", "127.0.0.1:1/x:1", check=False)
         self.assertEqual("The push refers to repository [127.0.0.1:1/x]\n", result.stdout)
         self.assertRegex(result.stderr, r'^Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused')
+
+
+class BehindProxy(PushCase):
+    """docker-registry behind nginx, where TLS ends."""
+
+    def setUp(self):
+        super().setUp()
+        self.registry = DockerRegistry(self.path("registry"))
+        self.addCleanup(self.registry.stop)
+
+    def push_through(self, image, **options):
+        proxy = Nginx(self.path("nginx"), self.registry.host, **options)
+        self.addCleanup(proxy.stop)
+        imaged = self.daemon("--insecure-registry", proxy.host, name="behind")
+        name = f"{proxy.host}/p/x:1"
+        self.load((image, name), imaged=imaged)
+        result = imaged.ctl("push", name, check=False)
+        self.assertEqual((0, ""), (result.returncode, result.stderr))
+        self.assertEqual(image.data, skopeo("inspect", "--tls-verify=false", "--raw", f"docker://{self.registry.host}/p/x:1"))
+        self.assertIn("Layer already exists", imaged.ctl("push", name).stdout)
+
+    def test_location_with_http_for_its_own_host_is_https(self):
+        self.push_through(an_image("http", "gzip", size=MIB))
+
+    def test_location_that_forgets_the_port_too(self):
+        self.push_through(an_image("port", "gzip", size=MIB), port=False)
+
+    def test_proxy_that_is_set_up_well(self):
+        self.push_through(an_image("well", "gzip", size=MIB), forwarded=True)
+
+    def test_proxy_that_limits_bodies_gets_pieces(self):
+        self.push_through(an_image("small", "gzip", size=6 * MIB), body_max="2m")
 
 
 class ToFake(PushCase):
