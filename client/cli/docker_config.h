@@ -51,6 +51,9 @@ int docker_config_get(struct docker_config *c, const char *server, struct login 
  * of a registry ("registry.example/team"); the longest that fits counts. */
 int docker_config_get_for(struct docker_config *c, const char *registry, const char *path, struct login *ret_login,
 			  struct err *err);
+/* NAME of the docker-credential-NAME that is asked for a server; NULL: the file is.
+ * Borrowed. */
+const char *docker_config_helper(struct docker_config *c, const char *server);
 /* Stores; ret_plain says that the secret now lies in the file, which changed. */
 int docker_config_store(struct docker_config *c, const char *server, const struct login *l, bool *ret_plain,
 			struct err *err);

@@ -18,9 +18,6 @@ static inline struct docker_config *docker_config_logins(struct docker_config *c
 	return c->logins ? c->logins : c;
 }
 
-/* The helper for a server, or NULL. Borrowed. */
-const char *docker_config_helper(struct docker_config *c, const char *server);
-
 void wipe_free(char **text);
 
 #endif

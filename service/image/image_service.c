@@ -10,6 +10,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.pull = pull,
 	.list_referrers = list_referrers,
 	.push = push,
+	.explain_host = explain_host,
 	.save = save,
 	.load = load,
 	.import = import,

@@ -62,6 +62,8 @@ int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *reque
 int list_referrers(void *self, struct rpc_call *call, const Imaged__V1__ListReferrersRequest *request,
 		   Imaged__V1__ListReferrersResponse *response, struct err *err);
 int push(void *self, struct rpc_call *call, const Imaged__V1__PushRequest *request, struct err *err);
+int explain_host(void *self, struct rpc_call *call, const Imaged__V1__ExplainHostRequest *request,
+		 Imaged__V1__ExplainHostResponse *response, struct err *err);
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);

@@ -91,10 +91,21 @@ static bool can(const struct endpoint *e, enum host_capability capability)
 	return e->capabilities & 1U << capability;
 }
 
+/* What is pushed must lie in one place: with the first. */
+static struct endpoint *endpoint_to_push_to(struct repository *r)
+{
+	for (size_t i = 0; i < r->n_endpoints; i++)
+		if (can(&r->endpoints[i], HOST_PUSH))
+			return &r->endpoints[i];
+	return NULL;
+}
+
 struct endpoint *endpoint_next(struct repository *r, enum host_capability capability, const struct endpoint *after)
 {
 	struct endpoint *last = NULL;
 
+	if (capability == HOST_PUSH)
+		return after ? NULL : endpoint_to_push_to(r);
 	for (size_t i = after ? (size_t)(after - r->endpoints) + 1 : 0; i < r->n_endpoints; i++) {
 		struct endpoint *e = &r->endpoints[i];
 

@@ -6,7 +6,7 @@
  * that fails is passed over: for a short while by everybody when it cannot be reached
  * or breaks off, so that its timeout is not paid for each layer; for good by this
  * repository when it sent bytes that are not what their digest says. The last
- * is asked whatever it did.
+ * is asked whatever it did. A push goes to the first that takes one, and to no other.
  *
  * The credentials of a call are its registry's. A mirror gets them only when they
  * say that they are the mirror's.

@@ -202,12 +202,15 @@ static void prune_and_ask(char *registry)
 {
 	Imaged__V1__PruneImagesRequest prune = IMAGED__V1__PRUNE_IMAGES_REQUEST__INIT;
 	Imaged__V1__CheckAuthRequest auth = IMAGED__V1__CHECK_AUTH_REQUEST__INIT;
+	Imaged__V1__ExplainHostRequest explain = IMAGED__V1__EXPLAIN_HOST_REQUEST__INIT;
 	Imaged__V1__GetVersionRequest version = IMAGED__V1__GET_VERSION_REQUEST__INIT;
 	Imaged__V1__GetInfoRequest info = IMAGED__V1__GET_INFO_REQUEST__INIT;
 
 	auth.server_address = registry;
 	CALL(prune_images, PruneImagesResponse, &prune, answer->n_items == 2);
 	CALL(check_auth, CheckAuthResponse, &auth, same(answer->server_address, registry));
+	explain.host = registry;
+	CALL(explain_host, ExplainHostResponse, &explain, answer->n_endpoints == 1);
 	CALL(get_version, GetVersionResponse, &version, same(answer->version, imaged_client_version()));
 	CALL(get_info, GetInfoResponse, &info, answer->images == 1);
 }

@@ -408,6 +408,74 @@ class Tls(HostsCase):
         self.assertEqual([], registry.requests)
 
 
+class Explain(HostsCase):
+    def explained(self, host, *args, **options):
+        return self.imaged.ctl("system", "explain-host", *args, host, **options).stdout
+
+    def test_order_trust_and_notes(self):
+        self.hosts("docker.io", 'colour = "red"\n[host."https://m.example/hub"]\ncapabilities = ["pull"]\nca = "ca.pem"\n'
+                                'dial_timeout = "1.5s"\nheader = {X-Key = "secret"}\n[host."http://n.example:80"]\n')
+        self.start()
+        answer = self.client.ExplainHost(host="busybox:latest")
+        self.assertEqual("docker.io", answer.host)
+        self.assertEqual(os.path.join(self.hosts_dir, "docker.io", "hosts.toml"), answer.config_file)
+        self.assertEqual(["https://m.example/hub/v2", "http://n.example:80/v2", "https://registry-1.docker.io/v2"],
+                         [e.url for e in answer.endpoints])
+        self.assertEqual([True, True, False], [e.mirror for e in answer.endpoints])
+        first = answer.endpoints[0]
+        self.assertEqual((True, False, False, 1500), (first.pull, first.resolve, first.push, first.dial_timeout_ms))
+        self.assertEqual([os.path.join(self.hosts_dir, "docker.io", "ca.pem")], list(first.ca_files))
+        self.assertEqual(["X-Key"], list(first.header_names))
+        self.assertNotIn("secret", str(answer))
+        self.assertEqual(2, len(answer.notes), answer.notes)
+        self.assertRegex(answer.notes[0], r"ca\.pem: No such file")
+        self.assertRegex(answer.notes[1], r"hosts\.toml:1: the key 'colour'")
+
+    def test_http_and_why(self):
+        self.start("--insecure-registry", "old.example", "--registry-mirror", "x.example=https://m.example")
+        cases = {
+            "registry.example": ("https", "", False),
+            "old.example": ("https", "it is listed as insecure", True),
+            "127.0.0.1:5000": ("https", "it is on this machine, with a port of its own", True),
+            "localhost": ("https", "", True),
+            "localhost:80": ("http", "it is on this machine, and port 80 is that of http", True),
+        }
+        for host, expected in cases.items():
+            [found] = self.client.ExplainHost(host=host).endpoints
+            self.assertEqual(expected, (found.url.split(":")[0], found.plain_http, found.skip_verify), host)
+        self.assertEqual([True, False], [e.mirror for e in self.client.ExplainHost(host="x.example/a/b").endpoints])
+        self.assert_rpc_fails("INVALID_ARGUMENT", None, self.client.ExplainHost, host="No/Image")
+
+    def test_where_credentials_come_from(self):
+        self.hosts("r.example:5000", '[host."https://m.example"]\n')
+        self.start()
+        os.mkdir(self.path("config"))
+        config = {"DOCKER_CONFIG": self.path("config"), "PATH": f"{self.path('config')}:{os.environ['PATH']}"}
+
+        def write(name, text, mode=0o600):
+            with open(self.path("config", name), "w", encoding="ascii") as file:
+                file.write(text)
+            os.chmod(self.path("config", name), mode)
+
+        line = ("--format", "{{range .Endpoints}}{{.Credentials}} {{end}}")
+        self.assertEqual("none none \n", self.explained("r.example:5000", *line, env=config))
+        write("config.json", '{"auths":{"r.example:5000":{"auth":"YTpi"}}}')
+        self.assertEqual(f"none {self.path('config', 'config.json')} \n",
+                         self.explained("r.example:5000/a/b", *line, env=config))
+        write("config.json", '{"credHelpers":{"r.example:5000":"x"}}')
+        write("docker-credential-x", '#!/bin/sh\necho \'{"ServerURL":"r","Username":"u","Secret":"s3"}\'\n', 0o700)
+        said = self.explained("r.example:5000", env=config)
+        self.assertIn(" 2. https://r.example:5000/v2\n", said)
+        self.assertIn("  Credentials: docker-credential-x\n", said)
+        self.assertNotIn("s3", said)
+
+    def test_proxy_is_shown_without_its_password(self):
+        self.start(env={"https_proxy": "http://u:secret@proxy.example:3128", "no_proxy": "near.example"})
+        self.assertEqual("http://proxy.example:3128", self.client.ExplainHost(host="far.example").endpoints[0].proxy)
+        self.assertEqual("", self.client.ExplainHost(host="near.example").endpoints[0].proxy)
+        self.assertNotIn("secret", self.explained("far.example"))
+
+
 class Proxies(HostsCase):
     def proxied(self, *args, none=""):
         proxy = FakeProxy().__enter__()

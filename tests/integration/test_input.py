@@ -75,6 +75,10 @@ DAEMON = [
     (["--log-format", "xml"], "xml"),
     (["--config", "/nowhere.toml"], "/nowhere.toml"),
     (["--insecure-registry", "http://x/"], "http://x/"),
+    (["--hosts-dir", "relative"], "relative"),
+    (["--registry-mirror", "mirror.example"], "mirror.example"),
+    (["--registry-mirror", "https://user@mirror.example"], "user or a password"),
+    (["--registry-mirror", "a/b=https://mirror.example"], "a/b"),
     (["extra"], "extra"),
 ]
 

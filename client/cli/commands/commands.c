@@ -21,6 +21,7 @@ static const struct command system_commands[] = {
 	{ "check", NULL, &spec_system_check, NULL, NULL },
 	{ "df", NULL, &spec_system_df, NULL, NULL },
 	{ "events", NULL, &spec_events, NULL, NULL },
+	{ "explain-host", NULL, &spec_explain_host, NULL, NULL },
 	{ "info", NULL, &spec_info, NULL, NULL },
 	{ 0 },
 };
