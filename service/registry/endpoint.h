@@ -5,7 +5,8 @@
  * A request goes to the first that may be asked for it (enum host_capability). One
  * that fails is passed over: for a short while by everybody when it cannot be reached
  * or breaks off, so that its timeout is not paid for each layer; for good by this
- * repository when it sent bytes that are not what their digest says. The last
+ * repository when it sent bytes that are not what their digest says, or does not let
+ * the caller in. The last
  * is asked whatever it did. A push goes to the first that takes one, and to no other.
  *
  * The credentials of a call are its registry's. A mirror gets them only when they
@@ -24,7 +25,7 @@ struct endpoint {
 	struct auth auth;
 	unsigned capabilities; /* bits 1 << enum host_capability */
 	bool is_mirror;	       /* it is told the registry by "?ns=" */
-	atomic_bool refused;   /* it sent wrong bytes */
+	atomic_bool refused;   /* of no use to this repository: it sent wrong bytes, or does not let us in */
 };
 
 struct repository;

@@ -398,6 +398,8 @@ void host_view_prepare(const struct host_view *v, const struct url *to, struct h
 {
 	bool home = url_same_origin(to, &v->origin);
 
+	if (!v->config)
+		return;
 	q->tls = v->config->tls;
 	q->show_nothing = !home;
 	q->connect_timeout_ms = home ? v->config->dial_timeout_ms : 0;

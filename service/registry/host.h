@@ -48,7 +48,7 @@ struct host_view {
 	struct url origin; /* "https://HOST[:PORT]/" */
 	bool insecure;
 	struct challenge challenge;	  /* scheme AUTH_NONE: it wants nothing */
-	const struct host_config *config; /* the host's, as long as it is held */
+	const struct host_config *config; /* the host's, as long as it is held; NULL: only led to */
 };
 
 void host_view_free(struct host_view *v); /* also the cleanup function */

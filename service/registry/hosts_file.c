@@ -5,6 +5,7 @@
 
 #include "service/build/duration.h"
 #include "service/config/toml.h"
+#include "service/registry/url.h"
 
 enum { NS_PER_MS = 1000 * 1000, NOTE_BYTES_MAX = 1024 };
 
@@ -326,7 +327,9 @@ static int set_urls(struct reader *r, struct err *err)
 		struct err why = ERR_INIT;
 
 		if (e->url && host_config_set_url(&r->list.hosts[i], e->url, e->override_path, &why) != OK) {
-			err_wrap(&why, "the host \"%.64s\"", e->url);
+			CLEANUP(freep) char *shown = url_for_display(e->url);
+
+			err_wrap(&why, "the host \"%.64s\"", shown ? shown : "");
 			return refused_at(r, &place, &why, err);
 		}
 	}

@@ -315,6 +315,12 @@ static bool stays(const struct request *q)
 	return q->at || q->capability == HOST_PUSH;
 }
 
+/* A mirror that wants to know us, and does not. */
+static bool is_closed_to_us(int code, const struct answer *a)
+{
+	return code == E_UNAUTHENTICATED || (code == OK && http_response_of(a->x)->status == 401 && !a->redirected);
+}
+
 static void note_served(struct repository *r, const struct answer *a)
 {
 	if (http_response_of(a->x)->status < 300)
@@ -343,6 +349,8 @@ int request_send(struct repository *r, const struct request *q, struct cancel *c
 		}
 		if (class != RETRY_NEVER || code == E_TLS)
 			endpoint_rest(r, e);
+		if (is_closed_to_us(code, &a))
+			atomic_store(&e->refused, true);
 	}
 	if (ret_class)
 		*ret_class = class;

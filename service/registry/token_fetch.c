@@ -269,8 +269,8 @@ static bool is_insecure(const struct question *q)
 	char authority[HOST_AUTHORITY_MAX];
 
 	snprintf(authority, sizeof authority, "%s:%u", q->realm.host, q->realm.port);
-	return (host->insecure && !strcmp(q->realm.host, host->origin.host)) ||
-	       host_table_is_insecure(q->of->auth->context->hosts, authority);
+	return strcmp(q->realm.host, host->origin.host) ? host_table_is_insecure(q->of->auth->context->hosts, authority)
+							: host->insecure;
 }
 
 static void add_header(struct attempt *t, const char *name, const char *value)
@@ -287,6 +287,7 @@ static int prepare(const struct question *q, struct attempt *t, struct buf *text
 		return fail_nomem(err);
 	t->http.method = get ? "GET" : "POST";
 	t->http.url = get ? buf_text(text) : q->realm.text;
+	host_view_prepare(q->of->host, &q->realm, &t->http);
 	t->http.body = get ? (struct bytes){ 0 } : buf_bytes(text);
 	add_header(t, "Accept", "application/json");
 	if (!get)

@@ -274,6 +274,14 @@ class Secrets(HostsCase):
         self.start().pull(f"{registry.host}/a/b:1", credentials=self.credentials(mirror))
         self.assertEqual(0, registry.count())
 
+    def test_a_mirror_that_lets_nobody_in_is_asked_once(self):
+        content = Image([Layer(tar({f"f{n}": b"x"})) for n in range(10)])
+        mirror = self.registry(content, auth="basic", user=USER, password=PASSWORD)
+        registry = self.registry(content)
+        self.mirrored(mirror, registry)
+        self.start().pull(f"{registry.host}/a/b:1")
+        self.assertLessEqual(mirror.count(), 2, mirror.requests)
+
     def test_headers_stay_with_their_host(self):
         """registry-cri.md 1.6, 1: what libcurl would have kept on a redirect."""
         content = image()
@@ -324,6 +332,24 @@ class Tls(HostsCase):
         self.client.pull(f"{registry.host}/a/b:1")
         self.refused(self.asked_over(self.server, ""), "not trusted")
         self.refused(self.asked_over(self.server, f'ca = ["{self.other_ca[0]}"]'), "not trusted")
+
+    def test_token_server_of_the_same_authority(self):
+        self.start()
+        registry = self.asked_over(self.server, f'ca = "{self.ca[0]}"', auth="bearer")
+        self.client.pull(f"{registry.host}/a/b:1")
+        self.assertEqual(1, registry.count("/token"))
+
+    def test_connections_are_not_shared_between_settings(self):
+        """What was trusted before is not trusted after the file has changed."""
+        self.start()
+        for before in (f'ca = "{self.ca[0]}"', "skip_verify = true"):
+            registry = self.asked_over(self.server, before)
+            self.client.pull(f"{registry.host}/a/b:1")
+            self.client.PruneImages(all=True)
+            registry.clear()
+            for after in ("", f'ca = "{self.other_ca[0]}"'):
+                self.hosts(registry.host, f'server = "https://{registry.host}"\n{after}\n')
+                self.refused(registry, "not trusted")
 
     def test_wrong_name_and_expired(self):
         self.start()

@@ -190,8 +190,9 @@ static void what_is_wrong_is_told_with_its_place(void **state)
 		{ "host = 1", "/etc/h/hosts.toml:1:1: 'host' must be a table of tables" },
 		{ "[host]\na = 1", "/etc/h/hosts.toml:2:1: 'host' must be a table of tables" },
 		{ "[host.\"ftp://a\"]", "/etc/h/hosts.toml:1:7: the host \"ftp://a\": " },
-		{ "[host.\"https://u:p@a\"]", "/etc/h/hosts.toml:1:7: the host " },
-		{ "[host.\"https://a?x=1\"]", "/etc/h/hosts.toml:1:7: the host \"https://a?x=1\": a query" },
+		{ "[host.\"https://u:p@a\"]",
+		  "/etc/h/hosts.toml:1:7: the host \"https://a\": invalid URL \"https://a\": " },
+		{ "[host.\"https://a?x=1\"]", "/etc/h/hosts.toml:1:7: the host \"https://a\": a query" },
 		{ "[host.\"https://a\"]\nserver = \"b\"", "/etc/h/hosts.toml:2:1: 'server' belongs to the top" },
 	};
 
