@@ -171,6 +171,8 @@ static void what_is_wrong_is_told_with_its_place(void **state)
 		const char *text, *said;
 	} rows[] = {
 		{ "server = ", "/etc/h/hosts.toml:1:" },
+		{ "[:]", "/etc/h/hosts.toml:1:" },
+		{ "\xc3\xa4 = 1", "/etc/h/hosts.toml:1:" },
 		{ "server = 5", "/etc/h/hosts.toml:1:1: 'server' must be a string" },
 		{ "\ncapabilities = [\"pul\"]", "/etc/h/hosts.toml:2:1: unknown capability 'pul'" },
 		{ "capabilities = \"pull\"", "/etc/h/hosts.toml:1:1: 'capabilities' must be an array of strings" },
