@@ -185,12 +185,15 @@ int pull_up_to_date(struct pull *p, struct arena *arena, Imaged__Store__V1__Name
 
 /* ---- manifest ------------------------------------------------------------- */
 
-static int check_size(const struct descriptor *expected, const struct buf *body, struct err *err)
+/* The index has said how long it is and of what kind. */
+static int check_child(const struct descriptor *expected, const struct buf *body, struct err *err)
 {
+	enum media_kind kind;
+
 	if ((int64_t)body->len != expected->size)
 		return fail(err, E_BAD_CONTENT, "the manifest has %zu bytes, its index says %lld", body->len,
 			    (long long)expected->size);
-	return OK;
+	return document_kind(buf_bytes(body), expected->media_type, &kind, err);
 }
 
 /* A manifest that lies within its index. */
@@ -218,7 +221,7 @@ static int follow_index(struct pull *p, struct bytes index_bytes, struct err *er
 		return take_embedded(p, entry, err);
 	if (get_document(p, &entry->digest, &p->manifest_body, p->manifest_media_type, &p->manifest_stored, err) < 0)
 		return err->code;
-	return check_size(entry, &p->manifest_body, err);
+	return check_child(entry, &p->manifest_body, err);
 }
 
 static int copy_body(const struct buf *from, struct buf *to, struct err *err)
