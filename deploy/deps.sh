@@ -25,7 +25,7 @@ packages() {
 	demo) echo docker-registry skopeo busybox-static ;;
 	test)
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
-		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl
+		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl nginx-light
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
 		echo groff-base # renders the man pages

@@ -12,7 +12,7 @@ import ociimage
 from archives import an_image, docker_files, layout_files
 from fakeuploads import UploadRegistry
 from harness import DockerRegistry, TestCase, skopeo
-from nginx import Nginx
+from nginx import RegistryProxy
 from ociimage import Image, Index, Layer, random_bytes, sha256, tar
 from rpc import pb
 
@@ -305,7 +305,7 @@ class BehindProxy(PushCase):
         self.addCleanup(self.registry.stop)
 
     def push_through(self, image, **options):
-        proxy = Nginx(self.path("nginx"), self.registry.host, **options)
+        proxy = RegistryProxy(self.path("nginx"), self.registry.host, **options)
         self.addCleanup(proxy.stop)
         imaged = self.daemon("--insecure-registry", proxy.host, name="behind")
         name = f"{proxy.host}/p/x:1"

@@ -1,13 +1,14 @@
 """What hostile registries try (registry-cri.md 5.2), by name: each ends in one clear error,
 nothing is kept, and no credential goes where it does not belong."""
 
+import gzip
 import json
-import os
+import socket
 import threading
 
 import grpc
 
-from hostileworld import PASSWORD, USER, HostileCase, image, loopback_name
+from hostileworld import PASSWORD, USER, HostileCase, image, loopback_name, outward_address
 from ociimage import (
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -22,7 +23,7 @@ from ociimage import (
     tar,
     to_json,
 )
-from pki import Pki
+from pki import Authority
 
 BEARER = 'Bearer realm="{}",service="s",scope="repository:a:pull"'
 
@@ -185,8 +186,6 @@ class Ways(HostileCase):
     somewhere else."""
 
     def start_daemon(self):
-        from hostileworld import outward_address
-
         address = outward_address()
         return self.daemon("--log-level", "debug", *(("--insecure-registry", f"{address}/32") if address else ()))
 
@@ -340,12 +339,10 @@ class Ways(HostileCase):
 
     def tls_registry(self, *names, **options):
         """With a certificate for `names`, and a daemon that trusts nothing but the system's."""
-        from hostileworld import outward_address
-
         address = outward_address()
         if not address:
             self.skipTest("this machine has no address but loopback")
-        self.pki = Pki(self.path(f"pki{len(self.hosts)}"))
+        self.pki = Authority(self.path(f"pki{len(self.hosts)}"))
         cert = self.pki.issue(*(names or [address]), **options)
         registry = self.host(address=address, cert=cert, auth="basic", user=USER, password=PASSWORD)
         registry.repo("a").add(image(), "1")
@@ -366,10 +363,30 @@ class Ways(HostileCase):
         self.assertRegex(error.details(), "(?i)certificate|issuer|authority")
 
     def test_threat_no_fallback_to_http_after_tls_failed(self):
-        registry = self.tls_registry()
-        plain = self.outward_host()
-        self.strict_error(registry)
-        self.assertEqual([], plain.requests)
+        """Nothing but handshakes goes out."""
+        first = []
+
+        def relay(server, target):
+            while True:
+                try:
+                    here, _ = server.accept()
+                except OSError:
+                    return
+                with here, socket.create_connection(target) as there:
+                    hello = here.recv(4096)
+                    first.append(hello[:1])
+                    there.sendall(hello)
+                    here.sendall(there.recv(65536))
+                    here.recv(4096)
+
+        registry = self.tls_registry("another.example")
+        server = socket.create_server((registry.host.rpartition(":")[0], 0))
+        self.addCleanup(server.close)
+        threading.Thread(target=relay, args=(server, (registry.host.rpartition(":")[0], registry.port)), daemon=True).start()
+        self.reference = f"{registry.host.rpartition(':')[0]}:{server.getsockname()[1]}/a:1"
+        error = self.strict_error(registry)
+        self.assertRegex(error.details(), "is not trusted")
+        self.assertEqual({b"\x16"}, set(first))
 
     def test_threat_redirect_from_https_to_http(self):
         registry = self.tls_registry()
@@ -461,8 +478,6 @@ class Bodies(HostileCase):
                 self.assert_nothing_kept()
 
     def test_threat_content_encoding_that_was_not_asked_for(self):
-        import gzip
-
         content = Image([Layer(tar({"d": b"x" * 1000}), how="plain")])
         blob = content.layers[0].blob
         registry = self.serve(content)

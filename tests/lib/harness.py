@@ -66,7 +66,7 @@ def stop(process, timeout=20):
 class DockerRegistry:
     """Debian's docker-registry on a loopback port, over `storage`."""
 
-    def __init__(self, directory, storage=None, readonly=False, htpasswd=None, cert=None, client_ca=None):
+    def __init__(self, directory, storage=None, readonly=False, htpasswd=None, cert=None, client_ca=None, auth=None):
         os.makedirs(directory, exist_ok=True)
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -89,6 +89,8 @@ class DockerRegistry:
             lines += [f"  tls: {{certificate: {cert[0]}, key: {cert[1]}{clients}}}"]
         if htpasswd:
             lines += [f"auth: {{htpasswd: {{realm: test, path: {htpasswd}}}}}"]
+        if auth:  # the section as it is
+            lines += [f"auth: {auth}"]
         with open(config, "w", encoding="ascii") as file:
             file.write("\n".join(lines) + "\n")
         self.log = open(os.path.join(directory, "log"), "ab")
