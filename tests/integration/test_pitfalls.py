@@ -15,6 +15,7 @@ from hostileworld import PASSWORD, USER, HostileCase, image
 from ociimage import Blob, Image, Index, Layer, compress, random_bytes, sha256, tar
 from pki import Authority
 from proxy import Proxy
+from rpc import details
 
 # What a host that is not the registry may be told.
 PLAIN_HEADERS = {"host", "user-agent", "accept", "accept-encoding", "range", "if-range"}
@@ -321,8 +322,11 @@ class Pitfalls(HostileCase):
         registry.fault("*", "/manifests/", times=1, raw=odd)
         self.pull()
         self.client.PruneImages(all=True)
+        registry.clear()
         registry.fault("*", "/manifests/", raw=odd.replace(b"Retry-After: 1\n", b"Retry-After: 7200\n"))
-        self.assert_refused(self.reference, "RESOURCE_EXHAUSTED", "pull rate limit|toomanyrequests")
+        error = self.assert_refused(self.reference, "RESOURCE_EXHAUSTED", "pull rate limit.*retry after 7200 s")
+        self.assertEqual(7200, details(error)[1])
+        self.assertEqual(1, registry.count("/manifests/"), "not asked again before its time")
 
     def test_pitfall_10_503_with_a_page_is_told_in_one_line(self):
         registry = self.serve(image())
