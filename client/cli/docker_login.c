@@ -11,12 +11,16 @@ enum { HOST_MAX = 256 };
 
 /* ---- keys ----------------------------------------------------------------- */
 
-char *docker_config_host(const char *server)
+static const char *after_scheme(const char *server)
 {
 	if (!strncmp(server, "https://", 8))
-		server += 8;
-	else if (!strncmp(server, "http://", 7))
-		server += 7;
+		return server + 8;
+	return !strncmp(server, "http://", 7) ? server + 7 : server;
+}
+
+char *docker_config_host(const char *server)
+{
+	server = after_scheme(server);
 	return strndup(server, strcspn(server, "/"));
 }
 
@@ -56,10 +60,8 @@ static bool registry_of(const char *key, char out[HOST_MAX])
 	static const char *const hub[] = { "docker.io", "index.docker.io", "registry-1.docker.io" };
 	CLEANUP(freep) char *host = docker_config_host(key);
 	bool http = !strncmp(key, "http://", 7);
-	const char *from = strstr(key, "://");
 
-	from = from ? from + 3 : key;
-	if (!host || !*host || strlen(host) >= HOST_MAX || !is_api_path(from + strlen(host)))
+	if (!host || !*host || strlen(host) >= HOST_MAX || !is_api_path(after_scheme(key) + strlen(host)))
 		return false;
 	for (size_t i = 0; i <= strlen(host); i++)
 		out[i] = (char)tolower((unsigned char)host[i]);

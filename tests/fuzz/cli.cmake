@@ -1,2 +1,3 @@
 imaged_fuzz(fuzz_template cli_format)
 imaged_fuzz(fuzz_table cli_format)
+imaged_fuzz(fuzz_docker_config cli_base)

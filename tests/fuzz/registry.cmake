@@ -4,3 +4,4 @@ imaged_fuzz(fuzz_error_body imaged_registry)
 imaged_fuzz(fuzz_url imaged_registry)
 # What administrators write.
 imaged_fuzz(fuzz_hosts_toml imaged_registry)
+imaged_fuzz(fuzz_token_answer imaged_registry)
