@@ -18,6 +18,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.get_disk_usage = get_disk_usage,
 	.check_store = check_store,
 	.watch_events = watch_events,
+	.watch_transfers = watch_transfers,
 	.get_version = get_version,
 	.get_info = get_info,
 };

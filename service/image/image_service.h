@@ -73,6 +73,8 @@ int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskU
 		   Imaged__V1__GetDiskUsageResponse *response, struct err *err);
 int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreRequest *request, struct err *err);
 int watch_events(void *self, struct rpc_call *call, const Imaged__V1__WatchEventsRequest *request, struct err *err);
+int watch_transfers(void *self, struct rpc_call *call, const Imaged__V1__WatchTransfersRequest *request,
+		    struct err *err);
 int get_version(void *self, struct rpc_call *call, const Imaged__V1__GetVersionRequest *request,
 		Imaged__V1__GetVersionResponse *response, struct err *err);
 int get_info(void *self, struct rpc_call *call, const Imaged__V1__GetInfoRequest *request,

@@ -208,9 +208,11 @@ static int learn_config(struct pull *p, struct pull_blob *b, struct err *err)
 
 static int join(struct pull *p, struct pull_blob *b, struct err *err)
 {
+	char name[REFERENCE_TEXT_MAX];
 	struct transfer_request request = {
 		.blob = &b->descriptor,
 		.repository = p->repository,
+		.name = reference_name(&p->ref, name),
 		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
 		.data = b->data,
 		.source = p->source,

@@ -56,6 +56,7 @@ int transfers_new(struct store *s, unsigned threads, struct transfers **ret_tran
 		free(t);
 		return err->code;
 	}
+	transfer_list_init(&t->shown);
 	t->per_host = threads > 1 ? threads / 2 : 1;
 	pthread_mutex_init(&t->mu, NULL);
 	*ret_transfers = t;
@@ -67,8 +68,14 @@ void transfers_free(struct transfers *t)
 	if (!t)
 		return;
 	pool_free(t->pool);
+	transfer_list_destroy(&t->shown);
 	pthread_mutex_destroy(&t->mu);
 	free(t);
+}
+
+struct transfer_list *transfers_list(struct transfers *t)
+{
+	return &t->shown;
 }
 
 size_t transfers_running(struct transfers *t)
@@ -93,6 +100,7 @@ static void transfer_free(struct transfer *t)
 	for (size_t i = 0; i < t->blob.n_urls; i++)
 		free(t->blob.urls[i]);
 	free(t->blob.urls);
+	free(t->name);
 	free(t->data);
 	free(t);
 }
@@ -102,6 +110,7 @@ void transfer_unlist_locked(struct transfer *t)
 	if (!t->listed)
 		return;
 	t->listed = false;
+	transfer_list_remove(&t->entry);
 	DL_DELETE(t->table->list, t);
 	t->table->n--;
 }
@@ -144,16 +153,50 @@ static int take_turn_locked(struct transfer *t, struct err *err)
 	return OK;
 }
 
+/* Who runs for that host; the same image several times. */
+static size_t running_locked(const struct transfers *table, const struct host *host, const struct digest **ret_sources,
+			     size_t max)
+{
+	size_t n = 0;
+
+	for (const struct transfer *t = table->list; t && n < max; t = t->next)
+		if (t->host == host && t->turn == TURN_NOW)
+			ret_sources[n++] = &t->source;
+	return n;
+}
+
+/* The one whose image has the fewest turns; of these the first. */
+static struct transfer *fairest_locked(struct transfers *table, const struct host *host)
+{
+	enum { RUNNING_MAX = 64 };
+	const struct digest *sources[RUNNING_MAX];
+	size_t n = running_locked(table, host, sources, RUNNING_MAX), fewest = SIZE_MAX;
+	struct transfer *fairest = NULL;
+
+	for (struct transfer *t = table->list; t && fewest; t = t->next) {
+		size_t turns = 0;
+
+		if (t->host != host || t->turn != TURN_TO_COME)
+			continue;
+		for (size_t i = 0; i < n; i++)
+			turns += digest_eq(sources[i], &t->source);
+		if (turns < fewest) {
+			fewest = turns;
+			fairest = t;
+		}
+	}
+	return fairest;
+}
+
 /* The pool cannot refuse: start_locked() bounds what waits, and this is one of its threads. */
 void transfer_end_turn_locked(struct transfer *t)
 {
+	struct transfer *next;
+
 	t->turn = TURN_OVER;
-	for (struct transfer *next = t->table->list; next; next = next->next) {
-		if (next->host == t->host && next->turn == TURN_TO_COME) {
-			take_turn_locked(next, NULL);
-			return;
-		}
-	}
+	next = fairest_locked(t->table, t->host);
+	if (next)
+		take_turn_locked(next, NULL);
 }
 
 /* ---- joining -------------------------------------------------------------- */
@@ -203,13 +246,19 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 	t->table = table;
 	t->digest = request->blob->digest;
 	t->source = request->source;
+	t->name = strdup(request->name ? request->name : "");
 	t->cancel = cancel_new();
 	t->repository = request->repository ? repository_ref(request->repository) : NULL;
 	t->workers = request->workers ? layer_workers_ref(request->workers) : NULL;
 	t->is_layer = request->workers != NULL;
 	t->data = request->data.len ? copy_bytes(request->data) : NULL;
 	t->host = t->repository && !t->data ? repository_host(t->repository) : NULL;
-	if (!copy_blob(t, request->blob) || !t->cancel || (request->data.len && !t->data)) {
+	t->entry = (struct transfer_entry){ .direction = IMAGED__V1__TRANSFER__DIRECTION__DIRECTION_PULL,
+					    .digest = t->digest,
+					    .total = request->blob->size,
+					    .repository = t->name,
+					    .state = IMAGED__V1__TRANSFER__STATE__STATE_WAITING };
+	if (!copy_blob(t, request->blob) || !t->name || !t->cancel || (request->data.len && !t->data)) {
 		transfer_free(t);
 		return fail_nomem(err);
 	}
@@ -296,6 +345,8 @@ static int start_locked(struct transfers *table, const struct transfer_request *
 	}
 	t->refs = 1; /* the thread's */
 	t->listed = true;
+	if (!t->data) /* what is not on its way is not shown */
+		transfer_list_add(&table->shown, &t->entry);
 	DL_APPEND(table->list, t);
 	table->n++;
 	*ret_transfer = t;
@@ -319,6 +370,7 @@ static int join_locked(struct transfers *table, const struct transfer_request *r
 		return r;
 	t->refs++;
 	t->watching++;
+	transfer_entry_watchers(&t->entry, (int)t->watching);
 	*ret_transfer = t;
 	return OK;
 }
@@ -340,6 +392,7 @@ void transfer_leave(struct transfer *t, struct transfer_watch *w)
 
 	unwatch(t, w);
 	pthread_mutex_lock(&table->mu);
+	transfer_entry_watchers(&t->entry, (int)t->watching - 1);
 	if (--t->watching == 0)
 		cancel_fire(t->cancel, E_CANCELLED);
 	if (!t->watching && t->turn == TURN_TO_COME) {

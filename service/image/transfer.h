@@ -10,7 +10,8 @@
  * the table before it says so: who wants the blob all the same starts another.
  *
  * One registry gets half of the threads at most: others go on beside one that stalls.
- * Its further transfers wait for their turn, first come, first served.
+ * Its further transfers wait for their turn: of those that wait, one of the image that has
+ * the fewest running comes next, so that a large image does not hold up a small one.
  *
  * A blob that is committed already (it was never looked into, or is not what it
  * was) is read and compared with its digest; when it is damaged it goes into
@@ -24,6 +25,7 @@
 
 #include <pthread.h>
 
+#include "service/image/transfer_list.h"
 #include "service/layer/layer.h"
 #include "service/registry/registry.h"
 #include "store/content/ingest.h"
@@ -70,6 +72,7 @@ void transfers_free(struct transfers *t);
 struct transfer_request {
 	const struct descriptor *blob;
 	struct repository *repository;
+	const char *name;	       /* of that repository, canonical, for those who watch; copied */
 	struct layer_workers *workers; /* NULL: no layer, nothing is inflated */
 	struct bytes data;	       /* set: the caller has the bytes, nothing is fetched; copied */
 	/* Stands for repository and credentials: whoever has the same would fail the
@@ -93,6 +96,9 @@ int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer
 
 /* Whether it was started with this source, so that its failure is ours as well. */
 bool transfer_is_from(const struct transfer *t, const struct digest *source);
+
+/* Where all of them are listed, and where others list what they move. */
+struct transfer_list *transfers_list(struct transfers *t);
 
 /* Transfers that wait, run, are being cancelled, or are done and still watched: for
  * tests, which wait until there are none. */

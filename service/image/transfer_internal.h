@@ -30,6 +30,8 @@ struct transfer {
 	unsigned refs;		      /* watchers and the thread; guarded by table->mu */
 	unsigned watching;	      /* guarded by table->mu */
 	struct cancel *cancel;
+	struct transfer_entry entry; /* what is shown of it */
+	char *name;		     /* the entry's */
 
 	/* Constant. */
 	struct digest digest, source;
@@ -56,6 +58,7 @@ struct transfer {
 struct transfers {
 	struct store *store;
 	struct pool *pool;
+	struct transfer_list shown;
 	unsigned per_host; /* threads of the pool */
 	pthread_mutex_t mu;
 	struct transfer *list; /* guarded by mu, like n */

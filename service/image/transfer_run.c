@@ -16,8 +16,27 @@ static void notify_locked(struct transfer *t)
 		transfer_watch_wake(w->watch);
 }
 
+static Imaged__V1__Transfer__State shown_state(enum transfer_state state)
+{
+	switch (state) {
+	case TRANSFER_WAITING:
+		return IMAGED__V1__TRANSFER__STATE__STATE_WAITING;
+	case TRANSFER_DOWNLOADING:
+		return IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING;
+	case TRANSFER_RETRYING:
+		return IMAGED__V1__TRANSFER__STATE__STATE_RETRYING;
+	case TRANSFER_VERIFYING:
+		return IMAGED__V1__TRANSFER__STATE__STATE_VERIFYING;
+	case TRANSFER_DONE:
+	case TRANSFER_FAILED: /* it leaves the list */
+		break;
+	}
+	return IMAGED__V1__TRANSFER__STATE__STATE_COMPLETE;
+}
+
 static void set_state(struct transfer *t, enum transfer_state state, const char *message)
 {
+	transfer_entry_state(&t->entry, shown_state(state), message);
 	pthread_mutex_lock(&t->mu);
 	t->status.state = state;
 	snprintf(t->status.message, sizeof t->status.message, "%s", message ? message : "");
@@ -32,20 +51,25 @@ static void set_state(struct transfer *t, enum transfer_state state, const char 
 static int on_progress(void *arg, const struct fetch_progress *now, struct err *err)
 {
 	struct transfer *t = arg;
-	bool notable = now->present - t->notified >= NOTIFY_BYTES;
+	bool notable = now->present - t->notified >= NOTIFY_BYTES, resumes;
 
 	if (t->job)
 		layer_job_available(t->job, now->offset);
 	pthread_mutex_lock(&t->mu);
 	t->status.present = now->present;
 	t->status.fetched = now->fetched;
-	if (t->status.state == TRANSFER_RETRYING)
+	resumes = t->status.state == TRANSFER_RETRYING;
+	if (resumes)
 		t->status.state = TRANSFER_DOWNLOADING;
 	if (notable) {
 		t->notified = now->present;
 		notify_locked(t);
 	}
 	pthread_mutex_unlock(&t->mu);
+	if (resumes)
+		transfer_entry_state(&t->entry, IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING, NULL);
+	if (notable || resumes)
+		transfer_entry_current(&t->entry, now->present);
 	return notable && t->job ? layer_job_check(t->job, err) : OK;
 }
 
@@ -114,6 +138,8 @@ static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
 	t->ingest = ingest;
 	t->status.resumed = ingest_present(ingest);
 	t->status.present = t->status.resumed;
+	atomic_store(&t->entry.resumed, t->status.resumed);
+	atomic_store(&t->entry.current, t->status.resumed);
 	pthread_mutex_unlock(&t->mu);
 	set_state(t, TRANSFER_DOWNLOADING, NULL);
 	if (ingest_reader(ingest, &fd, err) < 0 || start_job(t, fd, err) < 0)
@@ -230,6 +256,10 @@ static void settle(struct transfer *t, int r, struct err *err)
 	}
 	notify_locked(t);
 	pthread_mutex_unlock(&t->mu);
+	if (r == OK) {
+		transfer_entry_state(&t->entry, IMAGED__V1__TRANSFER__STATE__STATE_COMPLETE, NULL);
+		transfer_entry_current(&t->entry, t->blob.size);
+	}
 }
 
 static void log_end(const struct transfer *t, int r, int64_t ms)

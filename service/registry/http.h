@@ -36,7 +36,7 @@ struct http_options {
 	int64_t connect_timeout_ms;    /* name, TCP and TLS; 0: 30 s */
 	int64_t header_timeout_ms;     /* from request to status; 0: 60 s */
 	int64_t stall_timeout_ms;      /* no byte while we read or send; 0: 60 s */
-	unsigned connections_per_host; /* 0: 16 */
+	unsigned connections_per_host; /* 0: 24 */
 	unsigned connections;	       /* 0: 64 */
 	const char *user_agent;	       /* NULL: imaged/VERSION */
 	const char *ca_file;	       /* in place of the system's; NULL: system */

@@ -10,7 +10,7 @@ enum {
 	DEFAULT_CONNECT_MS = 30 * 1000,
 	DEFAULT_HEADER_MS = 60 * 1000,
 	DEFAULT_STALL_MS = 60 * 1000,
-	DEFAULT_CONNECTIONS_PER_HOST = 16,
+	DEFAULT_CONNECTIONS_PER_HOST = 24, /* 16 with bodies (transfer.h), and questions beside them */
 	DEFAULT_CONNECTIONS = 64,
 	IDLE_POLL_MS = 10 * 60 * 1000, /* curl's own timers shorten it */
 };

@@ -1,0 +1,160 @@
+"""WatchTransfers and `system transfers`: every blob on its way, whoever asked for it;
+and who comes first when a registry has many to give."""
+
+import json
+import threading
+
+from fakeregistry import FakeRegistry
+from harness import TestCase
+from ociimage import Image, Layer, random_bytes, tar
+
+MIB = 1 << 20
+PULL, TRANSFERRING, RETRYING = 1, 2, 4
+
+
+class Transfers(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.registry = FakeRegistry().__enter__()
+        self.addCleanup(self.registry.stop)
+        self.gate = threading.Event()
+        self.addCleanup(self.gate.set)
+        self.layer = Layer(tar({"random": random_bytes(4 * MIB, 5)}), "plain")
+        self.registry.repo("a").add(Image([self.layer]), "1")
+        self.reference = f"{self.registry.host}/a:1"
+        self.digest = self.layer.blob.digest
+        self.imaged = self.daemon()
+        self.client = self.imaged.client()
+
+    def hold(self, pattern, cut=2 * MIB):
+        self.registry.fault("GET", pattern, times=1, cut=cut, gate=self.gate)
+
+    def watch_until(self, seen):
+        """The first list that shows it, of a watch that begins now."""
+        watch = self.client.WatchTransfers()
+        for response in watch:
+            if seen(response.transfers):
+                watch.cancel()
+                return list(response.transfers)
+        return self.fail("the watch ended before")
+
+    def held(self):
+        """A pull whose layer stands at 2 MiB, and what is shown of it."""
+        self.hold(self.digest)
+        call = self.client.Pull(reference=self.reference)
+        list_ = self.watch_until(lambda all_: any(t.digest == self.digest and t.current >= MIB for t in all_))
+        return call, next(t for t in list_ if t.digest == self.digest)
+
+    def test_a_pull_is_seen_by_others(self):
+        call, shown = self.held()
+        self.assertEqual((PULL, TRANSFERRING), (shown.direction, shown.state))
+        self.assertEqual(self.layer.blob.size, shown.total)
+        self.assertLessEqual(shown.current, 2 * MIB)
+        self.assertEqual(f"{self.registry.host}/a", shown.repository)
+        self.assertEqual(1, shown.watchers)
+        self.assertGreater(shown.started.seconds, 1500000000)
+        self.gate.set()
+        self.assertEqual("done", list(call)[-1].WhichOneof("event"))
+
+    def test_a_second_pull_of_the_blob_is_a_second_watcher(self):
+        call, _ = self.held()
+        other = self.client.Pull(reference=self.reference)
+        self.watch_until(lambda all_: any(t.digest == self.digest and t.watchers == 2 for t in all_))
+        other.cancel()
+        self.watch_until(lambda all_: any(t.digest == self.digest and t.watchers == 1 for t in all_))
+        self.gate.set()
+        list(call)
+
+    def test_the_list_is_empty_at_the_end(self):
+        call, _ = self.held()
+        self.gate.set()
+        list(call)
+        self.watch_until(lambda all_: not all_)
+
+    def test_no_follow_is_one_list(self):
+        self.assertEqual([[]], [list(r.transfers) for r in self.client.WatchTransfers(no_follow=True)])
+
+    def test_a_failure_that_is_tried_again_says_why(self):
+        self.registry.fault("GET", self.digest, times=1, status=503, headers={"Retry-After": "30"}, body=b"later")
+        call = self.client.Pull(reference=self.reference)
+        shown = self.watch_until(lambda all_: any(t.state == RETRYING for t in all_))
+        self.assertIn("503", next(t.message for t in shown if t.state == RETRYING))
+        call.cancel()
+
+    def test_what_an_earlier_transfer_left_is_told(self):
+        call, _ = self.held()
+        call.cancel()
+        self.wait_idle(self.client)
+        self.hold(self.digest, cut=MIB)
+        call = self.client.Pull(reference=self.reference)
+        self.watch_until(lambda all_: any(t.resumed >= MIB and t.state == TRANSFERRING for t in all_))
+        call.cancel()
+
+    def test_a_drain_ends_the_watch(self):
+        watch = self.client.WatchTransfers()
+        next(watch)
+        self.imaged.process.terminate()
+        for _ in watch:
+            pass
+        self.assertEqual(0, self.imaged.wait())
+
+    def test_command_shows_a_table(self):
+        call, _ = self.held()
+        lines = self.imaged.ctl("system", "transfers").stdout.splitlines()
+        self.assertRegex(lines[0], r"^DIGEST +DIRECTION +STATE +PROGRESS +STARTED +REPOSITORY$")
+        digest = self.digest.split(":")[1][:12]
+        row = next(line for line in lines if line.startswith(digest))
+        self.assertRegex(row, rf"^{digest} +pull +transferring +\S+MB/4.2MB +.* ago +{self.registry.host}/a$")
+        self.gate.set()
+        list(call)
+
+    def test_command_formats(self):
+        call, _ = self.held()
+        out = self.imaged.ctl("system", "transfers", "--format", "json").stdout
+        rows = [json.loads(line) for line in out.splitlines()]
+        row = next(r for r in rows if r["Digest"] == self.digest.split(":")[1][:12])
+        self.assertEqual(("pull", self.layer.blob.size), (row["Direction"], row["Total"]))
+        out = self.imaged.ctl("system", "transfers", "--no-trunc", "--format", "{{.Digest}} {{.Watchers}}").stdout
+        self.assertIn(f"{self.digest} 1", out.splitlines())
+        self.assertEqual(1, self.imaged.ctl("system", "transfers", "--format", "{{.No}}", check=False).returncode)
+        self.gate.set()
+        list(call)
+
+
+class Fairness(TestCase):
+    def test_large_images_do_not_hold_up_a_small_one(self):
+        """Three images of eight layers take all turns of the registry and wait for more;
+        of the small image that comes last a layer is next all the same."""
+        gates = [threading.Event() for _ in range(24)]
+        for gate in gates:
+            self.addCleanup(gate.set)
+        with FakeRegistry() as registry:
+            blobs = []
+            for number in range(3):
+                layers = [Layer(tar({f"{number}-{n}": random_bytes(2 * MIB, 100 * number + n)}), "plain") for n in range(8)]
+                registry.repo("large").add(Image(layers), str(number))
+                blobs += [layer.blob.digest for layer in layers]
+            for blob, gate in zip(blobs, gates, strict=True):
+                registry.fault("GET", blob, cut=MIB, gate=gate)
+            small = Layer(tar({"small": random_bytes(MIB, 1)}), "plain")
+            registry.repo("small").add(Image([small]), "1")
+            client = self.daemon().client()
+            calls = [client.Pull(reference=f"{registry.host}/large:{number}") for number in range(3)]
+            # The configurations came; all that may run hangs.
+            self.assertTrue(registry.wait_for(lambda: sum(any(b in r.path for b in blobs) for r in registry.requests) == 16))
+            watch = client.WatchTransfers()
+            calls.append(client.Pull(reference=f"{registry.host}/small:1"))
+            for response in watch:
+                if sum(t.state == 1 for t in response.transfers) >= 9:
+                    break  # eight of the third image wait, and one of ours at least
+            watch.cancel()
+            started = next(i for i, b in enumerate(blobs) if registry.count(b))
+            gates[started].set()
+            waits = lambda: sum("/small/blobs/" in r.path for r in registry.requests)  # noqa: E731
+            self.assertTrue(registry.wait_for(lambda: waits() >= 1), "the small one is next")
+            waiting = [b for b in blobs if not registry.count(b)]
+            self.assertEqual(8, len(waiting), "none of the large ones came before it")
+            for gate in gates:
+                gate.set()
+            for call in calls:
+                list(call)
