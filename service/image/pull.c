@@ -78,12 +78,25 @@ int pull_send_layer(struct pull *p, const struct pull_blob *b, const struct tran
 	return send_event(p, &event, err);
 }
 
+static Imaged__V1__RateLimit rate_message(struct rate_limit *rate)
+{
+	Imaged__V1__RateLimit m = IMAGED__V1__RATE_LIMIT__INIT;
+
+	m.limit = rate->limit;
+	m.remaining = rate->remaining;
+	m.window_seconds = rate->window_s;
+	m.source = rate->source;
+	return m;
+}
+
 static int send_done(struct pull *p, const struct digest *manifest, const struct digest *config, bool up_to_date,
 		     const char *warning, struct err *err)
 {
 	Imaged__V1__PullEvent event = IMAGED__V1__PULL_EVENT__INIT;
 	Imaged__V1__PullDone m = IMAGED__V1__PULL_DONE__INIT;
 	char name[REFERENCE_TEXT_MAX], id[DIGEST_TEXT_MAX], root[DIGEST_TEXT_MAX], chosen[DIGEST_TEXT_MAX];
+	struct rate_limit rate;
+	Imaged__V1__RateLimit limit;
 
 	m.reference = reference_text(&p->ref, name);
 	m.image_id = digest_text(config, id);
@@ -92,6 +105,9 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	m.up_to_date = up_to_date;
 	m.warning = (char *)warning;
 	m.fetched_bytes = p->fetched_bytes;
+	registry_heard(p->repository, &rate);
+	limit = rate_message(&rate);
+	m.rate_limit = rate.known ? &limit : NULL;
 	m.host = (char *)repository_served_by(p->repository);
 	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_DONE;
 	event.done = &m;

@@ -28,13 +28,15 @@ int pull_look_up(struct pull *p, struct err *err)
 /* ---- root ----------------------------------------------------------------- */
 
 /* A HEAD tells whether a name has moved, and costs no quota. Where the document is new
- * here it is needed anyway, and then it counts: what a HEAD says of it may be wrong. */
+ * here it is needed anyway, and then it counts: what a HEAD says of it may be wrong. For a
+ * name that is new here the HEAD is worth its time only where the quota is nearly used up:
+ * the store may have the document under another name. */
 static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
 {
 	int64_t size;
 	int r;
 
-	if (p->name_known) {
+	if (p->name_known || registry_is_low(p->repository)) {
 		r = registry_resolve(p->repository, &p->ref, p->cancel, ret_remote, err);
 		if (r < 0 || ret_remote->body.len || content_exists(p->service->store, &ret_remote->digest, &size))
 			return r;

@@ -32,7 +32,8 @@ static int make_parts(struct registry *r, const struct registry_options *o, stru
 		return code;
 	r->tokens = token_cache_new();
 	r->lanes = lanes_new();
-	return r->tokens && r->lanes ? OK : fail_nomem(err);
+	r->rates = rate_memory_new();
+	return r->tokens && r->lanes && r->rates ? OK : fail_nomem(err);
 }
 
 int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err)
@@ -62,6 +63,7 @@ void registry_free(struct registry *r)
 	lanes_free(r->lanes);
 	host_policy_free(&r->policy);
 	free(r->hosts_dir);
+	rate_memory_free(r->rates);
 	host_table_free(r->hosts);
 	http_client_free(r->http);
 	wipe(r->auth.salt, sizeof r->auth.salt);
@@ -100,6 +102,7 @@ int repository_new(struct registry *r, const char *domain, const char *path, con
 	if (!p)
 		return fail_nomem(err);
 	atomic_init(&p->refs, 1);
+	heard_init(&p->heard);
 	p->registry = r;
 	snprintf(p->path, sizeof p->path, "%s", path);
 	snprintf(p->familiar, sizeof p->familiar, "%s", familiar);
@@ -156,6 +159,7 @@ void repository_unref(struct repository *r)
 	if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	endpoints_close(r);
+	heard_destroy(&r->heard);
 	free(r);
 }
 

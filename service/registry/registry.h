@@ -20,6 +20,7 @@
 #define SERVICE_REGISTRY_REGISTRY_H
 
 #include "service/registry/http.h"
+#include "service/registry/rate_limit.h"
 #include "service/registry/retry.h"
 #include "store/content/ingest.h"
 #include "store/types/manifest.h"
@@ -69,6 +70,12 @@ int repository_contact(struct repository *r, struct cancel *cancel, struct err *
 const struct host *repository_host(const struct repository *r);
 /* HOST[:PORT] of the registry or its mirror that sent content last; borrowed. */
 const char *repository_served_by(const struct repository *r);
+
+/* What the registry, or a mirror, said last of its limit. */
+void registry_heard(struct repository *r, struct rate_limit *ret_rate);
+/* Little remains of a limit that callers with these credentials were told of: what can be
+ * had without a GET is (heard.h). */
+bool registry_is_low(struct repository *r);
 
 struct remote_manifest {
 	struct digest digest; /* of the bytes */

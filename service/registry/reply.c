@@ -61,6 +61,7 @@ static int take(const struct repository *r, struct answer *a, size_t max_body, s
 	reply.retry_after_ms = request_retry_after(r, a->x);
 	if (!copy_header(a->x, "Link", &reply.link) || !copy_header(a->x, "OCI-Filters-Applied", &reply.filters))
 		return fail_nomem(err);
+	reply.used_up = heard_nothing_left(a->x);
 	code = take_body(a, max_body, cancel, &reply, err);
 	if (code != OK)
 		return code;
@@ -120,7 +121,8 @@ int request_reply(struct repository *r, const struct request *q, size_t max_body
 		CLEANUP(reply_free) struct reply reply = { 0 };
 		enum retry_class class = RETRY_NEVER;
 		int code = once(r, q, max_body, cancel, &reply, &class, err);
-		bool worth = class != RETRY_NEVER && (code == OK || code == E_REGISTRY || code == E_TLS);
+		bool is_end = class == RETRY_THROTTLE && reply.used_up && !reply.retry_after_ms;
+		bool worth = class != RETRY_NEVER && !is_end && (code == OK || code == E_REGISTRY || code == E_TLS);
 		int64_t pause = worth ? retry_pause(&retry, class, reply.retry_after_ms, env) : -1;
 
 		if (pause < 0) {

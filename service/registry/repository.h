@@ -5,6 +5,7 @@
 #define SERVICE_REGISTRY_REPOSITORY_H
 
 #include "service/registry/endpoint.h"
+#include "service/registry/heard.h"
 #include "service/registry/registry.h"
 
 struct registry {
@@ -14,6 +15,7 @@ struct registry {
 	struct lanes *lanes;
 	struct host_policy policy;
 	char *hosts_dir; /* NULL: none */
+	struct rate_memory *rates;
 	const struct retry_env *env;
 	struct auth_context auth;
 	bool allow_foreign_urls;
@@ -27,6 +29,7 @@ struct repository {
 	atomic_size_t served_by;	    /* the endpoint that sent content last */
 	char authority[HOST_AUTHORITY_MAX]; /* the registry's own */
 	char namespace[HOST_AUTHORITY_MAX]; /* as mirrors are told it: "docker.io" */
+	struct heard heard;
 	char path[REFERENCE_NAME_MAX + 1];  /* "library/busybox"; "" for a login */
 	char familiar[REFERENCE_TEXT_MAX];  /* "busybox", for messages */
 };

@@ -70,6 +70,7 @@ struct reply {
 	int status;
 	int64_t content_length; /* -1 unknown */
 	int64_t retry_after_ms;
+	bool used_up; /* nothing remains of the registry's limit, it says */
 	char *shown;
 	char content_type[MEDIA_TYPE_MAX]; /* without parameters, lower case */
 	char digest[DIGEST_TEXT_MAX];	   /* Docker-Content-Digest, or "" */

@@ -91,6 +91,7 @@ class FakeRegistry:
         self.user, self.password, self.auth, self.blobs_at = user, password, auth, blobs_at
         self.tokens, self.token_ttl = {}, token_ttl
         self.referrers, self.referrers_page = None, 0
+        self.headers = {}  # of every answer
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.server = (Server6 if ":" in address else Server)((address, 0), self.handler or Handler)
@@ -281,7 +282,7 @@ class Handler(BaseHTTPRequestHandler):
         size = (len(body) if isinstance(body, bytes) else body.size) if end is None else end - start
         self.record.status = status
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in {**self.server.owner.headers, **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(size))
         self.end_headers()

@@ -8,6 +8,20 @@ struct options {
 	bool quiet, disable_content_trust;
 };
 
+/* Only when there is little left: a line on stderr, as it is no part of docker's answer. */
+static void warn_of_limit(const Imaged__V1__PullDone *m)
+{
+	const Imaged__V1__RateLimit *rate = m->rate_limit;
+
+	if (!rate || !rate->limit || rate->remaining > rate->limit / 10)
+		return;
+	cli_warn("WARNING: %lld of %lld pulls are left at %s", (long long)rate->remaining, (long long)rate->limit,
+		 m->host);
+	if (rate->window_seconds)
+		cli_warn(" within %lld hours", (long long)(rate->window_seconds + 1800) / 3600);
+	cli_warn("\n");
+}
+
 static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *request, struct pull_view *view,
 		  struct err *err)
 {
@@ -21,6 +35,8 @@ static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *re
 		r = pull_view_event(view, event, err);
 		if (r)
 			return r;
+		if (event->event_case == IMAGED__V1__PULL_EVENT__EVENT_DONE && !view->quiet)
+			warn_of_limit(event->done);
 	}
 	return r;
 }
