@@ -18,6 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (j.synced < 0 || (j.size >= 0 && j.synced > j.size) || j.hasher.length != (uint64_t)j.synced)
 		abort();
+	if (!runs_valid(&j.runs, j.size >= 0 ? j.size : INT64_MAX) || (!j.scattered && j.runs.n))
+		abort();
 	journal_encode(&j, again);
 	/* Bytes that mean nothing may differ; what was read may not. */
 	if (!journal_decode(again, &j))
