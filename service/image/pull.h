@@ -15,7 +15,11 @@
 #include "service/image/image_service.h"
 
 enum {
-	PULL_PARALLEL = 8,	/* blobs of one image at once */
+	/* Blobs of one image at once; of small ones, which cost round trips and no bandwidth, all
+	 * that a registry gives turns to (transfer.h). */
+	PULL_PARALLEL = 8,
+	PULL_PARALLEL_SMALL = 16,
+	PULL_SMALL_BYTES = 256 * 1024,
 	PULL_PROGRESS_MS = 100, /* between two progress events of one layer */
 };
 

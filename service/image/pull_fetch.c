@@ -285,10 +285,24 @@ static int look(struct pull *p, struct pull_blob *b, struct err *err)
 	return tell(p, b, &status, err);
 }
 
+static bool is_small(const struct pull_blob *b)
+{
+	return b->descriptor.size <= PULL_SMALL_BYTES;
+}
+
+struct running {
+	size_t small, large;
+};
+
+static bool may_join(const struct running *r, const struct pull_blob *b)
+{
+	return r->small + r->large < PULL_PARALLEL_SMALL && (is_small(b) || r->large < PULL_PARALLEL);
+}
+
 /* Looks at all that runs, starts what may run; *ret_open counts what is not here. */
 static int step(struct pull *p, size_t *ret_open, struct err *err)
 {
-	size_t running = 0;
+	struct running running = { 0, 0 };
 
 	*ret_open = 0;
 	for (size_t i = 0; i < p->n_blobs; i++) {
@@ -296,13 +310,14 @@ static int step(struct pull *p, size_t *ret_open, struct err *err)
 
 		if (b->here)
 			continue;
-		if (!b->transfer && running < PULL_PARALLEL && join(p, b, err) < 0)
+		if (!b->transfer && may_join(&running, b) && join(p, b, err) < 0)
 			return err->code;
 		if (b->transfer && look(p, b, err) < 0)
 			return err->code;
 		if (b->here)
 			continue;
-		running += b->transfer != NULL;
+		running.small += b->transfer && is_small(b);
+		running.large += b->transfer && !is_small(b);
 		(*ret_open)++;
 	}
 	return OK;

@@ -18,27 +18,15 @@ import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, program, stop, wait_listening  # noqa: E402,F401
+from networks import Networks  # noqa: E402
 from ociimage import Image, Layer, tar  # noqa: E402
 from rpc import Client  # noqa: E402
+from verdicts import missed, say, shown, verdict  # noqa: E402
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
-SECTIONS = ("pull", "present", "calls", "memory", "start", "cli", "save", "load", "unary")
-missed = []
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-def verdict(name, value, aim, unit=""):
-    good = value <= aim
-    if not good:
-        missed.append(name)
-    say(f"  {name:44} {value:8.2f}{unit:4} aim <= {aim:g}{unit}  {'ok' if good else 'MISSED'}")
-
-
+SECTIONS = ("pull", "present", "calls", "memory", "start", "cli", "save", "load", "ranges", "tiny", "cut", "unary")
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
     begin = time.monotonic()
@@ -51,12 +39,7 @@ def run(command, **options):
     return seconds
 
 
-def shown(values, scale=1.0):
-    low, middle, high = min(values) * scale, statistics.median(values) * scale, max(values) * scale
-    return f"{middle:8.3f} [{low:.3f}-{high:.3f}]"
-
-
-class Bench:
+class Bench(Networks):
     def __init__(self):
         base = os.environ.get("BENCH_DIR", images.CACHE)
         os.makedirs(base, exist_ok=True)

@@ -2,7 +2,8 @@
 # Measures imaged beside its peers and prints medians, ratios and the aims.
 #
 #   sh tests/bench/run.sh                 everything (about 20 minutes the first time)
-#   sh tests/bench/run.sh SECTION...      pull present calls memory start cli save load unary
+#   sh tests/bench/run.sh SECTION...      pull present calls memory start cli save load
+#                                         ranges tiny cut unary
 #
 # Peers: bench_floor (what a pull costs at least, see floor.c), skopeo, dockerd. They
 # run in the same call, in turn with imaged. BENCH_ROUNDS (5) rounds each. The images
