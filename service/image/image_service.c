@@ -8,6 +8,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.remove_image = remove_image,
 	.prune_images = prune_images,
 	.pull = pull,
+	.copy = copy_image,
 	.list_referrers = list_referrers,
 	.push = push,
 	.explain_host = explain_host,

@@ -31,10 +31,10 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes;
+	struct admission uploads, saves, watches, logins, pushes, copies;
 };
 
-enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32, PUSHES_MAX = 32 };
+enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32, PUSHES_MAX = 32, COPIES_MAX = 8 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. */
 int admission_enter(struct admission *a, int max, const char *what, struct err *err);
@@ -59,6 +59,7 @@ int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImag
 int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
 		 Imaged__V1__PruneImagesResponse *response, struct err *err);
 int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err);
+int copy_image(void *self, struct rpc_call *call, const Imaged__V1__CopyRequest *request, struct err *err);
 int list_referrers(void *self, struct rpc_call *call, const Imaged__V1__ListReferrersRequest *request,
 		   Imaged__V1__ListReferrersResponse *response, struct err *err);
 int push(void *self, struct rpc_call *call, const Imaged__V1__PushRequest *request, struct err *err);

@@ -92,8 +92,8 @@ static void pass(struct blob_reader *b, size_t len)
 	b->piece.len -= len;
 	b->at += (int64_t)len;
 	if (b->at > b->best) {
+		retry_progress(&b->retry, b->at - b->best);
 		b->best = b->at;
-		retry_progress(&b->retry);
 	}
 	if (b->at == (int64_t)b->n_marks * b->mark_bytes && b->n_marks < MARKS_MAX)
 		b->marks[b->n_marks++] = b->hasher;
@@ -120,14 +120,8 @@ static int send(struct blob_reader *b, enum retry_class *ret_class, struct err *
 static int refuse(struct blob_reader *b, struct err *err)
 {
 	struct wanted w = { .blob = &b->blob->digest };
-	CLEANUP(reply_free)
-	struct reply reply = { .status = http_response_of(b->answer.x)->status,
-			       .retry_after_ms = request_retry_after(b->repository, b->answer.x) };
 
-	reply.body.max = 64 * 1024;
-	http_body(b->answer.x, &reply.body, b->cancel, NULL);
-	reply.shown = TAKE(b->answer.shown);
-	return refusal_of(b->repository, &w, &reply, err);
+	return refusal_of_answer(b->repository, &w, &b->answer, b->cancel, err);
 }
 
 /* The body goes on at `at`, or begins again where there are no ranges. */

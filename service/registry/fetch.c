@@ -96,14 +96,8 @@ static int open_answer(struct fetch *f, struct answer *ret_answer, enum retry_cl
 void fetch_refuse(const struct fetch *f, struct answer *a, struct cancel *cancel, struct err *err)
 {
 	struct wanted w = { .blob = &f->blob->digest };
-	CLEANUP(reply_free)
-	struct reply reply = { .status = http_response_of(a->x)->status,
-			       .retry_after_ms = request_retry_after(f->repository, a->x) };
 
-	reply.body.max = 64 * 1024;
-	http_body(a->x, &reply.body, cancel, NULL);
-	reply.shown = TAKE(a->shown);
-	refusal_of(f->repository, &w, &reply, err);
+	refusal_of_answer(f->repository, &w, a, cancel, err);
 }
 
 /* An address of the storage that does not let us in: signed ones expire. */

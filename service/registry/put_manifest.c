@@ -1,6 +1,7 @@
 /* Manifests to a registry: byte by byte, children first (the caller's care), tags last. */
 #include <strings.h>
 
+#include "service/registry/referrers.h"
 #include "service/registry/refusal.h"
 #include "service/registry/upload.h"
 
@@ -50,8 +51,11 @@ static int put(struct repository *r, const char *path, const struct manifest_upl
 	if (code != OK)
 		return code;
 	http_drain(a.x);
-	*ret_answer = TAKE(a);
-	return OK;
+	if (m->subject && !http_header_of(a.x, "OCI-Subject"))
+		code = registry_list_referrer(r, m->subject, m->body, m->digest, cancel, err);
+	if (code == OK)
+		*ret_answer = TAKE(a);
+	return code;
 }
 
 static int put_one(struct repository *r, const char *what, const struct manifest_upload *m, struct cancel *cancel,

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "service/registry/referrers_tag.h"
 #include "service/registry/refusal.h"
 
-static const char accept_index[] = "application/vnd.oci.image.index.v1+json";
+static const char accept_index[] = REFERRERS_MEDIA_TYPE;
 
 struct listing {
 	struct repository *repository;
@@ -174,20 +175,9 @@ static int read_pages(struct listing *l, bool *ret_no_api, struct err *err)
 static int read_tag(struct listing *l, struct err *err)
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
-	char tag[REFERENCE_TAG_MAX + 1];
-	CLEANUP(freep) char *path = request_path(l->repository, "manifests", referrers_tag(l->subject, tag));
-	struct request q = { .method = "GET", .path = path, .capability = HOST_REFERRERS, .accept = accept_index };
-	struct wanted w = { .blob = l->subject };
-	int code;
+	int code = referrers_read_tag(l->repository, l->subject, HOST_REFERRERS, l->cancel, &reply, err);
 
-	if (!path)
-		return fail_nomem(err);
-	code = request_reply(l->repository, &q, MANIFEST_BYTES_MAX, l->cancel, &reply, err);
-	if (code < 0 || reply.status == 404)
-		return code;
-	if (reply.status != 200)
-		return refusal_of(l->repository, &w, &reply, err);
-	return take_page(l, &reply, false, err);
+	return code < 0 || !reply.body.len ? code : take_page(l, &reply, false, err);
 }
 
 int registry_referrers(struct repository *r, const struct digest *subject, const char *artifact_type,

@@ -21,4 +21,10 @@ int registry_referrers(struct repository *r, const struct digest *subject, const
 		       struct cancel *cancel, struct referrers *ret_list, enum referrers_source *ret_source,
 		       struct err *err);
 
+/* Lists a manifest that the repository has under the tag of its subject, for a registry
+ * that does not do so itself. Read, added to and written again until it is seen there,
+ * since others may write at the same time; it is never listed twice. */
+int registry_list_referrer(struct repository *r, const struct digest *subject, struct bytes manifest,
+			   const struct digest *digest, struct cancel *cancel, struct err *err);
+
 #endif

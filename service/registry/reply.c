@@ -10,6 +10,7 @@ void reply_free(struct reply *r)
 	free(r->shown);
 	free(r->link);
 	free(r->filters);
+	free(r->etag);
 	buf_free(&r->body);
 	*r = (struct reply){ 0 };
 }
@@ -59,7 +60,8 @@ static int take(const struct repository *r, struct answer *a, size_t max_body, s
 	if (digest && strlen(digest) < sizeof reply.digest)
 		snprintf(reply.digest, sizeof reply.digest, "%s", digest);
 	reply.retry_after_ms = request_retry_after(r, a->x);
-	if (!copy_header(a->x, "Link", &reply.link) || !copy_header(a->x, "OCI-Filters-Applied", &reply.filters))
+	if (!copy_header(a->x, "Link", &reply.link) || !copy_header(a->x, "OCI-Filters-Applied", &reply.filters) ||
+	    !copy_header(a->x, "ETag", &reply.etag))
 		return fail_nomem(err);
 	reply.used_up = heard_nothing_left(a->x);
 	code = take_body(a, max_body, cancel, &reply, err);

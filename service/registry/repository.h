@@ -30,8 +30,8 @@ struct repository {
 	char authority[HOST_AUTHORITY_MAX]; /* the registry's own */
 	char namespace[HOST_AUTHORITY_MAX]; /* as mirrors are told it: "docker.io" */
 	struct heard heard;
-	char path[REFERENCE_NAME_MAX + 1];  /* "library/busybox"; "" for a login */
-	char familiar[REFERENCE_TEXT_MAX];  /* "busybox", for messages */
+	char path[REFERENCE_NAME_MAX + 1]; /* "library/busybox"; "" for a login */
+	char familiar[REFERENCE_TEXT_MAX]; /* "busybox", for messages */
 };
 
 /* The registry itself. */

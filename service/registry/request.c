@@ -6,7 +6,7 @@
 
 #include "service/registry/redirect.h"
 
-enum { HEADERS_MAX = 8 + HOST_HEADERS_MAX };
+enum { HEADERS_MAX = 9 + HOST_HEADERS_MAX };
 
 char *request_path(const struct repository *r, const char *kind, const char *what)
 {
@@ -117,6 +117,7 @@ static int stop(struct trip *t, const struct url *at, const struct secret *guest
 	add(headers, &q.n_headers, "Accept", t->request->accept);
 	add(headers, &q.n_headers, "Range", t->request->range);
 	add(headers, &q.n_headers, "If-Range", t->request->if_range);
+	add(headers, &q.n_headers, "If-Match", t->request->if_match);
 	add(headers, &q.n_headers, "Content-Type", t->request->content_type);
 	add(headers, &q.n_headers, "Content-Range", t->request->content_range);
 	if (home)

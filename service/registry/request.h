@@ -19,7 +19,7 @@ struct request {
 	struct endpoint *from;
 	enum host_capability capability;
 	const char *accept; /* NULL: anything */
-	const char *range, *if_range;
+	const char *range, *if_range, *if_match;
 	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
 	const char *content_type, *content_range; /* of the body */
 	struct bytes body;
@@ -76,6 +76,7 @@ struct reply {
 	char digest[DIGEST_TEXT_MAX];	   /* Docker-Content-Digest, or "" */
 	char *link;			   /* Link; NULL: none */
 	char *filters;			   /* OCI-Filters-Applied; NULL: none */
+	char *etag;			   /* ETag; NULL: none */
 	struct buf body;
 	struct endpoint *from;
 };

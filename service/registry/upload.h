@@ -65,11 +65,13 @@ struct manifest_upload {
 	const struct digest *digest;
 	const char *const *tags; /* none: it is stored by its digest */
 	size_t n_tags;
+	const struct digest *subject; /* what it refers to; NULL: nothing */
 };
 
 /* Several tags go in one request where the registry takes that (?tag=), else one by one.
  * What the manifest names must be there. E_DIGEST_MISMATCH: the registry stored other
- * bytes. E_NOT_FOUND: it misses something that the manifest names. */
+ * bytes. E_NOT_FOUND: it misses something that the manifest names. One with a subject is
+ * listed there (referrers.h) when the registry does not say that it does so itself. */
 int registry_put_manifest(struct repository *r, const struct manifest_upload *m, struct cancel *cancel,
 			  struct err *err);
 

@@ -28,6 +28,7 @@ static const struct command system_commands[] = {
 };
 
 const struct command root_commands[] = {
+	{ "copy", NULL, &spec_copy, NULL, NULL },
 	{ "events", NULL, &spec_events, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "image", NULL, NULL, image_commands, "Manage images" },

@@ -1,0 +1,156 @@
+#include "proto/runtime/clock.h"
+#include "service/image/copy.h"
+#include "service/image/parallel.h"
+#include "service/registry/blob_reader.h"
+
+enum {
+	DONE = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_COMPLETE,
+	EXISTS = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_EXISTS,
+	MOUNTED = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_MOUNTED,
+	PUSHING = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_PUSHING,
+	RETRYING = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_RETRYING,
+	SKIPPED = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_SKIPPED,
+};
+
+/* ---- telling --------------------------------------------------------------- */
+
+static void say(struct copy *c, struct copy_blob *b, int state, int64_t offset, const char *text)
+{
+	pthread_mutex_lock(&c->mu);
+	b->status.state = (Imaged__V1__PushProgress__State)state;
+	b->status.offset = offset;
+	snprintf(b->status.message, sizeof b->status.message, "%s", text);
+	pthread_mutex_unlock(&c->mu);
+	transfer_watch_wake(&c->watch);
+}
+
+struct passing {
+	struct copy *copy;
+	struct copy_blob *blob;
+};
+
+static void on_progress(void *arg, int64_t offset)
+{
+	struct passing *p = arg;
+
+	say(p->copy, p->blob, PUSHING, offset, "");
+}
+
+static void on_retrying(void *arg, const char *why)
+{
+	struct passing *p = arg;
+
+	say(p->copy, p->blob, RETRYING, 0, why);
+}
+
+/* ---- one blob -------------------------------------------------------------- */
+
+/* Of the bytes that lie within the manifest. */
+static int read_embedded(void *arg, int64_t offset, uint8_t *data, size_t size, size_t *ret_len, UNUSED struct err *err)
+{
+	const struct descriptor *d = arg;
+	size_t len = min_size((uint64_t)(d->size - offset), size);
+
+	memcpy(data, d->data.data + offset, len);
+	*ret_len = len;
+	return OK;
+}
+
+static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, struct err *err)
+{
+	const struct descriptor *d = b->descriptor;
+	CLEANUP(blob_reader_freep) struct blob_reader *reader = NULL;
+	struct passing p = { c, b };
+	struct upload_mount mount = { c->source.path, c->mounting };
+	struct upload_observer observer = { on_progress, on_retrying, &p };
+	struct upload u = { .digest = &d->digest, .mounts = &mount, .n_mounts = c->mounting != NULL };
+	struct upload_result result = { .sent = 0 };
+	int r = OK;
+
+	u.observer = &observer;
+	u.source = (struct http_source){ d->size, read_embedded, (void *)d };
+	if (!d->data.data) {
+		r = blob_reader_new(c->from, d, cancel, &reader, err);
+		u.source.read = blob_reader_read;
+		u.source.arg = reader;
+	}
+	if (r == OK)
+		r = registry_upload(c->to, &u, cancel, &result, err);
+	pthread_mutex_lock(&c->mu);
+	c->sent_bytes += result.sent;
+	pthread_mutex_unlock(&c->mu);
+	if (r == OK)
+		say(c, b, result.mounted ? MOUNTED : DONE, d->size, "");
+	return r;
+}
+
+/* Foreign layers that have URLs are nowhere that a registry must have them. */
+static bool stays_elsewhere(const struct copy_blob *b)
+{
+	return b->layer && b->descriptor->type.kind == MEDIA_LAYER_FOREIGN && b->descriptor->n_urls;
+}
+
+static int copy_blob(void *arg, size_t i, struct cancel *cancel, struct err *err)
+{
+	struct copy *c = arg;
+	struct copy_blob *b = &c->blobs[i];
+	bool has = false;
+	int r;
+
+	if (stays_elsewhere(b)) {
+		say(c, b, SKIPPED, 0, "");
+		return OK;
+	}
+	r = registry_has_blob(c->to, &b->descriptor->digest, cancel, &has, err);
+	if (r < 0)
+		return r;
+	if (!has)
+		return pass_on(c, b, cancel, err);
+	say(c, b, EXISTS, b->descriptor->size, "");
+	return OK;
+}
+
+/* ---- all of them ----------------------------------------------------------- */
+
+static bool is_news(const struct copy_blob *b, const struct copy_status *now)
+{
+	if (now->state != b->sent.state)
+		return true;
+	return now->offset != b->sent.offset && clock_monotonic_ms() - b->sent_ms >= COPY_PROGRESS_MS;
+}
+
+static int tell_news(void *arg, struct err *err)
+{
+	struct copy *c = arg;
+
+	for (size_t i = 0; i < c->n_blobs; i++) {
+		struct copy_blob *b = &c->blobs[i];
+		struct copy_status now;
+
+		pthread_mutex_lock(&c->mu);
+		now = b->status;
+		pthread_mutex_unlock(&c->mu);
+		if (!b->layer || !is_news(b, &now))
+			continue;
+		b->sent = now;
+		b->sent_ms = clock_monotonic_ms();
+		if (copy_send_layer(c, b, &now, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+int copy_blobs(struct copy *c, struct err *err)
+{
+	struct parallel work = {
+		.n = c->n_blobs,
+		.threads = COPY_PARALLEL,
+		.work = copy_blob,
+		.look = tell_news,
+		.watch = &c->watch,
+		.every_ms = COPY_PROGRESS_MS,
+		.arg = c,
+	};
+
+	return parallel_run(&work, c->cancel, err);
+}

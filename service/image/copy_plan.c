@@ -1,0 +1,273 @@
+#include <search.h>
+
+#include "service/image/copy.h"
+#include "service/registry/referrers.h"
+#include "store/types/descriptor.h"
+
+/* ---- what was seen --------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct digest));
+}
+
+/* 1: it is new, and seen from now on. */
+static int see(struct copy *c, const struct digest *d, struct err *err)
+{
+	struct digest *copy = malloc(sizeof *copy);
+	struct digest **found;
+
+	if (!copy)
+		return fail_nomem(err);
+	*copy = *d;
+	found = tsearch(copy, &c->seen, compare);
+	if (!found || *found != copy)
+		free(copy);
+	if (!found)
+		return fail_nomem(err);
+	return *found == copy;
+}
+
+/* ---- blobs ----------------------------------------------------------------- */
+
+static int add_blob(struct copy *c, const struct descriptor *d, bool layer, struct err *err)
+{
+	struct copy_blob *blobs;
+	int r = see(c, &d->digest, err);
+
+	if (r <= 0)
+		return r;
+	if (c->n_blobs == COPY_BLOBS_MAX)
+		return fail(err, E_LIMIT, "it has more than %d blobs", COPY_BLOBS_MAX);
+	if (!(c->n_blobs & (c->n_blobs - 1))) { /* full, at each power of two */
+		blobs = reallocarray(c->blobs, c->n_blobs ? c->n_blobs * 2 : 1, sizeof *blobs);
+		if (!blobs)
+			return fail_nomem(err);
+		c->blobs = blobs;
+	}
+	c->blobs[c->n_blobs++] = (struct copy_blob){ .descriptor = d, .layer = layer };
+	return descriptor_check_data(d, err);
+}
+
+static int add_blobs(struct copy *c, const struct manifest *m, struct err *err)
+{
+	if (add_blob(c, &m->config, false, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < m->n_layers; i++)
+		if (add_blob(c, &m->layers[i], true, err) < 0)
+			return err->code;
+	return OK;
+}
+
+/* ---- documents ------------------------------------------------------------- */
+
+static void document_free(struct copy_document *d)
+{
+	if (!d)
+		return;
+	buf_free(&d->body);
+	manifest_free(&d->manifest);
+	free(d);
+}
+
+static void document_freep(struct copy_document **d)
+{
+	document_free(*d);
+}
+
+/* From the registry, or out of the descriptor. `ref` has the digest, or a tag alone. */
+static int fetch_body(struct copy *c, const struct reference *ref, const struct descriptor *d,
+		      struct copy_document *document, struct err *err)
+{
+	struct remote_manifest remote = { .size = 0 };
+
+	if (d && d->data.data) {
+		document->body = (struct buf)BUF_INIT(MANIFEST_BYTES_MAX);
+		document->digest = d->digest;
+		if (!buf_append(&document->body, d->data.data, d->data.len))
+			return fail_nomem(err);
+		return descriptor_check_data(d, err);
+	}
+	if (registry_manifest(c->from, ref, c->cancel, &remote, err) < 0)
+		return err->code;
+	document->digest = remote.digest;
+	document->body = TAKE(remote.body);
+	snprintf(document->media_type, sizeof document->media_type, "%s", remote.media_type);
+	return OK;
+}
+
+static int check_size(const struct copy_document *document, const struct descriptor *d, struct err *err)
+{
+	if (d && (int64_t)document->body.len != d->size)
+		return fail(err, E_BAD_CONTENT, "the manifest has %zu bytes, its index says %lld", document->body.len,
+			    (long long)d->size);
+	return OK;
+}
+
+static int fetch_document(struct copy *c, const struct reference *ref, const struct descriptor *d,
+			  struct copy_document **ret_document, enum media_kind *ret_kind, struct err *err)
+{
+	CLEANUP(document_freep) struct copy_document *document = calloc(1, sizeof *document);
+
+	if (!document)
+		return fail_nomem(err);
+	if (fetch_body(c, ref, d, document, err) < 0 || check_size(document, d, err) < 0 ||
+	    document_kind(buf_bytes(&document->body), document->media_type, ret_kind, err) < 0)
+		return err->code;
+	snprintf(document->media_type, sizeof document->media_type, "%s", media_kind_name(*ret_kind));
+	*ret_document = TAKE(document);
+	return OK;
+}
+
+/* The copy's from now on. */
+static int add_document(struct copy *c, struct copy_document **document, struct err *err)
+{
+	struct copy_document **documents;
+
+	if (c->n_documents == COPY_DOCUMENTS_MAX)
+		return fail(err, E_LIMIT, "it has more than %d manifests", COPY_DOCUMENTS_MAX);
+	c->documents_bytes += (*document)->body.len;
+	if (c->documents_bytes > COPY_DOCUMENTS_BYTES_MAX)
+		return fail(err, E_LIMIT, "its manifests have more than %d bytes", COPY_DOCUMENTS_BYTES_MAX);
+	documents = reallocarray(c->documents, c->n_documents + 1, sizeof(*documents));
+	if (!documents)
+		return fail_nomem(err);
+	c->documents = documents;
+	documents[c->n_documents++] = TAKE(*document);
+	return OK;
+}
+
+/* ---- the way down ---------------------------------------------------------- */
+
+/* Where a document stands: in how many indexes, and behind how many subjects. */
+struct place {
+	int depth, referring;
+};
+
+static int walk(struct copy *c, struct copy_document *document, enum media_kind kind, struct place at, struct err *err);
+
+static int walk_to(struct copy *c, const struct descriptor *d, struct place at, struct err *err)
+{
+	struct reference ref = c->source;
+	struct copy_document *document = NULL;
+	enum media_kind kind;
+	int r;
+
+	if (!media_is_manifest(d->type.kind) && !media_is_index(d->type.kind)) {
+		char type[MEDIA_TYPE_MAX];
+
+		return fail(err, E_UNSUPPORTED, "it lists a document of type \"%s\", which cannot be copied",
+			    printable_text(d->media_type, type, sizeof type));
+	}
+	r = see(c, &d->digest, err);
+	if (r <= 0)
+		return r;
+	ref.digest = d->digest;
+	if (fetch_document(c, &ref, d, &document, &kind, err) < 0)
+		return err->code;
+	return walk(c, document, kind, at, err);
+}
+
+static int walk_index(struct copy *c, struct copy_document *document, struct place at, struct err *err)
+{
+	CLEANUP(index_free) struct index index = { .n_entries = 0 };
+
+	if (at.depth == INDEX_DEPTH_MAX)
+		return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
+	if (index_parse(buf_bytes(&document->body), &index, err) < 0)
+		return err->code;
+	document->subject = index.subject;
+	at.depth++;
+	for (size_t i = 0; i < index.n_entries; i++)
+		if (cancel_check(c->cancel, err) < 0 || walk_to(c, &index.entries[i], at, err) < 0)
+			return err->code;
+	return OK;
+}
+
+static int walk_manifest(struct copy *c, struct copy_document *document, struct err *err)
+{
+	if (manifest_parse_any(buf_bytes(&document->body), &document->manifest, err) < 0)
+		return err->code;
+	document->subject = document->manifest.subject;
+	return add_blobs(c, &document->manifest, err);
+}
+
+static int walk_referrers(struct copy *c, const struct digest *subject, struct place at, struct err *err)
+{
+	CLEANUP(referrers_free) struct referrers list = { .items = NULL };
+	enum referrers_source source;
+	int r = OK;
+
+	if (registry_referrers(c->from, subject, NULL, c->cancel, &list, &source, err) < 0)
+		return err->code;
+	if (list.n && at.referring == COPY_REFERRERS_DEPTH_MAX)
+		return fail(err, E_LIMIT, "referrers refer to each other more than %d deep", COPY_REFERRERS_DEPTH_MAX);
+	at = (struct place){ 0, at.referring + 1 };
+	for (size_t i = 0; i < list.n && r == OK; i++)
+		r = walk_to(c, &list.items[i].descriptor, at, err);
+	return r;
+}
+
+/* Takes the document, also when it fails. */
+static int walk(struct copy *c, struct copy_document *document, enum media_kind kind, struct place at, struct err *err)
+{
+	CLEANUP(document_freep) struct copy_document *mine = document;
+	const struct digest digest = document->digest;
+	int r = media_is_index(kind) ? walk_index(c, mine, at, err) : walk_manifest(c, mine, err);
+
+	if (r == OK)
+		r = add_document(c, &mine, err);
+	if (r == OK && c->referrers)
+		r = walk_referrers(c, &digest, at, err);
+	return r;
+}
+
+/* ---- the root -------------------------------------------------------------- */
+
+/* Of an index the entry for the platform, through indexes within it. */
+static int choose(struct copy *c, struct copy_document **document, enum media_kind *kind, struct err *err)
+{
+	for (int depth = 0; media_is_index(*kind); depth++) {
+		CLEANUP(index_free) struct index index = { .n_entries = 0 };
+		const struct descriptor *entry;
+		struct reference ref = c->source;
+
+		if (depth == INDEX_DEPTH_MAX)
+			return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
+		if (index_parse(buf_bytes(&(*document)->body), &index, err) < 0 ||
+		    index_choose(&index, &c->platform, &entry, err) < 0)
+			return err->code;
+		ref.digest = entry->digest;
+		document_free(TAKE(*document));
+		if (fetch_document(c, &ref, entry, document, kind, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
+int copy_plan(struct copy *c, struct err *err)
+{
+	struct copy_document *root = NULL;
+	enum media_kind kind;
+	int r = fetch_document(c, &c->source, NULL, &root, &kind, err);
+
+	if (r == OK && c->platform_given)
+		r = choose(c, &root, &kind, err);
+	if (r == OK)
+		r = see(c, &root->digest, err);
+	if (r < 0) {
+		document_free(root);
+		return r;
+	}
+	c->root = root;
+	return walk(c, root, kind, (struct place){ 0, 0 }, err);
+}
+
+void copy_plan_free(struct copy *c)
+{
+	for (size_t i = 0; i < c->n_documents; i++)
+		document_free(c->documents[i]);
+	free(c->documents);
+	free(c->blobs);
+	tdestroy(c->seen, free);
+}
