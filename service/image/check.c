@@ -5,6 +5,7 @@
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
+#include "service/registry/host.h"
 #include "store/image/events.h"
 
 struct checking {
@@ -66,26 +67,33 @@ static int fetch_blob(struct checking *c, struct repository *repository, const s
 
 /* An image may come from anywhere: credentials go nowhere but to the registry that
  * they name. */
-static struct credentials credentials_for_any(const struct checking *c)
+static struct credentials credentials_for(const struct checking *c, const struct reference *ref)
 {
-	struct credentials credentials = credentials_of(c->request->credentials);
+	char wanted[HOST_AUTHORITY_MAX], named[HOST_AUTHORITY_MAX];
 
-	if (!credentials.server_address || !*credentials.server_address)
-		return (struct credentials){ .username = NULL };
-	return credentials;
+	for (size_t i = 0; i < c->request->n_credentials; i++) {
+		const Imaged__V1__Credentials *m = c->request->credentials[i];
+
+		if (*m->server_address && host_authority(m->server_address, named) &&
+		    host_authority(ref->domain, wanted) && !strcmp(named, wanted))
+			return credentials_of(m);
+	}
+	return (struct credentials){ .username = NULL };
 }
 
 static int fetch_from(struct checking *c, const struct finding *f, const char *source, struct err *err)
 {
-	struct credentials credentials = credentials_for_any(c);
+	struct credentials credentials;
 	CLEANUP(repository_unrefp) struct repository *repository = NULL;
 	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
 	enum media_kind kind = media_type_of(f->media_type).kind;
 	struct reference ref;
 	int r;
 
-	if (reference_parse(source, &ref, err) < 0 ||
-	    repository_open(c->service->registry, &ref, &credentials, &repository, err) < 0)
+	if (reference_parse(source, &ref, err) < 0)
+		return err->code;
+	credentials = credentials_for(c, &ref);
+	if (repository_open(c->service->registry, &ref, &credentials, &repository, err) < 0)
 		return err->code;
 	ref.digest = f->digest;
 	r = media_is_manifest(kind) || media_is_index(kind) ? fetch_document(c, repository, &ref, &ingest, err)
@@ -124,7 +132,7 @@ static int repair(struct checking *c, const struct finding *f, struct err *err)
 	int r;
 
 	if (!f->n_sources || f->size < 0)
-		return fail(err, E_NOT_FOUND, "it came from no registry; load or build the image again");
+		return fail(err, E_NOT_FOUND, "it came from no registry: remove the image, then load or build it again");
 	if (aside && content_quarantine(c->service->store, &f->digest, err) < 0)
 		return err->code;
 	r = fetch_from_any(c, f, err);
@@ -242,6 +250,7 @@ int check_store(void *self, struct rpc_call *call, const Imaged__V1__CheckStoreR
 {
 	int r = check(self, call, request, err);
 
-	credentials_wipe(request->credentials);
+	for (size_t i = 0; i < request->n_credentials; i++)
+		credentials_wipe(request->credentials[i]);
 	return r;
 }

@@ -1,12 +1,15 @@
 """The store from outside: usage agrees with the disk, damage is found and healed,
 events come in order."""
 
+import base64
+import json
 import os
+import tarfile
 import threading
 
 from fakeregistry import FakeRegistry
 from harness import TestCase, blob_path, incomplete
-from ociimage import Image, Layer, random_bytes, tar
+from ociimage import Image, Index, Layer, Repo, random_bytes, tar, write_layout
 
 
 def bytes_below(path):
@@ -107,6 +110,110 @@ class Store(TestCase):
                     self.assertEqual(1, summary.repaired)
                     self.assert_clean(self.client)
                     self.assertEqual([], incomplete(self.imaged.root, self.client))
+
+    def test_index_is_repaired(self):
+        one, two = Image([Layer(tar({"a": b"1"}))]), Image([Layer(tar({"b": b"2"}))], platform={"os": "linux", "architecture": "arm64"})
+        index = Index([(one, one.platform), (two, two.platform)])
+        self.registry.repo("multi").add(index, "1")
+        self.client.pull(f"{self.registry.host}/multi:1")
+        for how, kind in (("flipped", 1), ("missing", 2)):
+            self.damage(index.digest, how)
+            findings, _ = self.client.check(repair=True)
+            self.assertEqual([(kind, index.digest, True)], [(f.kind, f.digest, f.repaired) for f in findings], findings)
+            self.assert_clean(self.client)
+
+    def test_repair_takes_the_next_source_that_works(self):
+        image = self.pull("a", 1)
+        self.registry.repo("b").add(image, "1")
+        self.client.pull(f"{self.registry.host}/b:1")
+        for gone in ("a", "b"):
+            with self.subTest(gone=gone):
+                self.registry.clear()
+                self.registry.fault("*", f"/v2/{gone}/", status=404)
+                self.damage(image.layers[0].blob.digest, "flipped")
+                findings, _ = self.client.check(repair=True)
+                self.assertEqual([True], [f.repaired for f in findings], findings)
+
+    def test_repair_that_fetches_wrong_bytes_keeps_what_there_was(self):
+        image = self.pull("a", 1)
+        blob = image.layers[0].blob
+        self.damage(blob.digest, "flipped")
+        with open(blob_path(self.imaged.root, blob.digest), "rb") as file:
+            damaged = file.read()
+        self.registry.fault("GET", "/blobs/", body=b"x" * blob.size)
+        findings, _ = self.client.check(repair=True)
+        self.assertEqual([False], [f.repaired for f in findings])
+        with open(blob_path(self.imaged.root, blob.digest), "rb") as file:
+            self.assertEqual(damaged, file.read())
+
+    def private(self, auth):
+        """An image of a registry that wants a login, and one of another that does, too."""
+        found = []
+        for n in (1, 2):
+            registry = FakeRegistry(auth=auth, user=f"user{n}", password=f"secret{n}").__enter__()
+            self.addCleanup(registry.stop)
+            image = Image([Layer(tar({f"f{auth}{n}": random_bytes(1000, n)}))])
+            registry.repo("a").add(image, "1")
+            login = {"server_address": registry.host, "username": f"user{n}", "password": f"secret{n}"}
+            self.client.pull(f"{registry.host}/a:1", credentials=login)
+            found.append((registry, image, login))
+        return found
+
+    def test_repair_from_registries_that_want_a_login(self):
+        for auth in ("basic", "bearer"):
+            with self.subTest(auth=auth):
+                found = self.private(auth)
+                for _, image, _ in found:
+                    self.damage(image.layers[0].blob.digest, "flipped")
+                findings, _ = self.client.check(repair=True)
+                self.assertEqual([False, False], [f.repaired for f in findings])
+                self.assertRegex(findings[0].repair_error, "no basic auth credentials|unauthorized")
+                findings, summary = self.client.check(repair=True, credentials=[login for _, _, login in found])
+                self.assertEqual(([True, True], 2), ([f.repaired for f in findings], summary.repaired), findings)
+                self.client.PruneImages(all=True)
+
+    def test_credentials_that_name_no_registry_are_not_shown_to_any(self):
+        ((registry, image, login), _) = self.private("basic")
+        registry.clear()
+        self.damage(image.layers[0].blob.digest, "flipped")
+        for server in ("", "elsewhere.example"):
+            findings, _ = self.client.check(repair=True, credentials=[{**login, "server_address": server}])
+            self.assertEqual([False], [f.repaired for f in findings])
+        self.assertFalse([r for r in registry.requests if "Authorization" in r.headers])
+
+    def test_cli_repairs_with_the_logins_of_the_user(self):
+        found = self.private("bearer")
+        auths = {
+            registry.host: {"auth": base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()}
+            for registry, _, login in found
+        }
+        os.makedirs(self.path("config"))
+        with open(self.path("config", "config.json"), "w", encoding="ascii") as file:
+            json.dump({"auths": auths}, file)
+        for _, image, _ in found:
+            self.damage(image.layers[0].blob.digest, "flipped")
+        said = self.imaged.ctl("--config", self.path("config"), "system", "check", "--repair")
+        self.assertEqual(2, said.stdout.count(": repaired"), said.stdout)
+        self.assert_clean(self.client)
+
+    def test_content_that_came_by_load_says_so(self):
+        image = Image([Layer(tar({"a": b"1"}))])
+        repo = Repo()
+        repo.add(image, "x")
+        write_layout(repo, self.path("layout"))
+        with tarfile.open(self.path("image.tar"), "w") as archive:
+            archive.add(self.path("layout"), arcname="")
+        self.imaged.ctl("load", "-i", self.path("image.tar"))
+        self.damage(image.layers[0].blob.digest, "flipped")
+        findings, _ = self.client.check(repair=True)
+        self.assertEqual([False], [f.repaired for f in findings])
+        self.assertRegex(findings[0].repair_error, "came from no registry: remove the image, then load")
+        said = self.imaged.ctl("system", "check", "--repair", check=False)
+        self.assertEqual(1, said.returncode)
+        self.assertIn("not repaired: it came from no registry", said.stdout)
+        self.client.RemoveImage(image=image.id, force=True)
+        self.imaged.ctl("load", "-i", self.path("image.tar"))
+        self.assert_clean(self.client)
 
     def test_repair_without_its_source_says_why(self):
         image = self.pull("a", 1)

@@ -2,6 +2,7 @@
 #include "client/cli/convert.h"
 #include "client/cli/format/units.h"
 #include "client/cli/progress.h"
+#include "client/cli/stored_logins.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
@@ -93,12 +94,17 @@ static int follow(struct cli *cli, const struct options *o, struct check *c, str
 	Imaged__V1__CheckStoreRequest request = IMAGED__V1__CHECK_STORE_REQUEST__INIT;
 	CLEANUP(imaged__v1__image_service__check_store_freep)
 	struct imaged__v1__image_service__check_store_stream *stream = NULL;
+	CLEANUP(stored_logins_wipe) struct stored_logins logins = { .n = 0 };
 	const Imaged__V1__CheckStoreEvent *event;
 	struct rpc_channel *channel;
 	int r = cli_channel(cli, &channel, err);
 
+	if (!r && o->repair)
+		r = stored_logins_load(cli, &logins, err);
 	request.repair = o->repair;
 	request.quick = o->quick;
+	request.credentials = logins.messages;
+	request.n_credentials = logins.n;
 	if (!r)
 		r = imaged__v1__image_service__open_check_store(channel, cli_call_options(), &request, &stream, err);
 	while (!r && (r = imaged__v1__image_service__check_store_next(stream, &event, err)) > 0)
@@ -114,6 +120,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	struct err err = ERR_INIT;
 	int r;
 
+	cli_config(cli);
 	c.progress = (struct progress){ .terminal = c.on_terminal, .width = width ? width : 80, .write = cli_write };
 	r = follow(cli, options, &c, &err);
 	progress_free(&c.progress);
