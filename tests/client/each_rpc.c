@@ -1,5 +1,6 @@
-/* Calls each RPC once, and checks an answer of it: each_rpc IMAGE REGISTRY
- * IMAGED_HOST names a daemon with an empty store; IMAGE lies in REGISTRY. Prints the
+/* Calls each RPC once, and checks an answer of it: each_rpc IMAGE REGISTRY TARGET
+ * IMAGED_HOST names a daemon with an empty store; IMAGE lies in REGISTRY, and TARGET is
+ * a reference in a registry that takes images. Prints the
  * names of the calls that were good; the exit status says whether all were. */
 #include <imaged/client.h>
 #include <stdio.h>
@@ -58,6 +59,20 @@ static void pull(char *image)
 		FOLLOW(pull, PullEvent, stream,
 		       answer->event_case == IMAGED__V1__PULL_EVENT__EVENT_DONE &&
 			       same(answer->done->reference, image));
+}
+
+static void copy(char *image, char *target)
+{
+	Imaged__V1__CopyRequest request = IMAGED__V1__COPY_REQUEST__INIT;
+	struct imaged_copy_stream *stream = NULL;
+
+	request.source = image;
+	request.destination = target;
+	if (imaged_copy_open(channel, NULL, &request, &stream, &error) < 0)
+		report("copy", -1, 0);
+	else
+		FOLLOW(copy, PushEvent, stream,
+		       answer->event_case == IMAGED__V1__PUSH_EVENT__EVENT_TAG && *answer->tag->digest);
 }
 
 struct archive {
@@ -181,6 +196,14 @@ static void look_at(char *image)
 	CALL(get_disk_usage, GetDiskUsageResponse, &usage, answer->image_count == 1);
 }
 
+static void ask_registry(char *image)
+{
+	Imaged__V1__ListReferrersRequest referrers = IMAGED__V1__LIST_REFERRERS_REQUEST__INIT;
+
+	referrers.reference = image;
+	CALL(list_referrers, ListReferrersResponse, &referrers, *answer->subject && answer->n_referrers == 0);
+}
+
 static void tag(char *image, char *name)
 {
 	Imaged__V1__TagImageRequest request = IMAGED__V1__TAG_IMAGE_REQUEST__INIT;
@@ -220,8 +243,10 @@ int main(int argc, char **argv)
 	struct archive archive = { NULL, 0 };
 	char name[] = "copy:1";
 
-	if (argc != 3 || imaged_channel_open(NULL, &channel, &error) < 0)
+	if (argc != 4 || imaged_channel_open(NULL, &channel, &error) < 0)
 		return 2;
+	copy(argv[1], argv[3]);
+	ask_registry(argv[1]);
 	pull(argv[1]);
 	look_at(argv[1]);
 	tag(argv[1], name);
