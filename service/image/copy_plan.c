@@ -104,19 +104,21 @@ static int check_size(const struct copy_document *document, const struct descrip
 	return OK;
 }
 
-static int fetch_document(struct copy *c, const struct reference *ref, const struct descriptor *d,
-			  struct copy_document **ret_document, enum media_kind *ret_kind, struct err *err)
+/* NULL with the reason in err. */
+static struct copy_document *fetch_document(struct copy *c, const struct reference *ref, const struct descriptor *d,
+					    enum media_kind *ret_kind, struct err *err)
 {
 	CLEANUP(document_freep) struct copy_document *document = calloc(1, sizeof *document);
 
-	if (!document)
-		return fail_nomem(err);
+	if (!document) {
+		fail_nomem(err);
+		return NULL;
+	}
 	if (fetch_body(c, ref, d, document, err) < 0 || check_size(document, d, err) < 0 ||
 	    document_kind(buf_bytes(&document->body), document->media_type, ret_kind, err) < 0)
-		return err->code;
+		return NULL;
 	snprintf(document->media_type, sizeof document->media_type, "%s", media_kind_name(*ret_kind));
-	*ret_document = TAKE(document);
-	return OK;
+	return TAKE(document);
 }
 
 /* The copy's from now on. */
@@ -149,8 +151,8 @@ static int walk(struct copy *c, struct copy_document *document, enum media_kind 
 static int walk_to(struct copy *c, const struct descriptor *d, struct place at, struct err *err)
 {
 	struct reference ref = c->source;
-	struct copy_document *document = NULL;
-	enum media_kind kind;
+	enum media_kind kind = MEDIA_UNKNOWN;
+	struct copy_document *document;
 	int r;
 
 	if (!media_is_manifest(d->type.kind) && !media_is_index(d->type.kind)) {
@@ -163,7 +165,8 @@ static int walk_to(struct copy *c, const struct descriptor *d, struct place at, 
 	if (r <= 0)
 		return r;
 	ref.digest = d->digest;
-	if (fetch_document(c, &ref, d, &document, &kind, err) < 0)
+	document = fetch_document(c, &ref, d, &kind, err);
+	if (!document)
 		return err->code;
 	return walk(c, document, kind, at, err);
 }
@@ -239,7 +242,8 @@ static int choose(struct copy *c, struct copy_document **document, enum media_ki
 			return err->code;
 		ref.digest = entry->digest;
 		document_free(TAKE(*document));
-		if (fetch_document(c, &ref, entry, document, kind, err) < 0)
+		*document = fetch_document(c, &ref, entry, kind, err);
+		if (!*document)
 			return err->code;
 	}
 	return OK;
@@ -247,11 +251,13 @@ static int choose(struct copy *c, struct copy_document **document, enum media_ki
 
 int copy_plan(struct copy *c, struct err *err)
 {
-	struct copy_document *root = NULL;
-	enum media_kind kind;
-	int r = fetch_document(c, &c->source, NULL, &root, &kind, err);
+	enum media_kind kind = MEDIA_UNKNOWN;
+	struct copy_document *root = fetch_document(c, &c->source, NULL, &kind, err);
+	int r = OK;
 
-	if (r == OK && c->platform_given)
+	if (!root)
+		return err->code;
+	if (c->platform_given)
 		r = choose(c, &root, &kind, err);
 	if (r == OK)
 		r = see(c, &root->digest, err);

@@ -55,7 +55,7 @@ static int read_entry(const struct jnode *entry, struct referrer *ret_referrer, 
 {
 	struct jnode type = jnode_member(entry, "artifactType");
 	CLEANUP(referrer_free) struct referrer r = { .artifact_type = NULL };
-	const char *text;
+	const char *text = "";
 	int code = descriptor_read(entry, false, &r.descriptor, err);
 
 	if (code == OK)
@@ -117,7 +117,8 @@ static int append(struct referrers *list, struct referrers *page, struct err *er
 	if (!items)
 		return fail_nomem(err);
 	list->items = items;
-	memcpy(items + list->n, page->items, page->n * sizeof *items);
+	if (page->n)
+		memcpy(items + list->n, page->items, page->n * sizeof *items);
 	list->n += page->n;
 	page->n = 0; /* they are the list's now */
 	return OK;
@@ -238,7 +239,7 @@ int referrers_index_add(struct bytes index, struct bytes manifest, const struct 
 			bool *ret_listed, struct err *err)
 {
 	CLEANUP(jnode_close) struct jnode root = { .name = "referrers" }, document = { 0 };
-	enum media_kind kind;
+	enum media_kind kind = MEDIA_UNKNOWN;
 	int code = jnode_open(manifest, "manifest", MANIFEST_BYTES_MAX, &document, err);
 
 	if (code == OK)

@@ -1,4 +1,5 @@
 imaged_fuzz(fuzz_reference imaged_types)
+imaged_fuzz(fuzz_referrers imaged_types)
 imaged_fuzz(fuzz_manifest imaged_types)
 imaged_fuzz(fuzz_config imaged_types)
 imaged_fuzz(fuzz_archive_documents imaged_types)

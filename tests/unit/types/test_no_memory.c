@@ -8,6 +8,7 @@
 #include "store/types/docker_archive.h"
 #include "store/types/image_config.h"
 #include "store/types/oci_layout.h"
+#include "store/types/referrers.h"
 
 #define DIGEST "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 #define ENTRY(type) "{\"mediaType\":\"" type "\",\"digest\":\"" DIGEST "\",\"size\":2}"
@@ -61,6 +62,27 @@ static int parse_index(struct err *err)
 	CLEANUP(index_free) struct index i = { 0 };
 
 	return index_parse(bytes_of(text), &i, err);
+}
+
+static int parse_referrers(struct err *err)
+{
+	static const char text[] = "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a/b\",\"digest\":\"" DIGEST
+				   "\",\"size\":2,\"data\":\"e30=\",\"urls\":[\"x\",\"y\"],\"artifactType\":\"c/d\","
+				   "\"annotations\":{\"k\":\"v\",\"l\":\"w\"}}]}";
+	CLEANUP(referrers_free) struct referrers list = { .n = 0 };
+
+	return referrers_add(&list, bytes_of(text), NULL, err);
+}
+
+static int write_referrers(struct err *err)
+{
+	static const char manifest[] = "{\"schemaVersion\":2,\"artifactType\":\"a/b\",\"config\":{},\"layers\":[],"
+				       "\"annotations\":{\"k\":\"v\"}}";
+	CLEANUP(buf_free) struct buf out = BUF_INIT(4096);
+	struct digest d = { .algorithm = DIGEST_SHA256 };
+	bool listed;
+
+	return referrers_index_add((struct bytes){ NULL, 0 }, bytes_of(manifest), &d, &out, &listed, err);
 }
 
 static int parse_config(struct err *err)
@@ -125,6 +147,12 @@ static void an_index_without_memory_is_out_of_memory(void **state UNUSED)
 	sweep(parse_index);
 }
 
+static void a_list_of_referrers_without_memory_is_out_of_memory(void **state UNUSED)
+{
+	sweep(parse_referrers);
+	sweep(write_referrers);
+}
+
 static void a_configuration_without_memory_is_out_of_memory(void **state UNUSED)
 {
 	sweep(parse_config);
@@ -145,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_manifest_without_memory_is_out_of_memory),
 		cmocka_unit_test(an_index_without_memory_is_out_of_memory),
+		cmocka_unit_test(a_list_of_referrers_without_memory_is_out_of_memory),
 		cmocka_unit_test(a_configuration_without_memory_is_out_of_memory),
 		cmocka_unit_test(manifest_json_without_memory_is_out_of_memory),
 		cmocka_unit_test(index_json_without_memory_is_out_of_memory),
