@@ -226,13 +226,15 @@ static int append_to(const char *data, size_t len, void *out)
 static int write_index(const struct jnode *index, json_t *entry, struct buf *out, struct err *err)
 {
 	json_t *manifests = json_object_get(index->value, "manifests");
+	bool has_room = json_array_size(manifests) < INDEX_ENTRIES_MAX;
 
 	if (!entry || json_array_append_new(manifests, entry) < 0)
 		return fail_nomem(err);
-	if (json_array_size(manifests) > INDEX_ENTRIES_MAX ||
-	    json_dump_callback(index->value, append_to, out, JSON_COMPACT) < 0)
-		return fail(err, E_LIMIT, "the list of referrers has no room for one more");
-	return OK;
+	if (has_room && json_dump_callback(index->value, append_to, out, JSON_COMPACT) == 0)
+		return OK;
+	if (has_room && buf_ok(out)) /* it was not the buffer's limit */
+		return fail_nomem(err);
+	return fail(err, E_LIMIT, "the list of referrers has no room for one more");
 }
 
 int referrers_index_add(struct bytes index, struct bytes manifest, const struct digest *digest, struct buf *out,
