@@ -19,7 +19,7 @@ static int add_domain(struct cli *cli, struct stored_logins *l, const char *name
 	if (!domain)
 		return fail_nomem(err);
 	l->domains[l->n_domains] = domain;
-	l->messages[l->n] = registry_login_load(cli, domain, &l->logins[l->n_domains++]);
+	l->messages[l->n] = credentials_for_registry(cli, domain, &l->logins[l->n_domains++]);
 	l->n += l->messages[l->n] != NULL;
 	return OK;
 }
@@ -63,7 +63,7 @@ int stored_logins_load(struct cli *cli, struct stored_logins *l, struct err *err
 void stored_logins_wipe(struct stored_logins *l)
 {
 	for (size_t i = 0; i < l->n_domains; i++) {
-		registry_login_wipe(&l->logins[i]);
+		credentials_free(&l->logins[i]);
 		free(l->domains[i]);
 	}
 	*l = (struct stored_logins){ .n = 0 };

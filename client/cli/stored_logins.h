@@ -5,13 +5,13 @@
 #ifndef CLIENT_CLI_STORED_LOGINS_H
 #define CLIENT_CLI_STORED_LOGINS_H
 
-#include "client/cli/registry_login.h"
+#include "client/cli/credentials.h"
 
 enum { STORED_LOGINS_MAX = 64 };
 
 struct stored_logins {
 	char *domains[STORED_LOGINS_MAX];
-	struct registry_login logins[STORED_LOGINS_MAX];
+	struct credentials logins[STORED_LOGINS_MAX];
 	size_t n_domains;
 	Imaged__V1__Credentials *messages[STORED_LOGINS_MAX]; /* of those that have one */
 	size_t n;
