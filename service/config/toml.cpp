@@ -172,7 +172,7 @@ extern "C" int toml_file_parse(const char *file, const char *text, size_t len, s
 		path_t path;
 
 		walk(toml::parse(std::string_view(text, len), std::string_view(file)), path, values);
-		std::sort(values.begin(), values.end(), [](const toml_value &a, const toml_value &b) {
+		std::stable_sort(values.begin(), values.end(), [](const toml_value &a, const toml_value &b) {
 			return a.line != b.line ? a.line < b.line : a.column < b.column;
 		});
 		struct toml_file *t = static_cast<struct toml_file *>(calloc(1, sizeof *t));

@@ -358,31 +358,24 @@ static int read_values(struct reader *r, const struct toml_file *t, struct err *
 	return OK;
 }
 
-static void reader_freep(struct reader **r)
+static void reader_free(struct reader *r)
 {
-	for (size_t i = 0; *r && i < HOSTS_MAX; i++)
-		free((*r)->entries[i].url);
-	if (*r)
-		host_list_free(&(*r)->list);
-	free(*r);
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		free(r->entries[i].url);
+	host_list_free(&r->list);
 }
 
 int hosts_file_parse(const char *file, const char *text, size_t len, struct host_list *ret_list, struct err *err)
 {
 	CLEANUP(toml_file_freep) struct toml_file *t = NULL;
-	CLEANUP(reader_freep) struct reader *r = calloc(1, sizeof *r);
+	CLEANUP(reader_free) struct reader r = { .file = file };
 	struct err why = ERR_INIT;
-	int code;
+	int code = toml_file_parse(file, text, len, &t, &why);
 
-	if (!r)
-		return fail_nomem(err);
-	code = toml_file_parse(file, text, len, &t, &why);
+	if (code == OK)
+		code = read_values(&r, t, &why);
 	if (code != OK)
 		return fail(err, code == E_INVALID ? E_BAD_CONTENT : code, "%s", why.text);
-	r->file = file;
-	code = read_values(r, t, &why);
-	if (code != OK)
-		return fail(err, code, "%s", why.text);
-	*ret_list = TAKE(r->list);
+	*ret_list = TAKE(r.list);
 	return OK;
 }

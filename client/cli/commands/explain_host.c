@@ -54,9 +54,10 @@ static int explain(struct cli *cli, const char *host, Imaged__V1__ExplainHostRes
 {
 	CLEANUP(imaged__v1__image_service__explain_host_freep) Imaged__V1__ExplainHostResponse *first = NULL;
 	Imaged__V1__Credentials credentials = IMAGED__V1__CREDENTIALS__INIT;
+	int r = ask(cli, host, NULL, &first, err);
 
-	if (ask(cli, host, NULL, &first, err))
-		return err->code;
+	if (r)
+		return r;
 	find_source(cli, first->host, source);
 	if (!*source) {
 		*ret = TAKE(first);

@@ -189,13 +189,53 @@ static void toml_values_come_in_file_order(void **state)
 
 	(void)state;
 	assert_int_equal(toml_file_parse("hosts.toml", text, strlen(text), &t, &err), OK);
-	assert_int_equal(t->n_values, 3);
-	assert_string_equal(t->values[1].path[1], "https://b.example");
-	assert_int_equal(t->values[1].kind, TOML_BOOLEAN);
-	assert_int_equal(t->values[1].number, 1);
-	assert_string_equal(t->values[2].path[1], "https://a.example");
-	assert_string_equal(t->values[2].items[0], "pull");
+	assert_int_equal(t->n_values, 6);
+	assert_int_equal(t->values[1].kind, TOML_TABLE);
+	assert_int_equal(t->values[1].n_path, 1);
+	assert_int_equal(t->values[2].kind, TOML_TABLE);
+	assert_false(t->values[2].empty);
+	assert_int_equal(t->values[2].line, 2);
+	assert_string_equal(t->values[3].path[1], "https://b.example");
+	assert_int_equal(t->values[3].kind, TOML_BOOLEAN);
+	assert_int_equal(t->values[3].number, 1);
+	assert_string_equal(t->values[4].path[1], "https://a.example");
+	assert_string_equal(t->values[5].items[0], "pull");
 	toml_file_free(t);
+}
+
+static void toml_lists_hold_lists_and_strings(void **state)
+{
+	static const char text[] = "a = ['x', ['y', 'z'], []]\nb = [['x', 1]]\nc = []\n";
+	struct toml_file *t = NULL;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(toml_file_parse("hosts.toml", text, strlen(text), &t, &err), OK);
+	assert_int_equal(t->n_values, 3);
+	assert_int_equal(t->values[0].kind, TOML_LISTS);
+	assert_int_equal(t->values[0].n_lists, 3);
+	assert_string_equal(t->values[0].lists[0].items[0], "x");
+	assert_int_equal(t->values[0].lists[1].n_items, 2);
+	assert_string_equal(t->values[0].lists[1].items[1], "z");
+	assert_int_equal(t->values[0].lists[2].n_items, 0);
+	assert_int_equal(t->values[1].kind, TOML_OTHER);
+	assert_int_equal(t->values[2].kind, TOML_STRINGS);
+	toml_file_free(t);
+}
+
+static void hosts_dir_is_absolute_or_none(void **state)
+{
+	struct config c = { .root = NULL };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(LOAD(&c, &err, "--root=/a", "--listen=unix:///x"), OK);
+	assert_string_equal(c.hosts_dir, "/etc/imaged/certs.d");
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--root=/a", "--listen=unix:///x", "--hosts-dir="), OK);
+	assert_string_equal(c.hosts_dir, "");
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--root=/a", "--listen=unix:///x", "--hosts-dir=x"), E_INVALID);
 }
 
 int main(void)
@@ -211,6 +251,8 @@ int main(void)
 		cmocka_unit_test(values_are_checked),
 		cmocka_unit_test(switches_are_words_in_the_file_and_need_none_as_flags),
 		cmocka_unit_test(toml_values_come_in_file_order),
+		cmocka_unit_test(toml_lists_hold_lists_and_strings),
+		cmocka_unit_test(hosts_dir_is_absolute_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
