@@ -95,6 +95,20 @@ static int add_endpoint(struct arena *a, const struct explained_host *h, Imaged_
 	return add_lists(a, h->config, m, err);
 }
 
+/* What keeps a host from being asked now. */
+static int add_note_of(struct arena *a, const struct explained_host *h, Imaged__V1__ExplainHostResponse *response,
+		       struct err *err)
+{
+	CLEANUP(freep) char *text = NULL;
+
+	if (h->problem)
+		return add_text(a, response->notes, &response->n_notes, h->problem, err);
+	if (!h->resting)
+		return OK;
+	text = format("%s failed a moment ago, and is passed over for a while", h->url);
+	return text ? add_text(a, response->notes, &response->n_notes, text, err) : fail_nomem(err);
+}
+
 static int add_notes(struct arena *a, const struct explanation *e, Imaged__V1__ExplainHostResponse *response,
 		     struct err *err)
 {
@@ -102,8 +116,7 @@ static int add_notes(struct arena *a, const struct explanation *e, Imaged__V1__E
 	if (!response->notes)
 		return fail_nomem(err);
 	for (size_t i = 0; i < e->n_hosts; i++)
-		if (e->hosts[i].problem &&
-		    add_text(a, response->notes, &response->n_notes, e->hosts[i].problem, err) < 0)
+		if (add_note_of(a, &e->hosts[i], response, err) < 0)
 			return err->code;
 	for (size_t i = 0; i < e->plan.list.n_notes; i++)
 		if (add_text(a, response->notes, &response->n_notes, e->plan.list.notes[i], err) < 0)

@@ -54,6 +54,8 @@ static int explain_one(struct registry *r, struct explanation *e, size_t at, con
 		return fail_nomem(err);
 	if (host_config_load(c, &why) < 0)
 		h->problem = strdup(why.text);
+	else
+		h->resting = at + 1 < e->plan.list.n && host_table_is_resting(r->hosts, c, r->env->wall_s(r->env->arg));
 	return set_proxy(r, h, err);
 }
 

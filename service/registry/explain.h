@@ -16,6 +16,7 @@ struct explained_host {
 	bool credentials;	/* those of the call would be shown, if asked for */
 	char *proxy;		/* without user and password; NULL: none */
 	char *problem;		/* a file that cannot be used; NULL: none */
+	bool resting;		/* it failed a moment ago, and is passed over while there are others */
 };
 
 struct explanation {

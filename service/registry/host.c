@@ -203,12 +203,19 @@ static void drop_idlest(struct host_table *t)
 	host_free(h);
 }
 
-static struct host *find_or_add(struct host_table *t, struct host_config *config)
+static struct host *find(const struct host_table *t, const struct host_config *config)
 {
 	struct host *h = t->hosts;
 
 	while (h && !digest_eq(&h->config.fingerprint, &config->fingerprint))
 		h = h->next;
+	return h;
+}
+
+static struct host *find_or_add(struct host_table *t, struct host_config *config)
+{
+	struct host *h = find(t, config);
+
 	if (h)
 		return h;
 	if (t->n_hosts >= HOSTS_KEPT_MAX)
@@ -434,6 +441,18 @@ bool host_is_resting(struct host *h, int64_t now_s)
 	pthread_mutex_lock(&h->mu);
 	rests = h->rests_from && now_s >= h->rests_from && now_s < h->rests_from + REST_S;
 	pthread_mutex_unlock(&h->mu);
+	return rests;
+}
+
+bool host_table_is_resting(struct host_table *t, const struct host_config *config, int64_t now_s)
+{
+	struct host *h;
+	bool rests;
+
+	pthread_mutex_lock(&t->mu);
+	h = find(t, config);
+	rests = h && host_is_resting(h, now_s);
+	pthread_mutex_unlock(&t->mu);
 	return rests;
 }
 

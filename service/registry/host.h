@@ -71,6 +71,8 @@ void host_learn(struct host *h, const struct challenge *c);
  * wall clock's, in seconds. */
 void host_rest(struct host *h, int64_t now_s);
 bool host_is_resting(struct host *h, int64_t now_s);
+/* Whether the host with this configuration, whose files are loaded, rests. */
+bool host_table_is_resting(struct host_table *t, const struct host_config *config, int64_t now_s);
 
 const char *host_name(const struct host *h); /* HOST[:PORT] */
 

@@ -7,7 +7,7 @@ import socket
 import ociimage
 from fakeproxy import FakeProxy
 from fakeregistry import FakeRegistry
-from harness import DockerRegistry, TestCase, deadline, free_port, incomplete
+from harness import DockerRegistry, TestCase, free_port, incomplete
 from ociimage import Image, Layer, Repo, tar
 from pki import CLIENT, Pki
 
@@ -96,24 +96,35 @@ class Mirrors(HostsCase):
         self.start().pull(f"{registry.host}/a/b:1")
         self.whole()
 
-    def test_a_mirror_that_does_not_answer_costs_one_timeout(self):
+    def test_a_mirror_that_fails_is_left_in_peace_for_a_while(self):
+        """60 layers do not pay 60 times for it, nor does the next pull."""
+        content = Image([Layer(tar({f"f{n}": b"x"})) for n in range(60)])
+        registry, mirror = self.registry(content), self.registry(content)
+        mirror.fault("*", "/a/b/", status=503)
+        self.mirrored(mirror, registry)
+        self.start().pull(f"{registry.host}/a/b:1")
+        self.client.PruneImages(all=True)
+        self.client.pull(f"{registry.host}/a/b:1")
+        self.assertEqual(1, mirror.count("/a/b/"))
+        self.whole()
+
+    def test_dial_timeout_is_that_of_the_host(self):
         """A listener that accepts nothing: its queue is full, and a connect hangs."""
-        content = Image([Layer(tar({f"f{n}": b"x"})) for n in range(20)])
-        registry = self.registry(content)
         silent = socket.socket()
         self.addCleanup(silent.close)
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
         with contextlib.ExitStack() as queue:
             for _ in range(3):
                 filler = queue.enter_context(socket.socket())
                 filler.setblocking(False)
                 filler.connect_ex(silent.getsockname())
-            self.hosts(registry.host, f'[host."http://127.0.0.1:{silent.getsockname()[1]}"]\ndial_timeout = "1s"\n')
-            client = self.start()
-            with deadline(19, "20 layers at one second each"):
-                client.pull(f"{registry.host}/a/b:1")
-        self.whole()
+            self.hosts(host, f'server = "http://{host}"\ndial_timeout = "500ms"\n')
+            self.start()
+            # by default it is 30 s, and the deadline would come first
+            self.assert_rpc_fails("UNAVAILABLE", None, self.client.Pull, reference=f"{host}/a/b:1", timeout=25,
+                                  text="i/o timeout")
 
     def test_order_is_that_of_the_file(self):
         content = image()
@@ -494,6 +505,18 @@ class Explain(HostsCase):
         self.assertIn(" 2. https://r.example:5000/v2\n", said)
         self.assertIn("  Credentials: docker-credential-x\n", said)
         self.assertNotIn("s3", said)
+
+    def test_a_mirror_that_is_passed_over_is_told(self):
+        registry = self.registry(image())
+        url = f"http://127.0.0.1:{free_port()}"
+        self.hosts(registry.host, f'[host."{url}"]\n')
+        self.start()
+        self.assertEqual([], list(self.client.ExplainHost(host=registry.host).notes))
+        self.client.pull(f"{registry.host}/a/b:1")
+        asked = len(registry.requests)
+        [note] = self.client.ExplainHost(host=registry.host).notes
+        self.assertRegex(note, f"{url}/v2 failed a moment ago")
+        self.assertEqual(asked, len(registry.requests), "nothing is sent")
 
     def test_proxy_is_shown_without_its_password(self):
         self.start(env={"https_proxy": "http://u:secret@proxy.example:3128", "no_proxy": "near.example"})
