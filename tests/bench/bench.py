@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
-from harness import BIN, ROOT, Daemon, program, stop, wait_listening  # noqa: E402,F401
+from harness import BIN, ROOT, Daemon, DockerRegistry, program, stop, wait_listening  # noqa: E402,F401
 from networks import Networks  # noqa: E402
 from ociimage import Image, Layer, tar  # noqa: E402
 from rpc import Client  # noqa: E402
@@ -26,7 +26,9 @@ from verdicts import missed, say, shown, verdict  # noqa: E402
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
-SECTIONS = ("pull", "present", "calls", "memory", "start", "cli", "save", "load", "ranges", "tiny", "cut", "unary")
+SECTIONS = (
+    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "ranges", "tiny", "cut", "unary",
+)  # fmt: skip
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
     begin = time.monotonic()
@@ -424,6 +426,50 @@ class Bench(Networks):
         middle = self.in_turn(rounds, **commands)
         if docker:
             verdict("1,000 tiny images: imaged / docker", middle["imagectl_load"] / middle["docker_load"], 0.1, " x")
+
+    # -- push
+
+    def push_to_new(self, command):
+        """command(reference) with an empty registry, twice: (seconds, seconds again)."""
+        registry = DockerRegistry(self.fresh("to"))
+        try:
+            reference = f"{registry.host}/bench:1"
+            os.sync()
+            return command(reference), command(reference)
+        finally:
+            registry.stop()
+            shutil.rmtree(os.path.dirname(registry.log.name))
+
+    def push(self):
+        big = self.served("big")["big"][0]
+        daemon = Daemon(self.fresh("imaged"))
+        ours = {**os.environ, "IMAGED_HOST": daemon.address}
+        run([program("imagectl"), "pull", "-q", big], env=ours)
+        layout = self.fresh("layout")
+        run(["skopeo", "--insecure-policy", "copy", "-q", "--src-tls-verify=false", f"docker://{big}", f"oci:{layout}:x"])
+
+        def imaged(reference):
+            run([program("imagectl"), "tag", big, reference], env=ours)
+            return run([program("imagectl"), "push", "-q", reference], env=ours)
+
+        def skopeo(reference):
+            return run(["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:x", f"docker://{reference}"])
+
+        say(f"push of 1 GB to an empty docker-registry, s, whole process, median [min-max] of {ROUNDS}")
+        times = {"imaged": [], "skopeo": [], "imaged again": [], "skopeo again": []}
+        with self.sampled(daemon) as peak:
+            for _ in range(ROUNDS):
+                for name, command in (("imaged", imaged), ("skopeo", skopeo)):
+                    for what, seconds in zip((name, name + " again"), self.push_to_new(command)):
+                        times[what].append(seconds)
+        for name, values in times.items():
+            say(f"  {name:44} {shown(values)}")
+        verdict("push: imaged / skopeo", statistics.median(times["imaged"]) / statistics.median(times["skopeo"]), 1.0, " x")
+        verdict("push again", statistics.median(times["imaged again"]) * 1e3, 50, " ms")
+        verdict("memory during it", peak[0] / 1024, 64, " MiB")
+        daemon.stop()
+        shutil.rmtree(daemon.directory)
+        shutil.rmtree(layout)
 
     def unary(self):
         script = os.path.join(ROOT, "tests", "bench", "unary.sh")
