@@ -120,6 +120,12 @@ show inspect --format '{{.Id}} {{.Os}}/{{.Architecture}} {{.Config.Cmd}}' "$imag
 show history "$image"
 show tag "$image" quickstart/copy:v1
 show images
+if [ -n "$registry" ]; then
+	show tag "$image" "$host/mine/busybox:v1"
+	show push "$host/mine/busybox:v1"
+	show push "$host/mine/busybox:v1"
+	show rmi "$host/mine/busybox:v1"
+fi
 show system df
 show system check
 show save -o "$work/copy.tar" quickstart/copy:v1

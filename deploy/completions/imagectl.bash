@@ -58,8 +58,8 @@ _imagectl()
 	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in
-	history | inspect | save | tag | rmi | pull | images | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
-		image\ remove | image\ pull | image\ ls | image\ list)
+	history | inspect | save | tag | rmi | pull | push | images | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
+		image\ remove | image\ pull | image\ push | image\ ls | image\ list)
 		[[ $current == -* ]] || words=$(_imagectl_images "${program[@]}")
 		;;
 	esac

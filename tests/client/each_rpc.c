@@ -75,6 +75,17 @@ static void copy(char *image, char *target)
 		       answer->event_case == IMAGED__V1__PUSH_EVENT__EVENT_TAG && *answer->tag->digest);
 }
 
+/* To where it came from: nothing is sent. */
+static void push(char *image)
+	Imaged__V1__PushRequest request = IMAGED__V1__PUSH_REQUEST__INIT;
+	struct imaged_push_stream *stream = NULL;
+
+	request.reference = image;
+	if (imaged_push_open(channel, NULL, &request, &stream, &error) < 0)
+		report("push", -1, 0);
+		FOLLOW(push, PushEvent, stream,
+		       answer->event_case == IMAGED__V1__PUSH_EVENT__EVENT_DONE && answer->done->sent_bytes == 0);
+
 struct archive {
 	uint8_t *data;
 	size_t len;
@@ -248,6 +259,7 @@ int main(int argc, char **argv)
 	copy(argv[1], argv[3]);
 	ask_registry(argv[1]);
 	pull(argv[1]);
+	push(argv[1]);
 	look_at(argv[1]);
 	tag(argv[1], name);
 	save(name, &archive);
