@@ -138,6 +138,8 @@ static int open_registry(struct daemon *d, struct err *err)
 		.hosts_dir = *d->config.hosts_dir ? d->config.hosts_dir : NULL,
 		.mirrors = (const char *const *)d->config.registry_mirror.items,
 		.n_mirrors = d->config.registry_mirror.n,
+		.search_index = d->config.search_index,
+		.hub_url = d->config.hub_url,
 		.http = { .user_agent = "imaged/" IMAGED_VERSION },
 	};
 

@@ -23,7 +23,8 @@ struct config {
 	char *hosts_dir; /* "" for none */
 	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;
-	char *log_format; /* "text" or "json" */
+	char *search_index, *hub_url; /* NULL when not set */
+	char *log_format;	      /* "text" or "json" */
 	char *log_level;
 	enum log_level level;
 };

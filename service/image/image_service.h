@@ -31,10 +31,18 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes, copies;
+	struct admission uploads, saves, watches, logins, pushes, copies, questions;
 };
 
-enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32, PUSHES_MAX = 32, COPIES_MAX = 8 };
+enum {
+	UPLOADS_MAX = 32,
+	SAVES_MAX = 32,
+	WATCHES_MAX = 32,
+	LOGINS_MAX = 32,
+	PUSHES_MAX = 32,
+	COPIES_MAX = 8,
+	QUESTIONS_MAX = 32,
+};
 
 /* E_BUSY when `max` are in. Who was admitted must leave. */
 int admission_enter(struct admission *a, int max, const char *what, struct err *err);
@@ -65,6 +73,12 @@ int list_referrers(void *self, struct rpc_call *call, const Imaged__V1__ListRefe
 int push(void *self, struct rpc_call *call, const Imaged__V1__PushRequest *request, struct err *err);
 int explain_host(void *self, struct rpc_call *call, const Imaged__V1__ExplainHostRequest *request,
 		 Imaged__V1__ExplainHostResponse *response, struct err *err);
+int search(void *self, struct rpc_call *call, const Imaged__V1__SearchRequest *request,
+	   Imaged__V1__SearchResponse *response, struct err *err);
+int list_tags(void *self, struct rpc_call *call, const Imaged__V1__ListTagsRequest *request,
+	      Imaged__V1__ListTagsResponse *response, struct err *err);
+int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectRemoteRequest *request,
+		   Imaged__V1__InspectRemoteResponse *response, struct err *err);
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);

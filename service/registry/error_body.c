@@ -12,9 +12,7 @@ enum { ERRORS_SHOWN_MAX = 4 };
 
 /* ---- text ------------------------------------------------------------------ */
 
-/* The length of a character at the start, or 0. C1 controls and the marks that turn
- * the direction of writing are no text either. */
-static size_t character_len(struct bytes b)
+size_t text_character(struct bytes b)
 {
 	uint32_t rune = 0;
 	size_t n = utf8_rune(b, &rune);
@@ -53,7 +51,7 @@ char *text_clean(struct bytes in, char *out, size_t max)
 	size_t len = 0;
 
 	while (in.len && len + 5 < max) {
-		size_t n = character_len(in);
+		size_t n = text_character(in);
 		bool blank = n == 1 && (in.data[0] <= ' ' || in.data[0] == 0x7f);
 
 		if (blank) {

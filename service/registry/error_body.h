@@ -25,6 +25,10 @@ struct error_body {
 
 void error_body_parse(struct bytes body, struct error_body *ret_error);
 
+/* How many bytes the first character takes; 0 for what is no text: broken UTF-8, C1
+ * controls, marks that turn the direction of writing. ASCII controls count as text. */
+size_t text_character(struct bytes b);
+
 /* The bytes as one line of clean text; out is returned. */
 char *text_clean(struct bytes in, char *out, size_t max);
 

@@ -81,13 +81,13 @@ struct scheme_rule host_table_rule(const struct host_table *t, const struct host
 		.authority = c->authority,
 		.said = c->said,
 		.tls = host_config_has_tls(c),
-		.insecure = is_listed_authority(t, c->authority),
+		.insecure = c->asked_insecure || is_listed_authority(t, c->authority),
 	};
 	bool meant = c->n_ca_files || c->verify == VERIFY;
 
 	if (c->said == SCHEME_UNSAID && meant && !q.insecure)
 		q.said = SCHEME_HTTPS;
-	*ret_insecure = c->verify == VERIFY_NOT ||
+	*ret_insecure = c->asked_insecure || c->verify == VERIFY_NOT ||
 			(c->verify == VERIFY_UNSAID &&
 			 (q.insecure || (c->said == SCHEME_UNSAID && !meant && is_loopback(c->authority))));
 	return scheme_rule_of(&q);

@@ -215,7 +215,7 @@ static void add_tls(struct hasher *h, const struct host_tls *t)
 /* Each part with its length, so that they cannot run into each other. */
 static struct digest fingerprint_of(const struct host_config *c)
 {
-	const int64_t numbers[] = { c->said, c->verify, c->dial_timeout_ms, (int64_t)c->n_headers };
+	const int64_t numbers[] = { c->said, c->verify, c->asked_insecure, c->dial_timeout_ms, (int64_t)c->n_headers };
 	struct hasher h;
 
 	hasher_init(&h, DIGEST_SHA256);

@@ -39,6 +39,7 @@ struct host_config {
 	enum scheme_said said;
 	unsigned capabilities; /* bits 1 << enum host_capability */
 	enum { VERIFY_UNSAID, VERIFY, VERIFY_NOT } verify;
+	bool asked_insecure; /* by a caller: as if it were on the insecure list */
 	char **ca_files;
 	size_t n_ca_files;
 	struct host_client *clients;

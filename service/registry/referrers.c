@@ -76,51 +76,18 @@ static bool is_filtered(const struct reply *reply)
 	return false;
 }
 
-/* The path of a URL on the registry itself, below the list; NULL when it leads elsewhere. */
-static const char *path_within(const struct url *origin, const struct url *to, const char *list)
-{
-	size_t prefix = strlen(origin->text) - 1, len = strcspn(list, "?");
-	const char *path = to->text + prefix;
-
-	if (!url_same_origin(origin, to) || strlen(to->text) < prefix + len || strncmp(path, list, len) != 0)
-		return NULL;
-	return path[len] == 0 || path[len] == '?' ? path : NULL;
-}
-
-/* "<URL>; rel=\"next\"" into the URL; NULL when there is no next page. */
-static char *next_of(const char *link)
-{
-	const char *end = link && *link == '<' ? strchr(link, '>') : NULL;
-	const char *rel = end ? strstr(end, "rel=") : NULL;
-
-	if (!rel || (strncasecmp(rel + 4, "\"next\"", 6) != 0 && strncasecmp(rel + 4, "next", 4) != 0))
-		return NULL;
-	return format("%.*s", (int)(end - link - 1), link + 1);
-}
-
 /* NULL in *ret_path: this was the last page. */
-static int next_page(const struct listing *l, const struct reply *reply, const char *path, char **ret_path,
-		     struct err *err)
+static int next_page(const struct reply *reply, const char *path, char **ret_path, struct err *err)
 {
-	CLEANUP(host_view_free) struct host_view host = { 0 };
-	CLEANUP(url_free) struct url at = { 0 }, to = { 0 };
-	CLEANUP(freep) char *next = next_of(reply->link), *here = NULL;
-	const char *found;
-	int code;
+	CLEANUP(freep) char *query = NULL;
+	int code = reply_next(reply, &query, err);
 
 	*ret_path = NULL;
-	if (!next)
-		return OK;
-	code = host_contact(reply->from->host, l->cancel, &host, NULL, err);
 	if (code < 0)
-		return code;
-	here = format("%.*s%s", (int)strlen(host.origin.text) - 1, host.origin.text, path);
-	if (!here)
-		return fail_nomem(err);
-	if (url_parse(here, &at, err) < 0 || url_resolve(&at, next, &to, NULL) < 0 ||
-	    !(found = path_within(&host.origin, &to, path)))
-		return fail(err, E_REGISTRY, "%s: the next page of the list is said to be elsewhere", reply->shown);
-	*ret_path = strdup(found);
+		return err_wrap(err, "%s", reply->shown);
+	if (!query)
+		return OK;
+	*ret_path = format("%.*s?%s", (int)strcspn(path, "?"), path, query);
 	return *ret_path ? OK : fail_nomem(err);
 }
 
@@ -142,7 +109,7 @@ static int read_page(struct listing *l, char **path, bool *ret_no_api, struct er
 		return refusal_of(l->repository, &w, &reply, err);
 	code = take_page(l, &reply, is_filtered(&reply), err);
 	if (code == OK)
-		code = next_page(l, &reply, *path, &next, err);
+		code = next_page(&reply, *path, &next, err);
 	free(*path);
 	*path = next;
 	return code;

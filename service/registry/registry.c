@@ -36,6 +36,32 @@ static int make_parts(struct registry *r, const struct registry_options *o, stru
 	return r->tokens && r->lanes && r->rates ? OK : fail_nomem(err);
 }
 
+/* A URL that paths are put behind. */
+static int base_url(const char *url, const char *what, char **ret_url, struct err *err)
+{
+	CLEANUP(url_free) struct url u = { 0 };
+	size_t len;
+
+	if (url_parse(url, &u, err) != OK)
+		return err_wrap(err, "%s", what);
+	if (strchr(u.text, '?'))
+		return fail(err, E_INVALID, "%s: a URL without a query was expected", what);
+	len = strlen(u.text);
+	while (len && u.text[len - 1] == '/')
+		u.text[--len] = 0;
+	*ret_url = TAKE(u.text);
+	return OK;
+}
+
+static int set_hub(struct registry *r, const struct registry_options *o, struct err *err)
+{
+	const char *index = o->search_index ? o->search_index : "https://index.docker.io";
+	const char *hub = o->hub_url ? o->hub_url : "https://hub.docker.com";
+	int code = base_url(index, "search-index", &r->search_index, err);
+
+	return code == OK ? base_url(hub, "hub-url", &r->hub_url, err) : code;
+}
+
 int registry_new(const struct registry_options *options, struct registry **ret_registry, struct err *err)
 {
 	CLEANUP(registry_freep) struct registry *r = calloc(1, sizeof *r);
@@ -46,6 +72,8 @@ int registry_new(const struct registry_options *options, struct registry **ret_r
 	r->env = options->env ? options->env : retry_env_real();
 	r->allow_foreign_urls = options->allow_foreign_urls;
 	code = make_parts(r, options, err);
+	if (code == OK)
+		code = set_hub(r, options, err);
 	if (code != OK)
 		return code;
 	r->auth = (struct auth_context){ .http = r->http, .hosts = r->hosts, .tokens = r->tokens, .env = r->env };
@@ -67,6 +95,8 @@ void registry_free(struct registry *r)
 	host_table_free(r->hosts);
 	http_client_free(r->http);
 	wipe(r->auth.salt, sizeof r->auth.salt);
+	free(r->search_index);
+	free(r->hub_url);
 	free(r);
 }
 
@@ -89,16 +119,13 @@ static void drop_mirrors(struct host_plan *plan)
 	l->n = 1;
 }
 
-int repository_new(struct registry *r, const char *domain, const char *path, const char *familiar, const char *scope,
-		   const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+static int open_planned(struct registry *r, struct host_plan *plan, const char *path, const char *familiar,
+			const char *scope, const struct credentials *credentials, struct repository **ret_repository,
+			struct err *err)
 {
-	CLEANUP(repository_unrefp) struct repository *p = NULL;
-	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
-	int code = host_plan_make(&r->policy, domain, &plan, err);
+	CLEANUP(repository_unrefp) struct repository *p = calloc(1, sizeof *p);
+	int code;
 
-	if (code != OK)
-		return code;
-	p = calloc(1, sizeof *p);
 	if (!p)
 		return fail_nomem(err);
 	atomic_init(&p->refs, 1);
@@ -106,16 +133,25 @@ int repository_new(struct registry *r, const char *domain, const char *path, con
 	p->registry = r;
 	snprintf(p->path, sizeof p->path, "%s", path);
 	snprintf(p->familiar, sizeof p->familiar, "%s", familiar);
-	memcpy(p->authority, plan.authority, sizeof p->authority);
-	memcpy(p->namespace, plan.namespace, sizeof p->namespace);
+	memcpy(p->authority, plan->authority, sizeof p->authority);
+	memcpy(p->namespace, plan->namespace, sizeof p->namespace);
 	if (!*path)
-		drop_mirrors(&plan);
-	code = endpoints_open(p, &plan, scope, credentials, err);
+		drop_mirrors(plan);
+	code = endpoints_open(p, plan, scope, credentials, err);
 	if (code != OK)
 		return code;
 	atomic_store(&p->served_by, p->n_endpoints - 1);
 	*ret_repository = TAKE(p);
 	return OK;
+}
+
+int repository_new(struct registry *r, const char *domain, const char *path, const char *familiar, const char *scope,
+		   const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+{
+	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
+	int code = host_plan_make(&r->policy, domain, &plan, err);
+
+	return code == OK ? open_planned(r, &plan, path, familiar, scope, credentials, ret_repository, err) : code;
 }
 
 int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
@@ -145,6 +181,22 @@ int repository_open_push(struct registry *r, const struct reference *ref, const 
 	if (code == OK)
 		*ret_repository = TAKE(p);
 	return code;
+}
+
+int repository_open_insecure(struct registry *r, const struct reference *ref, const struct credentials *credentials,
+			     struct repository **ret_repository, struct err *err)
+{
+	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
+	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
+	int code = host_plan_make(&r->policy, ref->domain, &plan, err);
+
+	if (code != OK)
+		return code;
+	for (size_t i = 0; i < plan.list.n; i++)
+		plan.list.hosts[i].asked_insecure = true;
+	snprintf(scope, sizeof scope, "repository:%s:pull", ref->path);
+	return open_planned(r, &plan, ref->path, reference_familiar_name(ref, familiar), scope, credentials,
+			    ret_repository, err);
 }
 
 struct repository *repository_ref(struct repository *r)

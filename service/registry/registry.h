@@ -36,8 +36,10 @@ struct registry_options {
 	const char *hosts_dir;	    /* hosts_dir.h; read whenever a repository is opened; NULL: none */
 	const char *const *mirrors; /* URL, for Docker Hub, or HOST=URL */
 	size_t n_mirrors;
-	const char *ca_file;	 /* extra trust, PEM; NULL: the system's only */
-	bool allow_foreign_urls; /* of layers that no registry need have (foreign.h) */
+	const char *ca_file;	  /* extra trust, PEM; NULL: the system's only */
+	bool allow_foreign_urls;  /* of layers that no registry need have (foreign.h) */
+	const char *search_index; /* URL of Docker Hub's index; NULL: https://index.docker.io */
+	const char *hub_url;	  /* of Docker Hub's API; NULL: https://hub.docker.com */
 	struct http_options http;
 	const struct retry_env *env; /* clock, chance and sleep of tests; NULL: the real ones */
 };
@@ -60,6 +62,10 @@ int repository_open(struct registry *r, const struct reference *ref, const struc
  * registry that blobs are mounted from, whose token says so; NULL: none. */
 int repository_open_push(struct registry *r, const struct reference *ref, const char *from,
 			 const struct credentials *credentials, struct repository **ret_repository, struct err *err);
+/* For one call whose user says so: http when nobody answers on https, and certificates
+ * are not verified, as if the host were on the insecure list. */
+int repository_open_insecure(struct registry *r, const struct reference *ref, const struct credentials *credentials,
+			     struct repository **ret_repository, struct err *err);
 struct repository *repository_ref(struct repository *r);
 void repository_unref(struct repository *r);
 void repository_unrefp(struct repository **r);
@@ -97,6 +103,11 @@ int registry_resolve(struct repository *r, const struct reference *ref, struct c
  * for REPO, repository does not exist or may require 'docker login': …". */
 int registry_manifest(struct repository *r, const struct reference *ref, struct cancel *cancel,
 		      struct remote_manifest *ret_manifest, struct err *err);
+
+/* A blob that is a document, as a whole: an image configuration. Size and digest are
+ * those of the descriptor: E_BAD_CONTENT, E_DIGEST_MISMATCH; E_LIMIT above CONFIG_BYTES_MAX. */
+int registry_document(struct repository *r, const struct descriptor *d, struct cancel *cancel, struct buf *ret_body,
+		      struct err *err);
 
 struct fetch_progress {
 	int64_t offset;	 /* bytes of the ingest without a gap: they may be read */

@@ -1,14 +1,16 @@
 /* Small answers: body and retries. */
 #include <ctype.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "service/registry/error_body.h"
+#include "service/registry/link.h"
 #include "service/registry/request.h"
 
 void reply_free(struct reply *r)
 {
 	free(r->shown);
-	free(r->link);
+	free(r->next);
 	free(r->filters);
 	free(r->etag);
 	buf_free(&r->body);
@@ -25,6 +27,42 @@ static void copy_type(char out[MEDIA_TYPE_MAX], const char *type)
 	for (size_t i = 0; i < len; i++)
 		out[i] = (char)tolower((unsigned char)type[i]);
 	out[len] = 0;
+}
+
+static int copy_next(struct reply *reply, const struct http_response *response, struct err *err)
+{
+	struct bytes target;
+
+	for (size_t i = 0; i < response->n_headers; i++) {
+		const struct http_header *h = &response->headers[i];
+
+		if (strcasecmp(h->name, "Link") != 0 || !link_next(bytes_of(h->value), &target))
+			continue;
+		reply->next = bytes_to_string(target);
+		return reply->next ? OK : fail_nomem(err);
+	}
+	return OK;
+}
+
+/* The URL in `Get "URL"`, for links that are relative. */
+static int asked_url(const struct reply *reply, struct url *ret_url, struct err *err)
+{
+	const char *from = strchr(reply->shown, '"');
+	CLEANUP(freep) char *url = from ? strndup(from + 1, strcspn(from + 1, "\"")) : NULL;
+
+	return url ? url_parse(url, ret_url, err) : fail_nomem(err);
+}
+
+int reply_next(const struct reply *reply, char **ret_query, struct err *err)
+{
+	CLEANUP(url_free) struct url at = { 0 };
+	int r;
+
+	*ret_query = NULL;
+	if (!reply->next)
+		return OK;
+	r = asked_url(reply, &at, err);
+	return r == OK ? link_query(&at, bytes_of(reply->next), ret_query, err) : r;
 }
 
 static int take_body(struct answer *a, size_t max_body, struct cancel *cancel, struct reply *reply, struct err *err)
@@ -60,11 +98,12 @@ static int take(const struct repository *r, struct answer *a, size_t max_body, s
 	if (digest && strlen(digest) < sizeof reply.digest)
 		snprintf(reply.digest, sizeof reply.digest, "%s", digest);
 	reply.retry_after_ms = request_retry_after(r, a->x);
-	if (!copy_header(a->x, "Link", &reply.link) || !copy_header(a->x, "OCI-Filters-Applied", &reply.filters) ||
-	    !copy_header(a->x, "ETag", &reply.etag))
+	if (!copy_header(a->x, "OCI-Filters-Applied", &reply.filters) || !copy_header(a->x, "ETag", &reply.etag))
 		return fail_nomem(err);
 	reply.used_up = heard_nothing_left(a->x);
-	code = take_body(a, max_body, cancel, &reply, err);
+	code = copy_next(&reply, response, err);
+	if (code == OK)
+		code = take_body(a, max_body, cancel, &reply, err);
 	if (code != OK)
 		return code;
 	reply.from = a->from;

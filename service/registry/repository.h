@@ -19,6 +19,7 @@ struct registry {
 	const struct retry_env *env;
 	struct auth_context auth;
 	bool allow_foreign_urls;
+	char *search_index, *hub_url; /* without a slash at the end */
 };
 
 struct repository {

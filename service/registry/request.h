@@ -74,7 +74,7 @@ struct reply {
 	char *shown;
 	char content_type[MEDIA_TYPE_MAX]; /* without parameters, lower case */
 	char digest[DIGEST_TEXT_MAX];	   /* Docker-Content-Digest, or "" */
-	char *link;			   /* Link; NULL: none */
+	char *next;			   /* target of the Link to the next page, as sent; NULL: none */
 	char *filters;			   /* OCI-Filters-Applied; NULL: none */
 	char *etag;			   /* ETag; NULL: none */
 	struct buf body;
@@ -82,6 +82,10 @@ struct reply {
 };
 
 void reply_free(struct reply *r); /* also the cleanup function */
+
+/* The query of the next page of a list, by the answer to this one; NULL: this was the
+ * last. Of the link only the query counts (link.h). The caller frees. */
+int reply_next(const struct reply *r, char **ret_query, struct err *err);
 
 /* With retries as for a question (retry.h); the last answer, whatever its status.
  * E_LIMIT when the body of a 200 is longer than max_body. */

@@ -58,6 +58,16 @@ bool reference_is_id_prefix(const char *text)
 	return len >= 1 && len <= HEX_ID_LEN && is_lower_hex(text, len);
 }
 
+bool reference_is_tag(const char *text)
+{
+	return *text && grammar_tag(bytes_of(text));
+}
+
+bool reference_is_path(const char *text)
+{
+	return *text && strlen(text) <= REFERENCE_NAME_MAX && grammar_path(bytes_of(text));
+}
+
 /* A name while it is being normalised: borrowed pieces of the input. The path is
  * `prefix` followed by `path`. */
 struct split {

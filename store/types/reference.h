@@ -43,4 +43,8 @@ int reference_match(const struct reference *ref, const char *pattern, bool *ret_
  * digits, optionally after "sha256:". */
 bool reference_is_id_prefix(const char *text);
 
+/* Words of a reference that come alone, as registries list them. */
+bool reference_is_tag(const char *text);
+bool reference_is_path(const char *text);
+
 #endif

@@ -77,14 +77,17 @@ static void copy(char *image, char *target)
 
 /* To where it came from: nothing is sent. */
 static void push(char *image)
+{
 	Imaged__V1__PushRequest request = IMAGED__V1__PUSH_REQUEST__INIT;
 	struct imaged_push_stream *stream = NULL;
 
 	request.reference = image;
 	if (imaged_push_open(channel, NULL, &request, &stream, &error) < 0)
 		report("push", -1, 0);
+	else
 		FOLLOW(push, PushEvent, stream,
 		       answer->event_case == IMAGED__V1__PUSH_EVENT__EVENT_DONE && answer->done->sent_bytes == 0);
+}
 
 struct archive {
 	uint8_t *data;
