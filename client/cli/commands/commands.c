@@ -14,6 +14,12 @@ static const struct command image_commands[] = {
 	{ "rm", "remove", &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "tag", NULL, &spec_tag, NULL, NULL },
+	{ "tags", NULL, &spec_tags, NULL, NULL },
+	{ 0 },
+};
+
+static const struct command manifest_commands[] = {
+	{ "inspect", NULL, &spec_manifest_inspect, NULL, NULL },
 	{ 0 },
 };
 
@@ -39,10 +45,12 @@ const struct command root_commands[] = {
 	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "login", NULL, &spec_login, NULL, NULL },
 	{ "logout", NULL, &spec_logout, NULL, NULL },
+	{ "manifest", NULL, NULL, manifest_commands, "Look at manifests in registries" },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "push", NULL, &spec_push, NULL, NULL },
 	{ "rmi", NULL, &spec_rmi, NULL, NULL },
 	{ "save", NULL, &spec_save, NULL, NULL },
+	{ "search", NULL, &spec_search, NULL, NULL },
 	{ "system", NULL, NULL, system_commands, "Manage the daemon and its store" },
 	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ "version", NULL, &spec_version, NULL, NULL },

@@ -1,6 +1,6 @@
 #include "client/cli/commands/commands.h"
-#include "client/cli/credentials.h"
 #include "client/cli/convert.h"
+#include "client/cli/credentials.h"
 #include "client/cli/format/units.h"
 #include "client/cli/progress.h"
 #include "imaged/v1/image_service.client.h"

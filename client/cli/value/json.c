@@ -186,6 +186,8 @@ static int put_fields(struct writer *w, struct value v, bool *first)
 		const struct value_field *f = &v.type->fields[i];
 		int r;
 
+		if (f->json && !strcmp(f->json, "-"))
+			continue;
 		if (f->embedded && v.fields[i].kind == VALUE_STRUCT) {
 			r = put_fields(w, v.fields[i], first);
 		} else {

@@ -81,7 +81,7 @@ struct value_pair {
 /* A field of a struct, or a method without arguments whose result is known. */
 struct value_field {
 	const char *name; /* Go's */
-	const char *json; /* in JSON; NULL: as `name` */
+	const char *json; /* in JSON; NULL: as `name`; "-": not there, as Go's tags say it */
 	bool omit_empty;  /* in JSON */
 	bool embedded;	  /* its fields are the struct's, too */
 	bool method;	  /* not printed by %v */
