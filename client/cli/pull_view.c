@@ -12,11 +12,18 @@ enum {
 	RETRYING = IMAGED__V1__LAYER_PROGRESS__STATE__STATE_RETRYING,
 };
 
-void pull_view_free(struct pull_view *v)
+static void forget_layers(struct pull_view *v)
 {
 	for (size_t i = 0; i < v->n_layers; i++)
 		free(v->layers[i].digest);
 	free(v->layers);
+	v->layers = NULL;
+	v->n_layers = 0;
+}
+
+void pull_view_free(struct pull_view *v)
+{
+	forget_layers(v);
 	progress_free(&v->progress);
 }
 
@@ -30,16 +37,31 @@ static char *shown_reference(const struct reference *ref, char out[REFERENCE_TEX
 	return reference_familiar(&shown, out);
 }
 
-void pull_view_start(struct pull_view *v)
+static void start(struct pull_view *v, const struct reference *ref)
 {
 	char name[REFERENCE_TEXT_MAX];
-	bool by_digest = digest_is_set(&v->ref->digest);
+	bool by_digest = digest_is_set(&ref->digest);
 
 	if (v->started || v->quiet)
 		return;
-	v->started = true;
-	progress_line(&v->progress, "%s: Pulling from %s", by_digest ? shown_reference(v->ref, name) : v->ref->tag,
-		      v->ref->path);
+	v->started = v->spoken = true;
+	progress_line(&v->progress, "%s: Pulling from %s", by_digest ? shown_reference(ref, name) : ref->tag,
+		      ref->path);
+}
+
+void pull_view_start(struct pull_view *v)
+{
+	if (!v->all_tags)
+		start(v, v->ref);
+}
+
+/* With all tags each begins with its own reference. */
+static void start_tag(struct pull_view *v, const char *text)
+{
+	struct reference ref;
+
+	if (!reference_parse(text, &ref, NULL))
+		start(v, &ref);
 }
 
 static struct layer_line *find_layer(struct pull_view *v, const char *digest)
@@ -152,6 +174,12 @@ static int layer_event(struct pull_view *v, const Imaged__V1__LayerProgress *m, 
 	return r;
 }
 
+static void status_line(struct pull_view *v, bool up_to_date, const char *name)
+{
+	progress_line(&v->progress, "Status: %s for %s", up_to_date ? "Image is up to date" : "Downloaded newer image",
+		      name);
+}
+
 static int done_event(struct pull_view *v, const Imaged__V1__PullDone *m, struct err *err)
 {
 	char text[REFERENCE_TEXT_MAX];
@@ -160,11 +188,44 @@ static int done_event(struct pull_view *v, const Imaged__V1__PullDone *m, struct
 	if (r)
 		return r;
 	progress_line(&v->progress, "Digest: %s", m->root_digest);
-	progress_line(&v->progress, "Status: %s for %s",
-		      m->up_to_date ? "Image is up to date" : "Downloaded newer image", shown_reference(v->ref, text));
+	if (!v->all_tags)
+		status_line(v, m->up_to_date, shown_reference(v->ref, text));
 	if (*m->warning)
 		progress_line(&v->progress, "WARNING: %s", m->warning);
 	return OK;
+}
+
+static int tag_event(struct pull_view *v, const Imaged__V1__PullEvent *event, struct err *err)
+{
+	int r;
+
+	if (v->quiet)
+		return OK;
+	switch ((int)event->event_case) {
+	case IMAGED__V1__PULL_EVENT__EVENT_RESOLVED:
+		start_tag(v, event->resolved->reference);
+		return OK;
+	case IMAGED__V1__PULL_EVENT__EVENT_LAYER:
+		return layer_event(v, event->layer, err);
+	case IMAGED__V1__PULL_EVENT__EVENT_DONE:
+		start_tag(v, event->done->reference);
+		r = done_event(v, event->done, err);
+		v->newer |= !event->done->up_to_date;
+		v->started = false;
+		forget_layers(v);
+		return r;
+	default:
+		return OK;
+	}
+}
+
+void pull_view_end(struct pull_view *v)
+{
+	char name[REFERENCE_TEXT_MAX];
+
+	if (!v->quiet)
+		status_line(v, !v->newer, reference_familiar_name(v->ref, name));
+	progress_line(&v->progress, "%s", reference_name(v->ref, name));
 }
 
 int pull_view_event(struct pull_view *v, const Imaged__V1__PullEvent *event, struct err *err)
@@ -172,6 +233,8 @@ int pull_view_event(struct pull_view *v, const Imaged__V1__PullEvent *event, str
 	char text[REFERENCE_TEXT_MAX];
 	int r = OK;
 
+	if (v->all_tags)
+		return tag_event(v, event, err);
 	if (!v->quiet) {
 		pull_view_start(v);
 		if (event->event_case == IMAGED__V1__PULL_EVENT__EVENT_LAYER)

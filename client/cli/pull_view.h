@@ -18,9 +18,11 @@ struct layer_line {
 };
 
 struct pull_view {
-	const struct reference *ref;
-	bool quiet;
-	bool started; /* "TAG: Pulling from PATH" is printed */
+	const struct reference *ref; /* with all_tags the name of the repository */
+	bool all_tags, quiet;
+	bool started; /* "TAG: Pulling from PATH" is printed; with all_tags, of the current one */
+	bool spoken;  /* of any */
+	bool newer;   /* all_tags: one was not up to date */
 	struct progress progress;
 	struct layer_line *layers;
 	size_t n_layers;
@@ -29,6 +31,8 @@ struct pull_view {
 /* The line that comes first; also before some errors. */
 void pull_view_start(struct pull_view *v);
 int pull_view_event(struct pull_view *v, const Imaged__V1__PullEvent *event, struct err *err);
+/* all_tags: what comes behind all of them. */
+void pull_view_end(struct pull_view *v);
 void pull_view_free(struct pull_view *v);
 
 #endif

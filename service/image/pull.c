@@ -347,8 +347,8 @@ static int parse_request(struct pull *p, const Imaged__V1__PullRequest *request,
 	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;
 }
 
-static int pull_image(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
-		      struct err *err)
+int pull_one(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+	     struct err *err)
 {
 	struct pull p = {
 		.service = service,
@@ -376,7 +376,7 @@ static int pull_image(struct image_service *service, struct rpc_call *call, cons
 
 int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err)
 {
-	int r = pull_image(self, call, request, err);
+	int r = request->all_tags ? pull_all_tags(self, call, request, err) : pull_one(self, call, request, err);
 
 	credentials_wipe(request->credentials);
 	return r;

@@ -7,7 +7,8 @@
  *   publish   pull.c           configuration against manifest against verified diff
  *                              IDs, commit, image record and names
  *
- * All of it runs on the thread of the call.
+ * All of it runs on the thread of the call. Several tags (pull_tags.c) are as many pulls, one
+ * after the other.
  */
 #ifndef SERVICE_IMAGE_PULL_H
 #define SERVICE_IMAGE_PULL_H
@@ -74,6 +75,14 @@ struct pull {
 	size_t *layer_blob; /* for each layer of the manifest its index in blobs */
 	int64_t missing_bytes, fetched_bytes;
 };
+
+/* The whole of it. */
+int pull_one(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+	     struct err *err);
+/* Each tag of the repository that the reference names, in the registry's order; ends at
+ * the first failure. */
+int pull_all_tags(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+		  struct err *err);
 
 /* Fills name_known. */
 int pull_look_up(struct pull *p, struct err *err);

@@ -5,7 +5,7 @@
 
 struct options {
 	const char *platform;
-	bool quiet, disable_content_trust;
+	bool all_tags, quiet, disable_content_trust;
 };
 
 /* Only when there is little left: a line on stderr, as it is no part of docker's answer. */
@@ -56,6 +56,7 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
 	request.credentials = credentials_for(cli, ref, &credentials);
 	request.reference = reference_text(ref, text);
 	request.platform = (char *)(platform ? platform : "");
+	request.all_tags = o->all_tags;
 	r = follow(channel, &request, view, err);
 	cli_explain(cli, err);
 	return r;
@@ -67,7 +68,7 @@ static int report(struct pull_view *view, const struct err *err)
 {
 	if (err->code == E_NO_PLATFORM)
 		pull_view_start(view);
-	if (!view->started)
+	if (!view->spoken)
 		return cli_fail_call(err);
 	cli_warn("%s\n", err->text);
 	return 1;
@@ -76,7 +77,7 @@ static int report(struct pull_view *view, const struct err *err)
 static int run(struct cli *cli, const void *options, UNUSED int argc, char **argv)
 {
 	const struct options *o = options;
-	CLEANUP(pull_view_free) struct pull_view view = { .quiet = o->quiet };
+	CLEANUP(pull_view_free) struct pull_view view = { .all_tags = o->all_tags, .quiet = o->quiet };
 	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 	struct reference ref;
@@ -84,16 +85,26 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	cli_config(cli);
 	if (reference_parse(argv[0], &ref, &err))
 		return cli_fail(&err);
-	if (reference_default_tag(&ref) && !o->quiet)
+	if (o->all_tags && (*ref.tag || digest_is_set(&ref.digest))) {
+		fail(&err, E_UNKNOWN, "tag can't be used with --all-tags/-a");
+		return cli_fail(&err);
+	}
+	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet)
 		cli_print("Using default tag: latest\n");
 	view.ref = &ref;
 	view.progress.terminal = isatty(STDOUT_FILENO);
 	view.progress.width = width ? width : 200;
 	view.progress.write = cli_write;
-	return pull(cli, o, &ref, &view, &err) ? report(&view, &err) : 0;
+	if (pull(cli, o, &ref, &view, &err))
+		return report(&view, &err);
+	if (o->all_tags)
+		pull_view_end(&view);
+	return 0;
 }
 
 static const struct flag flags[] = {
+	{ "all-tags", 'a', FLAG_BOOL, offsetof(struct options, all_tags),
+	  "Download all tagged images in the repository", NULL },
 	{ "disable-content-trust", 0, FLAG_BOOL, offsetof(struct options, disable_content_trust),
 	  "Skip image verification", "true" },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
