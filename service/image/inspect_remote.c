@@ -3,6 +3,7 @@
 
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
+#include "service/registry/warning.h"
 #include "store/types/image_config.h"
 
 enum {
@@ -235,6 +236,14 @@ static int inspect(struct inspection *i, Imaged__V1__InspectRemoteResponse *resp
 	return i->request->verbose ? add_verbose(i, &d, response, err) : OK;
 }
 
+static int add_warning(struct inspection *i, Imaged__V1__InspectRemoteResponse *response, struct err *err)
+{
+	char text[WARNINGS_MAX];
+
+	response->warning = arena_string(i->arena, repository_warnings(i->repository, text, sizeof text));
+	return response->warning ? OK : fail_nomem(err);
+}
+
 static int open_and_inspect(struct image_service *service, struct inspection *i,
 			    Imaged__V1__InspectRemoteResponse *response, struct err *err)
 {
@@ -249,6 +258,8 @@ static int open_and_inspect(struct image_service *service, struct inspection *i,
 		    : repository_open(service->registry, &i->ref, &credentials, &i->repository, err);
 	if (r == OK)
 		r = inspect(i, response, err);
+	if (r == OK)
+		r = add_warning(i, response, err);
 	repository_unref(i->repository);
 	return r;
 }

@@ -46,11 +46,13 @@ static int list(struct listing *l, struct registry *registry, struct rpc_call *c
 
 static int answer(struct listing *l, struct arena *a, Imaged__V1__ListTagsResponse *response, struct err *err)
 {
+	char warning[WARNINGS_MAX];
 	CLEANUP(freep) char *token = l->more ? tag_position_token(l->repository, &l->position) : strdup("");
 
 	response->tags = arena_array(a, l->tags.n + 1, sizeof *response->tags);
 	response->next_page_token = token ? arena_string(a, token) : NULL;
-	if (!response->tags || !response->next_page_token)
+	response->warning = arena_string(a, repository_warnings(l->repository, warning, sizeof warning));
+	if (!response->tags || !response->next_page_token || !response->warning)
 		return fail_nomem(err);
 	for (size_t i = 0; i < l->tags.n; i++) {
 		response->tags[i] = arena_string(a, l->tags.items[i]);

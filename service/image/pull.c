@@ -1,8 +1,11 @@
 /* Pull: the steps of pull.h in order, and the publication. */
 #include "service/image/pull.h"
 
+#include <stdio.h>
+
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
+#include "service/registry/warning.h"
 #include "store/types/descriptor.h"
 
 /* ---- events --------------------------------------------------------------- */
@@ -89,6 +92,19 @@ static Imaged__V1__RateLimit rate_message(struct rate_limit *rate)
 	return m;
 }
 
+enum { WARNING_MAX = 1024 };
+
+/* Ours, then the registry's. */
+static char *add_registry_warnings(struct pull *p, const char *ours, char *out, size_t size)
+{
+	size_t used = (size_t)snprintf(out, size, "%s%s", ours, *ours ? "; " : "");
+
+	repository_warnings(p->repository, out + used, size - used);
+	if (!out[used] && *ours)
+		out[used - 2] = 0;
+	return out;
+}
+
 static int send_done(struct pull *p, const struct digest *manifest, const struct digest *config, bool up_to_date,
 		     const char *warning, struct err *err)
 {
@@ -97,13 +113,14 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	char name[REFERENCE_TEXT_MAX], id[DIGEST_TEXT_MAX], root[DIGEST_TEXT_MAX], chosen[DIGEST_TEXT_MAX];
 	struct rate_limit rate;
 	Imaged__V1__RateLimit limit;
+	char warnings[WARNING_MAX + WARNINGS_MAX + 2];
 
 	m.reference = reference_text(&p->ref, name);
 	m.image_id = digest_text(config, id);
 	m.root_digest = digest_text(&p->root, root);
 	m.manifest_digest = digest_text(manifest, chosen);
 	m.up_to_date = up_to_date;
-	m.warning = (char *)warning;
+	m.warning = add_registry_warnings(p, warning, warnings, sizeof warnings);
 	m.fetched_bytes = p->fetched_bytes;
 	registry_heard(p->repository, &rate);
 	limit = rate_message(&rate);
@@ -213,7 +230,6 @@ static int start_workers(struct pull *p, struct err *err)
 
 static int pull_and_publish(struct pull *p, struct err *err)
 {
-	enum { WARNING_MAX = 1024 };
 	char warning[WARNING_MAX];
 	bool changed = false;
 

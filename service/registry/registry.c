@@ -130,6 +130,7 @@ static int open_planned(struct registry *r, struct host_plan *plan, const char *
 		return fail_nomem(err);
 	atomic_init(&p->refs, 1);
 	heard_init(&p->heard);
+	warnings_init(&p->warnings);
 	p->registry = r;
 	snprintf(p->path, sizeof p->path, "%s", path);
 	snprintf(p->familiar, sizeof p->familiar, "%s", familiar);
@@ -212,6 +213,7 @@ void repository_unref(struct repository *r)
 		return;
 	endpoints_close(r);
 	heard_destroy(&r->heard);
+	warnings_destroy(&r->warnings);
 	free(r);
 }
 
@@ -238,4 +240,9 @@ int repository_contact(struct repository *r, struct cancel *cancel, struct err *
 	if (!e)
 		return OK; /* the first request will say so */
 	return host_contact(e->host, cancel, &host, NULL, err);
+}
+
+char *repository_warnings(struct repository *r, char *out, size_t size)
+{
+	return warnings_text(&r->warnings, out, size);
 }

@@ -83,6 +83,9 @@ void registry_heard(struct repository *r, struct rate_limit *ret_rate);
  * had without a GET is (heard.h). */
 bool registry_is_low(struct repository *r);
 
+/* What the registry wanted to be known in its answers so far (warning.h), as one line. */
+char *repository_warnings(struct repository *r, char *out, size_t size);
+
 struct remote_manifest {
 	struct digest digest; /* of the bytes */
 	char media_type[MEDIA_TYPE_MAX];

@@ -7,6 +7,7 @@
 #include "service/registry/endpoint.h"
 #include "service/registry/heard.h"
 #include "service/registry/registry.h"
+#include "service/registry/warning.h"
 
 struct registry {
 	struct http_client *http;
@@ -31,6 +32,7 @@ struct repository {
 	char authority[HOST_AUTHORITY_MAX]; /* the registry's own */
 	char namespace[HOST_AUTHORITY_MAX]; /* as mirrors are told it: "docker.io" */
 	struct heard heard;
+	struct warnings warnings;
 	char path[REFERENCE_NAME_MAX + 1]; /* "library/busybox"; "" for a login */
 	char familiar[REFERENCE_TEXT_MAX]; /* "busybox", for messages */
 };

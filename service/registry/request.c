@@ -259,6 +259,8 @@ static int attempt(struct repository *r, struct endpoint *e, const struct reques
 	if (code != OK)
 		return code;
 	heard_note(r, e, a.redirected, a.x);
+	if (!a.redirected)
+		warnings_take(&r->warnings, http_response_of(a.x));
 	/* What a server says over http that has changed to https meanwhile. */
 	if (http_response_of(a.x)->status == 400 && !host.origin.https)
 		host_forget(e->host);

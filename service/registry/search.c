@@ -100,6 +100,7 @@ static int ask_index(struct registry *r, const struct search_query *q, const str
 		code = request_reply(index, &request, SEARCH_BYTES_MAX, cancel, &reply, err);
 	if (code != OK)
 		return code;
+	repository_warnings(index, out->warning, sizeof out->warning);
 	code = search_take_index(&reply, q->limit, out, err);
 	/* Front ends answer what they do not know with a page. */
 	*ret_none = code == E_UNKNOWN || code == E_BAD_CONTENT;
@@ -120,6 +121,13 @@ static int take_best(const struct names *names, const char *word, unsigned limit
 	return OK;
 }
 
+static void add_warning(struct search_results *out, const char *text)
+{
+	size_t used = strlen(out->warning);
+
+	snprintf(out->warning + used, sizeof out->warning - used, "%s%s", used ? "; " : "", text);
+}
+
 static int ask_catalog(struct registry *r, const struct search_query *q, const struct term *t, struct cancel *cancel,
 		       struct search_results *out, int *ret_status, struct err *err)
 {
@@ -133,9 +141,9 @@ static int ask_catalog(struct registry *r, const struct search_query *q, const s
 	if (code != OK)
 		return code;
 	out->source = SEARCH_CATALOG;
+	repository_warnings(catalog, out->warning, WARNINGS_MAX);
 	if (!whole)
-		snprintf(out->warning, sizeof out->warning,
-			 "the catalog of %s is longer than what was looked at: there may be more", t->host);
+		add_warning(out, "the catalog is longer than what was looked at: there may be more");
 	return take_best(&names, t->word, q->limit, out, err);
 }
 

@@ -86,7 +86,7 @@ class FakeRegistry:
 
     def __init__(self, user=None, password=None, auth=None, blobs_at=None, cert=None, token_ttl=300, realm=None,
                  address="127.0.0.1", client_ca=None):
-        self.repos, self.requests, self.faults = {}, [], []
+        self.repos, self.requests, self.faults, self.routes = {}, [], [], []
         self.realm = realm
         self.user, self.password, self.auth, self.blobs_at = user, password, auth, blobs_at
         self.tokens, self.token_ttl = {}, token_ttl
@@ -129,6 +129,10 @@ class FakeRegistry:
         with self.lock:
             self.faults.append(fault)
         return fault
+
+    def route(self, pattern, respond):
+        """Paths that match it are answered by respond(query, request): (status, headers, body)."""
+        self.routes.append((re.compile(pattern), respond))
 
     def clear(self):
         with self.lock:
@@ -211,6 +215,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.challenge(owner, path)
         if path in ("/v2/", "/v2"):
             return self.reply(200, {}, b"{}")
+        for pattern, respond in owner.routes:
+            if pattern.fullmatch(path):
+                return self.reply(*respond(parse_qs(urlparse(self.path).query, keep_blank_values=True), self.record))
         found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|referrers)/([^/]+)", path)
         if not found or found[1] not in owner.repos:
             return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
@@ -338,14 +345,17 @@ class Handler(BaseHTTPRequestHandler):
 
     @staticmethod
     def repository(path):
-        found = re.match(r"/v2/(.+)/(manifests|blobs|referrers)/", path)
+        if path == "/v2/_catalog":
+            return "_catalog"
+        found = re.match(r"/v2/(.+)/(manifests|blobs|tags|referrers)/", path)
         return found[1] if found else ""
 
     def challenge(self, owner, path):
         if owner.auth == "basic":
             wanted = 'Basic realm="fake registry"'
         else:
-            scope = f',scope="repository:{self.repository(path)}:pull"' if self.repository(path) else ""
+            name = self.repository(path)
+            scope = f',scope="repository:{name}:pull"' if name and name != "_catalog" else ""
             realm = owner.realm or f"{owner.scheme}://{owner.host}/token"
             wanted = f'Bearer realm="{realm}",service="fake, with comma"{scope}'
         body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
@@ -366,5 +376,7 @@ class Handler(BaseHTTPRequestHandler):
         value = secrets.token_hex(16)
         scopes = " ".join(query.get("scope", []))
         owner.tokens[value] = set(re.findall(r"repository:([^:]+):[^ ]*pull", scopes))
+        if "registry:catalog:*" in scopes:
+            owner.tokens[value].add("_catalog")
         body = json.dumps({"token": value, "access_token": value, "expires_in": owner.token_ttl}).encode()
         return self.reply(200, {"Content-Type": "application/json"}, body)

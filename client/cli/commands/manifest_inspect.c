@@ -59,6 +59,8 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	reference_default_tag(&ref);
 	if (fetch(cli, o, &ref, &response, &err))
 		return report(&ref, &err);
+	if (*response->warning)
+		cli_warn("WARNING: %s\n", response->warning);
 	if (manifest_view(response, o->verbose, &out, &err))
 		return cli_fail(&err);
 	cli_write(buf_text(&out), out.len);

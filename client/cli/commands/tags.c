@@ -61,6 +61,8 @@ static int fetch(struct cli *cli, const struct reference *ref, struct rows *rows
 		r = imaged__v1__image_service__call_list_tags(channel, cli_call_options(), &request, &page, err);
 		if (!r)
 			r = add_page(rows, reference_familiar_name(ref, shown), page, err);
+		if (!r && *page->warning && !*request.page_token)
+			cli_warn("WARNING: %s\n", page->warning);
 		if (r || !*page->next_page_token)
 			break;
 		free(token);
