@@ -44,26 +44,33 @@ static int add(struct names *names, const json_t *value, const char *member, str
 static int add_all(struct names *names, const json_t *list, const char *member, struct err *err)
 {
 	size_t n = json_array_size(list);
+	int r = OK;
 
 	if (list && !json_is_null(list) && !json_is_array(list))
 		return fail(err, E_BAD_CONTENT, "%s is not an array", member);
 	if (n > NAMES_MAX)
 		return fail(err, E_LIMIT, "%s has more than %d items", member, NAMES_MAX);
-	for (size_t i = 0; i < n; i++)
-		if (add(names, json_array_get(list, i), member, err) < 0)
-			return err ? err->code : E_BAD_CONTENT;
-	return OK;
+	for (size_t i = 0; i < n && r == OK; i++)
+		r = add(names, json_array_get(list, i), member, err);
+	return r;
+}
+
+static int wrapped(int code, const char *what, struct err *err)
+{
+	if (err)
+		err_wrap(err, "%s", what);
+	return code;
 }
 
 int names_parse(struct bytes json, const char *member, struct names *ret_names, struct err *err)
 {
 	CLEANUP(names_free) struct names names = { 0 };
+	json_error_t why;
 	json_t *root;
-	int r;
+	int r = json_read_light(json, JSON_REJECT_DUPLICATES, &root, &why, err);
 
-	if (!json.len || !json_is_light(json))
-		return fail(err, E_BAD_CONTENT, "%s: not a JSON document that can be read", member);
-	root = json_loadb((const char *)json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
+	if (r != OK)
+		return wrapped(r, member, err);
 	if (!json_is_object(root))
 		r = fail(err, E_BAD_CONTENT, "%s: not a JSON object", member);
 	else
@@ -97,8 +104,8 @@ int name_page_get(struct repository *r, const char *path, const char *query, con
 		code = names_parse(buf_bytes(&reply.body), member, &page.names, err);
 		if (code == OK)
 			code = reply_next(&reply, &page.next, err);
-		if (code != OK && err)
-			err_wrap(err, "%s", reply.shown);
+		if (code != OK)
+			return wrapped(code, reply.shown, err);
 	}
 	if (code != OK)
 		return code;

@@ -259,21 +259,21 @@ static int add_list(const json_t *list, add_result *add, size_t limit, struct se
 
 static int decode(struct bytes text, json_t **ret_root, struct err *err)
 {
-	char why[256] = "more nested or longer than an answer is";
-	json_error_t error = { 0 };
+	char why[256];
+	json_error_t error;
 	json_t *root = NULL;
+	int r = json_read_light(text, JSON_DISABLE_EOF_CHECK, &root, &error, err);
 
-	if (json_is_light(text)) {
-		root = json_loadb((const char *)text.data, text.len, JSON_DISABLE_EOF_CHECK, &error);
-		if (!root)
-			explain(text, &error, why, sizeof why);
-		else if (!json_is_object(root))
-			snprintf(why, sizeof why, "not an object");
-	}
+	if (r != OK && r != E_BAD_CONTENT)
+		return r;
 	if (json_is_object(root)) {
 		*ret_root = root;
 		return OK;
 	}
+	if (root)
+		snprintf(why, sizeof why, "not an object");
+	else
+		explain(text, &error, why, sizeof why);
 	json_decref(root);
 	return fail(err, E_BAD_CONTENT, "error decoding registry search results: %s", why);
 }

@@ -132,6 +132,25 @@ static int load(const struct jnode *root, struct bytes text, json_t **ret_value,
 	return OK;
 }
 
+int json_read_light(struct bytes text, size_t flags, json_t **ret_value, json_error_t *ret_why, struct err *err)
+{
+	json_t *value;
+
+	*ret_why = (json_error_t){ 0 };
+	if (!text.len || !json_is_light(text))
+		return fail(err, E_BAD_CONTENT, "not a JSON document that can be read");
+	starved = false;
+	value = json_loadb((const char *)text.data, text.len, flags, ret_why);
+	if (starved) {
+		json_decref(value);
+		return fail_nomem(err);
+	}
+	if (!value)
+		return fail(err, E_BAD_CONTENT, "not valid JSON (line %d, column %d)", ret_why->line, ret_why->column);
+	*ret_value = value;
+	return OK;
+}
+
 static int open_root(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root = { .name = document };

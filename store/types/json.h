@@ -39,6 +39,10 @@ struct jnode {
  * outside that is no document of ours; jnode_open() does by itself. */
 bool json_is_light(struct bytes text);
 
+/* The same and the reading, with jansson's flags. E_BAD_CONTENT, and ret_why (its text
+ * is "" when the document was too heavy); E_NO_MEMORY. */
+int json_read_light(struct bytes text, size_t flags, json_t **ret_value, json_error_t *ret_why, struct err *err);
+
 /* The root is an object; of the second one an array. */
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
 int jnode_open_array(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);

@@ -9,6 +9,8 @@
  */
 #include <stdatomic.h>
 
+#include "service/registry/search.h"
+#include "service/registry/tags.h"
 #include "tests/unit/registry/rig.h"
 
 #define MANIFEST "{\"schemaVersion\":2}"
@@ -60,10 +62,14 @@ static void serve(struct fake_conn *c, const struct fake_request *q, void *arg)
 	const char *authorization = fake_header(q, "Authorization");
 
 	(void)arg;
-	if (!strncmp(q->path, "/token", 6))
+	if (!strncmp(q->path, "/v1/search", 10))
+		fake_text(c, q, 200, "", "{\"results\":[{\"name\":\"a\"}]}");
+	else if (!strncmp(q->path, "/token", 6))
 		fake_text(c, q, 200, "", "{\"token\":\"t\"}");
 	else if (!authorization || strcmp(authorization, "Bearer t") != 0)
 		fake_text(c, q, 401, challenge, "{}");
+	else if (strstr(q->path, "/tags/list"))
+		fake_text(c, q, 200, "Link: <?p=2>; rel=next\r\nWarning: 299 - \"x\"\r\n", "{\"tags\":[\"1\",\"2\"]}");
 	else
 		fake_text(c, q, 200, "", MANIFEST);
 }
@@ -87,6 +93,33 @@ static bool no_sleep(void *arg, struct cancel *cancel, int64_t ms)
 	return !cancel_fired(cancel);
 }
 
+static int list(struct repository *r, struct err *err)
+{
+	CLEANUP(tag_position_free) struct tag_position position = { 0 }, copy = { 0 };
+	CLEANUP(names_free) struct names tags = { 0 };
+	CLEANUP(freep) char *token = NULL;
+	bool more;
+	int code = registry_tags(r, &position, 1, NULL, &tags, &more, err);
+
+	if (code != OK)
+		return code;
+	assert_int_equal(tags.n, 1);
+	token = tag_position_token(r, &position);
+	return token ? tag_position_parse(r, token, &copy, err) : fail(err, E_NO_MEMORY, "out of memory");
+}
+
+static int search_by(struct registry *registry, const char *domain, struct err *err)
+{
+	CLEANUP(search_results_free) struct search_results found = { 0 };
+	CLEANUP(freep) char *term = format("%s/a", domain);
+	struct search_query q = { .term = term, .limit = 1 };
+	int code = term ? registry_search(registry, &q, NULL, &found, err) : fail(err, E_NO_MEMORY, "out of memory");
+
+	if (code == OK)
+		assert_int_equal(found.n, 1);
+	return code;
+}
+
 static int talk(struct registry *registry, const struct reference *ref, struct err *err)
 {
 	struct credentials alice = { .username = "alice", .password = "secret" };
@@ -98,6 +131,10 @@ static int talk(struct registry *registry, const struct reference *ref, struct e
 		code = registry_resolve(r, ref, NULL, &m, err);
 	if (code == OK)
 		assert_string_equal(buf_text(&m.body), MANIFEST);
+	if (code == OK)
+		code = list(r, err);
+	if (code == OK)
+		code = search_by(registry, ref->domain, err);
 	if (code == OK)
 		code = registry_check_auth(registry, ref->domain, &alice, NULL, NULL, err);
 	return code;
