@@ -46,7 +46,7 @@ _imagectl()
 		-*) ;;
 		*)
 			path+=("$word")
-			[[ ${path[0]} == image || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
+			[[ ${path[0]} == image || ${path[0]} == manifest || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
 			;;
 		esac
 	done

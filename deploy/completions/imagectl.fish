@@ -22,7 +22,7 @@ function __imagectl_candidates
             case '-*'
             case '*'
                 set -a command $words[$i]
-                if not contains -- $command[1] image system help; or test (count $command) -ge 2
+                if not contains -- $command[1] image manifest system help; or test (count $command) -ge 2
                     break
                 end
         end

@@ -194,6 +194,19 @@ static void watch_events(const char *image)
 		       answer->action == IMAGED__V1__EVENT__ACTION__ACTION_PULL && same(answer->name, image));
 }
 
+/* None runs: the list of now is empty. */
+static void watch_transfers(void)
+{
+	Imaged__V1__WatchTransfersRequest request = IMAGED__V1__WATCH_TRANSFERS_REQUEST__INIT;
+	struct imaged_watch_transfers_stream *stream = NULL;
+
+	request.no_follow = 1;
+	if (imaged_watch_transfers_open(channel, NULL, &request, &stream, &error) < 0)
+		report("watch_transfers", -1, 0);
+	else
+		FOLLOW(watch_transfers, WatchTransfersResponse, stream, answer->n_transfers == 0);
+}
+
 /* ---- calls that answer once ---------------------------------------------------- */
 
 static void look_at(char *image)
@@ -210,11 +223,24 @@ static void look_at(char *image)
 	CALL(get_disk_usage, GetDiskUsageResponse, &usage, answer->image_count == 1);
 }
 
-static void ask_registry(char *image)
+/* Without pulling. The registry has no index: its catalog is looked through. */
+static void ask_registry(char *image, const char *registry)
 {
+	Imaged__V1__SearchRequest search = IMAGED__V1__SEARCH_REQUEST__INIT;
+	Imaged__V1__ListTagsRequest tags = IMAGED__V1__LIST_TAGS_REQUEST__INIT;
+	Imaged__V1__InspectRemoteRequest inspect = IMAGED__V1__INSPECT_REMOTE_REQUEST__INIT;
 	Imaged__V1__ListReferrersRequest referrers = IMAGED__V1__LIST_REFERRERS_REQUEST__INIT;
+	char term[256], repository[256];
 
-	referrers.reference = image;
+	snprintf(repository, sizeof repository, "%.*s", (int)(strrchr(image, ':') - image), image);
+	snprintf(term, sizeof term, "%s/%s", registry, strrchr(repository, '/') + 1);
+	search.term = term;
+	tags.repository = repository;
+	inspect.reference = referrers.reference = image;
+	CALL(search, SearchResponse, &search, answer->n_results > 0 && same(answer->host, registry));
+	CALL(list_tags, ListTagsResponse, &tags, answer->n_tags > 0 && same(answer->repository, repository));
+	CALL(inspect_remote, InspectRemoteResponse, &inspect,
+	     answer->manifest.len > 0 && same(answer->reference, image));
 	CALL(list_referrers, ListReferrersResponse, &referrers, *answer->subject && answer->n_referrers == 0);
 }
 
@@ -260,7 +286,7 @@ int main(int argc, char **argv)
 	if (argc != 4 || imaged_channel_open(NULL, &channel, &error) < 0)
 		return 2;
 	copy(argv[1], argv[3]);
-	ask_registry(argv[1]);
+	ask_registry(argv[1], argv[2]);
 	pull(argv[1]);
 	push(argv[1]);
 	look_at(argv[1]);
@@ -272,6 +298,7 @@ int main(int argc, char **argv)
 	check_store();
 	prune_and_ask(argv[2]);
 	watch_events(argv[1]);
+	watch_transfers();
 	free(archive.data);
 	imaged_channel_close(channel);
 	return failed;
