@@ -222,7 +222,7 @@ static struct challenge current_challenge(struct auth *a, const struct host_view
 
 	pthread_mutex_lock(&a->mu);
 	*ret_asked = a->asked.scheme != AUTH_NONE;
-	c = *ret_asked ? a->asked : host->challenge;
+	c = *ret_asked ? a->asked : a->patient ? (struct challenge){ 0 } : host->challenge;
 	pthread_mutex_unlock(&a->mu);
 	return c;
 }

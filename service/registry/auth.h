@@ -40,6 +40,7 @@ struct auth {
 	char identity[AUTH_IDENTITY_MAX]; /* salted hash of the secrets, hex; "" anonymous */
 	bool login;			  /* check the credentials: no cache, ask for a refresh token */
 	bool or_anonymous;		  /* where the token server refuses the secrets, ask without */
+	bool patient;			  /* what the host asked of others is not answered */
 
 	pthread_mutex_t mu;
 	struct scopes wanted;	      /* mu: what every token is asked for */

@@ -96,10 +96,13 @@ static int ask_index(struct registry *r, const struct search_query *q, const str
 	int code = path ? open_scope(r, t->host, "", q->credentials, &index, err) : fail_nomem(err);
 
 	*ret_none = false;
+	/* An index is often open to all, and may not know the registry's tokens. */
+	if (code == OK)
+		repository_registry(index)->auth.patient = true;
 	if (code == OK)
 		code = request_reply(index, &request, SEARCH_BYTES_MAX, cancel, &reply, err);
 	if (code != OK)
-		return code;
+		return search_explain(r, t->host, cancel, code, err);
 	repository_warnings(index, out->warning, sizeof out->warning);
 	code = search_take_index(&reply, q->limit, out, err);
 	/* Front ends answer what they do not know with a page. */

@@ -217,31 +217,43 @@ static int add_hub_result(struct search_results *out, const json_t *item, struct
 
 /* ---- documents --------------------------------------------------------------- */
 
+static int shown(uint8_t c)
+{
+	return c > ' ' && c < 0x7f ? c : '?';
+}
+
+/* Where the text leaves a literal that it began; false: it does not begin one. */
+static bool leaves_literal(struct bytes text, const char *literal, char *out, size_t size)
+{
+	size_t n = 0;
+
+	while (literal[n] && n < text.len && text.data[n] == (uint8_t)literal[n])
+		n++;
+	if (!n || !literal[n] || n == text.len)
+		return false;
+	snprintf(out, size, "invalid character '%c' in literal %s (expecting '%c')", shown(text.data[n]), literal,
+		 literal[n]);
+	return true;
+}
+
 /* What Go's decoder says first about a text that is no JSON, for docker's message. */
 static void explain(struct bytes text, const json_error_t *why, char *out, size_t size)
 {
 	static const char *const literals[] = { "true", "false", "null" };
-	size_t i = 0;
 
-	while (i < text.len && strchr(" \t\r\n", text.data[i]) && text.data[i])
-		i++;
-	if (i == text.len) {
+	while (text.len && text.data[0] && strchr(" \t\r\n", text.data[0]))
+		text = (struct bytes){ text.data + 1, text.len - 1 };
+	if (!text.len) {
 		snprintf(out, size, "EOF");
 		return;
 	}
-	for (size_t l = 0; l < ARRAY_LEN(literals); l++)
-		for (size_t n = 0; literals[l][n] && i + n < text.len && text.data[i] == literals[l][0]; n++)
-			if (text.data[i + n] != (uint8_t)literals[l][n]) {
-				snprintf(out, size, "invalid character '%c' in literal %s (expecting '%c')",
-					 text.data[i + n] > ' ' && text.data[i + n] < 0x7f ? text.data[i + n] : '?',
-					 literals[l], literals[l][n]);
-				return;
-			}
-	if (!strchr("{[\"-0123456789", text.data[i]))
-		snprintf(out, size, "invalid character '%c' looking for beginning of value",
-			 text.data[i] > ' ' && text.data[i] < 0x7f ? text.data[i] : '?');
-	else
+	for (size_t i = 0; i < ARRAY_LEN(literals); i++)
+		if (leaves_literal(text, literals[i], out, size))
+			return;
+	if (text.data[0] && strchr("{[\"-0123456789tfn", text.data[0]))
 		snprintf(out, size, "line %d, column %d: not valid JSON", why->line, why->column);
+	else
+		snprintf(out, size, "invalid character '%c' looking for beginning of value", shown(text.data[0]));
 }
 
 typedef int add_result(struct search_results *out, const json_t *item, struct err *err);

@@ -5,7 +5,7 @@ import unittest
 
 from fakelists import absolute, catalog, index, query_only, relative, result
 from fakeregistry import FakeRegistry
-from harness import DockerRegistry, TestCase
+from harness import DockerRegistry, TestCase, free_port
 from ociimage import Image, Layer, Repo, push, tar
 
 INDEX, HUB_API, CATALOG = 1, 2, 3
@@ -145,6 +145,16 @@ class Search(TestCase):
                 if auth == "bearer":
                     self.assertEqual(1, registry.count("/token.*registry%3Acatalog%3A%2A"))
 
+    def test_an_index_that_is_open_gets_no_token(self):
+        """The registry beside it wants one, of which the index may know nothing."""
+        self.plain()
+        registry = self.registry(auth="bearer", user="u", password="p")
+        registry.fault("GET", "/v1/search", status=200, body=json.dumps({"results": BUSYBOX}).encode())
+        found = self.client.Search(term=f"{registry.host}/a", credentials={"username": "u", "password": "p"})
+        self.assertEqual((INDEX, 5), (found.source, len(found.results)))
+        self.assertIsNone(registry.matching("/v1/search")[0].headers.get("Authorization"))
+        self.assertEqual(0, registry.count("/token"))
+
     def test_wrong_credentials_are_said(self):
         self.plain()
         registry = self.registry(auth="basic", user="u", password="p")
@@ -194,6 +204,17 @@ class Search(TestCase):
             "UNAVAILABLE", None, self.client.Search, term=f"{registry.host}/a", text="^Unexpected status code 500$"
         )
         self.assertEqual(0, registry.count("_catalog"))
+
+    def test_a_registry_that_is_down(self):
+        self.plain()
+        host = f"127.0.0.1:{free_port()}"
+        refused = f"dial tcp {host}: connect: connection refused"
+        error = self.assert_rpc_fails("UNAVAILABLE", "REGISTRY_UNAVAILABLE", self.client.Search, term=f"{host}/a")
+        self.assertEqual(
+            f'invalid registry endpoint "http://{host}/v1/". HTTPS attempt: Get "https://{host}/v1/_ping": {refused}. '
+            f'HTTP attempt: Get "http://{host}/v1/_ping": {refused}',
+            error.details(),
+        )
 
     # -- registries that lie
 

@@ -1,0 +1,60 @@
+"""Recordings of docker, replayed by imagectl: searching, and manifests of registries.
+They are no part of this project: without them the tests are skipped."""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import BIN, ROOT, SLOW, TestCase
+
+GOLDEN = os.path.join(os.environ.get("IMAGED_SHARED", os.path.join(ROOT, "..", "shared")), "golden")
+
+# Where imagectl says something else, and why.
+DIFFERENT = {
+    "search/v2-only": "a registry without an index is searched by its catalog",
+    "search/empty-term": "names of resolvers and queries of URLs are in no message",
+    "manifest/down": "https and http were tried: the last one is told",
+    "manifest/no-arg": "there are no local manifest lists that a second argument could name",
+    "manifest/create": "there are no local manifest lists",
+    "manifest/annotate": "there are no local manifest lists",
+    "manifest/rm": "there are no local manifest lists",
+    "manifest/push": "there are no local manifest lists",
+}
+
+
+class Recordings(TestCase):
+    def replay(self, *only):
+        """The replayer's result for the records of these files whose ids begin so."""
+        if not os.access(os.path.join(GOLDEN, "replay"), os.X_OK):
+            self.skipTest("the recordings are not here")
+        if not shutil.which("docker-registry") or os.geteuid() != 0:
+            self.skipTest("docker-registry and root are needed")
+        records = sorted({name for name, _ in only})
+        command = [os.path.join(GOLDEN, "replay"), "--cli", os.path.join(BIN, "imagectl")]
+        command += ["--setup", os.path.join(GOLDEN, "hook-imaged"), "--json", self.path("result.json")]
+        command += ["--records", ",".join(os.path.join(GOLDEN, "records", name) for name in records)]
+        for _, prefix in only:
+            command += ["--only", prefix]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "IMAGED_BIN": os.path.join(BIN, "imaged"), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=150 * SLOW,
+        )
+        self.assertTrue(os.path.exists(self.path("result.json")), done.stderr[-2000:])
+        with open(self.path("result.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_search_and_manifest_agree_with_docker(self):
+        result = self.replay(("01-search.txt", "search/"), ("01-search-locale.txt", "locale/"), ("15-manifest.txt", "manifest/"))
+        judged = [r for r in result["results"] if r["status"] in ("pass", "fail")]
+        self.assertGreater(len(judged), 20)
+        self.assertEqual([], [r["id"] for r in judged if r["status"] == "fail" and r["id"] not in DIFFERENT])
+
+
+if __name__ == "__main__":
+    unittest.main()
