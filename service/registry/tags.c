@@ -140,6 +140,9 @@ int registry_tags(struct repository *r, struct tag_position *position, size_t li
 		if (code != OK)
 			return code;
 	}
+	position->given += tags.n;
+	if (position->given > TAGS_MAX)
+		return fail(err, E_LIMIT, "repository %s has more than %d tags", r->familiar, TAGS_MAX);
 	*ret_tags = TAKE(tags);
 	*ret_more = more;
 	return OK;

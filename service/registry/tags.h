@@ -14,11 +14,12 @@
 #include "service/registry/names.h"
 #include "service/registry/paging.h"
 
-enum { TAGS_PAGE_MAX = 1000 };
+enum { TAGS_PAGE_MAX = 1000, TAGS_MAX = 1000 * 1000 };
 
 /* Zeros: the first tag. */
 struct tag_position {
 	struct paging paging;
+	uint64_t given; /* tags so far, <= TAGS_MAX */
 	char *query; /* of the registry's page; NULL: the first one */
 	char *after; /* of that page, what comes behind this tag; NULL: all */
 };

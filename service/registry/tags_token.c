@@ -12,7 +12,8 @@
 
 enum {
 	SIGNATURE = 16,
-	POSITION_MAX = sizeof(struct paging) + LINK_QUERY_MAX + 1 + REFERENCE_TAG_MAX + 1,
+	HEAD = sizeof(struct paging) + sizeof(uint64_t),
+	POSITION_MAX = HEAD + LINK_QUERY_MAX + 1 + REFERENCE_TAG_MAX + 1,
 };
 
 static bool sign(const struct repository *r, struct bytes position, uint8_t out[SIGNATURE])
@@ -50,6 +51,7 @@ char *tag_position_token(const struct repository *r, const struct tag_position *
 	uint8_t signature[SIGNATURE];
 
 	buf_append(&b, &position->paging, sizeof position->paging);
+	buf_append(&b, &position->given, sizeof position->given);
 	buf_append(&b, query, strlen(query) + 1);
 	buf_append(&b, after, strlen(after) + 1);
 	if (!buf_ok(&b) || !sign(r, buf_bytes(&b), signature))
@@ -75,7 +77,7 @@ static bool from_hex(const char *text, struct buf *out)
 			return false;
 		buf_putc(out, (char)(high * 16 + low));
 	}
-	return buf_ok(out) && out->len > SIGNATURE + sizeof(struct paging);
+	return buf_ok(out) && out->len > SIGNATURE + HEAD;
 }
 
 /* Signed by us: its form is right. NULL for "". */
@@ -105,7 +107,8 @@ int tag_position_parse(const struct repository *r, const char *token, struct tag
 	if (CRYPTO_memcmp(b.data, signature, SIGNATURE) != 0)
 		return fail(err, E_INVALID, "page_token belongs to another repository or an earlier run of imaged");
 	memcpy(&p.paging, position.data, sizeof p.paging);
-	texts = (const char *)position.data + sizeof p.paging;
+	memcpy(&p.given, position.data + sizeof p.paging, sizeof p.given);
+	texts = (const char *)position.data + HEAD;
 	if (!take_text(&texts, &p.query) || !take_text(&texts, &p.after))
 		return fail_nomem(err);
 	*ret_position = TAKE(p);
