@@ -38,7 +38,8 @@ static int parse_term(const char *text, struct term *ret_term, struct err *err)
 	if (!slash || !names_host(text, len))
 		return OK;
 	if (len >= HOST_AUTHORITY_MAX)
-		return fail(err, E_INVALID_REFERENCE, "invalid registry host \"%.*s\"", 64, text);
+		return fail(err, E_INVALID_REFERENCE, "invalid registry host: longer than %d bytes",
+			    HOST_AUTHORITY_MAX);
 	memcpy(ret_term->host, text, len);
 	ret_term->word = slash + 1;
 	if (is_hub(ret_term->host))

@@ -1,5 +1,6 @@
 /* Lists of registries: links between pages, names, warnings, results of searches. */
 #include "service/registry/catalog.h"
+#include "service/registry/error_body.h"
 #include "service/registry/link.h"
 #include "service/registry/paging.h"
 #include "service/registry/search_parse.h"
@@ -300,6 +301,58 @@ static void what_is_no_json_is_explained(UNUSED void **state)
 	}
 }
 
+/* ---- cases of other projects ------------------------------------------------- */
+
+/* A whole HTTP answer, as it was recorded: the body is what follows the empty line. */
+static void a_recorded_answer_of_docker_hub_is_read(UNUSED void **state)
+{
+	CLEANUP(freep) char *answer = shared_read("cases/registry/isulad-recorded/oci/search_result");
+	CLEANUP(search_results_free) struct search_results r = { 0 };
+	const char *body = answer ? strchr(answer, '{') : NULL;
+	struct err err = ERR_INIT;
+
+	if (!answer)
+		skip();
+	assert_non_null(body);
+	assert_ok(search_parse_index(bytes_of(body), 25, &r, &err), &err);
+	assert_int_equal(r.n, 1);
+	assert_string_equal(r.items[0].name, "busybox");
+	assert_int_equal(r.items[0].stars, 2781);
+	assert_int_equal(r.items[0].pulls, INT64_C(7072573546));
+	assert_true(r.items[0].official && !r.items[0].automated);
+}
+
+/* Each message of the body is in the text. */
+static void expect_messages(const char *body)
+{
+	json_t *root = json_loads(body, 0, NULL);
+	const json_t *errors = json_object_get(root, "errors");
+	struct error_body e;
+
+	error_body_parse(bytes_of(body), &e);
+	for (size_t i = 0; i < json_array_size(errors); i++) {
+		const json_t *item = json_array_get(errors, i);
+
+		if (!i)
+			assert_string_equal(e.code, json_string_value(json_object_get(item, "code")));
+		assert_non_null(strstr(e.text, json_string_value(json_object_get(item, "message"))));
+	}
+	json_decref(root);
+}
+
+static void error_bodies_of_others_are_understood(UNUSED void **state)
+{
+	json_t *root = shared_json("cases/registry/search-and-errors/ggcr_error_test.json"), *item;
+	const json_t *cases = json_object_get(root, "TestCheckErrorWithError");
+	size_t i;
+
+	if (!root)
+		skip();
+	assert_true(json_array_size(cases) > 0);
+	json_array_foreach(cases, i, item) expect_messages(json_string_value(json_object_get(item, "errorBody")));
+	json_decref(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +370,8 @@ int main(void)
 		cmocka_unit_test(results_stop_at_the_limit),
 		cmocka_unit_test(counts_may_be_words),
 		cmocka_unit_test(what_is_no_json_is_explained),
+		cmocka_unit_test(a_recorded_answer_of_docker_hub_is_read),
+		cmocka_unit_test(error_bodies_of_others_are_understood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
