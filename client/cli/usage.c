@@ -1,7 +1,7 @@
 /* From argv to a command: dispatch, usage errors and help, in docker's layout. */
 #include "client/cli/cli.h"
 
-enum { HELP_COLUMNS = 80, NAME_COLUMN = 12 };
+enum { HELP_COLUMNS = 80, NAME_COLUMN = 12, FLAGS_MAX = 64 };
 
 static const char root_usage[] = "[OPTIONS] COMMAND [ARG...]";
 
@@ -39,11 +39,25 @@ static int help_columns(void)
 	return columns > 0 ? columns : HELP_COLUMNS;
 }
 
-static void put_commands(struct buf *out, const char *title, const struct command *table, bool groups)
+/* Called so, we help as docker does. */
+static bool is_docker(const struct cli *cli)
+{
+	return !strcmp(cli->program, "docker");
+}
+
+static bool is_listed(const struct cli *cli, const struct command *command, bool groups)
+{
+	if (command->spec && command->spec->own && is_docker(cli))
+		return false;
+	return (command->subcommands != NULL) == groups;
+}
+
+static void put_commands(const struct cli *cli, struct buf *out, const char *title, const struct command *table,
+			 bool groups)
 {
 	buf_printf(out, "\n%s:\n", title);
 	for (; table->name; table++)
-		if ((table->subcommands != NULL) == groups)
+		if (is_listed(cli, table, groups))
 			buf_printf(out, "  %-*s%s\n", NAME_COLUMN, table->name,
 				   groups ? table->summary : table->spec->summary);
 }
@@ -75,17 +89,28 @@ static void put_aliases(struct cli *cli, struct buf *out, const char *aliases)
 	buf_putc(out, '\n');
 }
 
+static void put_own_options(const struct cli *cli, struct buf *out, const struct command_spec *spec)
+{
+	struct flag shown[FLAGS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < spec->n_flags && n < FLAGS_MAX; i++)
+		if (!is_docker(cli) || !spec->own_flag || strcmp(spec->flags[i].name, spec->own_flag) != 0)
+			shown[n++] = spec->flags[i];
+	put_options(out, "Options", shown, n);
+}
+
 static void put_command_help(struct cli *cli, struct buf *out, const struct command_spec *spec)
 {
 	buf_printf(out, "Usage:  %s %s\n\n%s\n", cli->path, spec->usage, spec->help ? spec->help : spec->summary);
 	put_aliases(cli, out, spec->aliases);
-	put_options(out, "Options", spec->flags, spec->n_flags);
+	put_own_options(cli, out, spec);
 }
 
 static void put_group_help(struct cli *cli, struct buf *out, const struct command *group)
 {
 	buf_printf(out, "Usage:  %s COMMAND\n\n%s\n", cli->path, group->summary);
-	put_commands(out, "Commands", group->subcommands, false);
+	put_commands(cli, out, "Commands", group->subcommands, false);
 	buf_printf(out, "\nRun '%s COMMAND --help' for more information on a command.\n", cli->path);
 }
 
@@ -95,8 +120,8 @@ static void put_root_help(struct cli *cli, struct buf *out)
 		   "Usage:  %s [OPTIONS] COMMAND\n\nContainer images of one machine: pull, list, inspect, tag, "
 		   "remove\n",
 		   cli->program);
-	put_commands(out, "Management Commands", root_commands, true);
-	put_commands(out, "Commands", root_commands, false);
+	put_commands(cli, out, "Management Commands", root_commands, true);
+	put_commands(cli, out, "Commands", root_commands, false);
 	put_options(out, "Global Options", global_flags, ARRAY_LEN(global_flags));
 	buf_printf(out, "\nRun '%s COMMAND --help' for more information on a command.\n", cli->program);
 }

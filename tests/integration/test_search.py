@@ -1,11 +1,13 @@
 """Search: who is asked, what is believed, what is printed."""
 
 import json
+import os
+import subprocess
 import unittest
 
 from fakelists import absolute, catalog, index, query_only, relative, result
 from fakeregistry import FakeRegistry
-from harness import DockerRegistry, TestCase, free_port
+from harness import DockerRegistry, TestCase, free_port, program
 from ociimage import Image, Layer, Repo, push, tar
 
 INDEX, HUB_API, CATALOG = 1, 2, 3
@@ -384,6 +386,17 @@ class Search(TestCase):
         self.assertIn('the "is-automated" filter is deprecated', shown.stderr)
         self.assertEqual(1, ctl("search", "--limit", "101", "a", check=False).returncode)
         self.assertEqual(0, ctl("search", "--limit", "-1", "a").returncode)
+
+    def test_called_docker_it_helps_as_docker(self):
+        os.symlink(program("imagectl"), self.path("docker"))
+
+        def help_of(name, *command):
+            done = subprocess.run([name, *command, "--help"], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+            return done.stdout
+
+        for command, own in ((["search"], "--hub-api"), (["image"], "tags ")):
+            self.assertIn(own, help_of(program("imagectl"), *command))
+            self.assertNotIn(own, help_of(self.path("docker"), *command))
 
     # -- a real registry
 

@@ -99,6 +99,7 @@ const struct command_spec spec_search = {
 	.n_flags = ARRAY_LEN(flags),
 	.min_args = 1,
 	.max_args = 1,
+	.own_flag = "hub-api",
 	.options_size = sizeof(struct options),
 	.run = run,
 };
