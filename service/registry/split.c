@@ -495,6 +495,14 @@ static bool is_idle(struct split *s)
 	return idle;
 }
 
+/* Lanes end when the token fires, and what they then say is not why. */
+static struct end end_unless_cancelled(const struct fetch *f, struct end end, struct err *err)
+{
+	if (cancel_check(f->cancel, err) < 0)
+		end.how = FATAL;
+	return end;
+}
+
 static struct end supervise(struct split *s, struct err *err)
 {
 	struct fetch *f = s->fetch;
@@ -506,7 +514,7 @@ static struct end supervise(struct split *s, struct err *err)
 		if (ingest_offset(f->ingest) >= f->blob->size)
 			return (struct end){ .how = COMPLETE };
 		if (lanes_failed(s, &end, err))
-			return cancel_check(f->cancel, err) < 0 ? (struct end){ .how = FATAL } : end;
+			return end_unless_cancelled(f, end, err);
 		add_lanes(s);
 		if (is_idle(s) && is_stuck(s) && !lanes_failed(s, &end, err) && !start_lane(s, NULL, NULL)) {
 			f->no_split = true; /* no thread to be had: one stream, in this one */

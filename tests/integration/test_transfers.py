@@ -122,39 +122,54 @@ class Transfers(TestCase):
 
 
 class Fairness(TestCase):
+    """Two images of eight layers have all turns of a registry, a third one waits for some,
+    then comes a small one."""
+
+    def setUp(self):
+        super().setUp()
+        self.registry = FakeRegistry().__enter__()
+        self.addCleanup(self.registry.stop)
+        self.blobs, self.gates = [], []
+        for number in range(3):
+            contents = [random_bytes(2 * MIB, 100 * number + n) for n in range(8)]
+            layers = [Layer(tar({"a": content}), "plain") for content in contents]
+            self.registry.repo(f"large{number}").add(Image(layers), "1")
+            self.blobs.append([layer.blob.digest for layer in layers])
+            self.gates.append([self.hold(blob) for blob in self.blobs[-1]])
+        self.registry.repo("small").add(Image([Layer(tar({"small": b"small"}))]), "1")
+        self.client = self.daemon().client()
+
+    def hold(self, blob):
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.registry.fault("GET", blob, cut=MIB, gate=gate)
+        return gate
+
+    def pull(self, name):
+        return self.client.Pull(reference=f"{self.registry.host}/{name}:1")
+
+    def wait_waiting(self, name, count):
+        watch = self.client.WatchTransfers()
+        for response in watch:
+            if sum(t.state == 1 and t.repository.endswith("/" + name) for t in response.transfers) >= count:
+                break
+        watch.cancel()
+
+    def asked(self, blobs):
+        return sum(any(blob in r.path for blob in blobs) for r in self.registry.requests)
+
     def test_large_images_do_not_hold_up_a_small_one(self):
-        """Three images of eight layers take all turns of the registry and wait for more;
-        of the small image that comes last a layer is next all the same."""
-        gates = [threading.Event() for _ in range(24)]
-        for gate in gates:
-            self.addCleanup(gate.set)
-        with FakeRegistry() as registry:
-            blobs = []
-            for number in range(3):
-                layers = [Layer(tar({f"{number}-{n}": random_bytes(2 * MIB, 100 * number + n)}), "plain") for n in range(8)]
-                registry.repo("large").add(Image(layers), str(number))
-                blobs += [layer.blob.digest for layer in layers]
-            for blob, gate in zip(blobs, gates, strict=True):
-                registry.fault("GET", blob, cut=MIB, gate=gate)
-            small = Layer(tar({"small": random_bytes(MIB, 1)}), "plain")
-            registry.repo("small").add(Image([small]), "1")
-            client = self.daemon().client()
-            calls = [client.Pull(reference=f"{registry.host}/large:{number}") for number in range(3)]
-            # The configurations came; all that may run hangs.
-            self.assertTrue(registry.wait_for(lambda: sum(any(b in r.path for b in blobs) for r in registry.requests) == 16))
-            watch = client.WatchTransfers()
-            calls.append(client.Pull(reference=f"{registry.host}/small:1"))
-            for response in watch:
-                if sum(t.state == 1 for t in response.transfers) >= 9:
-                    break  # eight of the third image wait, and one of ours at least
-            watch.cancel()
-            started = next(i for i, b in enumerate(blobs) if registry.count(b))
-            gates[started].set()
-            waits = lambda: sum("/small/blobs/" in r.path for r in registry.requests)  # noqa: E731
-            self.assertTrue(registry.wait_for(lambda: waits() >= 1), "the small one is next")
-            waiting = [b for b in blobs if not registry.count(b)]
-            self.assertEqual(8, len(waiting), "none of the large ones came before it")
-            for gate in gates:
-                gate.set()
-            for call in calls:
-                list(call)
+        calls = [self.pull("large0"), self.pull("large1")]
+        self.assertTrue(self.registry.wait_for(lambda: self.asked(self.blobs[0] + self.blobs[1]) == 16))
+        calls.append(self.pull("large2"))
+        self.wait_waiting("large2", 8)
+        calls.append(self.pull("small"))
+        self.wait_waiting("small", 1)
+        self.gates[0][0].set()  # for the third, which came first
+        self.assertTrue(self.registry.wait_for(lambda: self.asked(self.blobs[2]) == 1))
+        self.gates[1][0].set()  # for the small one, as the third has a turn
+        self.assertEqual("done", list(calls[-1])[-1].WhichOneof("event"))
+        for gate in sum(self.gates, []):
+            gate.set()
+        for call in calls[:-1]:
+            list(call)
