@@ -55,7 +55,7 @@ int ingest_write(struct ingest *i, const void *data, size_t len, struct err *err
  * each bytes that no other one writes, while the owner has ingest_advance() hash what
  * follows the offset; all but the owner must have stopped before anything else is called.
  *
- * The journal is told the written runs (runs.h) every 4 MiB: those are found again by a
+ * The journal is told the written runs (runs.h) every MiB: those are found again by a
  * later process, whatever the gaps between them, unless the machine was restarted.
  */
 int ingest_scatter(struct ingest *i, struct err *err);

@@ -51,7 +51,7 @@ struct ingest {
 enum {
 	INGEST_CHECKPOINT_BYTES = 64 * 1024 * 1024,
 	INGEST_PUSH_BYTES = 8 * 1024 * 1024,
-	INGEST_NOTE_BYTES = 4 * 1024 * 1024, /* scattered, between two notes */
+	INGEST_NOTE_BYTES = 1024 * 1024, /* scattered, between two notes */
 	INGEST_HASH_STEP = 1024 * 1024,
 	INGEST_SMALL_BYTES = 64 * 1024,
 	INGEST_BORDER = 128,		   /* a multiple of the block of every hash */

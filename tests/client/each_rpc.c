@@ -278,6 +278,18 @@ static void prune_and_ask(char *registry)
 	CALL(get_info, GetInfoResponse, &info, answer->images == 1);
 }
 
+static void watch_transfers(void)
+{
+	Imaged__V1__WatchTransfersRequest request = IMAGED__V1__WATCH_TRANSFERS_REQUEST__INIT;
+	struct imaged_watch_transfers_stream *stream = NULL;
+
+	request.no_follow = 1;
+	if (imaged_watch_transfers_open(channel, NULL, &request, &stream, &error) < 0)
+		report("watch_transfers", -1, 0);
+	else
+		FOLLOW(watch_transfers, WatchTransfersResponse, stream, answer->n_transfers == 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct archive archive = { NULL, 0 };
