@@ -336,17 +336,18 @@ static int start_locked(struct transfers *table, const struct transfer_request *
 	if (r < 0)
 		return r;
 	r = watch(t, w, err);
+	if (r == OK && !t->data) /* what is not on its way is not shown */
+		transfer_list_add(&table->shown, &t->entry);
 	if (r == OK)
-		r = take_turn_locked(t, err);
+		r = take_turn_locked(t, err); /* from here on its thread may run */
 	if (r < 0) {
+		transfer_list_remove(&t->entry);
 		unwatch(t, w);
 		transfer_free(t);
 		return r;
 	}
 	t->refs = 1; /* the thread's */
 	t->listed = true;
-	if (!t->data) /* what is not on its way is not shown */
-		transfer_list_add(&table->shown, &t->entry);
 	DL_APPEND(table->list, t);
 	table->n++;
 	*ret_transfer = t;
