@@ -108,6 +108,8 @@ static int put(struct copy *c, const struct copy_document *d, const char *tag, s
 
 static int publish(struct copy *c, struct err *err)
 {
+	if (c->there)
+		return OK;
 	for (size_t i = 0; i < c->n_documents; i++)
 		if (c->documents[i] != c->root && put(c, c->documents[i], NULL, err) < 0)
 			return err->code;

@@ -66,6 +66,7 @@ struct copy {
 
 	struct copy_document **documents; /* children first; each referrer behind its subject */
 	size_t n_documents, documents_bytes;
+	bool there;		    /* the destination leads to the root already: nothing is to be done */
 	struct copy_document *root; /* one of them */
 	struct copy_blob *blobs;
 	size_t n_blobs;
@@ -76,7 +77,7 @@ struct copy {
 	struct transfer_watch watch; /* woken when a status has changed */
 };
 
-/* Fills documents, root and blobs. */
+/* Fills documents, root and blobs; or `there` and the root alone. */
 int copy_plan(struct copy *c, struct err *err);
 void copy_plan_free(struct copy *c);
 

@@ -249,24 +249,39 @@ static int choose(struct copy *c, struct copy_document **document, enum media_ki
 	return OK;
 }
 
+/* A registry has all that its tags lead to. What refers to it may be another. */
+static int look_there(struct copy *c, const struct copy_document *root, struct err *err)
+{
+	char digest[DIGEST_TEXT_MAX];
+	const char *what = c->destination.tag[0] ? c->destination.tag : digest_text(&root->digest, digest);
+
+	if (c->referrers)
+		return OK;
+	return registry_has_manifest(c->to, what, root->media_type, &root->digest, c->cancel, &c->there, err);
+}
+
+static struct copy_document *find_root(struct copy *c, enum media_kind *kind, struct err *err)
+{
+	CLEANUP(document_freep) struct copy_document *root = fetch_document(c, &c->source, NULL, kind, err);
+
+	if (!root || (c->platform_given && choose(c, &root, kind, err) < 0) || look_there(c, root, err) < 0)
+		return NULL;
+	return TAKE(root);
+}
+
 int copy_plan(struct copy *c, struct err *err)
 {
 	enum media_kind kind = MEDIA_UNKNOWN;
-	struct copy_document *root = fetch_document(c, &c->source, NULL, &kind, err);
-	int r = OK;
+	CLEANUP(document_freep) struct copy_document *root = find_root(c, &kind, err);
 
 	if (!root)
 		return err->code;
-	if (c->platform_given)
-		r = choose(c, &root, &kind, err);
-	if (r == OK)
-		r = see(c, &root->digest, err);
-	if (r < 0) {
-		document_free(root);
-		return r;
-	}
 	c->root = root;
-	return walk(c, root, kind, (struct place){ 0, 0 }, err);
+	if (c->there)
+		return add_document(c, &root, err);
+	if (see(c, &root->digest, err) < 0)
+		return err->code;
+	return walk(c, TAKE(root), kind, (struct place){ 0, 0 }, err);
 }
 
 void copy_plan_free(struct copy *c)

@@ -1,6 +1,5 @@
-/* Calls each RPC once, and checks an answer of it: each_rpc IMAGE REGISTRY TARGET
- * IMAGED_HOST names a daemon with an empty store; IMAGE lies in REGISTRY, and TARGET is
- * a reference in a registry that takes images. Prints the
+/* Calls each RPC once, and checks an answer of it: each_rpc IMAGE REGISTRY
+ * IMAGED_HOST names a daemon with an empty store; IMAGE lies in REGISTRY. Prints the
  * names of the calls that were good; the exit status says whether all were. */
 #include <imaged/client.h>
 #include <stdio.h>
@@ -61,13 +60,13 @@ static void pull(char *image)
 			       same(answer->done->reference, image));
 }
 
-static void copy(char *image, char *target)
+/* To where it is: nothing is sent. */
+static void copy(char *image)
 {
 	Imaged__V1__CopyRequest request = IMAGED__V1__COPY_REQUEST__INIT;
 	struct imaged_copy_stream *stream = NULL;
 
-	request.source = image;
-	request.destination = target;
+	request.source = request.destination = image;
 	if (imaged_copy_open(channel, NULL, &request, &stream, &error) < 0)
 		report("copy", -1, 0);
 	else
@@ -295,9 +294,9 @@ int main(int argc, char **argv)
 	struct archive archive = { NULL, 0 };
 	char name[] = "copy:1";
 
-	if (argc != 4 || imaged_channel_open(NULL, &channel, &error) < 0)
+	if (argc != 3 || imaged_channel_open(NULL, &channel, &error) < 0)
 		return 2;
-	copy(argv[1], argv[3]);
+	copy(argv[1]);
 	ask_registry(argv[1], argv[2]);
 	pull(argv[1]);
 	push(argv[1]);

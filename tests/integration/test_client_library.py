@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 import fixtures
-from harness import BIN, ROOT, DockerRegistry, TestCase, free_port, skopeo
+from harness import BIN, ROOT, TestCase, free_port, skopeo
 
 BUILD = os.path.dirname(BIN)
 STRICT = "-Wall -Wextra -Wpedantic -Werror".split()
@@ -481,14 +481,8 @@ class Calls(Installed):
     def compile_test(self, name):
         return self.compile(os.path.join(ROOT, "tests", "client", f"{name}.c"), name, "-std=c11", *STRICT)
 
-    def target(self):
-        """Where an image may be put."""
-        registry = DockerRegistry(self.path("target"))
-        self.addCleanup(registry.stop)
-        return f"{registry.host}/target:1"
-
     def test_each_rpc_answers(self):
-        done = self.run_program(self.compile_test("each_rpc"), self.image, self.host, self.target(), IMAGED_HOST=self.imaged.address)
+        done = self.run_program(self.compile_test("each_rpc"), self.image, self.host, IMAGED_HOST=self.imaged.address)
         self.assertEqual((0, ""), (done.returncode, done.stderr))
         self.assertEqual(sorted(name for name, *_ in self.rpcs()), sorted(done.stdout.split()))
 
@@ -501,6 +495,6 @@ class Calls(Installed):
         needs("valgrind")
         valgrind = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
         valgrind += ["--show-leak-kinds=definite", f"--suppressions={os.path.join(ROOT, 'tests', 'valgrind.supp')}"]
-        for name, arguments in (("each_rpc", [self.image, self.host, self.target()]), ("threads", [self.image])):
+        for name, arguments in (("each_rpc", [self.image, self.host]), ("threads", [self.image])):
             done = self.run_program(*valgrind, self.compile_test(name), *arguments, IMAGED_HOST=self.imaged.address)
             self.assertEqual((0, ""), (done.returncode, done.stderr), name)

@@ -1,13 +1,16 @@
 """Copy: from registry to registry, bit by bit, without keeping anything."""
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
 
 import fixtures
+import grpc
 from fakeregistry import FakeRegistry
-from harness import DockerRegistry, TestCase, skopeo
+from fakeuploads import UploadRegistry
+from harness import SLOW, DockerRegistry, TestCase, skopeo
 from ociimage import (
     DOCKER_LAYER,
     DOCKER_LIST,
@@ -97,8 +100,13 @@ class Copy(TestCase):
         self.source.clear()
         tag, done, events = self.copy(f"{self.source.host}/a:1", f"{self.target.host}/a")
         self.assertEqual(("1", 0), (tag.tag, done.sent_bytes))
+        self.assertEqual(1, self.source.count("/manifests/"))
         self.assertEqual(0, self.source.count("/blobs/"))
+        # Under another tag its parts are asked for one by one.
+        tag, done, events = self.copy(f"{self.source.host}/a:1", f"{self.target.host}/a:2")
+        self.assertEqual(("2", 0), (tag.tag, done.sent_bytes))
         self.assertEqual([State.STATE_EXISTS], list(self.states(events).values()))
+        self.assertEqual(0, self.source.count("/blobs/"))
 
     def index(self):
         """Two platforms and an attestation, as buildkit makes them."""
@@ -330,27 +338,6 @@ class Copy(TestCase):
             destination=f"{self.target.host}/bad:1", referrers=True, text="deep",
         )
 
-    # -- foreign layers
-
-    def test_foreign_layers_stay_where_they_are(self):
-        def edit(head, _):
-            head["layers"][0].update(mediaType=DOCKER_LAYER.replace("diff", "foreign.diff") + ".gzip", urls=["http://127.0.0.1:9/x"])
-
-        made = image(docker=True, edit=edit)
-        with FakeRegistry() as target:
-            target.repo("win")
-            self.source.repo("win").add(made, "1")
-            made_call = self.client.Copy(source=f"{self.source.host}/win:1", destination=f"{self.target.host}/win")
-            states = {}
-            try:
-                for event in made_call:
-                    if event.WhichOneof("event") == "layer":
-                        states[event.layer.digest] = event.layer.state
-            except Exception:  # this registry takes no foreign layers unless its configuration says so
-                pass
-        self.assertEqual({made.layers[0].blob.digest: State.STATE_SKIPPED}, states)
-        self.assertEqual(0, self.source.count(made.layers[0].blob.digest))
-
     # -- the command
 
     def test_cli(self):
@@ -365,3 +352,145 @@ class Copy(TestCase):
         bad = self.imaged.ctl("copy", f"{self.source.host}/a:3", f"{self.target.host}/a:2", check=False)
         self.assertEqual(1, bad.returncode)
         self.assertRegex(bad.stderr, "^Error response from daemon: manifest for .*not found")
+
+
+class CopyBetweenFakes(TestCase):
+    """Where the target must do what Debian's docker-registry does not."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = FakeRegistry().__enter__()
+        self.addCleanup(self.source.stop)
+        self.target = UploadRegistry().__enter__()
+        self.addCleanup(self.target.stop)
+        self.imaged = self.daemon()
+        self.client = self.imaged.client()
+
+    def copy(self, **fields):
+        request = {"source": f"{self.source.host}/a:1", "destination": f"{self.target.host}/b:1", **fields}
+        return list(self.client.Copy(**request))
+
+    def test_registry_that_lists_referrers_itself_gets_no_tag(self):
+        self.source.referrers = self.target.referrers = "api"
+        subject = self.source.repo("a").add(image(), "1")
+        referrer = self.source.repo("a").add(Artifact(SBOM, [("text/plain", b"x")], subject))
+        self.copy(referrers=True)
+        self.assertEqual({"1": subject.digest}, self.target.repos["b"].tags)
+        self.assertEqual(referrer.data, self.target.repos["b"].manifests[referrer.digest].data)
+        answer = self.client.ListReferrers(reference=f"{self.target.host}/b:1")
+        self.assertEqual((1, [referrer.digest]), (answer.source, [r.descriptor.digest for r in answer.referrers]))
+
+    def test_the_tag_comes_last(self):
+        self.source.referrers = "api"
+        one, two = image("one"), image("two", platform={"os": "linux", "architecture": "arm64"})
+        index = self.source.repo("a").add(Index([(one, one.platform), (two, two.platform)]), "1")
+        self.source.repo("a").add(Artifact(SBOM, [("text/plain", b"x")], index))
+        self.copy(referrers=True)
+        puts = [r.path.rpartition("/")[2] for r in self.target.matching("/manifests/", "PUT")]
+        self.assertEqual([one.digest, two.digest], puts[:2])
+        self.assertEqual("1", puts[-1])
+        sent = max(n for n, r in enumerate(self.target.requests) if "/blobs/" in r.path)
+        first = min(n for n, r in enumerate(self.target.requests) if r.method == "PUT" and "/manifests/" in r.path)
+        self.assertLess(sent, first, "blobs come before manifests")
+
+    def test_list_that_others_write_at_the_same_time_keeps_both(self):
+        """The tag is lost between our write and our look: it is written again."""
+        self.source.referrers = "api"
+        subject = self.source.repo("a").add(image(), "1")
+        referrer = self.source.repo("a").add(Artifact(SBOM, [("text/plain", b"x")], subject))
+        tag = subject.digest.replace(":", "-")
+        self.target.fault("PUT", tag, times=1, status=201)  # said, and not done
+        self.target.fault("PUT", tag, times=1, status=412)
+        self.copy(referrers=True)
+        listed = self.target.repos["b"].manifests[self.target.repos["b"].tags[tag]]
+        self.assertEqual([referrer.digest], [e["digest"] for e in json.loads(listed.data)["manifests"]])
+        self.assertEqual(3, self.target.count(tag, "PUT"))
+
+    def test_list_that_is_never_kept_is_an_error(self):
+        self.source.referrers = "api"
+        subject = self.source.repo("a").add(image(), "1")
+        self.source.repo("a").add(Artifact(SBOM, [("text/plain", b"x")], subject))
+        self.target.fault("PUT", subject.digest.replace(":", "-"), status=201)
+        self.assert_rpc_fails("UNAVAILABLE", "REGISTRY_UNAVAILABLE", self.copy, referrers=True, text="does not keep")
+        self.assertNotIn("1", self.target.repos["b"].tags)
+
+    def test_foreign_layers_stay_where_they_are(self):
+        def edit(head, _):
+            head["layers"][0].update(mediaType=DOCKER_LAYER.replace("diff", "foreign.diff") + ".gzip", urls=["http://127.0.0.1:9/x"])
+
+        made = self.source.repo("a").add(image(docker=True, edit=edit), "1")
+        events = self.copy()
+        layers = [e.layer for e in events if e.WhichOneof("event") == "layer"]
+        self.assertEqual([(made.layers[0].blob.digest, State.STATE_SKIPPED)], [(m.digest, m.state) for m in layers])
+        self.assertEqual(0, self.source.count(made.layers[0].blob.digest))
+        self.assertEqual(made.data, self.target.repos["b"].manifests[made.digest].data)
+
+    def test_upload_that_breaks_off_goes_on(self):
+        """The source is read again from where the target says it is."""
+        made = self.source.repo("a").add(Image([Layer(random_bytes(20 << 20, 9), "plain")]), "1")
+        blob = made.layers[0].blob
+        self.target.fault("PUT", blob.digest[7:], times=1, take=13 << 20)
+        self.copy()
+        self.assertEqual(blob.data, self.target.repos["b"].blobs[blob.digest].data)
+        self.assertLess(self.target.received, blob.size + (1 << 20))
+        ranges = [r.headers.get("Range") for r in self.source.matching(blob.digest)]
+        self.assertIn(f"bytes={12 << 20}-", ranges, "from the last place whose hash was kept")
+
+    def test_wrong_bytes_are_found_also_when_they_are_read_again(self):
+        good = Layer(random_bytes(20 << 20, 9), "plain")
+        bad = bytearray(good.blob.data)
+        bad[-1] ^= 1
+        made = Image([Layer(blob=Blob(bytes(bad), digest=good.blob.digest), diff_id=good.diff_id, how="plain")])
+        self.source.repo("a").add(made, "1")
+        self.target.fault("PUT", good.blob.digest[7:], times=1, take=13 << 20)
+        self.assert_rpc_fails("DATA_LOSS", "DIGEST_MISMATCH", self.copy)
+        self.assertNotIn(good.blob.digest, self.target.repos["b"].blobs)
+        self.assertEqual({}, self.target.repos["b"].tags)
+
+    def test_each_registry_gets_its_own_credentials(self):
+        for auth in ("basic", "bearer"):
+            with self.subTest(auth=auth):
+                source = FakeRegistry(auth=auth, user="reader", password="one").__enter__()
+                self.addCleanup(source.stop)
+                target = UploadRegistry(auth=auth, user="writer", password="two").__enter__()
+                self.addCleanup(target.stop)
+                made = source.repo("a").add(image(auth), "1")
+                credentials = {
+                    "source_credentials": {"server_address": source.host, "username": "reader", "password": "one"},
+                    "destination_credentials": {"server_address": target.host, "username": "writer", "password": "two"},
+                }
+                request = {"source": f"{source.host}/a:1", "destination": f"{target.host}/b:1"}
+                self.copy(**request, **credentials)
+                self.assertEqual(made.data, target.repos["b"].manifests[made.digest].data)
+                swapped = {"source_credentials": credentials["destination_credentials"], "destination_credentials": credentials["source_credentials"]}
+                with self.assertRaises(grpc.RpcError):
+                    self.copy(**request, **swapped)
+
+    def test_mount_within_a_registry_that_wants_tokens(self):
+        target = UploadRegistry(auth="bearer", user="writer", password="two").__enter__()
+        self.addCleanup(target.stop)
+        made = target.repo("one").add(image("mounted"), "1")
+        login = {"server_address": target.host, "username": "writer", "password": "two"}
+        events = self.copy(
+            source=f"{target.host}/one:1", destination=f"{target.host}/two:1", source_credentials=login, destination_credentials=login
+        )
+        self.assertEqual(0, target.received)
+        self.assertEqual(0, events[-1].done.sent_bytes)
+        self.assertEqual(made.data, target.repos["two"].manifests[made.digest].data)
+
+    def test_memory_stays_small(self):
+        """Four layers are on their way, and nobody takes their second half."""
+        layers = [Layer(random_bytes(48 << 20, n), "plain") for n in range(4)]
+        self.source.repo("a").add(Image(layers), "1")
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        for layer in layers:
+            self.target.fault("PUT", layer.blob.digest[7:], gate=gate, take=24 << 20)
+        call = self.client.Copy(source=f"{self.source.host}/a:1", destination=f"{self.target.host}/b:1")
+        self.assertTrue(self.target.wait_for(lambda: self.target.received >= 4 * (24 << 20), 60))
+        with open(f"/proc/{self.imaged.pid}/status", encoding="ascii") as file:
+            anonymous = int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
+        call.cancel()
+        gate.set()
+        if SLOW == 1:
+            self.assertLess(anonymous, 64 << 10, "KiB")

@@ -13,6 +13,7 @@ What it does is chosen by its attributes:
     location = "relative" or "absolute"; "http": absolute, with http:// whatever the scheme
     upload_host = HOST    Locations lead there (another UploadRegistry, `partner`)
     many_tags = True      PUT manifests/DIGEST?tag= takes the tags
+    referrers = "api"     answers OCI-Subject to what has a subject, and lists it
     body_max = N          longer bodies are 413, as of a proxy
 
 Each answer has another Location; an old one is 404. Faults of FakeRegistry, and
@@ -227,6 +228,8 @@ class UploadHandler(Handler):
             repo.tags[tag] = digest
         if tags:
             headers["OCI-Tag"] = ", ".join(tags)
+        if owner.referrers and body.get("subject"):
+            headers["OCI-Subject"] = body["subject"]["digest"]
         return self.reply(201, headers, b"")
 
     # -- authentication
