@@ -104,7 +104,8 @@ class Referrers(Content):
 
     def test_next_page_elsewhere_is_refused(self):
         path = f"/v2/app/referrers/{self.subject.digest}"
-        for link in ("http://127.0.0.1:1" + path, "/v2/other/referrers/" + self.subject.digest, path + "/../x", "http://[", path + "x"):
+        neighbour = f"http://127.0.0.1:{self.registry.port ^ 1}"
+        for link in (neighbour + path, "http://127.0.0.1:1" + path, "/v2/other/referrers/" + self.subject.digest, path + "/../x", "http://[", path + "x"):
             with self.subTest(link=link):
                 self.registry.clear()
                 self.registry.fault(
