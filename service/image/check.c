@@ -132,7 +132,8 @@ static int repair(struct checking *c, const struct finding *f, struct err *err)
 	int r;
 
 	if (!f->n_sources || f->size < 0)
-		return fail(err, E_NOT_FOUND, "it came from no registry: remove the image, then load or build it again");
+		return fail(err, E_NOT_FOUND,
+			    "it came from no registry: remove the image, then load or build it again");
 	if (aside && content_quarantine(c->service->store, &f->digest, err) < 0)
 		return err->code;
 	r = fetch_from_any(c, f, err);

@@ -7,7 +7,7 @@ enum { OFFERED_TEXT_MAX = 640 };
 static int read_index(const struct jnode *root, struct index *i, struct err *err)
 {
 	struct jnode manifests = jnode_member(root, "manifests");
-	struct document_common common;
+	struct document_common common = { .artifact_type = "" };
 	int r = document_classify(root, NULL, &i->kind, err);
 
 	if (r == OK && !media_is_index(i->kind))

@@ -71,7 +71,7 @@ static int check_layers(const struct jnode *root, const struct manifest *m, stru
 
 static int read_head(const struct jnode *root, struct manifest *m, struct err *err)
 {
-	struct document_common common;
+	struct document_common common = { .artifact_type = "" };
 	int r = document_classify(root, NULL, &m->kind, err);
 
 	if (r == OK && !media_is_manifest(m->kind))

@@ -193,19 +193,6 @@ static void watch_events(const char *image)
 		       answer->action == IMAGED__V1__EVENT__ACTION__ACTION_PULL && same(answer->name, image));
 }
 
-/* None runs: the list of now is empty. */
-static void watch_transfers(void)
-{
-	Imaged__V1__WatchTransfersRequest request = IMAGED__V1__WATCH_TRANSFERS_REQUEST__INIT;
-	struct imaged_watch_transfers_stream *stream = NULL;
-
-	request.no_follow = 1;
-	if (imaged_watch_transfers_open(channel, NULL, &request, &stream, &error) < 0)
-		report("watch_transfers", -1, 0);
-	else
-		FOLLOW(watch_transfers, WatchTransfersResponse, stream, answer->n_transfers == 0);
-}
-
 /* ---- calls that answer once ---------------------------------------------------- */
 
 static void look_at(char *image)

@@ -3,8 +3,8 @@
 /* clang-format off */
 static const struct command image_commands[] = {
 	{ "history", NULL, &spec_history, NULL, NULL },
-	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },
+	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
 	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "ls", "list", &spec_images, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },

@@ -3,9 +3,9 @@
 
 #include "cli_test.h"
 
-#include "proto/runtime/base64.h"
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config.h"
+#include "proto/runtime/base64.h"
 #include "tests/unit/types/unit.h"
 
 static char directory[64], path[96];
