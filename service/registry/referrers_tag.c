@@ -5,13 +5,14 @@
 
 enum { ROUNDS_MAX = 5, PAUSE_MS = 100 };
 
+/* Whatever is under that tag is asked for: what is no list must not be taken for none. */
 int referrers_read_tag(struct repository *r, const struct digest *subject, enum host_capability capability,
 		       struct cancel *cancel, struct reply *ret_reply, struct err *err)
 {
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	char tag[REFERENCE_TAG_MAX + 1];
 	CLEANUP(freep) char *path = request_path(r, "manifests", referrers_tag(subject, tag));
-	struct request q = { .method = "GET", .path = path, .capability = capability, .accept = REFERRERS_MEDIA_TYPE };
+	struct request q = { .method = "GET", .path = path, .capability = capability, .accept = manifest_accept };
 	struct wanted w = { .blob = subject };
 	int code = path ? request_reply(r, &q, MANIFEST_BYTES_MAX, cancel, &reply, err) : fail_nomem(err);
 

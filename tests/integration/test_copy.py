@@ -349,6 +349,9 @@ class Copy(TestCase):
         )
         quiet = self.imaged.ctl("copy", "-q", f"{self.source.host}/a:1", f"{self.target.host}/a:2").stdout
         self.assertEqual(made.digest + "\n", quiet)
+        wrong = self.imaged.ctl("copy", "A:B:C", f"{self.target.host}/a:2", check=False)
+        self.assertEqual(1, wrong.returncode)
+        self.assertRegex(wrong.stderr, "^invalid reference format")
         bad = self.imaged.ctl("copy", f"{self.source.host}/a:3", f"{self.target.host}/a:2", check=False)
         self.assertEqual(1, bad.returncode)
         self.assertRegex(bad.stderr, "^Error response from daemon: manifest for .*not found")
@@ -405,6 +408,15 @@ class CopyBetweenFakes(TestCase):
         listed = self.target.repos["b"].manifests[self.target.repos["b"].tags[tag]]
         self.assertEqual([referrer.digest], [e["digest"] for e in json.loads(listed.data)["manifests"]])
         self.assertEqual(3, self.target.count(tag, "PUT"))
+
+    def test_tag_that_is_no_list_is_left_alone(self):
+        self.source.referrers = "api"
+        subject = self.source.repo("a").add(image(), "1")
+        self.source.repo("a").add(Artifact(SBOM, [("text/plain", b"x")], subject))
+        tag = subject.digest.replace(":", "-")
+        other = self.target.repo("b").add(image("other"), tag)
+        self.assert_rpc_fails("FAILED_PRECONDITION", "INVALID_CONTENT", self.copy, referrers=True, text="not an index")
+        self.assertEqual(other.digest, self.target.repos["b"].tags[tag])
 
     def test_list_that_is_never_kept_is_an_error(self):
         self.source.referrers = "api"

@@ -103,26 +103,22 @@ static int follow(struct rpc_channel *channel, const Imaged__V1__CopyRequest *re
 	return r;
 }
 
-static int copy(struct cli *cli, const struct options *o, char **names, struct view *view, struct err *err)
+static int copy(struct cli *cli, const struct options *o, char **names, const struct reference refs[2],
+		struct view *view, struct err *err)
 {
 	CLEANUP(credentials_free) struct credentials from = { 0 }, to = { 0 };
 	Imaged__V1__CopyRequest request = IMAGED__V1__COPY_REQUEST__INIT;
-	struct reference source, destination;
 	struct rpc_channel *channel;
-	int r = reference_parse(names[0], &source, err);
+	int r = cli_channel(cli, &channel, err);
 
-	if (!r)
-		r = reference_parse(names[1], &destination, err);
-	if (!r)
-		r = cli_channel(cli, &channel, err);
 	if (r)
 		return r;
 	request.source = names[0];
 	request.destination = names[1];
 	request.platform = (char *)(o->platform ? o->platform : "");
 	request.referrers = o->referrers;
-	request.source_credentials = credentials_for(cli, &source, &from);
-	request.destination_credentials = credentials_for(cli, &destination, &to);
+	request.source_credentials = credentials_for(cli, &refs[0], &from);
+	request.destination_credentials = credentials_for(cli, &refs[1], &to);
 	r = follow(channel, &request, view, err);
 	cli_explain(cli, err);
 	return r;
@@ -134,13 +130,16 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	int width = terminal_width(STDOUT_FILENO);
 	struct view view = { .quiet = o->quiet };
 	struct err err = ERR_INIT;
+	struct reference refs[2];
 	int r;
 
 	cli_config(cli);
+	if (reference_parse(argv[0], &refs[0], &err) || reference_parse(argv[1], &refs[1], &err))
+		return cli_fail(&err);
 	view.progress.terminal = isatty(STDOUT_FILENO);
 	view.progress.width = width ? width : 200;
 	view.progress.write = cli_write;
-	r = copy(cli, o, argv, &view, &err);
+	r = copy(cli, o, argv, refs, &view, &err);
 	progress_free(&view.progress);
 	if (!r)
 		return 0;

@@ -97,22 +97,20 @@ static int render(const struct options *o, const Imaged__V1__ListReferrersRespon
 
 /* ---- the call -------------------------------------------------------------- */
 
-static int fetch(struct cli *cli, const struct options *o, const char *name, Imaged__V1__ListReferrersResponse **ret,
-		 struct err *err)
+static int fetch(struct cli *cli, const struct options *o, const struct reference *ref,
+		 Imaged__V1__ListReferrersResponse **ret, struct err *err)
 {
 	Imaged__V1__ListReferrersRequest request = IMAGED__V1__LIST_REFERRERS_REQUEST__INIT;
 	CLEANUP(credentials_free) struct credentials credentials = { .login = { .username = NULL } };
+	char text[REFERENCE_TEXT_MAX];
 	struct rpc_channel *channel;
-	struct reference ref;
-	int r = reference_parse(name, &ref, err);
+	int r = cli_channel(cli, &channel, err);
 
-	if (!r)
-		r = cli_channel(cli, &channel, err);
 	if (r)
 		return r;
-	request.reference = (char *)name;
+	request.reference = reference_text(ref, text);
 	request.artifact_type = (char *)(o->artifact_type ? o->artifact_type : "");
-	request.credentials = credentials_for(cli, &ref, &credentials);
+	request.credentials = credentials_for(cli, ref, &credentials);
 	r = imaged__v1__image_service__call_list_referrers(channel, cli_call_options(), &request, ret, err);
 	cli_explain(cli, err);
 	return r;
@@ -124,9 +122,12 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
 	const struct options *o = options;
 	struct err err = ERR_INIT;
+	struct reference ref;
 
 	cli_config(cli);
-	if (fetch(cli, o, argv[0], &response, &err))
+	if (reference_parse(argv[0], &ref, &err))
+		return cli_fail(&err);
+	if (fetch(cli, o, &ref, &response, &err))
 		return cli_fail_call(&err);
 	if (render(o, response, &out, &err))
 		return cli_fail(&err);
