@@ -63,31 +63,36 @@ static int deflate_all(struct compressor *c, int fd, struct err *err)
 	return OK;
 }
 
-static void begin(struct compressor *c, const struct digest *tar)
+static struct compressor *compressor_new(const struct digest *tar, struct ingest *out, struct cancel *cancel)
 {
+	struct compressor *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->out = out;
+	c->cancel = cancel;
 	isal_deflate_init(&c->stream);
 	c->stream.level = LEVEL;
 	c->stream.level_buf = c->level;
 	c->stream.level_buf_size = sizeof c->level;
 	c->stream.gzip_flag = IGZIP_GZIP;
 	hasher_init(&c->hasher, (enum digest_algorithm)tar->algorithm);
+	return c;
 }
 
 int compress_layer(struct store *s, int fd, const struct digest *tar, struct cancel *cancel, struct ingest **ret_ingest,
 		   struct digest *ret_digest, struct err *err)
 {
-	CLEANUP(freep) struct compressor *c = calloc(1, sizeof *c);
 	CLEANUP(ingest_unrefp) struct ingest *out = NULL;
+	CLEANUP(freep) struct compressor *c = NULL;
 	char text[DIGEST_TEXT_MAX];
 	struct digest found;
 
-	if (!c)
-		return fail_nomem(err);
 	if (ingest_open_unnamed(s, DIGEST_SHA256, &out, err) < 0)
 		return err->code;
-	c->out = out;
-	c->cancel = cancel;
-	begin(c, tar);
+	c = compressor_new(tar, out, cancel);
+	if (!c)
+		return fail_nomem(err);
 	if (deflate_all(c, fd, err) < 0)
 		return err->code;
 	found = hasher_final(&c->hasher);

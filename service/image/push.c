@@ -363,6 +363,17 @@ static int compress_all(struct push *p, struct err *err)
 	return OK;
 }
 
+/* docker says this without the request that needed them. */
+static void shorten(struct err *err)
+{
+	static const char words[] = ": no basic auth credentials";
+	size_t len = strlen(err->text);
+
+	if (err->code == E_UNAUTHENTICATED && len >= sizeof words &&
+	    !strcmp(err->text + len - (sizeof words - 1), words))
+		snprintf(err->text, sizeof err->text, "%s", words + 2);
+}
+
 static int run(struct push *p, struct err *err)
 {
 	if (push_plan(p, err) < 0 ||
@@ -405,6 +416,8 @@ static int push_call(struct image_service *service, struct rpc_call *call, const
 	pthread_mutex_init(&p.mu, NULL);
 	transfer_watch_init(&p.watch);
 	r = run(&p, err);
+	if (r != OK)
+		shorten(err);
 	release(&p);
 	admission_leave(&service->pushes);
 	return r;

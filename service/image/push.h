@@ -3,8 +3,7 @@
  *
  *   plan      push_plan.c       the names → the roots they lead to, and the documents and
  *                               blobs that each of them stands on
- *   compress  push_compress.c   the manifest of an image whose own was made here and names
- *                               plain layers
+ *   compress  push_compress.c   the manifest of an image whose own was made here
  *   blobs     push_blobs.c      what the registry does not have: mounted or sent, several
  *                               at a time
  *   publish   push.c            manifests, children before parents, the tags last; then
@@ -30,7 +29,7 @@ enum {
 	PUSH_PARALLEL = 5,	/* blobs at once */
 	PUSH_PROGRESS_MS = 100, /* between two progress events of one layer */
 	PUSH_MOUNTS_MAX = 3,	/* repositories that are tried for one blob */
-	PUSH_BLOBS_MAX = 100 * 1000,
+	PUSH_BLOBS_MAX = 20 * 1000,
 	PUSH_DOCUMENTS_BYTES_MAX = 32 * 1024 * 1024, /* of one image */
 	PUSH_MESSAGE_MAX = 256,
 };
@@ -121,8 +120,8 @@ void push_unload(struct push_image *image);
 
 /* ---- push_compress.c */
 
-/* Of an image whose manifest was made here and names plain layers: leads `root` and
- * `chosen` to the one with compressed layers, which is made where there is none. */
+/* Of an image whose manifest was made here: leads `root` and `chosen` to the one that
+ * docker would send, with compressed layers, which is made where there is none. */
 int push_compress(struct push *p, struct push_image *image, const Imaged__Store__V1__ImageRecord *record,
 		  struct err *err);
 

@@ -158,7 +158,6 @@ static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel,
 	s.fd = fd;
 	u.source = (struct http_source){ .length = size, .read = read_blob, .arg = &s };
 	u.n_mounts = find_mounts(p, b, mounts);
-	say(p, b, PUSHING, 0, "");
 	r = registry_upload(p->repository, &u, cancel, &result, err);
 	if (r == E_CORRUPT)
 		r = explain_wrong_bytes(p, b, cancel, err);

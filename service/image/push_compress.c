@@ -1,8 +1,9 @@
 /*
  * A docker-archive and an imported tar come without a manifest, and the one that Load and
- * Import make names the layers as they came, mostly plain. A registry is sent gzip, as
- * docker does: another manifest with the same configuration, so the same image, whose
- * plain layers are compressed. It is published beside the first one before anything is
+ * Import make names the layers as they came, mostly plain. A registry is sent what docker
+ * sends: another manifest with the same configuration, so the same image, in Docker's
+ * schema 2, whose plain layers are compressed with gzip (an OCI manifest where one of the
+ * layers came as zstd, which schema 2 does not know). It is published beside the first one before anything is
  * sent, so that no layer is compressed twice, however the push ends; the record of the
  * first one says that it was made here (ImageRecord.synthesized). What came with a
  * manifest of its own is never changed.
@@ -49,7 +50,7 @@ static bool layers_are_here(struct store *s, const Imaged__Store__V1__ImageRecor
 }
 
 /* Another manifest of the same configuration without plain layers: made by an earlier
- * push, or pulled. */
+ * push, or one that came with the image. */
 static int find_other(struct push *p, const struct digest *config, struct digest *ret_manifest, bool *ret_found,
 		      struct err *err)
 {
@@ -66,8 +67,8 @@ static int find_other(struct push *p, const struct digest *config, struct digest
 		struct image image;
 
 		arena_init(&a, ANSWER_BYTES_MAX);
-		if (image_get(p->service->store, &manifests[i], &a, &image, NULL) == OK && !has_plain(image.record) &&
-		    layers_are_here(p->service->store, image.record)) {
+		if (image_get(p->service->store, &manifests[i], &a, &image, NULL) == OK && !image.record->synthesized &&
+		    !has_plain(image.record) && layers_are_here(p->service->store, image.record)) {
 			*ret_manifest = manifests[i];
 			*ret_found = true;
 		}
@@ -255,6 +256,14 @@ static void take_over_repeated(struct work *w)
 
 /* ---- the other image ------------------------------------------------------- */
 
+static bool is_all_gzip(const struct synthetic_layer *layers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(layers[i].media_type, gzip_layer) != 0)
+			return false;
+	return true;
+}
+
 static int make_manifest(struct work *w, struct buf *out, struct err *err)
 {
 	size_t n = w->manifest.n_layers;
@@ -268,6 +277,8 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 		layers[i] = (struct synthetic_layer){ is_plain(l->from->media_type) ? gzip_layer : l->from->media_type,
 						      l->digest, l->size };
 	}
+	if (is_all_gzip(layers, n))
+		return docker_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 	return synthetic_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 }
 
@@ -301,17 +312,14 @@ static int commit(struct work *w, const struct digest *manifest, struct ingest *
 
 static int publish(struct work *w, struct bytes body, const struct digest *digest, struct err *err)
 {
-	static const char type[] = "application/vnd.oci.image.manifest.v1+json";
 	CLEANUP(manifest_free) struct manifest manifest = { .n_layers = 0 };
 	CLEANUP(ingest_unrefp) struct ingest *document = NULL;
 	struct store *s = w->push->service->store;
 	struct lease_id lease;
 	struct publication publication = {
 		.root = *digest,
-		.root_media_type = type,
 		.manifest_digest = *digest,
 		.manifest_size = (int64_t)body.len,
-		.manifest_media_type = type,
 		.manifest = &manifest,
 		.config = &w->config,
 		.layers = w->facts,
@@ -320,8 +328,10 @@ static int publish(struct work *w, struct bytes body, const struct digest *diges
 	};
 	bool changed;
 
-	if (manifest_parse(body, &manifest, err) < 0 || ingest_bytes(s, digest, body, &document, err) < 0 ||
-	    commit(w, digest, document, &lease, err) < 0)
+	if (manifest_parse(body, &manifest, err) < 0)
+		return err->code;
+	publication.root_media_type = publication.manifest_media_type = media_kind_name(manifest.kind);
+	if (ingest_bytes(s, digest, body, &document, err) < 0 || commit(w, digest, document, &lease, err) < 0)
 		return err->code;
 	if (image_publish(s, &publication, &changed, err) == OK)
 		return OK;
@@ -405,7 +415,7 @@ int push_compress(struct push *p, struct push_image *image, const Imaged__Store_
 	struct digest config, other;
 	bool found;
 
-	if (!record->synthesized || !has_plain(record) || !digest_eq(&image->root, &image->chosen))
+	if (!record->synthesized || !digest_eq(&image->root, &image->chosen))
 		return OK;
 	if (digest_of_record(&record->config, &config, err) < 0 || find_other(p, &config, &other, &found, err) < 0)
 		return err->code;

@@ -15,21 +15,26 @@ static struct push_blob *find_blob(const struct push *p, const struct digest *d,
 	return NULL;
 }
 
-static int make_room(struct push *p, struct err *err)
+/* NULL with the reason. */
+static struct push_blob *new_blob(struct push *p, struct err *err)
 {
 	size_t capacity = p->blobs_capacity ? 2 * p->blobs_capacity : 32;
 	struct push_blob *larger;
 
-	if (p->n_blobs < p->blobs_capacity)
-		return OK;
-	if (p->n_blobs >= PUSH_BLOBS_MAX)
-		return fail(err, E_LIMIT, "more than %d blobs in one push", PUSH_BLOBS_MAX);
+	if (p->blobs && p->n_blobs < p->blobs_capacity)
+		return &p->blobs[p->n_blobs++];
+	if (p->n_blobs >= PUSH_BLOBS_MAX) {
+		fail(err, E_LIMIT, "more than %d blobs in one push", PUSH_BLOBS_MAX);
+		return NULL;
+	}
 	larger = reallocarray(p->blobs, capacity, sizeof *larger);
-	if (!larger)
-		return fail_nomem(err);
+	if (!larger) {
+		fail_nomem(err);
+		return NULL;
+	}
 	p->blobs = larger;
 	p->blobs_capacity = capacity;
-	return OK;
+	return &larger[p->n_blobs++];
 }
 
 static int add_blob(struct push *p, const struct descriptor *d, bool layer, size_t *ret_place, struct err *err)
@@ -41,10 +46,10 @@ static int add_blob(struct push *p, const struct descriptor *d, bool layer, size
 		b->layer |= layer;
 		return OK;
 	}
-	if (make_room(p, err) < 0)
-		return err->code;
 	*ret_place = p->n_blobs;
-	b = &p->blobs[p->n_blobs++];
+	b = new_blob(p, err);
+	if (!b)
+		return err->code;
 	*b = (struct push_blob){
 		.digest = d->digest,
 		.size = d->size,
@@ -193,12 +198,13 @@ int push_load(struct push *p, struct push_image *image, const struct digest *roo
 
 /* ---- names ----------------------------------------------------------------- */
 
-static struct push_image *find_image(const struct push *p, const struct digest *root)
+/* The one of that root, or the next free place. */
+static struct push_image *place_for(const struct push *p, const struct digest *root)
 {
 	for (size_t i = 0; i < p->n_images; i++)
 		if (digest_eq(&p->images[i].root, root))
 			return &p->images[i];
-	return NULL;
+	return &p->images[p->n_images];
 }
 
 static int add_tag(struct push *p, struct push_image *image, const char *name, struct err *err)
@@ -217,10 +223,10 @@ static int add_tag(struct push *p, struct push_image *image, const char *name, s
 
 static int add_entry(struct push *p, const struct saved_entry *e, struct err *err)
 {
-	struct push_image *image = find_image(p, &e->root);
+	struct push_image *image = place_for(p, &e->root);
 
-	if (!image) {
-		image = &p->images[p->n_images++];
+	if (!image->n_tags) {
+		p->n_images++;
 		image->root = e->root;
 		image->selected = &p->selection.images[e->image];
 		image->chosen = image->selected->manifest;
@@ -245,8 +251,21 @@ static int not_here(struct push *p, struct err *err)
 
 static int other_platform(struct push *p, struct err *err)
 {
-	char name[REFERENCE_TEXT_MAX], wanted[PLATFORM_TEXT_MAX];
+	CLEANUP(selection_free) struct selection any = { .n_images = 0 };
+	char name[REFERENCE_TEXT_MAX], wanted[PLATFORM_TEXT_MAX], text[REFERENCE_TEXT_MAX], shown[PLATFORM_TEXT_MAX];
+	char *argument = reference_text(&p->ref, text);
+	const Imaged__Store__V1__PlatformEntry *actual = NULL;
 
+	if (selection_make(p->service->store, &argument, 1, NULL, &any, NULL) == OK && any.n_images == 1)
+		actual = any.images[0].record->platform;
+	if (actual && digest_eq(&any.entries[0].root, &any.images[0].manifest)) {
+		snprintf(shown, sizeof shown, "%s/%s%s%s", actual->os, actual->architecture,
+			 *actual->variant ? "/" : "", actual->variant);
+		return fail(err, E_NO_PLATFORM,
+			    "image with reference %s was found but its platform (%s) does not match the specified "
+			    "platform (%s)",
+			    reference_familiar(&p->ref, name), shown, platform_text(&p->platform, wanted));
+	}
 	return fail(err, E_NO_PLATFORM,
 		    "image with reference %s was found but does not provide the specified platform (%s)",
 		    reference_familiar(&p->ref, name), platform_text(&p->platform, wanted));

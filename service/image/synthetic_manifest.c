@@ -36,3 +36,24 @@ int synthetic_manifest(const struct digest *config, int64_t config_size, const s
 	buf_puts(out, "]}");
 	return buf_ok(out) ? OK : fail_nomem(err);
 }
+
+int docker_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
+		    struct buf *out, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	buf_printf(out,
+		   "{\n   \"schemaVersion\": 2,\n"
+		   "   \"mediaType\": \"application/vnd.docker.distribution.manifest.v2+json\",\n"
+		   "   \"config\": {\n      \"mediaType\": \"application/vnd.docker.container.image.v1+json\",\n"
+		   "      \"size\": %lld,\n      \"digest\": \"%s\"\n   },\n   \"layers\": [",
+		   (long long)config_size, digest_text(config, text));
+	for (size_t i = 0; i < n; i++)
+		buf_printf(
+			out,
+			"%s\n      {\n         \"mediaType\": \"application/vnd.docker.image.rootfs.diff.tar.gzip\",\n"
+			"         \"size\": %lld,\n         \"digest\": \"%s\"\n      }",
+			i ? "," : "", (long long)layers[i].size, digest_text(&layers[i].digest, text));
+	buf_puts(out, n ? "\n   ]\n}" : "]\n}");
+	return buf_ok(out) ? OK : fail_nomem(err);
+}

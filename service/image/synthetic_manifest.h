@@ -18,6 +18,11 @@ struct synthetic_layer {
 /* By the first bytes of the layer: gzip, zstd, or plain. */
 int layer_media_type(int fd, const char **ret_type, struct err *err);
 
+/* The same as docker's push makes it, byte for byte: Docker schema 2, in its indentation.
+ * All layers are gzip. */
+int docker_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
+		    struct buf *out, struct err *err);
+
 int synthetic_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
 		       struct buf *out, struct err *err);
 

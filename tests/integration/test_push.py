@@ -177,7 +177,8 @@ class ToRegistry(PushCase):
         _, _, [tag] = self.push(target)
         head = json.loads(self.raw(target))
         [layer] = head["layers"]
-        self.assertEqual(ociimage.OCI_LAYER + "+gzip", layer["mediaType"])
+        self.assertEqual(ociimage.DOCKER_LAYER + ".gzip", layer["mediaType"])
+        self.assertEqual(ociimage.DOCKER_MANIFEST, tag.media_type)
         self.assertEqual(image.id, head["config"]["digest"], "the image ID stays")
         with open(self.blob(layer["digest"]), "rb") as file:
             self.assertEqual(image.layers[0].diff_id, sha256(gzip.decompress(file.read())))
@@ -288,6 +289,28 @@ class ToRegistry(PushCase):
         ):
             result = self.imaged.ctl(*arguments, check=False)
             self.assertEqual((1, out, said), (result.returncode, result.stdout, result.stderr))
+
+    def test_image_without_layers_is_sent_as_docker_sends_it(self):
+        image = Image([], edit=lambda _, config: config.pop("history"))
+        target = f"{self.host}/empty:1"
+        self.load((image, target), files=docker_files)
+        _, layers, [tag] = self.push(target)
+        wanted = (
+            '{\n   "schemaVersion": 2,\n   "mediaType": "application/vnd.docker.distribution.manifest.v2+json",\n   "config": {\n'
+            '      "mediaType": "application/vnd.docker.container.image.v1+json",\n'
+            f'      "size": {len(image.config_bytes)},\n      "digest": "{image.id}"\n   }},\n   "layers": []\n}}'
+        )
+        self.assertEqual(wanted, self.raw(target).decode())
+        self.assertEqual(sha256(wanted.encode()), tag.digest)
+        self.assertEqual({}, layers)
+
+    def test_platform_that_is_not_here_is_dockers(self):
+        self.load((an_image("amd", "gzip"), f"{self.host}/amd:1"))
+        result = self.imaged.ctl("push", "--platform", "linux/s390x", f"{self.host}/amd:1", check=False)
+        self.assertTrue(result.stdout.startswith("\n Info -> Using --platform pushes only"), result.stdout)
+        self.assertNotIn("The push refers", result.stdout)
+        self.assertEqual(f"Error response from daemon: image with reference {self.host}/amd:1 was found but its platform "
+                         "(linux/amd64) does not match the specified platform (linux/s390x)\n", result.stderr)
 
     def test_nobody_listens(self):
         self.load((an_image("down", "gzip"), "127.0.0.1:1/x:1"))
@@ -530,7 +553,7 @@ class ToFake(PushCase):
         registry = self.registry(auth="basic", user="u", password="p")
         _, name = self.one(registry)
         error = self.assert_rpc_fails("UNAUTHENTICATED", None, self.client.Push, reference=name)
-        self.assertIn("no basic auth credentials", error.details())
+        self.assertEqual("no basic auth credentials", error.details())
         registry = self.registry()
         _, name = self.one(registry)
         body = json.dumps({"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]})

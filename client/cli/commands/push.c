@@ -45,11 +45,16 @@ static int push(struct cli *cli, const struct options *o, const struct reference
 	return r;
 }
 
-/* All that the service says of a push comes after its first line, without a prefix. */
+/* What the service says of a push comes after its first line, without a prefix; that an
+ * image is of another platform is said before. */
 static int report(struct push_view *view, const struct err *err)
 {
 	if (err->code == E_NO_DAEMON)
 		return cli_fail_call(err);
+	if (err->code == E_NO_PLATFORM && !view->started) {
+		cli_warn("Error response from daemon: %s\n", err->text);
+		return 1;
+	}
 	push_view_start(view);
 	cli_warn("%s\n", err->text);
 	return 1;
