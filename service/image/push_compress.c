@@ -408,21 +408,77 @@ static int compress_image(struct push *p, const struct digest *manifest, struct 
 	return make_other(&w, ret_other, err);
 }
 
+/* ---- one at a time --------------------------------------------------------- */
+
+/* Images that are being compressed in this process; the entries are their calls'. */
+struct busy {
+	struct digest manifest;
+	struct busy *next;
+};
+
+static pthread_mutex_t busy_mu = PTHREAD_MUTEX_INITIALIZER;
+static struct busy *busy_first; /* busy_mu */
+
+static bool try_enter(struct busy *b)
+{
+	bool free = true;
+
+	pthread_mutex_lock(&busy_mu);
+	for (const struct busy *i = busy_first; i; i = i->next)
+		free = free && !digest_eq(&i->manifest, &b->manifest);
+	if (free) {
+		b->next = busy_first;
+		busy_first = b;
+	}
+	pthread_mutex_unlock(&busy_mu);
+	return free;
+}
+
+static void leave(struct busy *b)
+{
+	pthread_mutex_lock(&busy_mu);
+	for (struct busy **i = &busy_first; *i; i = &(*i)->next)
+		if (*i == b) {
+			*i = b->next;
+			break;
+		}
+	pthread_mutex_unlock(&busy_mu);
+}
+
+/* Who comes while another push makes it takes what that one has made. */
+static int find_or_make(struct push *p, const struct digest *manifest, const struct digest *config,
+			struct digest *ret_other, bool *ret_found, struct err *err)
+{
+	struct busy b = { .manifest = *manifest };
+	int r;
+
+	while (!try_enter(&b)) {
+		if (cancel_check(p->cancel, err) < 0)
+			return err->code;
+		transfer_watch_wait(&p->watch, PUSH_PROGRESS_MS);
+	}
+	r = find_other(p, config, ret_other, ret_found, err);
+	if (r == OK && !*ret_found && !store_read_only(p->service->store)) {
+		r = compress_image(p, manifest, ret_other, err);
+		*ret_found = true;
+	}
+	leave(&b);
+	return r;
+}
+
 /* A store that cannot be written to is pushed as it is. */
 int push_compress(struct push *p, struct push_image *image, const Imaged__Store__V1__ImageRecord *record,
 		  struct err *err)
 {
 	struct digest config, other;
-	bool found;
+	bool found = false;
 
 	if (!record->synthesized || !digest_eq(&image->root, &image->chosen))
 		return OK;
-	if (digest_of_record(&record->config, &config, err) < 0 || find_other(p, &config, &other, &found, err) < 0)
+	if (digest_of_record(&record->config, &config, err) < 0 ||
+	    find_or_make(p, &image->root, &config, &other, &found, err) < 0)
 		return err->code;
-	if (!found && store_read_only(p->service->store))
-		return OK;
-	if (!found && compress_image(p, &image->root, &other, err) < 0)
-		return err->code;
-	image->root = image->chosen = other;
+	if (found)
+		image->root = image->chosen = other;
 	return OK;
 }

@@ -1,11 +1,14 @@
 """Push: what arrives at registries, how, and what does not, against Debian's
 docker-registry, nginx before it, and registries that break off and lie."""
 
+import contextlib
 import gzip
 import json
 import os
+import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import fixtures
 import ociimage
@@ -44,6 +47,44 @@ class PushCase(TestCase):
 
     def repo_digests(self, reference):
         return list(self.client.InspectImage(image=reference).image.repo_digests)
+
+
+class CuttingLine:
+    """A line to a port of loopback that breaks off `times` times: when so many bytes have
+    gone that way in one connection."""
+
+    def __init__(self, port, limit, times):
+        self.to, self.limit, self.times = port, limit, times
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.to))
+                threading.Thread(target=self.copy, args=(near, far, True), daemon=True).start()
+                threading.Thread(target=self.copy, args=(far, near, False), daemon=True).start()
+
+    def copy(self, source, sink, counted):
+        passed = 0
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 16):
+                passed += len(piece)
+                if counted and passed > self.limit and self.times > 0:
+                    self.times -= 1
+                    break
+                sink.sendall(piece)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 class ToRegistry(PushCase):
@@ -251,6 +292,25 @@ class ToRegistry(PushCase):
         self.push(target)
         self.assertEqual(fixtures.inspect_raw(f"{self.source}/random:64m"), self.raw(target))
         self.assert_clean(self.client)
+
+    def test_many_pushes_at_once_of_a_loaded_image(self):
+        image = an_image("at once", size=4 * MIB)
+        names = [f"{self.host}/at/once{n}:1" for n in range(6)]
+        self.load((image, *names), files=docker_files)
+        with ThreadPoolExecutor(6) as pool:
+            digests = {tags[0].digest for _, _, tags in pool.map(self.push, names)}
+        self.assertEqual(1, len(digests))
+        self.assertEqual(2, len(self.client.images()[0].manifest_digests), "the one of the load, and one of all pushes")
+        self.assert_clean(self.client)
+
+    def test_line_that_breaks_before_a_real_registry(self):
+        with CuttingLine(self.registry.port, 20 * MIB, times=2) as line:
+            target = f"127.0.0.1:{line.port}/cut:1"
+            self.pull_and_tag("random:64m", target)
+            done, _, [tag] = self.push(target)
+        self.assertEqual(0, line.times, "it broke")
+        self.assertEqual(fixtures.inspect_raw(f"{self.source}/random:64m"), self.raw(f"{self.host}/cut:1"))
+        self.assertGreater(done.sent_bytes, 64 * MIB)
 
     # -- names that are not here, and what imagectl prints
 
