@@ -1,13 +1,15 @@
 /*
  * Input: a Location or realm as a registry sends it; after a newline a
- * Content-Range, after another a Retry-After. A URL that is taken must be http(s),
- * without a user, parse again to itself, and a redirect never leaves https.
+ * Content-Range, after others a Retry-After and the Range of an upload. A URL that is
+ * taken must be http(s), without a user, parse again to itself, and neither a redirect
+ * nor an upload ever leaves https.
  */
 #include <strings.h>
 
 #include "service/registry/content_range.h"
 #include "service/registry/redirect.h"
 #include "service/registry/retry.h"
+#include "service/registry/upload.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,6 +43,18 @@ static void check_redirect(const char *location)
 	require(redirect_reach(&at, &to) == HTTP_REACH_PUBLIC || !strcmp(to.host, at.host));
 }
 
+static void check_upload(const char *location)
+{
+	CLEANUP(url_free) struct url origin = { 0 }, at = { 0 }, to = { 0 };
+	CLEANUP(freep) char *text = NULL;
+
+	require(url_parse("https://registry.example:5000/", &origin, NULL) == OK);
+	require(url_parse("https://registry.example:5000/v2/a/blobs/uploads/?x=1", &at, NULL) == OK);
+	if (upload_location(&origin, &at, location, &text, NULL) != OK)
+		return;
+	require(url_parse(text, &to, NULL) != OK || to.https);
+}
+
 static void check_range(const char *value)
 {
 	struct content_range r;
@@ -64,9 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (url_parse(line, &u, NULL) == OK)
 		check_url(&u);
 	check_redirect(line);
+	check_upload(line);
 	if ((line = strsep(&rest, "\n")))
 		check_range(line);
 	if ((line = strsep(&rest, "\n")))
 		require(retry_after_ms(line, 1000) >= 0);
+	if ((line = strsep(&rest, "\n")))
+		require(upload_range_end(line) >= -1 && upload_range_end(line) != 0);
 	return 0;
 }
