@@ -8,6 +8,8 @@
  * libc stay as they are.
  */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "service/registry/search.h"
 #include "service/registry/tags.h"
@@ -140,24 +142,45 @@ static int talk(struct registry *registry, const struct reference *ref, struct e
 	return code;
 }
 
-static int whole_conversation(const struct reference *ref, struct err *err)
+static int whole_conversation(const struct reference *ref, const char *hosts_dir, struct err *err)
 {
+	static const char *const mirrors[] = { "https://mirror.example", "other.example=http://mirror.example/x" };
 	CLEANUP(registry_freep) struct registry *registry = NULL;
 	struct retry_env env = { wall, chance, no_sleep, NULL };
-	struct registry_options o = { .env = &env };
+	struct registry_options o = { .env = &env, .hosts_dir = hosts_dir, .mirrors = mirrors, .n_mirrors = 2 };
 	int code = registry_new(&o, &registry, err);
 
 	return code == OK ? talk(registry, ref, err) : code;
 }
 
+/* A folder that names the registry once more as its own mirror. */
+static void write_hosts(const char *folder, const struct fake *f)
+{
+	CLEANUP(freep) char *host = format("%s/127.0.0.1_%u_", folder, fake_port(f));
+	CLEANUP(freep) char *name = format("%s/hosts.toml", host);
+	FILE *file;
+
+	assert_int_equal(mkdir(host, 0700), 0);
+	file = fopen(name, "we");
+	assert_non_null(file);
+	fprintf(file,
+		"odd = 1\nserver = \"http://%s\"\nca = \"%s\"\n[host.\"http://localhost:%u\"]\n"
+		"header = {x = \"1\"}\ndial_timeout = \"5s\"\n",
+		fake_authority(f), fake_ca_file(), fake_port(f));
+	assert_int_equal(fclose(file), 0);
+}
+
 static void no_allocation_that_fails_passes_for_success(void **state)
 {
 	struct fake *f = fake_start(FAKE_PLAIN, serve, NULL);
+	char folder[] = "/tmp/registry-nomem-XXXXXX";
 	struct reference ref = ref_of(fake_authority(f), "a/b:1");
 	struct err err = ERR_INIT;
 	int n = 0, code;
 
 	(void)state;
+	assert_non_null(mkdtemp(folder));
+	write_hosts(folder, f);
 	snprintf(challenge, sizeof challenge, "WWW-Authenticate: Bearer realm=\"http://%s/token\"\r\n",
 		 fake_authority(f));
 	do {
@@ -165,7 +188,7 @@ static void no_allocation_that_fails_passes_for_success(void **state)
 		err.code = OK;
 		atomic_store(&failed_one, false);
 		atomic_store(&countdown, n);
-		code = whole_conversation(&ref, &err);
+		code = whole_conversation(&ref, folder, &err);
 		atomic_store(&countdown, 0);
 		if (code != OK && (err.code != code || !err.text[0]))
 			failed("allocation %d: code %d, err %d \"%s\"", n, code, err.code, err.text);
@@ -173,6 +196,7 @@ static void no_allocation_that_fails_passes_for_success(void **state)
 	assert_ok(code, &err);
 	assert_in_range(n, 50, 1999); /* so that it is known to have failed some */
 	fake_stop(f);
+	remove_folder(folder);
 }
 
 int main(void)
