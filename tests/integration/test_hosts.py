@@ -136,17 +136,28 @@ class Mirrors(HostsCase):
         self.assertEqual([], registry.requests)
         self.assertEqual("1", first.requests[0].headers.get("X-First"))
 
-    def test_a_mirror_that_lies_about_a_layer(self):
+    def test_a_mirror_that_lies_about_a_blob(self):
+        """One at a time: whoever has lied is not asked for the others any more."""
         content, other = image(), image(b"2")
-        mirror, registry = self.registry(content), self.registry(content)
-        blob = content.layers[0].blob
-        mirror.fault("GET", "/blobs/" + blob.digest, body=b"x" * blob.size)
-        mirror.fault("GET", "/blobs/" + content.config_blob.digest, body=other.config_bytes)
-        self.mirrored(mirror, registry)
-        self.start().pull(f"{registry.host}/a/b:1")
-        self.assertEqual(1, mirror.count("/blobs/" + blob.digest))
-        self.assertEqual(1, registry.count("/blobs/" + blob.digest))
-        self.whole()
+        layer, config = content.layers[0].blob, content.config_blob
+        lies = {
+            "no archive": (layer, b"x" * layer.size),
+            "another archive": (layer, other.layers[0].blob.bytes()),
+            "longer": (layer, layer.bytes() + b"more"),
+            "shorter": (layer, layer.bytes()[:-1]),
+            "another configuration": (config, other.config_bytes),
+        }
+        client = self.start()
+        for name, (blob, body) in lies.items():
+            with self.subTest(name):
+                mirror, registry = self.registry(content), self.registry(content)
+                mirror.fault("GET", "/blobs/" + blob.digest, body=body)
+                self.mirrored(mirror, registry)
+                client.pull(f"{registry.host}/a/b:1")
+                self.assertEqual(1, mirror.count("/blobs/" + blob.digest))
+                self.assertEqual(1, registry.count("/blobs/" + blob.digest))
+                self.whole()
+                client.PruneImages(all=True)
 
     def test_a_mirror_that_lies_about_a_manifest(self):
         content, other = image(), image(b"2")
