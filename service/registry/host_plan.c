@@ -53,6 +53,8 @@ static int add_mirror(struct host_policy *p, const char *text, struct err *err)
 int host_policy_init(struct host_policy *p, const char *hosts_dir, const char *const *mirrors, size_t n_mirrors,
 		     struct err *err)
 {
+	if (n_mirrors >= HOSTS_MAX)
+		return fail(err, E_INVALID, "registry mirrors: at most %d", HOSTS_MAX - 1);
 	p->hosts_dir = hosts_dir;
 	p->mirrors = calloc(n_mirrors + 1, sizeof *p->mirrors);
 	if (!p->mirrors)
@@ -118,7 +120,7 @@ static int add_mirrors(const struct host_policy *policy, struct host_plan *p, st
 			continue;
 		c = host_list_add(&p->list);
 		if (!c)
-			return fail(err, E_LIMIT, "too many mirrors of %s", p->namespace);
+			return fail_nomem(err);
 		snprintf(c->authority, sizeof c->authority, "%s", from->authority);
 		snprintf(c->path, sizeof c->path, "%s", from->path);
 		c->said = from->said;

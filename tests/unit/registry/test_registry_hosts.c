@@ -451,6 +451,21 @@ static void what_is_no_mirror_is_refused(void **state)
 	}
 }
 
+static void mirrors_have_a_limit(void **state)
+{
+	const char *mirrors[HOSTS_MAX];
+	CLEANUP(host_plan_free) struct host_plan p = { 0 };
+	struct host_policy policy = { 0 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < HOSTS_MAX; i++)
+		mirrors[i] = "https://m.example";
+	assert_fails(host_policy_init(&policy, NULL, mirrors, HOSTS_MAX, &err), &err, E_INVALID, "registry mirrors");
+	make_plan(mirrors, HOSTS_MAX - 1, "docker.io", &p);
+	assert_int_equal(p.list.n, HOSTS_MAX);
+}
+
 /* ---- fingerprints ---------------------------------------------------------- */
 
 static struct digest fingerprint_of(const char *toml)
@@ -503,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_say_more_than_flags_and_flags_more_than_the_default, make_root,
 						remove_root),
 		cmocka_unit_test(what_is_no_mirror_is_refused),
+		cmocka_unit_test_setup_teardown(mirrors_have_a_limit, make_root, remove_root),
 		cmocka_unit_test(hosts_that_are_asked_differently_are_different_hosts),
 	};
 
