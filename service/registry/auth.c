@@ -119,7 +119,7 @@ static char *cache_key(const struct token_request *q)
 {
 	const struct scopes *s = q->scopes;
 	CLEANUP(buf_free) struct buf b = BUF_INIT(16 * 1024);
-	const char *sorted[SCOPES_MAX];
+	const char *sorted[SCOPES_MAX] = { 0 };
 
 	for (size_t i = 0; i < s->n; i++)
 		sorted[i] = s->items[i];
@@ -160,7 +160,11 @@ static int fetch(void *arg, struct token *ret_token, struct cancel *cancel, stru
 	CLEANUP(secret_wipe) struct secret refresh = { 0 };
 	int r = token_fetch(&s->request, ret_token, &refresh, cancel, err);
 
-	return r == OK && secret_is_set(&refresh) ? keep_refresh(s, &refresh, err) : r;
+	if (r == OK && secret_is_set(&refresh))
+		r = keep_refresh(s, &refresh, err);
+	if (r != OK)
+		secret_wipe(&ret_token->text);
+	return r;
 }
 
 /* A login asks anew each time: what it wants to know is whether the secrets are good. */

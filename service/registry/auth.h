@@ -92,7 +92,7 @@ struct token_request {
 	enum http_reach reach; /* no further than this, whatever the host itself may name */
 };
 
-int token_fetch(const struct token_request *q, struct token *ret_token, struct secret *ret_refresh,
+int token_fetch(const struct token_request *request, struct token *ret_token, struct secret *ret_refresh,
 		struct cancel *cancel, struct err *err);
 
 #endif

@@ -246,10 +246,11 @@ static int prepare(const struct question *q, struct attempt *t, struct buf *text
 	t->http.method = get ? "GET" : "POST";
 	t->http.url = get ? buf_text(text) : q->realm.text;
 	host_view_prepare(q->of->host, &q->realm, &t->http);
-	t->http.body = get ? (struct bytes){ 0 } : buf_bytes(text);
 	add_header(t, "Accept", "application/json");
-	if (!get)
+	if (!get) {
+		t->http.body = buf_bytes(text);
 		add_header(t, "Content-Type", "application/x-www-form-urlencoded");
+	}
 	if (get && has_secrets(q)) {
 		if (!write_basic(q, basic))
 			return fail_nomem(err);
