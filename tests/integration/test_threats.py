@@ -90,7 +90,8 @@ class Documents(HostileCase):
                 self.assertEqual(0, self.registry.count("/blobs/"), "nothing is asked for by it")
 
     def test_threat_urls_of_layers_get_no_credentials(self):
-        """Foreign layers are not fetched from where they say, unless that is allowed."""
+        """Foreign layers are not fetched from where they say, unless that is allowed; also
+        where the registry has none."""
         elsewhere, content = self.host(), image()
         elsewhere.repo("a").add(content)
         blob = content.layers[0].blob
@@ -100,7 +101,9 @@ class Documents(HostileCase):
                 def change(body, t=media_type):
                     body["layers"][0].update(mediaType=t, urls=[f"http://{elsewhere.host}/v2/a/blobs/{blob.digest}"])
 
-                self.refused(self.edited(change), "outside of the registry|foreign|urls|allowed")
+                foreign = self.edited(change)
+                foreign.blobs = [content.config_blob]
+                self.refused(foreign, "outside of the registry|foreign|not found", ("FAILED_PRECONDITION", "NOT_FOUND"))
                 self.assertEqual([], elsewhere.requests)
 
     def test_threat_documents_without_end(self):
