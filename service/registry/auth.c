@@ -188,23 +188,44 @@ static int get_token(struct source_arg *s, struct cancel *cancel, struct secret 
 	return token_cache_get(context->tokens, key, &source, ret_token, cancel, err);
 }
 
+static bool secrets_were_refused(struct auth *a)
+{
+	bool refused;
+
+	pthread_mutex_lock(&a->mu);
+	refused = a->secrets_refused;
+	pthread_mutex_unlock(&a->mu);
+	return refused;
+}
+
+/* After a refusal: what anybody may have, where that was asked for. */
+static int get_anonymous(struct source_arg *s, int code, struct cancel *cancel, struct secret *ret_token)
+{
+	struct auth *a = s->auth;
+	bool refused = code == E_UNAUTHENTICATED || code == E_DENIED;
+
+	if (!refused || !a->or_anonymous || a->login || !a->identity[0] || s->request.anonymous)
+		return code;
+	s->request.anonymous = true;
+	if (get_token(s, cancel, ret_token, NULL) != OK)
+		return code;
+	pthread_mutex_lock(&a->mu);
+	a->secrets_refused = true;
+	pthread_mutex_unlock(&a->mu);
+	return OK;
+}
+
 static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, const char *also,
 		    struct cancel *cancel, struct secret *ret_token, struct err *err)
 {
 	struct scopes s;
 	struct source_arg arg = { a, { .auth = a, .host = host, c->realm, c->service, .scopes = &s } };
-	struct err why = ERR_INIT;
 	int r;
 
 	collect_scopes(&s, a, c, also);
-	r = get_token(&arg, cancel, ret_token, &why);
-	if ((r == E_UNAUTHENTICATED || r == E_DENIED) && a->or_anonymous && !a->login && a->identity[0]) {
-		arg.request.anonymous = true;
-		r = get_token(&arg, cancel, ret_token, NULL);
-	}
-	if (r != OK && err)
-		*err = why;
-	return r != OK ? why.code : OK;
+	arg.request.anonymous = secrets_were_refused(a);
+	r = get_token(&arg, cancel, ret_token, err);
+	return r == OK ? OK : get_anonymous(&arg, r, cancel, ret_token);
 }
 
 static bool bearer(struct secret *out, const struct secret *token)

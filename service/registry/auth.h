@@ -44,6 +44,7 @@ struct auth {
 
 	pthread_mutex_t mu;
 	struct scopes wanted;	      /* mu: what every token is asked for */
+	bool secrets_refused;	      /* mu: and what anybody may have was enough: they are not shown again */
 	struct challenge asked;	      /* mu: what this repository was asked for; AUTH_NONE: nothing yet */
 	struct secret identity_token; /* mu: the last one that is good: servers may rotate it */
 	struct secret refresh;	      /* mu: what a token server gave: whoever logs in keeps it */

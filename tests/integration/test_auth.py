@@ -101,6 +101,31 @@ class Auth(TestCase):
         with self.assertRaises(grpc.RpcError):
             self.client.pull(f"{registry.host}/private/a:1")
 
+    def test_registry_token_is_sent_as_it_is(self):
+        registry = self.registry(auth="bearer", user=USER, password=PASSWORD)
+        registry.tokens["ready-made"] = {"private/a"}
+        reference = f"{registry.host}/private/a:1"
+        self.client.pull(reference, credentials={"server_address": registry.host, "registry_token": "ready-made"})
+        self.assertEqual(0, registry.count("/token"))
+        self.client.PruneImages(all=True)
+        with self.assertRaises(grpc.RpcError):
+            self.client.pull(reference, credentials={"server_address": registry.host, "registry_token": "another"})
+        self.assertEqual(0, registry.count("/token"))
+
+    def test_stale_password_and_a_public_image(self):
+        """Anonymous is tried when that is asked for, and only then."""
+        registry = self.registry(auth="bearer")
+        body = json.dumps({"details": "incorrect username or password"}).encode()
+        registry.fault("GET", "/token.*account=", status=401, body=body)
+        reference, stale = f"{registry.host}/private/a:1", self.credentials(registry, "stale")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.client.pull(reference, credentials=stale)
+        self.assertEqual("UNAUTHENTICATED", caught.exception.code().name)
+        self.assertEqual(1, registry.count("/token"))
+        self.client.pull(reference, credentials={**stale, "or_anonymous": True})
+        shown = [r.headers.get("Authorization") is not None for r in registry.matching("/token")]
+        self.assertEqual([True, True, False], shown, "not shown again and again")
+
     def test_rate_limit_is_waited_for_and_then_said(self):
         registry = self.registry()
         registry.fault("*", "/manifests/", times=1, status=429, headers={"Retry-After": "1"})
@@ -153,6 +178,53 @@ class Auth(TestCase):
                 "UNAUTHENTICATED", "UNAUTHENTICATED", self.client.CheckAuth,
                 server_address=server.host, credentials=self.credentials(server, password),
             )
+
+    def test_login_with_a_helper_keeps_nothing_in_the_file(self):
+        server = self.htpasswd_registry()
+        home = {"DOCKER_CONFIG": self.path("config"), "HOME": self.path("home"), "PATH": f"{self.path('bin')}:{os.environ['PATH']}"}
+        for name in ("config", "bin"):
+            os.makedirs(self.path(name))
+        kept, config = self.path("kept"), self.path("config", "config.json")
+        with open(self.path("bin", "docker-credential-test"), "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\ncase $1 in\nstore) cat >{kept};;\nerase) rm -f {kept};;\n"
+                       f"get) [ -e {kept} ] && cat {kept} || {{ echo credentials not found in native keychain; exit 1; }};;\nesac\n")
+        os.chmod(self.path("bin", "docker-credential-test"), 0o755)
+        with open(config, "w", encoding="ascii") as file:
+            json.dump({"credHelpers": {server.host: "test"}}, file)
+        ctl, reference = self.imaged.ctl, f"{server.host}/private/a:1"
+        self.assertEqual(1, ctl("pull", reference, check=False, env=home).returncode)
+        said = ctl("login", "-u", USER, "--password-stdin", server.host, env=home, input=PASSWORD)
+        self.assertNotIn("unencrypted", said.stderr)
+        with open(kept, encoding="ascii") as file:
+            self.assertEqual({"ServerURL": server.host, "Username": USER, "Secret": PASSWORD}, json.load(file))
+        with open(config, encoding="ascii") as file:
+            self.assertEqual({}, json.load(file)["auths"][server.host])
+        ctl("pull", reference, env=home)
+        ctl("logout", server.host, env=home)
+        self.assertFalse(os.path.exists(kept))
+
+    def test_helper_that_fails_is_told_and_the_pull_goes_on(self):
+        registry = self.registry()
+        home = {"DOCKER_CONFIG": self.path("config"), "HOME": self.path("home")}
+        os.makedirs(self.path("config"))
+        for helper, says in (("absent", "docker-credential-absent"), ("../evil", "cannot be used")):
+            with open(self.path("config", "config.json"), "w", encoding="ascii") as file:
+                json.dump({"credsStore": helper}, file)
+            said = self.imaged.ctl("pull", f"{registry.host}/private/a:1", env=home)
+            self.assertIn("WARNING: no credentials for", said.stderr)
+            self.assertIn(says, said.stderr)
+
+    def test_key_of_a_repository_is_for_it_alone(self):
+        registry = self.registry(auth="basic", user=USER, password=PASSWORD)
+        registry.repo("team/app").add(image(), "1")
+        home = {"DOCKER_CONFIG": self.path("config"), "HOME": self.path("home"), "REGISTRY_AUTH_FILE": self.path("auth.json")}
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        with open(self.path("auth.json"), "w", encoding="ascii") as file:
+            json.dump({"auths": {f"{registry.host}/team": {"auth": auth}}}, file)
+        self.imaged.ctl("pull", f"{registry.host}/team/app:1", env=home)
+        seen = len(registry.requests)
+        self.assertEqual(1, self.imaged.ctl("pull", f"{registry.host}/private/a:1", env=home, check=False).returncode)
+        self.assertEqual({None}, {r.headers.get("Authorization") for r in registry.requests[seen:]})
 
     def test_login_pull_logout(self):
         server = self.htpasswd_registry()
