@@ -43,8 +43,10 @@ enum {
 	COPIES_MAX = 8,
 	QUESTIONS_MAX = 32,
 };
+enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32, QUESTIONS_MAX = 24 };
 
-/* E_BUSY when `max` are in. Who was admitted must leave. */
+/* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the
+ * 64 threads of one pool. */
 int admission_enter(struct admission *a, int max, const char *what, struct err *err);
 void admission_leave(struct admission *a);
 

@@ -3,14 +3,20 @@
 import json
 import os
 import subprocess
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 
 from fakelists import absolute, catalog, index, query_only, relative, result
 from fakeregistry import FakeRegistry
 from harness import DockerRegistry, TestCase, free_port, program
 from ociimage import Image, Layer, Repo, push, tar
+from rpc import reason
 
 INDEX, HUB_API, CATALOG = 1, 2, 3
+QUESTIONS_MAX = 24
 
 BUSYBOX = [
     result("busybox", "Busybox base image.", 3243, official=True),
@@ -315,6 +321,26 @@ class Search(TestCase):
         self.assertRegex(found.warning, '^going "away" .* soon$')
         shown = self.imaged.ctl("search", f"{registry.host}/busybox")
         self.assertIn('WARNING: going "away"', shown.stderr)
+
+    def test_registries_that_never_answer_do_not_hold_up_the_service(self):
+        self.with_hub()
+        index(self.hub, BUSYBOX)
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.hub.fault("GET", "/v1/search", gate=gate)
+        with ThreadPoolExecutor(QUESTIONS_MAX) as pool:
+            waiting = [pool.submit(self.client.Search, term="busybox") for _ in range(QUESTIONS_MAX)]
+            self.assertTrue(self.hub.wait_requests(16, "/v1/search"), "connections to one host")
+            self.wait_until(lambda: self.is_busy(), "no more are let in")
+            self.assertEqual([], self.client.images())
+            gate.set()
+            self.assertEqual([5] * QUESTIONS_MAX, [len(found.result().results) for found in waiting])
+
+    def is_busy(self):
+        try:
+            self.client.InspectRemote(reference="127.0.0.1:1/x")
+        except grpc.RpcError as error:
+            return reason(error) == "SERVICE_BUSY"
 
     # -- filters
 
