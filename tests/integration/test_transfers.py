@@ -9,7 +9,7 @@ from harness import TestCase
 from ociimage import Image, Layer, random_bytes, tar
 
 MIB = 1 << 20
-PULL, TRANSFERRING, RETRYING = 1, 2, 4
+PULL, WAITING, TRANSFERRING, RETRYING = 1, 1, 2, 4
 
 
 class Transfers(TestCase):
@@ -122,22 +122,24 @@ class Transfers(TestCase):
 
 
 class Fairness(TestCase):
-    """Two images of eight layers have all turns of a registry, a third one waits for some,
-    then comes a small one."""
+    """Sixteen images have all turns of a registry, one of eight layers waits for some, then
+    comes a small one."""
+
+    TURNS = 16
 
     def setUp(self):
         super().setUp()
         self.registry = FakeRegistry().__enter__()
         self.addCleanup(self.registry.stop)
-        self.blobs, self.gates = [], []
-        for number in range(3):
-            contents = [random_bytes(2 * MIB, 100 * number + n) for n in range(8)]
-            layers = [Layer(tar({"a": content}), "plain") for content in contents]
-            self.registry.repo(f"large{number}").add(Image(layers), "1")
-            self.blobs.append([layer.blob.digest for layer in layers])
-            self.gates.append([self.hold(blob) for blob in self.blobs[-1]])
-        self.registry.repo("small").add(Image([Layer(tar({"small": b"small"}))]), "1")
+        self.gates = [self.add(f"holder{n}", [n])[0] for n in range(self.TURNS)]
+        self.add("large", range(100, 108))
         self.client = self.daemon().client()
+
+    def add(self, name, seeds):
+        """An image whose layers stop in the middle; their gates."""
+        layers = [Layer(tar({"a": random_bytes(2 * MIB, seed)}), "plain") for seed in seeds]
+        self.registry.repo(name).add(Image(layers), "1")
+        return [self.hold(layer.blob.digest) for layer in layers]
 
     def hold(self, blob):
         gate = threading.Event()
@@ -148,28 +150,29 @@ class Fairness(TestCase):
     def pull(self, name):
         return self.client.Pull(reference=f"{self.registry.host}/{name}:1")
 
-    def wait_waiting(self, name, count):
+    def wait_for_list(self, seen):
         watch = self.client.WatchTransfers()
         for response in watch:
-            if sum(t.state == 1 and t.repository.endswith("/" + name) for t in response.transfers) >= count:
+            if seen(response.transfers):
                 break
         watch.cancel()
 
-    def asked(self, blobs):
-        return sum(any(blob in r.path for blob in blobs) for r in self.registry.requests)
+    def count(self, transfers, name, state):
+        return sum(t.state == state and f"/{name}" in t.repository for t in transfers)
 
-    def test_large_images_do_not_hold_up_a_small_one(self):
-        calls = [self.pull("large0"), self.pull("large1")]
-        self.assertTrue(self.registry.wait_for(lambda: self.asked(self.blobs[0] + self.blobs[1]) == 16))
-        calls.append(self.pull("large2"))
-        self.wait_waiting("large2", 8)
-        calls.append(self.pull("small"))
-        self.wait_waiting("small", 1)
-        self.gates[0][0].set()  # for the third, which came first
-        self.assertTrue(self.registry.wait_for(lambda: self.asked(self.blobs[2]) == 1))
-        self.gates[1][0].set()  # for the small one, as the third has a turn
-        self.assertEqual("done", list(calls[-1])[-1].WhichOneof("event"))
-        for gate in sum(self.gates, []):
-            gate.set()
-        for call in calls[:-1]:
-            list(call)
+    def test_large_image_does_not_hold_up_a_small_one(self):
+        calls = [self.pull(f"holder{n}") for n in range(self.TURNS)]
+        self.wait_for_list(lambda all_: sum(t.state == TRANSFERRING and t.current >= MIB // 2 for t in all_) == self.TURNS)
+        calls.append(self.pull("large"))
+        self.wait_for_list(lambda all_: self.count(all_, "large", WAITING) == 9)
+        small = Image([Layer(tar({"small": b"small"}))])
+        self.registry.repo("small").add(small, "1")
+        last = self.pull("small")
+        self.wait_for_list(lambda all_: self.count(all_, "small", WAITING) == 2)
+        self.gates[0].set()  # for the large one, which came first
+        self.wait_for_list(lambda all_: self.count(all_, "large", TRANSFERRING) == 1 and self.count(all_, "large", WAITING) == 7)
+        self.gates[1].set()  # for the small one, as the large one has a turn
+        self.assertEqual("done", list(last)[-1].WhichOneof("event"))
+        for call in calls:
+            call.cancel()
+        self.wait_idle(self.client)
