@@ -41,9 +41,8 @@ enum {
 	LOGINS_MAX = 32,
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
-	QUESTIONS_MAX = 32,
+	QUESTIONS_MAX = 24,
 };
-enum { UPLOADS_MAX = 32, SAVES_MAX = 32, WATCHES_MAX = 32, LOGINS_MAX = 32, QUESTIONS_MAX = 24 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the
  * 64 threads of one pool. */

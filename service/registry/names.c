@@ -94,7 +94,7 @@ int name_page_get(struct repository *r, const char *path, const char *query, con
 	CLEANUP(name_page_free) struct name_page page = { 0 };
 	CLEANUP(reply_free) struct reply reply = { 0 };
 	CLEANUP(freep) char *whole = format("%s?%s", path, query);
-	struct request q = { .method = "GET", .path = whole, .accept = "application/json" };
+	struct request q = { .method = "GET", .path = whole, .capability = HOST_RESOLVE, .accept = "application/json" };
 	int code;
 
 	if (!whole)

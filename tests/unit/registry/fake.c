@@ -18,7 +18,7 @@
 
 _Thread_local bool fake_thread;
 
-enum { CONNECTIONS_MAX = 512, HEAD_MAX = 64 * 1024 };
+enum { CONNECTIONS_MAX = 16384, HEAD_MAX = 64 * 1024 };
 
 struct fake_conn {
 	struct fake *fake;
