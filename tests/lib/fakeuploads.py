@@ -20,6 +20,7 @@ Each answer has another Location; an old one is 404. Faults of FakeRegistry, and
 
     take=N                of a body: takes N bytes, keeps them, then breaks the connection;
                           with gate=EVENT it waits for that in between
+    forget=True           no token counts any more
 """
 
 import base64
@@ -104,6 +105,8 @@ class UploadHandler(Handler):
             return super().answer(owner)
         if self.action.get("gate"):
             self.action["gate"].wait(60)
+        if self.action.get("forget"):
+            owner.scopes.clear()
         if owner.auth and not self.allowed(owner, path):
             return self.challenge(owner, path)
         if found and not found[2]:
