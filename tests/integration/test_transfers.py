@@ -153,7 +153,8 @@ class Fairness(TestCase):
     def wait_for_list(self, seen):
         watch = self.client.WatchTransfers()
         for response in watch:
-            if seen(response.transfers):
+            self.listed = response.transfers
+            if seen(self.listed):
                 break
         watch.cancel()
 
@@ -172,6 +173,8 @@ class Fairness(TestCase):
         self.gates[0].set()  # for the large one, which came first
         self.wait_for_list(lambda all_: self.count(all_, "large", TRANSFERRING) == 1 and self.count(all_, "large", WAITING) == 7)
         self.gates[1].set()  # for the small one, as the large one has a turn
+        self.wait_for_list(lambda all_: self.count(all_, "small", WAITING) < 2 or self.count(all_, "large", WAITING) < 7)
+        self.assertEqual(7, self.count(self.listed, "large", WAITING), "the small one is next")
         self.assertEqual("done", list(last)[-1].WhichOneof("event"))
         for call in calls:
             call.cancel()
