@@ -166,15 +166,15 @@ class Fairness(TestCase):
         self.wait_for_list(lambda all_: sum(t.state == TRANSFERRING and t.current >= MIB // 2 for t in all_) == self.TURNS)
         calls.append(self.pull("large"))
         self.wait_for_list(lambda all_: self.count(all_, "large", WAITING) == 9)
-        small = Image([Layer(tar({"small": b"small"}))])
-        self.registry.repo("small").add(small, "1")
+        (gate,) = self.add("small", [200])
         last = self.pull("small")
         self.wait_for_list(lambda all_: self.count(all_, "small", WAITING) == 2)
         self.gates[0].set()  # for the large one, which came first
         self.wait_for_list(lambda all_: self.count(all_, "large", TRANSFERRING) == 1 and self.count(all_, "large", WAITING) == 7)
         self.gates[1].set()  # for the small one, as the large one has a turn
-        self.wait_for_list(lambda all_: self.count(all_, "small", WAITING) < 2 or self.count(all_, "large", WAITING) < 7)
+        self.wait_for_list(lambda all_: self.count(all_, "small", TRANSFERRING) or self.count(all_, "large", WAITING) < 7)
         self.assertEqual(7, self.count(self.listed, "large", WAITING), "the small one is next")
+        gate.set()
         self.assertEqual("done", list(last)[-1].WhichOneof("event"))
         for call in calls:
             call.cancel()
