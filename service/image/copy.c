@@ -98,7 +98,6 @@ static int put(struct copy *c, const struct copy_document *d, const char *tag, s
 		.body = buf_bytes(&d->body),
 		.media_type = d->media_type,
 		.digest = &d->digest,
-		.subject = digest_is_set(&d->subject) ? &d->subject : NULL,
 		.tags = &tag,
 		.n_tags = tag && *tag,
 	};

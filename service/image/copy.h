@@ -35,7 +35,6 @@ struct copy_document {
 	struct buf body;
 	char media_type[MEDIA_TYPE_MAX];
 	struct manifest manifest; /* whose descriptors the blobs borrow; empty for an index */
-	struct digest subject;	  /* unset: it refers to nothing */
 };
 
 struct copy_status {

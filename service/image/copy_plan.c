@@ -179,7 +179,6 @@ static int walk_index(struct copy *c, struct copy_document *document, struct pla
 		return fail(err, E_BAD_CONTENT, "indexes are nested more than %d deep", INDEX_DEPTH_MAX);
 	if (index_parse(buf_bytes(&document->body), &index, err) < 0)
 		return err->code;
-	document->subject = index.subject;
 	at.depth++;
 	for (size_t i = 0; i < index.n_entries; i++)
 		if (cancel_check(c->cancel, err) < 0 || walk_to(c, &index.entries[i], at, err) < 0)
@@ -191,7 +190,6 @@ static int walk_manifest(struct copy *c, struct copy_document *document, struct 
 {
 	if (manifest_parse_any(buf_bytes(&document->body), &document->manifest, err) < 0)
 		return err->code;
-	document->subject = document->manifest.subject;
 	return add_blobs(c, &document->manifest, err);
 }
 

@@ -32,6 +32,17 @@ static int compare(const struct manifest_upload *m, const struct answer *a, stru
 		    digest_text(m->digest, text), said);
 }
 
+/* A registry that says nothing of the subject does not list what refers to it. */
+static int list_at_subject(struct repository *r, const struct manifest_upload *m, struct cancel *cancel,
+			   struct err *err)
+{
+	struct digest subject = { .algorithm = DIGEST_NONE };
+
+	if (document_subject(m->body, &subject, err) < 0)
+		return err ? err->code : E_BAD_CONTENT;
+	return digest_is_set(&subject) ? registry_list_referrer(r, &subject, m->body, m->digest, cancel, err) : OK;
+}
+
 static int put(struct repository *r, const char *path, const struct manifest_upload *m, struct cancel *cancel,
 	       struct answer *ret_answer, struct err *err)
 {
@@ -51,8 +62,8 @@ static int put(struct repository *r, const char *path, const struct manifest_upl
 	if (code != OK)
 		return code;
 	http_drain(a.x);
-	if (m->subject && !http_header_of(a.x, "OCI-Subject"))
-		code = registry_list_referrer(r, m->subject, m->body, m->digest, cancel, err);
+	if (!http_header_of(a.x, "OCI-Subject"))
+		code = list_at_subject(r, m, cancel, err);
 	if (code == OK)
 		*ret_answer = TAKE(a);
 	return code;

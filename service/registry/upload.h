@@ -65,7 +65,6 @@ struct manifest_upload {
 	const struct digest *digest;
 	const char *const *tags; /* none: it is stored by its digest */
 	size_t n_tags;
-	const struct digest *subject; /* what it refers to; NULL: nothing */
 };
 
 /* Several tags go in one request where the registry takes that (?tag=), else one by one.

@@ -118,16 +118,6 @@ int document_classify(const struct jnode *root, const char *content_type, enum m
 	return OK;
 }
 
-int document_kind(struct bytes json, const char *content_type, enum media_kind *ret_kind, struct err *err)
-{
-	CLEANUP(jnode_close) struct jnode root = { 0 };
-	int r = jnode_open(json, "manifest", MANIFEST_BYTES_MAX, &root, err);
-
-	if (r < 0)
-		return r;
-	return document_classify(&root, content_type, ret_kind, err);
-}
-
 static int read_subject(const struct jnode *n, struct digest *ret_digest, struct err *err)
 {
 	CLEANUP(descriptor_free) struct descriptor d = { 0 };
@@ -138,21 +128,39 @@ static int read_subject(const struct jnode *n, struct digest *ret_digest, struct
 	return r;
 }
 
-int document_read_common(const struct jnode *root, struct document_common *ret_common, struct err *err)
+int document_subject(struct bytes json, struct digest *ret_subject, struct err *err)
+{
+	CLEANUP(jnode_close) struct jnode root = { 0 };
+	struct jnode subject;
+	int r = jnode_open(json, "manifest", MANIFEST_BYTES_MAX, &root, err);
+
+	if (r < 0)
+		return r;
+	subject = jnode_member(&root, "subject");
+	return read_subject(&subject, ret_subject, err);
+}
+
+int document_kind(struct bytes json, const char *content_type, enum media_kind *ret_kind, struct err *err)
+{
+	CLEANUP(jnode_close) struct jnode root = { 0 };
+	int r = jnode_open(json, "manifest", MANIFEST_BYTES_MAX, &root, err);
+
+	if (r < 0)
+		return r;
+	return document_classify(&root, content_type, ret_kind, err);
+}
+
+int document_check_common(const struct jnode *root, const char **ret_artifact_type, struct err *err)
 {
 	struct jnode subject = jnode_member(root, "subject"), annotations = jnode_member(root, "annotations");
 	struct jnode artifact = jnode_member(root, "artifactType");
 	const char *text = json_string_value(artifact.value);
-	struct document_common common = { .artifact_type = "" };
-	int r = read_subject(&subject, &common.subject, err);
+	struct digest digest;
+	int r = read_subject(&subject, &digest, err);
 
 	if (text && !*text)
 		artifact.value = NULL;
 	if (r == OK)
 		r = annotations_check(&annotations, err);
-	if (r == OK)
-		r = media_type_read(&artifact, &common.artifact_type, err);
-	if (r == OK)
-		*ret_common = common;
-	return r;
+	return r < 0 ? r : media_type_read(&artifact, ret_artifact_type, err);
 }

@@ -10,12 +10,8 @@
 /* As document_kind(), for a document that is open. */
 int document_classify(const struct jnode *root, const char *content_type, enum media_kind *ret_kind, struct err *err);
 
-/* The members that manifests and indexes share, beside annotations. */
-struct document_common {
-	struct digest subject;	   /* unset when there is none */
-	const char *artifact_type; /* borrowed; "" when there is none */
-};
-
-int document_read_common(const struct jnode *root, struct document_common *ret_common, struct err *err);
+/* The members that manifests and indexes share: subject, annotations, artifactType. The
+ * last one is borrowed; "" when it is not there. */
+int document_check_common(const struct jnode *root, const char **ret_artifact_type, struct err *err);
 
 #endif

@@ -7,15 +7,13 @@ enum { OFFERED_TEXT_MAX = 640 };
 static int read_index(const struct jnode *root, struct index *i, struct err *err)
 {
 	struct jnode manifests = jnode_member(root, "manifests");
-	struct document_common common = { .artifact_type = "" };
+	const char *artifact_type;
 	int r = document_classify(root, NULL, &i->kind, err);
 
 	if (r == OK && !media_is_index(i->kind))
 		return jnode_fail(root, E_BAD_CONTENT, err, "is an image manifest, not an index");
 	if (r == OK)
-		r = document_read_common(root, &common, err);
-	if (r == OK)
-		i->subject = common.subject;
+		r = document_check_common(root, &artifact_type, err);
 	if (r == OK)
 		r = descriptors_read(&manifests, INDEX_ENTRIES_MAX, &i->entries, &i->n_entries, err);
 	return r;

@@ -71,17 +71,16 @@ static int check_layers(const struct jnode *root, const struct manifest *m, stru
 
 static int read_head(const struct jnode *root, struct manifest *m, struct err *err)
 {
-	struct document_common common = { .artifact_type = "" };
+	const char *artifact_type = "";
 	int r = document_classify(root, NULL, &m->kind, err);
 
 	if (r == OK && !media_is_manifest(m->kind))
 		return jnode_fail(root, E_BAD_CONTENT, err, "is an index, not an image manifest");
 	if (r == OK)
-		r = document_read_common(root, &common, err);
+		r = document_check_common(root, &artifact_type, err);
 	if (r < 0)
 		return r;
-	m->subject = common.subject;
-	m->artifact_type = strdup(common.artifact_type);
+	m->artifact_type = strdup(artifact_type);
 	return m->artifact_type ? OK : fail_nomem(err);
 }
 

@@ -70,9 +70,8 @@ struct descriptor {
 int descriptor_check_data(const struct descriptor *d, struct err *err);
 
 struct manifest {
-	enum media_kind kind;  /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
-	char *artifact_type;   /* never NULL, may be "" */
-	struct digest subject; /* what it refers to; unset when it refers to nothing */
+	enum media_kind kind; /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
+	char *artifact_type;  /* never NULL, may be "" */
 	struct descriptor config;
 	struct descriptor *layers;
 	size_t n_layers; /* <= MANIFEST_LAYERS_MAX; all sizes add up within an int64_t */
@@ -81,7 +80,6 @@ struct manifest {
 
 struct index {
 	enum media_kind kind;
-	struct digest subject; /* as of a manifest */
 	struct descriptor *entries;
 	size_t n_entries; /* <= INDEX_ENTRIES_MAX */
 };
@@ -90,6 +88,9 @@ struct index {
  * with `content_type` (NULL or "" when none was given; general types like text/plain
  * claim nothing). E_UNSUPPORTED for Docker schema 1 and for unknown types. */
 int document_kind(struct bytes json, const char *content_type, enum media_kind *ret_kind, struct err *err);
+
+/* What a manifest or an index refers to; unset when it refers to nothing. */
+int document_subject(struct bytes json, struct digest *ret_subject, struct err *err);
 
 int manifest_parse(struct bytes json, struct manifest *ret_manifest, struct err *err);
 /* For those who carry content and do not look into it: any type of layer will do. */

@@ -187,31 +187,31 @@ static void embedded_data_is_decoded_and_compared_when_asked(void **state UNUSED
 	manifest_free(&m);
 }
 
-static void subject_and_type_of_manifests_and_indexes_are_told(void **state UNUSED)
+static void expect_subject(const char *json, const char *expected)
 {
-	static const char manifest[] =
-		"{\"schemaVersion\":2,\"artifactType\":\"a/b\",\"config\":{\"mediaType\":\"a/c\"," DIGEST
-		"},\"layers\":[],\"subject\":" PLAIN "}";
-	static const char index_json[] = "{\"schemaVersion\":2,\"manifests\":[],\"subject\":" PLAIN "}";
-	struct manifest m = { 0 };
-	struct index i = { 0 };
+	struct digest subject = { .algorithm = DIGEST_NONE };
 	struct err err = ERR_INIT;
 	char text[DIGEST_TEXT_MAX];
 
-	assert_ok(manifest_parse(bytes_of(manifest), &m, &err), &err);
-	assert_string_equal(m.artifact_type, "a/b");
-	assert_string_equal(digest_text(&m.subject, text), "sha256:" HEX);
-	assert_ok(index_parse(bytes_of(index_json), &i, &err), &err);
-	assert_string_equal(digest_text(&i.subject, text), "sha256:" HEX);
-	manifest_free(&m);
-	index_free(&i);
-	assert_ok(manifest_parse(
-			  bytes_of("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"a/c\"," DIGEST "},\"layers\":[]}"),
-			  &m, &err),
-		  &err);
-	assert_false(digest_is_set(&m.subject));
-	assert_string_equal(m.artifact_type, "");
-	manifest_free(&m);
+	assert_ok(document_subject(bytes_of(json), &subject, &err), &err);
+	if (expected)
+		assert_string_equal(digest_text(&subject, text), expected);
+	else
+		assert_false(digest_is_set(&subject));
+}
+
+static void subject_of_a_document_is_told(void **state UNUSED)
+{
+	struct digest subject;
+	struct err err = ERR_INIT;
+
+	expect_subject("{\"schemaVersion\":2,\"config\":{},\"layers\":[],\"subject\":" PLAIN "}", "sha256:" HEX);
+	expect_subject("{\"schemaVersion\":2,\"manifests\":[],\"subject\":" PLAIN "}", "sha256:" HEX);
+	expect_subject("{\"schemaVersion\":2,\"manifests\":[],\"subject\":null}", NULL);
+	expect_subject(LIST(PLAIN), NULL);
+	assert_fails(document_subject(bytes_of("{\"subject\":7}"), &subject, &err), &err, E_BAD_CONTENT,
+		     "manifest: subject");
+	assert_fails(document_subject(bytes_of("[]"), &subject, &err), &err, E_BAD_CONTENT, "manifest: ");
 }
 
 static void any_layer_will_do_for_those_who_carry(void **state UNUSED)
@@ -241,7 +241,7 @@ int main(void)
 		cmocka_unit_test(type_of_the_configuration_stands_in),
 		cmocka_unit_test(what_is_under_the_tag_must_be_an_index),
 		cmocka_unit_test(embedded_data_is_decoded_and_compared_when_asked),
-		cmocka_unit_test(subject_and_type_of_manifests_and_indexes_are_told),
+		cmocka_unit_test(subject_of_a_document_is_told),
 		cmocka_unit_test(any_layer_will_do_for_those_who_carry),
 	};
 
