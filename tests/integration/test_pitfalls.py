@@ -1,5 +1,5 @@
 """The pitfalls of registries (registry-cri.md 1.6), one by one under their numbers; 5, 6
-and 7 are about pushing, 11 about lists of tags."""
+and 7 are about pushing: test_pitfalls_push.py."""
 
 import base64
 import gzip
@@ -335,6 +335,39 @@ class Pitfalls(HostileCase):
         error = self.assert_refused(self.reference, "UNAVAILABLE", "503 Service Unavailable")
         self.assertNotIn("html", error.details())
         self.assertNotIn("\x1b", error.details())
+
+    # -- 11
+
+    def tags_of(self, registry):
+        """By ListTags, with credentials."""
+        found, token = [], ""
+        while True:
+            page = self.client.ListTags(repository=f"{registry.host}/a", page_token=token, credentials=self.credentials(registry))
+            found += page.tags
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def paged(self, registry, link):
+        body = json.dumps({"name": "a", "tags": ["1"]}).encode()
+        registry.fault("GET", "/tags/list", status=200, headers={"Content-Type": "application/json", "Link": f'<{link}>; rel="next"'}, body=body)
+
+    def test_pitfall_11_pages_that_loop_end(self):
+        registry = self.serve(image())
+        self.paged(registry, "/v2/a/tags/list?n=1&last=1")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.tags_of(registry)
+        self.assertRegex(caught.exception.details(), "circle|again|pages|next")
+        self.assertLess(registry.count("/tags/list"), 200)
+
+    def test_pitfall_11_pages_on_another_host_are_not_asked_for(self):
+        registry, other = self.serve(image(), auth="bearer", user=USER, password=PASSWORD), self.host()
+        self.paged(registry, f"http://{other.host}/v2/a/tags/list?last=1")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.tags_of(registry)
+        self.assertRegex(caught.exception.details(), "host")
+        self.assertEqual([], other.requests)
+        self.assert_log_is_silent()
 
     # -- 12
 
