@@ -293,7 +293,7 @@ class ToRegistry(PushCase):
         self.assertEqual(fixtures.inspect_raw(f"{self.source}/random:64m"), self.raw(target))
         self.assert_clean(self.client)
 
-    def test_many_pushes_at_once_of_a_loaded_image(self):
+    def test_pushes_at_once_of_a_loaded_image_send_one_manifest(self):
         image = an_image("at once", size=4 * MIB)
         names = [f"{self.host}/at/once{n}:1" for n in range(6)]
         self.load((image, *names), files=docker_files)
