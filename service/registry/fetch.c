@@ -205,6 +205,8 @@ static int copy_body(struct fetch *f, struct answer *a, struct end *ret_end, str
 	if (r == E_REGISTRY) {
 		ret_end->how = BROKEN;
 		answer_broke_off(f->repository, a);
+	} else if (r == OK && f->bounded) {
+		split_range_ended(f);
 	}
 	return r;
 }

@@ -80,6 +80,8 @@ enum ending fetch_ending_of_told(int code);
 void split_plan(struct fetch *f);
 /* Whether the one connection has turned out slow, and others are idle. */
 bool split_is_due(struct fetch *f);
+/* A range has come to its end: when it was fast, the next is larger. */
+void split_range_ended(struct fetch *f);
 /* Fetches all that is missing, beginning with the rest of an answer that was accepted:
  * that of `range` from the ingest's offset. */
 struct end split_fetch(struct fetch *f, struct answer *first, struct err *err);

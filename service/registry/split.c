@@ -229,8 +229,10 @@ static int copy_range(struct lane *l, struct end *ret_end, struct err *err)
 		tell_owner(s, piece.len);
 	}
 	if (r == OK && at < l->claim.to)
-		return fetch_fail(f, E_REGISTRY, err, "unexpected EOF");
-	if (r < 0 && r != E_REGISTRY)
+		r = fetch_fail(f, E_REGISTRY, err, "unexpected EOF");
+	if (r == E_REGISTRY)
+		answer_broke_off(f->repository, &l->answer);
+	else if (r < 0)
 		ret_end->how = FATAL;
 	return r;
 }
@@ -550,14 +552,13 @@ void split_plan(struct fetch *f)
 
 bool split_is_due(struct fetch *f)
 {
-	int64_t before = f->rate.since_ms;
+	return f->bounded && window_is_slow(&f->rate) &&
+	       lanes_has_room(f->repository->registry->lanes, repository_host(f->repository));
+}
 
-	if (!f->bounded)
-		return false;
-	if (window_is_slow(&f->rate))
-		return lanes_has_room(f->repository->registry->lanes, repository_host(f->repository));
-	f->fast = f->fast || f->rate.since_ms != before;
-	return false;
+void split_range_ended(struct fetch *f)
+{
+	f->fast = f->rate.bytes >= (clock_monotonic_ms() - f->rate.since_ms) * ENOUGH_BYTES_PER_MS;
 }
 
 static struct end run_lanes(struct split *s, struct answer *first, struct err *err)
