@@ -418,6 +418,17 @@ void credentials_wipe(const Imaged__V1__Credentials *m)
 	wipe(m->registry_token, strlen(m->registry_token));
 }
 
+Imaged__V1__RateLimit *rate_message_of(struct repository *r, struct rate_message *out)
+{
+	registry_heard(r, &out->rate);
+	out->message = (Imaged__V1__RateLimit)IMAGED__V1__RATE_LIMIT__INIT;
+	out->message.limit = out->rate.limit;
+	out->message.remaining = out->rate.remaining;
+	out->message.window_seconds = out->rate.window_s;
+	out->message.source = out->rate.source;
+	return out->rate.known ? &out->message : NULL;
+}
+
 struct credentials credentials_of(const Imaged__V1__Credentials *m)
 {
 	if (!m)

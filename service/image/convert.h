@@ -54,6 +54,14 @@ int history_messages(struct arena *a, const struct image *image, const struct im
  * what is not ASCII becomes '?'. */
 void utf8_clean(char *text);
 
+/* What the registry said last of its limit; NULL: nothing. */
+struct rate_message {
+	struct rate_limit rate;
+	Imaged__V1__RateLimit message; /* borrows from `rate` */
+};
+
+Imaged__V1__RateLimit *rate_message_of(struct repository *r, struct rate_message *out);
+
 /* Borrows the strings of the message. */
 struct credentials credentials_of(const Imaged__V1__Credentials *message);
 /* When the call is done with them; what gRPC holds cannot be reached. */

@@ -74,6 +74,7 @@ static int send_end(struct copy *c, struct err *err)
 	Imaged__V1__PushEvent event = IMAGED__V1__PUSH_EVENT__INIT;
 	Imaged__V1__PushedTag tag = IMAGED__V1__PUSHED_TAG__INIT;
 	Imaged__V1__PushDone done = IMAGED__V1__PUSH_DONE__INIT;
+	struct rate_message limit;
 	char digest[DIGEST_TEXT_MAX];
 
 	tag.tag = c->destination.tag;
@@ -84,6 +85,7 @@ static int send_end(struct copy *c, struct err *err)
 	event.tag = &tag;
 	if (send_event(c, &event, err) < 0)
 		return err->code;
+	done.rate_limit = rate_message_of(c->to, &limit);
 	done.sent_bytes = c->sent_bytes;
 	event.event_case = IMAGED__V1__PUSH_EVENT__EVENT_DONE;
 	event.done = &done;

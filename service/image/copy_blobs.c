@@ -27,12 +27,14 @@ static void say(struct copy *c, struct copy_blob *b, int state, int64_t offset, 
 struct passing {
 	struct copy *copy;
 	struct copy_blob *blob;
+	struct transfer_entry entry;
 };
 
 static void on_progress(void *arg, int64_t offset)
 {
 	struct passing *p = arg;
 
+	transfer_entry_moves(&p->entry, offset);
 	say(p->copy, p->blob, PUSHING, offset, "");
 }
 
@@ -40,6 +42,7 @@ static void on_retrying(void *arg, const char *why)
 {
 	struct passing *p = arg;
 
+	transfer_entry_state(&p->entry, IMAGED__V1__TRANSFER__STATE__STATE_RETRYING, why);
 	say(p->copy, p->blob, RETRYING, 0, why);
 }
 
@@ -60,7 +63,8 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 {
 	const struct descriptor *d = b->descriptor;
 	CLEANUP(blob_reader_freep) struct blob_reader *reader = NULL;
-	struct passing p = { c, b };
+	char name[REFERENCE_TEXT_MAX];
+	struct passing p = { .copy = c, .blob = b };
 	struct upload_mount mount = { c->source.path, c->mounting };
 	struct upload_observer observer = { on_progress, on_retrying, &p };
 	struct upload u = { .digest = &d->digest, .mounts = &mount, .n_mounts = c->mounting != NULL };
@@ -74,8 +78,16 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 		u.source.read = blob_reader_read;
 		u.source.arg = reader;
 	}
+	p.entry = (struct transfer_entry){ .direction = IMAGED__V1__TRANSFER__DIRECTION__DIRECTION_COPY,
+					   .digest = d->digest,
+					   .total = d->size,
+					   .repository = reference_name(&c->destination, name),
+					   .state = IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING,
+					   .watchers = 1 };
+	transfer_list_add(transfers_list(c->service->transfers), &p.entry);
 	if (r == OK)
 		r = registry_upload(c->to, &u, cancel, &result, err);
+	transfer_list_remove(&p.entry);
 	pthread_mutex_lock(&c->mu);
 	c->sent_bytes += result.sent;
 	pthread_mutex_unlock(&c->mu);

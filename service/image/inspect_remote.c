@@ -244,6 +244,16 @@ static int add_warning(struct inspection *i, Imaged__V1__InspectRemoteResponse *
 	return response->warning ? OK : fail_nomem(err);
 }
 
+static int add_limit(struct inspection *i, Imaged__V1__InspectRemoteResponse *response, struct err *err)
+{
+	struct rate_message *limit = arena_alloc(i->arena, sizeof *limit);
+
+	if (!limit)
+		return fail_nomem(err);
+	response->rate_limit = rate_message_of(i->repository, limit);
+	return OK;
+}
+
 static int open_and_inspect(struct image_service *service, struct inspection *i,
 			    Imaged__V1__InspectRemoteResponse *response, struct err *err)
 {
@@ -260,6 +270,8 @@ static int open_and_inspect(struct image_service *service, struct inspection *i,
 		r = inspect(i, response, err);
 	if (r == OK)
 		r = add_warning(i, response, err);
+	if (r == OK)
+		r = add_limit(i, response, err);
 	repository_unref(i->repository);
 	return r;
 }

@@ -99,8 +99,13 @@ static int list(struct image_service *service, struct rpc_call *call, const Imag
 int list_referrers(void *self, struct rpc_call *call, const Imaged__V1__ListReferrersRequest *request,
 		   Imaged__V1__ListReferrersResponse *response, struct err *err)
 {
-	int r = list(self, call, request, response, err);
+	struct image_service *service = self;
+	int r = admission_enter(&service->questions, QUESTIONS_MAX, "questions to registries run", err);
 
+	if (r == OK) {
+		r = list(service, call, request, response, err);
+		admission_leave(&service->questions);
+	}
 	credentials_wipe(request->credentials);
 	return r;
 }

@@ -81,17 +81,6 @@ int pull_send_layer(struct pull *p, const struct pull_blob *b, const struct tran
 	return send_event(p, &event, err);
 }
 
-static Imaged__V1__RateLimit rate_message(struct rate_limit *rate)
-{
-	Imaged__V1__RateLimit m = IMAGED__V1__RATE_LIMIT__INIT;
-
-	m.limit = rate->limit;
-	m.remaining = rate->remaining;
-	m.window_seconds = rate->window_s;
-	m.source = rate->source;
-	return m;
-}
-
 enum { WARNING_MAX = 1024 };
 
 /* Ours, then the registry's. */
@@ -111,8 +100,7 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	Imaged__V1__PullEvent event = IMAGED__V1__PULL_EVENT__INIT;
 	Imaged__V1__PullDone m = IMAGED__V1__PULL_DONE__INIT;
 	char name[REFERENCE_TEXT_MAX], id[DIGEST_TEXT_MAX], root[DIGEST_TEXT_MAX], chosen[DIGEST_TEXT_MAX];
-	struct rate_limit rate;
-	Imaged__V1__RateLimit limit;
+	struct rate_message limit;
 	char warnings[WARNING_MAX + WARNINGS_MAX + 2];
 
 	m.reference = reference_text(&p->ref, name);
@@ -122,9 +110,7 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	m.up_to_date = up_to_date;
 	m.warning = add_registry_warnings(p, warning, warnings, sizeof warnings);
 	m.fetched_bytes = p->fetched_bytes;
-	registry_heard(p->repository, &rate);
-	limit = rate_message(&rate);
-	m.rate_limit = rate.known ? &limit : NULL;
+	m.rate_limit = rate_message_of(p->repository, &limit);
 	m.host = (char *)repository_served_by(p->repository);
 	event.event_case = IMAGED__V1__PULL_EVENT__EVENT_DONE;
 	event.done = &m;

@@ -90,7 +90,9 @@ static int send_done(struct push *p, struct err *err)
 {
 	Imaged__V1__PushEvent event = IMAGED__V1__PUSH_EVENT__INIT;
 	Imaged__V1__PushDone m = IMAGED__V1__PUSH_DONE__INIT;
+	struct rate_message limit;
 
+	m.rate_limit = rate_message_of(p->repository, &limit);
 	m.sent_bytes = p->sent_bytes;
 	event.event_case = IMAGED__V1__PUSH_EVENT__EVENT_DONE;
 	event.done = &m;

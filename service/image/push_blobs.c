@@ -1,10 +1,11 @@
 /*
- * The blobs of one image, several at a time. A thread takes the next one, asks whether
- * the registry has it, else has it mounted or sends it. The first failure ends all.
+ * The blobs of one image, several at a time: what the registry does not have is mounted
+ * or sent.
  */
 #include <unistd.h>
 
 #include "proto/runtime/clock.h"
+#include "service/image/parallel.h"
 #include "service/image/push.h"
 #include "store/image/sources.h"
 
@@ -17,16 +18,10 @@ enum {
 	SKIPPED = IMAGED__V1__PUSH_PROGRESS__STATE__STATE_SKIPPED,
 };
 
-/* The work of all threads. */
 struct work {
 	struct push *push;
 	size_t *blobs; /* places in push.blobs, each once */
 	size_t n;
-	struct cancel *cancel; /* fired by the first failure, and by the call's */
-
-	/* push.mu */
-	size_t next, running;
-	struct err failure; /* code OK: none */
 };
 
 /* ---- telling --------------------------------------------------------------- */
@@ -46,12 +41,14 @@ struct sending {
 	struct push *push;
 	struct push_blob *blob;
 	int fd;
+	struct transfer_entry entry;
 };
 
 static void on_progress(void *arg, int64_t offset)
 {
 	struct sending *s = arg;
 
+	transfer_entry_moves(&s->entry, offset);
 	say(s->push, s->blob, PUSHING, offset, "");
 }
 
@@ -59,6 +56,7 @@ static void on_retrying(void *arg, const char *why)
 {
 	struct sending *s = arg;
 
+	transfer_entry_state(&s->entry, IMAGED__V1__TRANSFER__STATE__STATE_RETRYING, why);
 	say(s->push, s->blob, RETRYING, 0, why);
 }
 
@@ -145,6 +143,7 @@ static int explain_wrong_bytes(struct push *p, const struct push_blob *b, struct
 static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel, struct err *err)
 {
 	CLEANUP(closep) int fd = -1;
+	char name[REFERENCE_TEXT_MAX];
 	struct sending s = { .push = p, .blob = b };
 	struct upload_mount mounts[PUSH_MOUNTS_MAX];
 	struct upload_observer observer = { on_progress, on_retrying, &s };
@@ -158,7 +157,15 @@ static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel,
 	s.fd = fd;
 	u.source = (struct http_source){ .length = size, .read = read_blob, .arg = &s };
 	u.n_mounts = find_mounts(p, b, mounts);
+	s.entry = (struct transfer_entry){ .direction = IMAGED__V1__TRANSFER__DIRECTION__DIRECTION_PUSH,
+					   .digest = b->digest,
+					   .total = size,
+					   .repository = reference_name(&p->ref, name),
+					   .state = IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING,
+					   .watchers = 1 };
+	transfer_list_add(transfers_list(p->service->transfers), &s.entry);
 	r = registry_upload(p->repository, &u, cancel, &result, err);
+	transfer_list_remove(&s.entry);
 	if (r == E_CORRUPT)
 		r = explain_wrong_bytes(p, b, cancel, err);
 	pthread_mutex_lock(&p->mu);
@@ -171,8 +178,11 @@ static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel,
 	return r;
 }
 
-static int push_blob(struct push *p, struct push_blob *b, struct cancel *cancel, struct err *err)
+static int push_blob(void *arg, size_t i, struct cancel *cancel, struct err *err)
 {
+	const struct work *w = arg;
+	struct push *p = w->push;
+	struct push_blob *b = &p->blobs[w->blobs[i]];
 	bool has = b->done;
 	int r = OK;
 
@@ -191,70 +201,7 @@ static int push_blob(struct push *p, struct push_blob *b, struct cancel *cancel,
 	return r;
 }
 
-/* ---- threads --------------------------------------------------------------- */
-
-static struct push_blob *take_next(struct work *w)
-{
-	struct push_blob *b = NULL;
-
-	pthread_mutex_lock(&w->push->mu);
-	if (w->next < w->n && w->failure.code == OK)
-		b = &w->push->blobs[w->blobs[w->next++]];
-	pthread_mutex_unlock(&w->push->mu);
-	return b;
-}
-
-static void note_failure(struct work *w, const struct err *err)
-{
-	bool first;
-
-	pthread_mutex_lock(&w->push->mu);
-	first = w->failure.code == OK;
-	if (first)
-		w->failure = *err;
-	pthread_mutex_unlock(&w->push->mu);
-	if (first)
-		cancel_fire(w->cancel, E_CANCELLED);
-}
-
-static void *run(void *arg)
-{
-	struct work *w = arg;
-	struct push *p = w->push;
-	struct push_blob *b;
-
-	while ((b = take_next(w))) {
-		struct err err = ERR_INIT;
-
-		if (push_blob(p, b, w->cancel, &err) < 0)
-			note_failure(w, &err);
-	}
-	pthread_mutex_lock(&p->mu);
-	w->running--;
-	pthread_mutex_unlock(&p->mu);
-	transfer_watch_wake(&p->watch);
-	return NULL;
-}
-
-static size_t start(struct work *w, pthread_t threads[PUSH_PARALLEL], struct err *err)
-{
-	size_t n = 0;
-
-	while (n < PUSH_PARALLEL && n < w->n) {
-		w->running++;
-		errno = pthread_create(&threads[n], NULL, run, w);
-		if (errno) {
-			w->running--;
-			break;
-		}
-		n++;
-	}
-	if (!n)
-		fail_errno(err, "start a thread");
-	return n;
-}
-
-/* ---- the call's thread ----------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------- */
 
 static bool is_news(const struct push_blob *b, const struct push_status *now)
 {
@@ -263,8 +210,9 @@ static bool is_news(const struct push_blob *b, const struct push_status *now)
 	return now->offset != b->sent.offset && clock_monotonic_ms() - b->sent_ms >= PUSH_PROGRESS_MS;
 }
 
-static int tell(struct work *w, struct err *err)
+static int tell_news(void *arg, struct err *err)
 {
+	const struct work *w = arg;
 	struct push *p = w->push;
 
 	for (size_t i = 0; i < w->n; i++) {
@@ -278,33 +226,6 @@ static int tell(struct work *w, struct err *err)
 			return err->code;
 	}
 	return OK;
-}
-
-static bool is_running(struct work *w)
-{
-	bool running;
-
-	pthread_mutex_lock(&w->push->mu);
-	running = w->running > 0;
-	pthread_mutex_unlock(&w->push->mu);
-	return running;
-}
-
-static int watch(struct work *w, struct err *err)
-{
-	struct push *p = w->push;
-	int r = OK;
-
-	while (is_running(w)) {
-		transfer_watch_wait(&p->watch, PUSH_PROGRESS_MS);
-		if (r == OK)
-			r = cancel_check(p->cancel, err);
-		if (r == OK)
-			r = tell(w, err);
-		if (r != OK)
-			cancel_fire(w->cancel, r == E_DEADLINE ? E_DEADLINE : E_CANCELLED);
-	}
-	return r == OK ? tell(w, err) : r;
 }
 
 static bool has_place(const struct work *w, size_t place)
@@ -332,35 +253,22 @@ static int collect(struct work *w, const struct push_image *image, struct err *e
 	return OK;
 }
 
-static int run_all(struct work *w, struct err *err)
-{
-	struct cancel_hook hook = { .fn = transfer_watch_wake, .arg = &w->push->watch };
-	pthread_t threads[PUSH_PARALLEL];
-	size_t n = start(w, threads, err);
-	int r;
-
-	if (!n)
-		return err->code;
-	cancel_hook(w->push->cancel, &hook);
-	r = watch(w, err);
-	cancel_unhook(w->push->cancel, &hook);
-	for (size_t i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-	if (r == OK && w->failure.code != OK) {
-		*err = w->failure;
-		return w->failure.code;
-	}
-	return r;
-}
-
 int push_blobs(struct push *p, const struct push_image *image, struct err *err)
 {
-	struct work w = { .push = p, .cancel = cancel_new() };
-	int r = w.cancel ? collect(&w, image, err) : fail_nomem(err);
+	struct work w = { .push = p };
+	struct parallel plan = {
+		.threads = PUSH_PARALLEL,
+		.work = push_blob,
+		.look = tell_news,
+		.watch = &p->watch,
+		.every_ms = PUSH_PROGRESS_MS,
+		.arg = &w,
+	};
+	int r = collect(&w, image, err);
 
-	if (r == OK && w.n)
-		r = run_all(&w, err);
-	cancel_unref(w.cancel);
+	plan.n = w.n;
+	if (r == OK)
+		r = parallel_run(&plan, p->cancel, err);
 	free(w.blobs);
 	return r;
 }

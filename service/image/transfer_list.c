@@ -86,6 +86,13 @@ void transfer_entry_current(struct transfer_entry *e, int64_t current)
 	touch(e->list);
 }
 
+void transfer_entry_moves(struct transfer_entry *e, int64_t current)
+{
+	if (atomic_load(&e->state) == IMAGED__V1__TRANSFER__STATE__STATE_RETRYING)
+		transfer_entry_state(e, IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING, NULL);
+	transfer_entry_current(e, current);
+}
+
 void transfer_entry_watchers(struct transfer_entry *e, int watchers)
 {
 	atomic_store(&e->watchers, watchers);

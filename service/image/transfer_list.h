@@ -57,6 +57,8 @@ void transfer_list_remove(struct transfer_entry *e); /* nothing when it is in no
 /* `why` (may be NULL) is shown beside RETRYING. */
 void transfer_entry_state(struct transfer_entry *e, Imaged__V1__Transfer__State state, const char *why);
 void transfer_entry_current(struct transfer_entry *e, int64_t current);
+/* Both: it is at `current`, and no longer waits to be tried again. */
+void transfer_entry_moves(struct transfer_entry *e, int64_t current);
 void transfer_entry_watchers(struct transfer_entry *e, int watchers);
 
 /* Copies the entries, oldest first; the strings are the caller's, with the array: free it

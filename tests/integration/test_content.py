@@ -112,7 +112,7 @@ class Referrers(Content):
                     "GET", "/referrers/", status=200, body=to_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}),
                     headers={"Content-Type": OCI_INDEX, "Link": f'<{link}>; rel="next"'},
                 )
-                self.assert_rpc_fails("UNAVAILABLE", "REGISTRY_UNAVAILABLE", self.list, text="elsewhere")
+                self.assert_rpc_fails("UNAVAILABLE", "REGISTRY_UNAVAILABLE", self.list, text="the link to the next page")
                 self.assertEqual(1, self.registry.count("/referrers/"))
 
     def test_pages_that_circle_end(self):

@@ -5,11 +5,13 @@ import json
 import threading
 
 from fakeregistry import FakeRegistry
+from fakeuploads import UploadRegistry
 from harness import TestCase
 from ociimage import Image, Layer, random_bytes, tar
 
 MIB = 1 << 20
-PULL, WAITING, TRANSFERRING, RETRYING = 1, 1, 2, 4
+PULL, PUSH, COPY = 1, 2, 3
+WAITING, TRANSFERRING, RETRYING = 1, 2, 4
 
 
 class Transfers(TestCase):
@@ -89,6 +91,39 @@ class Transfers(TestCase):
         call = self.client.Pull(reference=self.reference)
         self.watch_until(lambda all_: any(t.resumed >= MIB and t.state == TRANSFERRING for t in all_))
         call.cancel()
+
+    def uploading(self, begin):
+        """A call whose layer stands in mid-upload, and what is shown of it."""
+        target = UploadRegistry().__enter__()
+        self.addCleanup(target.stop)
+        target.fault("PUT", self.digest.split(":")[1], take=MIB, times=1, gate=self.gate)
+        call = begin(target)
+        seen = self.watch_until(lambda all_: any(t.digest == self.digest and t.current >= MIB for t in all_))
+        return target, call, next(t for t in seen if t.digest == self.digest)
+
+    def test_a_push_is_seen_by_others(self):
+        list(self.client.Pull(reference=self.reference))
+
+        def begin(target):
+            self.client.TagImage(source=self.reference, target=f"{target.host}/b:1")
+            return self.client.Push(reference=f"{target.host}/b:1")
+
+        target, call, shown = self.uploading(begin)
+        self.assertEqual((PUSH, TRANSFERRING, 1), (shown.direction, shown.state, shown.watchers))
+        self.assertEqual((self.layer.blob.size, f"{target.host}/b"), (shown.total, shown.repository))
+        self.gate.set()
+        self.assertEqual("done", list(call)[-1].WhichOneof("event"))
+        self.watch_until(lambda all_: not all_)
+
+    def test_a_copy_is_seen_by_others(self):
+        target, call, shown = self.uploading(
+            lambda target: self.client.Copy(source=self.reference, destination=f"{target.host}/c:1")
+        )
+        self.assertEqual((COPY, TRANSFERRING, 1), (shown.direction, shown.state, shown.watchers))
+        self.assertEqual((self.layer.blob.size, f"{target.host}/c"), (shown.total, shown.repository))
+        self.gate.set()
+        self.assertEqual("done", list(call)[-1].WhichOneof("event"))
+        self.watch_until(lambda all_: not all_)
 
     def test_a_drain_ends_the_watch(self):
         watch = self.client.WatchTransfers()
