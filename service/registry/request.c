@@ -39,7 +39,7 @@ static char *url_at(const struct repository *r, const struct endpoint *e, const 
 
 char *request_shown(const struct host_view *host, const struct request *q)
 {
-	CLEANUP(freep) char *url = url_of(host, q);
+	CLEANUP(freep) char *url = q->at ? strdup(q->at) : url_of(host, q);
 
 	return url ? url_request_shown(q->method, url) : NULL;
 }

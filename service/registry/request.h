@@ -12,7 +12,7 @@
 
 struct request {
 	const char *method; /* "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" */
-	const char *path;   /* "/v2/NAME/manifests/TAG"; where "/v2" is, the host's own path comes */
+	const char *path;   /* "/v2/NAME/manifests/TAG"; where "/v2" is, the host's own path comes. NULL with `at` */
 	/* Ask there: where an earlier answer came from or what it said, and who gave that answer; NULL: as the
 	 * path says. */
 	const char *at;

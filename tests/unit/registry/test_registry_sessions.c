@@ -1,0 +1,111 @@
+/* Uploads and manifests to a registry that answers in odd places. */
+#include <stdio.h>
+
+#include "service/registry/repository.h"
+#include "service/registry/upload.h"
+#include "tests/unit/registry/rig.h"
+
+enum { LONG = 40 * 1024 }; /* too long for the POST */
+
+/* ---- a world ---------------------------------------------------------------- */
+
+struct sessions {
+	struct rig *rig;
+	struct fake *registry;
+	uint8_t *data;
+	struct descriptor blob;
+	struct err err;
+};
+
+static void start(struct sessions *s, fake_handler *handler)
+{
+	s->rig = rig_new();
+	s->registry = fake_start(FAKE_PLAIN, handler, s);
+	s->data = malloc(LONG);
+	memset(s->data, 'x', LONG);
+	s->blob = descriptor_of(s->data, LONG);
+}
+
+static void stop(struct sessions *s)
+{
+	rig_free(s->rig);
+	fake_stop(s->registry);
+	free(s->data);
+}
+
+static struct repository *open_push(struct sessions *s, const char *from)
+{
+	struct reference ref = ref_of(fake_authority(s->registry), "a/b");
+	struct repository *r = NULL;
+
+	assert_ok(repository_open_push(s->rig->registry, &ref, from, NULL, &r, &s->err), &s->err);
+	return r;
+}
+
+static int read_data(void *arg, int64_t offset, uint8_t *data, size_t size, size_t *ret_len, struct err *err)
+{
+	struct sessions *s = arg;
+
+	(void)err;
+	memcpy(data, s->data + offset, size);
+	*ret_len = size;
+	return OK;
+}
+
+static int upload(struct sessions *s, struct repository *r, const struct upload_mount *mount)
+{
+	struct upload u = { .digest = &s->blob.digest,
+			    .source = { .length = LONG, .read = read_data, .arg = s },
+			    .mounts = mount,
+			    .n_mounts = mount != NULL };
+	struct upload_result result;
+
+	return registry_upload(r, &u, NULL, &result, &s->err);
+}
+
+static bool is_upload(const struct fake_request *q)
+{
+	return strstr(q->path, "/blobs/uploads/") != NULL;
+}
+
+static void begin(struct fake_conn *c, const struct fake_request *q)
+{
+	fake_text(c, q, 202, "Location: /v2/a/b/blobs/uploads/1?_state=s\r\n", "");
+}
+
+/* ---- a session --------------------------------------------------------------- */
+
+static void want_basic_in_the_end(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	(void)arg;
+	if (!is_upload(q))
+		fake_text(c, q, 200, "", "");
+	else if (!strcmp(q->method, "POST"))
+		begin(c, q);
+	else
+		fake_text(c, q, 401, "WWW-Authenticate: Basic realm=\"r\"\r\n", "");
+}
+
+static void session_that_wants_credentials_that_nobody_has_says_which(void **state)
+{
+	struct sessions s = { 0 };
+	struct repository *r;
+
+	(void)state;
+	start(&s, want_basic_in_the_end);
+	r = open_push(&s, NULL);
+	assert_int_equal(upload(&s, r, NULL), E_UNAUTHENTICATED);
+	assert_non_null(strstr(s.err.text, "Put \"http://127.0.0.1:"));
+	assert_non_null(strstr(s.err.text, "/v2/a/b/blobs/uploads/1\": no basic auth credentials"));
+	repository_unref(r);
+	stop(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(session_that_wants_credentials_that_nobody_has_says_which),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
