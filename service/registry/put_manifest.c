@@ -37,10 +37,11 @@ static int list_at_subject(struct repository *r, const struct manifest_upload *m
 			   struct err *err)
 {
 	struct digest subject = { .algorithm = DIGEST_NONE };
+	int code = document_subject(m->body, &subject, err);
 
-	if (document_subject(m->body, &subject, err) < 0)
-		return err ? err->code : E_BAD_CONTENT;
-	return digest_is_set(&subject) ? registry_list_referrer(r, &subject, m->body, m->digest, cancel, err) : OK;
+	if (code < 0 || !digest_is_set(&subject))
+		return code;
+	return registry_list_referrer(r, &subject, m->body, m->digest, cancel, err);
 }
 
 static int put(struct repository *r, const char *path, const struct manifest_upload *m, struct cancel *cancel,

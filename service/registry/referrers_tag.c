@@ -58,16 +58,17 @@ int registry_list_referrer(struct repository *r, const struct digest *subject, s
 		CLEANUP(reply_free) struct reply now = { 0 };
 		CLEANUP(buf_free) struct buf index = BUF_INIT(MANIFEST_BYTES_MAX);
 		bool listed = false;
+		int code;
 
 		if (round > 1 && !env->sleep(env->arg, cancel, PAUSE_MS * round + env->chance(env->arg) % PAUSE_MS))
 			return cancel_check(cancel, err);
-		if (referrers_read_tag(r, subject, HOST_PUSH, cancel, &now, err) < 0 ||
-		    referrers_index_add(buf_bytes(&now.body), manifest, digest, &index, &listed, err) < 0)
-			return err->code;
-		if (listed)
-			return OK;
-		if (write_tag(r, subject, buf_bytes(&index), now.etag, cancel, err) < 0)
-			return err->code;
+		code = referrers_read_tag(r, subject, HOST_PUSH, cancel, &now, err);
+		if (code == OK)
+			code = referrers_index_add(buf_bytes(&now.body), manifest, digest, &index, &listed, err);
+		if (code == OK && !listed)
+			code = write_tag(r, subject, buf_bytes(&index), now.etag, cancel, err);
+		if (code < 0 || listed)
+			return code;
 	}
 	return fail(err, E_REGISTRY, "the registry does not keep %s in the list of what refers to its subject",
 		    digest_text(digest, text));

@@ -101,10 +101,45 @@ static void session_that_wants_credentials_that_nobody_has_says_which(void **sta
 	stop(&s);
 }
 
+/* ---- a manifest -------------------------------------------------------------- */
+
+static const char manifest[] = "{\"schemaVersion\":2,\"subject\":{\"mediaType\":\"a/b\",\"size\":1,\"digest\":\"sha256:"
+			       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}}";
+
+static void keep_lists_to_yourself(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	(void)arg;
+	if (!strcmp(q->method, "PUT"))
+		fake_text(c, q, 201, "", "");
+	else
+		fake_text(c, q, strstr(q->path, "/manifests/") ? 403 : 200, "", "");
+}
+
+static void list_of_referrers_that_is_denied_fails_many_tags_too(void **state)
+{
+	static const char *const tags[] = { "1", "2" };
+	struct descriptor d = descriptor_of(manifest, sizeof manifest - 1);
+	struct manifest_upload m = { { (const uint8_t *)manifest, sizeof manifest - 1 },
+				     "application/vnd.oci.image.manifest.v1+json",
+				     &d.digest,
+				     tags,
+				     ARRAY_LEN(tags) };
+	struct sessions s = { 0 };
+	struct repository *r;
+
+	(void)state;
+	start(&s, keep_lists_to_yourself);
+	r = open_push(&s, NULL);
+	assert_int_equal(registry_put_manifest(r, &m, NULL, &s.err), E_DENIED);
+	repository_unref(r);
+	stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(session_that_wants_credentials_that_nobody_has_says_which),
+		cmocka_unit_test(list_of_referrers_that_is_denied_fails_many_tags_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
