@@ -22,7 +22,8 @@ struct session {
 	struct cancel *cancel;
 	struct retry retry;
 	char *location;	       /* NULL: no session */
-	struct endpoint *from; /* whose session it is */
+	struct endpoint *from; /* whose session it is, */
+	struct repository *of; /* and in which repository it began: that of a mount has endpoints of its own */
 	int64_t offset;	       /* bytes that the registry says it has */
 	int64_t chunk;	       /* longest piece; 0: all at once */
 	int64_t least;	       /* shortest piece the server takes, but for the last */
@@ -183,10 +184,11 @@ static char *digest_location(const struct session *s)
 }
 
 /* 202: the session is there. */
-static struct end take_session(struct session *s, struct answer *a, struct err *err)
+static struct end take_session(struct session *s, struct repository *of, struct answer *a, struct err *err)
 {
 	if (status_of(a) != 202)
 		return read_refusal(s, a, err);
+	s->of = of;
 	if (take_location(s, a, err) != OK)
 		return fatal;
 	take_least_length(s, a);
@@ -209,7 +211,7 @@ static struct end begin(struct session *s, struct err *err)
 	}
 	if (request_send(s->repository, &q, s->cancel, &a, &class, err) != OK)
 		return broken(err, class);
-	return take_session(s, &a, err);
+	return take_session(s, s->repository, &a, err);
 }
 
 /* The whole blob with the POST. Who does not know that answers 202 or refuses it; then a
@@ -233,7 +235,7 @@ static void try_single_post(struct session *s, bool *ret_done)
 		return;
 	*ret_done = status_of(&a) == 201;
 	if (status_of(&a) == 202)
-		take_session(s, &a, &why);
+		take_session(s, s->repository, &a, &why);
 }
 
 /* GET of the session: how far it got. Where that cannot be told it starts over. */
@@ -244,7 +246,7 @@ static void ask_offset(struct session *s)
 	struct err why = ERR_INIT;
 	int64_t end;
 
-	if (request_send(s->repository, &q, s->cancel, &a, NULL, NULL) != OK)
+	if (request_send(s->of, &q, s->cancel, &a, NULL, NULL) != OK)
 		return; /* the next attempt will see */
 	end = upload_range_end(http_header_of(a.x, "Range"));
 	if (status_of(&a) != 204 || end < 0 || end > s->upload->source.length) {
@@ -268,7 +270,7 @@ static void give_up(struct session *s)
 			     .capability = HOST_PUSH,
 			     .timeout_ms = DELETE_TIMEOUT_MS };
 
-	if (s->location && request_send(s->repository, &q, NULL, &a, NULL, NULL) == OK)
+	if (s->location && request_send(s->of, &q, NULL, &a, NULL, NULL) == OK)
 		http_drain(a.x);
 	end_session(s);
 }
@@ -288,7 +290,7 @@ static struct end finish_with(struct session *s, const struct http_source *sourc
 	}
 	if (source)
 		q.content_type = "application/octet-stream";
-	if (request_send(s->repository, &q, s->cancel, &a, &class, err) != OK)
+	if (request_send(s->of, &q, s->cancel, &a, &class, err) != OK)
 		return broken(err, class);
 	if (!is_done(status_of(&a)))
 		return read_refusal(s, &a, err);
@@ -345,7 +347,7 @@ static struct end send_chunk(struct session *s, struct err *err)
 	snprintf(range, sizeof range, "%lld-%lld", (long long)s->offset, (long long)(s->offset + length - 1));
 	q.content_range = range;
 	q.source = &source;
-	if (request_send(s->repository, &q, s->cancel, &a, &class, err) != OK)
+	if (request_send(s->of, &q, s->cancel, &a, &class, err) != OK)
 		return broken(err, class);
 	status = status_of(&a);
 	if (status != 202 && !is_done(status))
@@ -458,7 +460,7 @@ static bool try_mount(struct session *s, const struct upload_mount *m)
 	if (!path || request_send(m->repository, &q, s->cancel, &a, NULL, NULL) != OK)
 		return false;
 	if (status_of(&a) == 202)
-		take_session(s, &a, &why);
+		take_session(s, m->repository, &a, &why);
 	else
 		http_drain(a.x);
 	return status_of(&a) == 201;

@@ -101,6 +101,35 @@ static void session_that_wants_credentials_that_nobody_has_says_which(void **sta
 	stop(&s);
 }
 
+static void mount_nothing(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	(void)arg;
+	if (!strcmp(q->method, "POST"))
+		begin(c, q);
+	else
+		fake_text(c, q, is_upload(q) ? 201 : 200, "", "");
+}
+
+/* The session is the mount's repository's, which has hosts of its own. */
+static void session_that_a_mount_began_stays_with_its_host(void **state)
+{
+	struct sessions s = { 0 };
+	struct upload_mount mount = { .from = "c/d" };
+	struct repository *r;
+
+	(void)state;
+	start(&s, mount_nothing);
+	r = open_push(&s, NULL);
+	mount.repository = open_push(&s, "c/d");
+	assert_ok(upload(&s, r, &mount), &s.err);
+	assert_int_equal(fake_count(s.registry, "POST", "/v2/a/b/blobs/uploads/"), 1);
+	assert_true(atomic_load(&r->served_by) < r->n_endpoints);
+	assert_string_equal(repository_served_by(mount.repository), fake_authority(s.registry));
+	repository_unref(mount.repository);
+	repository_unref(r);
+	stop(&s);
+}
+
 /* ---- a manifest -------------------------------------------------------------- */
 
 static const char manifest[] = "{\"schemaVersion\":2,\"subject\":{\"mediaType\":\"a/b\",\"size\":1,\"digest\":\"sha256:"
@@ -139,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(session_that_wants_credentials_that_nobody_has_says_which),
+		cmocka_unit_test(session_that_a_mount_began_stays_with_its_host),
 		cmocka_unit_test(list_of_referrers_that_is_denied_fails_many_tags_too),
 	};
 
