@@ -262,6 +262,7 @@ static struct end attempt(struct fetch *f, struct err *err)
 		return (struct end){ .how = OTHER_ETAG };
 	if (status == 200 || status == 206) {
 		end.class = RETRY_BROKEN;
+		f->mixed = f->mixed || (f->from && f->from != a.from);
 		f->from = a.from;
 		take_body(f, &a, &end, err);
 		return end.how == SLOW ? split_fetch(f, &a, err) : end;
@@ -301,8 +302,8 @@ static bool pause_for(struct fetch *f, enum retry_class class, int64_t retry_aft
 	return false;
 }
 
-/* Wrong bytes that came in pieces (another version meanwhile, a damaged start that
- * was kept) get one more chance as a whole; those of a mirror, from the next host. */
+/* Wrong bytes that came in pieces (another version meanwhile, from several hosts, a damaged
+ * start that was kept) get one more chance as a whole; those of a mirror, from the next host. */
 static bool start_afresh(struct fetch *f, struct err *err)
 {
 	bool another = f->from && endpoint_refuse(f->repository, f->from, HOST_PULL);
@@ -310,6 +311,7 @@ static bool start_afresh(struct fetch *f, struct err *err)
 	if (!another && (f->second_try || !f->mixed))
 		return false;
 	f->second_try = f->no_split = true;
+	f->from = NULL;
 	f->best = 0;
 	tell_retrying(f, err->text);
 	if (f->observer && f->observer->restarted)

@@ -31,7 +31,7 @@ struct fetch {
 	struct rate rate;      /* of the body that is coming */
 	bool other_etag;       /* the server knows the blob by another tag than our start has */
 	bool second_try;       /* started over after bytes that were wrong */
-	bool mixed;	       /* the bytes do not all come from one version of the blob */
+	bool mixed;	       /* the bytes do not all come from one version of the blob, or one host */
 	struct endpoint *from; /* who sent the last bytes; NULL: nobody yet */
 };
 

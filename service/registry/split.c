@@ -59,6 +59,7 @@ struct split {
 	int64_t offset;		/* of the ingest, as the owner said last */
 	int64_t fetched;
 	struct storage storage; /* of the last good answer */
+	bool mixed;		/* one came from another host than the first */
 	char etag[INGEST_ETAG_MAX];
 	struct end end;
 	struct err why;
@@ -157,6 +158,7 @@ static void keep_storage(struct split *s, const struct answer *a)
 	pthread_mutex_lock(&s->mu);
 	free(s->storage.url);
 	s->storage = storage;
+	s->mixed = s->mixed || (a->from && a->from != s->fetch->from);
 	pthread_mutex_unlock(&s->mu);
 }
 
@@ -615,6 +617,7 @@ struct end split_fetch(struct fetch *f, struct answer *first, struct err *err)
 		s.lanes[i].split = &s;
 	f->mixed = f->mixed || !*s.etag;
 	end = run_lanes(&s, first, err);
+	f->mixed = f->mixed || s.mixed;
 	take_the_rest(&s, &end, err);
 	take_count(&s);
 	storage_free(&s.storage);

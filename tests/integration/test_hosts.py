@@ -183,6 +183,29 @@ class Mirrors(HostsCase):
         self.assertEqual(1, mirror.count("/blobs/" + digest))
         self.whole()
 
+    def test_a_mirror_that_lies_about_a_range_and_breaks(self):
+        """The registry ends what the mirror began: who was wrong cannot be told, so all is fetched once more."""
+        content = Image([ociimage.random_layer(self.path("random"), 40 << 20, 7)])
+        blob = content.layers[0].blob
+        lie = bytearray(blob.bytes()[: 8 << 20])
+        lie[5 << 20] ^= 1
+
+        def answer(handler, blob, start, end):
+            said = {"ETag": f'"{blob.digest}"', "Content-Range": f"bytes {start}-{end - 1}/{blob.size}"}
+            handler.reply(206, said, bytes(lie[start:end]))
+
+        client = self.start()
+        for pace in (0, 0.02):  # one connection, and several
+            with self.subTest(pace=pace):
+                mirror, registry = self.registry(content), self.registry(content)
+                mirror.fault("GET", blob.digest, times=1, answer=answer)
+                mirror.fault("GET", blob.digest, status=503)
+                registry.fault("GET", blob.digest, pace=pace)
+                self.mirrored(mirror, registry)
+                client.pull(f"{registry.host}/a/b:1")
+                self.whole()
+                client.PruneImages(all=True)
+
     def test_capabilities(self):
         """Tags are believed only of hosts that may resolve; digests of all that may be pulled from."""
         old, new = image(b"old"), image(b"new")
