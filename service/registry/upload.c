@@ -31,6 +31,7 @@ struct session {
 	bool mixed;	       /* its bytes do not all come from one request */
 	bool second_try;       /* started over after bytes that were wrong */
 	int64_t base;	       /* of the body that is being sent */
+	int64_t best;	       /* the highest offset so far: what is above is progress */
 	int64_t sent;
 };
 
@@ -320,8 +321,11 @@ static struct end take_chunk(struct session *s, struct answer *a, int64_t end, s
 		     (long long)end);
 		return (struct end){ .how = STALE, .class = RETRY_BROKEN };
 	}
-	retry_progress(&s->retry, has - s->offset);
 	s->offset = has;
+	if (has > s->best) {
+		retry_progress(&s->retry, has - s->best);
+		s->best = has;
+	}
 	return complete;
 }
 
@@ -438,6 +442,7 @@ static bool decide(struct session *s, const struct end *end, struct err *err)
 			return false;
 		}
 		s->second_try = true;
+		s->best = 0;
 		s->in_pieces = s->least > 0;
 		give_up(s);
 		return true;

@@ -130,6 +130,35 @@ static void session_that_a_mount_began_stays_with_its_host(void **state)
 	stop(&s);
 }
 
+/* Takes pieces, and then knows nothing of them. */
+static void forget_in_the_end(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	static const char headers[] = "Location: /v2/a/b/blobs/uploads/1?_state=s\r\nOCI-Chunk-Min-Length: 1\r\n";
+
+	(void)arg;
+	if (!is_upload(q))
+		fake_text(c, q, 200, "", "");
+	else if (!strcmp(q->method, "POST") || !strcmp(q->method, "PATCH"))
+		fake_text(c, q, 202, headers, "");
+	else
+		fake_text(c, q, 404, "", "");
+}
+
+/* Else large pieces would earn attempts for ever. */
+static void bytes_that_are_sent_again_are_no_progress(void **state)
+{
+	struct sessions s = { 0 };
+	struct repository *r;
+
+	(void)state;
+	start(&s, forget_in_the_end);
+	r = open_push(&s, NULL);
+	assert_int_equal(upload(&s, r, NULL), E_NOT_FOUND);
+	assert_in_range(fake_count(s.registry, "PATCH", "/v2/a/b/blobs/uploads/"), 4, 5);
+	repository_unref(r);
+	stop(&s);
+}
+
 /* ---- a manifest -------------------------------------------------------------- */
 
 static const char manifest[] = "{\"schemaVersion\":2,\"subject\":{\"mediaType\":\"a/b\",\"size\":1,\"digest\":\"sha256:"
@@ -169,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(session_that_wants_credentials_that_nobody_has_says_which),
 		cmocka_unit_test(session_that_a_mount_began_stays_with_its_host),
+		cmocka_unit_test(bytes_that_are_sent_again_are_no_progress),
 		cmocka_unit_test(list_of_referrers_that_is_denied_fails_many_tags_too),
 	};
 
