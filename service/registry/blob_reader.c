@@ -163,6 +163,15 @@ static bool pause_for(struct blob_reader *b, enum retry_class class, struct err 
 	return false;
 }
 
+/* A mirror whose answer is of no use is not asked again where there is another host. */
+static bool is_passed_over(struct blob_reader *b, int code)
+{
+	if (code != E_BAD_CONTENT || !b->answer.from || !endpoint_refuse(b->repository, b->answer.from, HOST_PULL))
+		return false;
+	hang_up(b);
+	return true;
+}
+
 static int open_answer(struct blob_reader *b, struct err *err)
 {
 	for (;;) {
@@ -173,7 +182,7 @@ static int open_answer(struct blob_reader *b, struct err *err)
 			code = accept(b, &class, err);
 		if (code == OK)
 			return OK;
-		if (!pause_for(b, class, err))
+		if (!is_passed_over(b, code) && !pause_for(b, class, err))
 			return err->code;
 	}
 }
@@ -194,6 +203,8 @@ static int fill(struct blob_reader *b, struct err *err)
 		if (code == OK)
 			code = fail(err, E_REGISTRY, "unexpected EOF");
 		b->piece = (struct bytes){ NULL, 0 };
+		if (code == E_REGISTRY)
+			answer_broke_off(b->repository, &b->answer);
 		if (code != E_REGISTRY || !pause_for(b, RETRY_BROKEN, err))
 			return err->code;
 	}

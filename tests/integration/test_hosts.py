@@ -206,6 +206,39 @@ class Mirrors(HostsCase):
                 self.whole()
                 client.PruneImages(all=True)
 
+    def test_a_copy_goes_on_at_the_registry_when_the_mirror_breaks_or_lies(self):
+        content = Image([ociimage.random_layer(self.path("random"), 4 << 20, 7)])
+        blob = content.layers[0].blob
+        faults = {
+            "breaks": {"cut": 1 << 20},
+            "shorter": {"body": blob.bytes()[:-1]},
+            "re-encoded": {"status": 200, "headers": {"Content-Encoding": "gzip"}, "body": blob.bytes()},
+        }
+        target = DockerRegistry(self.path("target"))
+        self.addCleanup(target.stop)
+        client = self.start()
+        for name, fault in faults.items():
+            with self.subTest(name):
+                mirror, registry = self.registry(content), self.registry(content)
+                mirror.fault("GET", "/blobs/" + blob.digest, **fault)
+                self.mirrored(mirror, registry)
+                list(client.Copy(source=f"{registry.host}/a/b:1", destination=f"{target.host}/{name}:1"))
+                self.assertEqual(1, mirror.count("/blobs/" + blob.digest, "GET"))
+                self.assertEqual(1, registry.count("/blobs/" + blob.digest, "GET"))
+
+    def test_a_mirror_that_lies_about_a_configuration_that_is_looked_at(self):
+        content, other = image(), image(b"2")
+        client = self.start()
+        for body in (other.config_bytes, b"{}"):
+            with self.subTest(body[:10]):
+                mirror, registry = self.registry(content), self.registry(content)
+                mirror.fault("GET", "/blobs/", body=body)
+                self.mirrored(mirror, registry)
+                found = client.InspectRemote(reference=f"{registry.host}/a/b:1", verbose=True)
+                self.assertEqual(content.config_bytes, found.manifests[0].config)
+                self.assertEqual(1, mirror.count("/blobs/"))
+                self.assertEqual(1, registry.count("/blobs/"))
+
     def test_capabilities(self):
         """Tags are believed only of hosts that may resolve; digests of all that may be pulled from."""
         old, new = image(b"old"), image(b"new")
