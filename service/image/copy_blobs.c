@@ -69,6 +69,7 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 	struct upload_observer observer = { on_progress, on_retrying, &p };
 	struct upload u = { .digest = &d->digest, .mounts = &mount, .n_mounts = c->mounting != NULL };
 	struct upload_result result = { .sent = 0 };
+	int64_t sent = 0;
 	int r = OK;
 
 	u.observer = &observer;
@@ -85,11 +86,16 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 					   .state = IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING,
 					   .watchers = 1 };
 	transfer_list_add(transfers_list(c->service->transfers), &p.entry);
-	if (r == OK)
+	while (r == OK) {
 		r = registry_upload(c->to, &u, cancel, &result, err);
+		sent += result.sent;
+		if (r != E_DIGEST_MISMATCH || !reader || !blob_reader_has_another(reader))
+			break;
+		r = OK;
+	}
 	transfer_list_remove(&p.entry);
 	pthread_mutex_lock(&c->mu);
-	c->sent_bytes += result.sent;
+	c->sent_bytes += sent;
 	pthread_mutex_unlock(&c->mu);
 	if (r == OK)
 		say(c, b, result.mounted ? MOUNTED : DONE, d->size, "");

@@ -12,10 +12,12 @@ struct blob_reader {
 	struct repository *repository;
 	const struct descriptor *blob;
 	struct cancel *cancel;
-	struct answer answer; /* nothing is open: its x is NULL */
-	struct bytes piece;   /* the answer's, not taken yet */
-	int64_t at;	      /* of the next byte of the piece, or of the answer */
-	struct hasher hasher; /* of all before `at` */
+	struct answer answer;	 /* nothing is open: its x is NULL */
+	struct bytes piece;	 /* the answer's, not taken yet */
+	int64_t at;		 /* of the next byte of the piece, or of the answer */
+	struct hasher hasher;	 /* of all before `at` */
+	struct endpoint *mirror; /* the last that sent bytes and is not the registry; NULL: none */
+	bool another;		 /* wrong bytes were perhaps a mirror's, which is not asked again */
 	struct retry retry;
 	int64_t best;	    /* the highest `at` so far: only what is above is progress */
 	int64_t mark_bytes; /* from one mark to the next */
@@ -133,6 +135,8 @@ static int accept(struct blob_reader *b, enum retry_class *class, struct err *er
 	if (response->status != 200 && response->status != 206)
 		return refuse(b, err);
 	*class = RETRY_NEVER;
+	if (b->answer.from != repository_registry(b->repository))
+		b->mirror = b->answer.from;
 	if (coding && *coding && strcmp(coding, "identity") != 0)
 		return fail(err, E_BAD_CONTENT, "the registry sent it re-encoded (Content-Encoding: %.32s)", coding);
 	if (response->status == 206)
@@ -222,7 +226,7 @@ static size_t up_to(const struct blob_reader *b, int64_t end)
 	return min_size((uint64_t)(end - b->at), b->piece.len);
 }
 
-static int check_end(const struct blob_reader *b, struct err *err)
+static int check_end(struct blob_reader *b, struct err *err)
 {
 	struct hasher all = b->hasher;
 	char got[DIGEST_TEXT_MAX];
@@ -233,6 +237,8 @@ static int check_end(const struct blob_reader *b, struct err *err)
 	found = hasher_final(&all);
 	if (digest_eq(&found, &b->blob->digest))
 		return OK;
+	b->another = b->mirror && endpoint_refuse(b->repository, b->mirror, HOST_PULL);
+	b->mirror = NULL;
 	return fail(err, E_DIGEST_MISMATCH, "the bytes that arrived have the digest %s", digest_text(&found, got));
 }
 
@@ -271,4 +277,14 @@ int blob_reader_read(void *reader, int64_t offset, uint8_t *data, size_t size, s
 	if (err)
 		*err = why;
 	return why.code;
+}
+
+bool blob_reader_has_another(struct blob_reader *b)
+{
+	bool another = b->another;
+
+	b->another = false;
+	b->n_marks = 1; /* the others are of wrong bytes */
+	go_back(b, 0);
+	return another;
 }

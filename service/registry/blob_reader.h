@@ -27,5 +27,8 @@ void blob_reader_freep(struct blob_reader **b);
  * struct blob_reader. E_NOT_FOUND, E_DENIED; E_REGISTRY when it breaks off again and
  * again; E_BAD_CONTENT for another size; E_DIGEST_MISMATCH. */
 int blob_reader_read(void *reader, int64_t offset, uint8_t *data, size_t size, size_t *ret_len, struct err *err);
+/* After E_DIGEST_MISMATCH: a mirror sent of those bytes, is not asked for them again, and
+ * there is another host. Then it is worth to read it all once more, from 0. */
+bool blob_reader_has_another(struct blob_reader *b);
 
 #endif
