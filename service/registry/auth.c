@@ -9,26 +9,6 @@
 
 /* ---- the caller ------------------------------------------------------------ */
 
-/* The port that https has anyway makes no other registry. */
-static bool same_authority(const char *a, const char *b)
-{
-	static const char port[] = ":443";
-	size_t n = strlen(a), m = strlen(b), p = sizeof port - 1;
-
-	n -= n > p && !strcmp(a + n - p, port) ? p : 0;
-	m -= m > p && !strcmp(b + m - p, port) ? p : 0;
-	return n == m && !strncmp(a, b, n);
-}
-
-static bool are_for(const struct credentials *c, const char *authority)
-{
-	char server[HOST_AUTHORITY_MAX];
-
-	if (!c->server_address || !*c->server_address)
-		return true;
-	return host_authority(c->server_address, server) && same_authority(server, authority);
-}
-
 /* A user named "<token>" is docker's way to say that the password is a refresh token. */
 static bool take_credentials(struct auth *a, const struct credentials *c)
 {
@@ -61,15 +41,15 @@ static bool set_identity(struct auth *a)
 	return true;
 }
 
-int auth_init(struct auth *a, const struct auth_context *context, const char *authority,
-	      const struct credentials *credentials, const char *scope, struct err *err)
+int auth_init(struct auth *a, const struct auth_context *context, const struct credentials *credentials,
+	      const char *scope, struct err *err)
 {
 	*a = (struct auth){ .context = context };
 	pthread_mutex_init(&a->mu, NULL);
 	if (!scopes_add(&a->wanted, scope))
 		return fail(err, E_LIMIT, "the scope \"%s\" is too long", scope);
 	a->or_anonymous = credentials && credentials->or_anonymous;
-	if (credentials && are_for(credentials, authority) && !take_credentials(a, credentials))
+	if (credentials && !take_credentials(a, credentials))
 		return fail_nomem(err);
 	return set_identity(a) ? OK : fail_nomem(err);
 }

@@ -50,10 +50,10 @@ struct auth {
 	struct secret refresh;	      /* mu: what a token server gave: whoever logs in keeps it */
 };
 
-/* Credentials of another server (server_address is set and is not `authority`) are
- * not used. */
-int auth_init(struct auth *a, const struct auth_context *context, const char *authority,
-	      const struct credentials *credentials, const char *scope, struct err *err);
+/* `credentials` are those for this host, whatever their server_address says
+ * (endpoint_takes_credentials()); NULL: none. */
+int auth_init(struct auth *a, const struct auth_context *context, const struct credentials *credentials,
+	      const char *scope, struct err *err);
 void auth_destroy(struct auth *a);
 
 /* From now on every token is asked for this too: "repository:NAME:pull,push" before a

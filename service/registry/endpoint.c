@@ -7,13 +7,24 @@ static int64_t now_of(const struct repository *r)
 	return r->registry->env->wall_s(r->registry->env->arg);
 }
 
+/* The port that https has anyway makes no other registry. */
+static bool same_authority(const char *a, const char *b)
+{
+	static const char port[] = ":443";
+	size_t n = strlen(a), m = strlen(b), p = sizeof port - 1;
+
+	n -= n > p && !strcmp(a + n - p, port) ? p : 0;
+	m -= m > p && !strcmp(b + m - p, port) ? p : 0;
+	return n == m && !strncmp(a, b, n);
+}
+
 bool endpoint_takes_credentials(const char *server_address, const char *authority, bool is_mirror)
 {
 	char server[HOST_AUTHORITY_MAX];
 
 	if (!server_address || !*server_address)
 		return !is_mirror;
-	return host_authority(server_address, server) && !strcmp(server, authority);
+	return host_authority(server_address, server) && same_authority(server, authority);
 }
 
 /* ---- life ------------------------------------------------------------------ */
@@ -32,21 +43,19 @@ static int open_one(struct repository *r, struct host_config *c, const char *sco
 {
 	struct endpoint *e = &r->endpoints[r->n_endpoints];
 	const char *own_scope = scope_for(c, scope);
-	char authority[HOST_AUTHORITY_MAX];
 	bool given;
 	int code;
 
 	e->is_mirror = strcmp(c->authority, r->authority) != 0;
 	e->capabilities = c->capabilities;
-	memcpy(authority, c->authority, sizeof authority);
-	given = credentials && endpoint_takes_credentials(credentials->server_address, authority, e->is_mirror);
+	given = credentials && endpoint_takes_credentials(credentials->server_address, c->authority, e->is_mirror);
 	code = host_config_load(c, err);
 	if (code == OK)
 		code = host_get(r->registry->hosts, c, &e->host, err);
 	if (code != OK)
 		return code;
 	r->n_endpoints++;
-	return auth_init(&e->auth, &r->registry->auth, authority, given ? credentials : NULL, own_scope, err);
+	return auth_init(&e->auth, &r->registry->auth, given ? credentials : NULL, own_scope, err);
 }
 
 int endpoints_open(struct repository *r, struct host_plan *plan, const char *scope,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "service/registry/endpoint.h"
 #include "service/registry/host_plan.h"
 #include "tests/unit/registry/rig.h"
 
@@ -381,6 +382,30 @@ static void make_plan(const char *const *mirrors, size_t n, const char *domain, 
 	host_policy_free(&policy);
 }
 
+static void credentials_are_for_one_host_however_it_is_written(void **state)
+{
+	static const struct {
+		const char *server, *authority;
+		bool is_mirror, taken;
+	} rows[] = {
+		{ "", "r.example", false, true },
+		{ NULL, "r.example", true, false },
+		{ "r.example", "r.example", false, true },
+		{ "https://R.example/v1/", "r.example", true, true },
+		{ "r.example:443", "r.example", false, true },
+		{ "r.example", "r.example:443", false, true },
+		{ "r.example:5000", "r.example", false, false },
+		{ "r.example:443", "r.example:5000", false, false },
+		{ "other.example", "r.example", false, false },
+		{ "https://index.docker.io/v1/", "registry-1.docker.io", false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (endpoint_takes_credentials(rows[i].server, rows[i].authority, rows[i].is_mirror) != rows[i].taken)
+			failed("row %zu: %s", i, rows[i].authority);
+}
+
 static void every_name_of_the_hub_is_docker_io(void **state)
 {
 	static const char *const names[] = { "docker.io", "index.docker.io", "https://index.docker.io/v1/",
@@ -513,6 +538,7 @@ int main(void)
 						remove_root),
 		cmocka_unit_test_setup_teardown(half_of_a_pair_is_an_error, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_not_taken_for_nothing, make_root, remove_root),
+		cmocka_unit_test(credentials_are_for_one_host_however_it_is_written),
 		cmocka_unit_test_setup_teardown(every_name_of_the_hub_is_docker_io, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(mirrors_of_the_flags_come_before_the_registry, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(files_say_more_than_flags_and_flags_more_than_the_default, make_root,
