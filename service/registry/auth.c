@@ -94,7 +94,8 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Parts are parted by a byte that none of them can hold. */
+/* Parts are parted by a byte that none of them can hold. What came from somebody whose
+ * certificate nobody looked at serves only those who do not look either. */
 static char *cache_key(const struct token_request *q)
 {
 	const struct scopes *s = q->scopes;
@@ -104,8 +105,8 @@ static char *cache_key(const struct token_request *q)
 	for (size_t i = 0; i < s->n; i++)
 		sorted[i] = s->items[i];
 	qsort(sorted, s->n, sizeof *sorted, compare_text);
-	buf_printf(&b, "%s\n%s\n%s\n%s", q->host->origin.text, q->realm, q->service,
-		   q->anonymous ? "" : q->auth->identity);
+	buf_printf(&b, "%s\n%s\n%s\n%s\n%s", q->host->origin.text, q->host->insecure ? "insecure" : "", q->realm,
+		   q->service, q->anonymous ? "" : q->auth->identity);
 	for (size_t i = 0; i < s->n; i++)
 		buf_printf(&b, "\n%s", sorted[i]);
 	return buf_take(&b);

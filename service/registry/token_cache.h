@@ -1,8 +1,8 @@
 /*
  * Bearer tokens that are still good.
  *
- * A token is found again only for the same realm, service, set of scopes and
- * identity of credentials: never across users. One fetch per key at a time, shared
+ * A token is found again only for the same registry, certificates verified or not, realm,
+ * service, set of scopes and identity of credentials: never across users. One fetch per key at a time, shared
  * by those who wait. A registry's 401 drops the token that it refused, and only
  * that one (somebody may have fetched a newer one meanwhile).
  *

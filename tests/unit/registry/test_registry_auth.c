@@ -1,5 +1,7 @@
 /* Authentication flows against a registry and a token server. */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "service/registry/request.h"
 #include "tests/unit/registry/rig.h"
@@ -278,6 +280,52 @@ static void waiters_share_one_token_fetch(void **state)
 	assert_int_equal(atomic_load(&w.issued), 1);
 	assert_int_equal(fake_count(w.registry, "GET", "/v2/ "), 0);
 	stop(&w);
+}
+
+static void trust_fake_ca(const char *folder, unsigned port)
+{
+	CLEANUP(freep) char *host = format("%s/127.0.0.1_%u_", folder, port);
+	CLEANUP(freep) char *name = format("%s/hosts.toml", host);
+	FILE *file;
+
+	assert_int_equal(mkdir(host, 0700), 0);
+	file = fopen(name, "w");
+	fprintf(file, "ca = \"%s\"\n", fake_ca_file());
+	fclose(file);
+}
+
+static int get_from(struct world *w, const struct reference *ref, struct repository *r)
+{
+	CLEANUP(remote_manifest_free) struct remote_manifest m = { 0 };
+	int code = registry_manifest(r, ref, NULL, &m, &w->err);
+
+	repository_unref(r);
+	return code;
+}
+
+/* Whoever stood in the way of the one must not hand the other its token. */
+static void token_of_who_was_not_verified_serves_nobody_else(void **state)
+{
+	char folder[] = "/tmp/auth-test-XXXXXX";
+	struct world w = { .challenge = "WWW-Authenticate: Bearer realm=\"https://~/token\",service=\"s\"\r\n",
+			   .token_answer = "{\"token\":\"tok-~\"}",
+			   .token_status = 200 };
+	struct repository *r = NULL;
+	struct reference ref;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	w.rig = rig_with((struct registry_options){ .hosts_dir = folder });
+	w.tokens = fake_start(FAKE_TLS, serve_tokens, &w);
+	w.registry = fake_start(FAKE_TLS, serve_registry, &w);
+	trust_fake_ca(folder, fake_port(w.registry));
+	ref = ref_of(fake_authority(w.registry), "x/y:1");
+	assert_ok(repository_open_insecure(w.rig->registry, &ref, NULL, &r, &w.err), &w.err);
+	assert_ok(get_from(&w, &ref, r), &w.err);
+	assert_ok(get_from(&w, &ref, open_repository(w.rig, fake_authority(w.registry), "x/y:1", NULL)), &w.err);
+	assert_int_equal(atomic_load(&w.issued), 2);
+	stop(&w);
+	remove_folder(folder);
 }
 
 static int login(struct world *w, const struct credentials *c, char **ret_token)
@@ -895,6 +943,7 @@ int main(void)
 		cmocka_unit_test(second_401_is_the_answer),
 		cmocka_unit_test(tokens_are_not_shared_across_credentials),
 		cmocka_unit_test(waiters_share_one_token_fetch),
+		cmocka_unit_test(token_of_who_was_not_verified_serves_nobody_else),
 		cmocka_unit_test(scopes_grow_for_the_repository_and_for_one_request),
 		cmocka_unit_test(insufficient_scope_is_answered_once_more),
 		cmocka_unit_test(identity_token_is_posted),
