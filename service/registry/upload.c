@@ -247,6 +247,7 @@ static void ask_offset(struct session *s)
 	struct err why = ERR_INIT;
 	int64_t end;
 
+	s->mixed = true; /* what broke off may have left bytes, whatever is said now */
 	if (request_send(s->of, &q, s->cancel, &a, NULL, NULL) != OK)
 		return; /* the next attempt will see */
 	end = upload_range_end(http_header_of(a.x, "Range"));
@@ -256,7 +257,7 @@ static void ask_offset(struct session *s)
 	}
 	/* An empty session and one of a byte look the same in some registries ("0-0"). */
 	s->offset = end > 1 ? end : 0;
-	s->in_pieces = s->mixed = s->offset > 0;
+	s->in_pieces = s->offset > 0;
 	if (http_header_of(a.x, "Location") && take_location(s, &a, &why) != OK)
 		end_session(s);
 }

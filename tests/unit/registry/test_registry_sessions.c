@@ -130,6 +130,40 @@ static void session_that_a_mount_began_stays_with_its_host(void **state)
 	stop(&s);
 }
 
+/* Keeps a part of the first body, breaks off, and is silent about it. */
+static void keep_half(struct fake_conn *c, const struct fake_request *q, void *arg)
+{
+	struct sessions *s = arg;
+	bool puts = !strcmp(q->method, "PUT");
+
+	if (!is_upload(q))
+		return fake_text(c, q, 200, "", "");
+	if (!strcmp(q->method, "POST"))
+		return begin(c, q);
+	if (!strcmp(q->method, "DELETE"))
+		return fake_text(c, q, 204, "", "");
+	if (!puts || fake_count(s->registry, "PUT", "") == 1)
+		return fake_hang_up(c);
+	if (fake_count(s->registry, "POST", "") == 1)
+		return fake_text(c, q, 400, "", "{\"errors\":[{\"code\":\"DIGEST_INVALID\",\"message\":\"digest\"}]}");
+	fake_text(c, q, 201, "", "");
+}
+
+static void session_that_broke_and_does_not_say_how_far_it_is_may_be_wrong(void **state)
+{
+	struct sessions s = { 0 };
+	struct repository *r;
+
+	(void)state;
+	start(&s, keep_half);
+	r = open_push(&s, NULL);
+	assert_ok(upload(&s, r, NULL), &s.err);
+	assert_int_equal(fake_count(s.registry, "DELETE", "/v2/a/b/blobs/uploads/1"), 1);
+	assert_int_equal(fake_count(s.registry, "POST", "/v2/a/b/blobs/uploads/"), 2);
+	repository_unref(r);
+	stop(&s);
+}
+
 /* Takes pieces, and then knows nothing of them. */
 static void forget_in_the_end(struct fake_conn *c, const struct fake_request *q, void *arg)
 {
@@ -198,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(session_that_wants_credentials_that_nobody_has_says_which),
 		cmocka_unit_test(session_that_a_mount_began_stays_with_its_host),
+		cmocka_unit_test(session_that_broke_and_does_not_say_how_far_it_is_may_be_wrong),
 		cmocka_unit_test(bytes_that_are_sent_again_are_no_progress),
 		cmocka_unit_test(list_of_referrers_that_is_denied_fails_many_tags_too),
 	};
