@@ -20,8 +20,8 @@ enum { TAGS_PAGE_MAX = 1000, TAGS_MAX = 1000 * 1000 };
 struct tag_position {
 	struct paging paging;
 	uint64_t given; /* tags so far, <= TAGS_MAX */
-	char *query; /* of the registry's page; NULL: the first one */
-	char *after; /* of that page, what comes behind this tag; NULL: all */
+	char *query;	/* of the registry's page; NULL: the first one */
+	char *after;	/* of that page, what comes behind this tag; NULL: all */
 };
 
 void tag_position_free(struct tag_position *p); /* also the cleanup function */
