@@ -228,7 +228,9 @@ static struct challenge current_challenge(struct auth *a, const struct host_view
 
 	pthread_mutex_lock(&a->mu);
 	*ret_asked = a->asked.scheme != AUTH_NONE;
-	c = *ret_asked ? a->asked : a->patient ? (struct challenge){ 0 } : host->challenge;
+	c = *ret_asked ? a->asked : host->challenge;
+	if (!*ret_asked && a->patient)
+		c.scheme = AUTH_NONE;
 	pthread_mutex_unlock(&a->mu);
 	return c;
 }

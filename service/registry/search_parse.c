@@ -227,7 +227,7 @@ static bool leaves_literal(struct bytes text, const char *literal, char *out, si
 {
 	size_t n = 0;
 
-	while (literal[n] && n < text.len && text.data[n] == (uint8_t)literal[n])
+	while (n < text.len && literal[n] && text.data[n] == (uint8_t)literal[n])
 		n++;
 	if (!n || !literal[n] || n == text.len)
 		return false;
