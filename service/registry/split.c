@@ -383,8 +383,10 @@ static bool start_lane(struct split *s, const struct run *range, struct answer *
 				leave_extra(s);
 		}
 	}
-	if (!started)
+	if (!started) {
+		answer_free(&l->answer);
 		l->claim = (struct run){ 0 };
+	}
 	pthread_mutex_unlock(&s->mu);
 	return started;
 }
