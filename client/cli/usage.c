@@ -1,7 +1,7 @@
 /* From argv to a command: dispatch, usage errors and help, in docker's layout. */
 #include "client/cli/cli.h"
 
-enum { HELP_COLUMNS = 80, NAME_COLUMN = 12, FLAGS_MAX = 64 };
+enum { HELP_COLUMNS = 80, NAME_COLUMN = 11, FLAGS_MAX = 64 };
 
 static const char root_usage[] = "[OPTIONS] COMMAND [ARG...]";
 
@@ -52,13 +52,26 @@ static bool is_listed(const struct cli *cli, const struct command *command, bool
 	return (command->subcommands != NULL) == groups;
 }
 
+/* At least docker's column, and as wide as the longest name needs. */
+static int name_width(const struct cli *cli, const struct command *table, bool groups)
+{
+	int width = NAME_COLUMN;
+
+	for (; table->name; table++)
+		if (is_listed(cli, table, groups) && (int)strlen(table->name) > width)
+			width = (int)strlen(table->name);
+	return width;
+}
+
 static void put_commands(const struct cli *cli, struct buf *out, const char *title, const struct command *table,
 			 bool groups)
 {
+	int width = name_width(cli, table, groups);
+
 	buf_printf(out, "\n%s:\n", title);
 	for (; table->name; table++)
 		if (is_listed(cli, table, groups))
-			buf_printf(out, "  %-*s%s\n", NAME_COLUMN, table->name,
+			buf_printf(out, "  %-*s %s\n", width, table->name,
 				   groups ? table->summary : table->spec->summary);
 }
 
@@ -117,8 +130,8 @@ static void put_group_help(struct cli *cli, struct buf *out, const struct comman
 static void put_root_help(struct cli *cli, struct buf *out)
 {
 	buf_printf(out,
-		   "Usage:  %s [OPTIONS] COMMAND\n\nContainer images of one machine: pull, list, inspect, tag, "
-		   "remove\n",
+		   "Usage:  %s [OPTIONS] COMMAND\n\nContainer images of one machine, and of registries: search, pull, "
+		   "push, copy, list, inspect, tag, remove\n",
 		   cli->program);
 	put_commands(cli, out, "Management Commands", root_commands, true);
 	put_commands(cli, out, "Commands", root_commands, false);

@@ -414,7 +414,14 @@ class Search(TestCase):
             done = subprocess.run([name, *command, "--help"], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
             return done.stdout
 
-        for command, own in ((["search"], "--hub-api"), (["image"], "tags ")):
+        for command, own in (
+            (["search"], "--hub-api"),
+            (["image"], "tags "),
+            (["image"], "referrers "),
+            (["system"], "explain-host "),
+            (["system"], "transfers "),
+            ([], "copy "),
+        ):
             self.assertIn(own, help_of(program("imagectl"), *command))
             self.assertNotIn(own, help_of(self.path("docker"), *command))
 

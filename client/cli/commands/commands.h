@@ -22,5 +22,13 @@ extern const struct command_spec spec_copy, spec_events, spec_explain_host, spec
 	"'json':             Print in JSON format\n"                                       \
 	"'TEMPLATE':         Print output using the given Go template.\n"                  \
 	"Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+/* The same where the default is one word per line. */
+#define FORMAT_HELP_LIST                                                                 \
+	"Format output using a custom template:\n"                                       \
+	"'table':            Print output in table format with column headers\n"         \
+	"'table TEMPLATE':   Print output in table format using the given Go template\n" \
+	"'json':             Print in JSON format\n"                                     \
+	"'TEMPLATE':         Print output using the given Go template.\n"                \
+	"Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
 
 #endif

@@ -163,6 +163,7 @@ const struct command_spec spec_copy = {
 	.n_flags = ARRAY_LEN(flags),
 	.min_args = 2,
 	.max_args = 2,
+	.own = true,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

@@ -230,6 +230,7 @@ const struct command_spec spec_explain_host = {
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
 	.max_args = 1,
+	.own = true,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

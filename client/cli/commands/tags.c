@@ -120,7 +120,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 }
 
 static const struct flag flags[] = {
-	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_TABLE, NULL },
+	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_LIST, NULL },
 };
 
 const struct command_spec spec_tags = {
