@@ -76,6 +76,8 @@ void cli_call_error(struct buf *out, const struct err *err);
 
 /* Columns of the terminal on fd; 0 when it is none. */
 int terminal_width(int fd);
+/* The same of its lines. */
+int terminal_height(int fd);
 
 /* ---- connection (connect.c) ----------------------------------------------- */
 

@@ -119,3 +119,12 @@ int terminal_width(int fd)
 		return 0;
 	return size.ws_col;
 }
+
+int terminal_height(int fd)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0)
+		return 0;
+	return size.ws_row;
+}

@@ -1,12 +1,19 @@
 """WatchTransfers and `system transfers`: every blob on its way, whoever asked for it;
 and who comes first when a registry has many to give."""
 
+import fcntl
 import json
+import os
+import pty
+import select
+import signal
+import struct
+import termios
 import threading
 
 from fakeregistry import FakeRegistry
 from fakeuploads import UploadRegistry
-from harness import TestCase
+from harness import SLOW, TestCase, program
 from ociimage import Image, Layer, random_bytes, tar
 
 MIB = 1 << 20
@@ -124,6 +131,28 @@ class Transfers(TestCase):
         self.gate.set()
         self.assertEqual("done", list(call)[-1].WhichOneof("event"))
         self.watch_until(lambda all_: not all_)
+
+    def test_a_narrow_terminal_is_written_over_line_by_line(self):
+        """A line that wrapped would be two, and the list would creep up the screen."""
+        call, _ = self.held()
+        pid, fd = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 2, 40, 0, 0))
+            os.execve(
+                program("imagectl"),
+                ["imagectl", "system", "transfers", "--watch", "--no-trunc"],
+                {**os.environ, "IMAGED_HOST": self.imaged.address},
+            )
+        out = b""
+        while out.count(b"\x1b[?7h") < 2 and select.select([fd], [], [], 30 * SLOW)[0]:
+            out += os.read(fd, 65536)
+            self.gate.set()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(fd)
+        row = rb"\x1b\[\?7l%sDIGEST[^\n]*\r\n\x1b\[\?7h"
+        self.assertRegex(out, b"^" + row % b"" + row % rb"\x1b\[1A\x1b\[J")
+        list(call)
 
     def test_a_drain_ends_the_watch(self):
         watch = self.client.WatchTransfers()

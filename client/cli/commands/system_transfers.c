@@ -9,13 +9,36 @@ struct options {
 	bool watch, no_trunc;
 };
 
-static size_t lines_of(const struct buf *b)
+/* The length of the first lines, as many as there are or the limit allows. */
+static size_t first_lines(const struct buf *b, size_t limit, size_t *ret_lines)
 {
-	size_t n = 0;
+	size_t i = 0, n = 0;
 
-	for (size_t i = 0; i < b->len; i++)
+	for (; i < b->len && n < limit; i++)
 		n += b->data[i] == '\n';
-	return n;
+	*ret_lines = n;
+	return i;
+}
+
+/* Over the lines of the list before. Lines are cut at the edge of the terminal, and what
+ * it has no room for is left out: what has scrolled away cannot be written over. One
+ * write, so that a signal does not leave the terminal without wrapping. */
+static int redraw(const struct buf *list, size_t *lines, struct err *err)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX + 64);
+	int height = terminal_height(STDOUT_FILENO);
+	size_t len;
+
+	buf_puts(&out, "\033[?7l");
+	if (*lines)
+		buf_printf(&out, "\033[%zuA\033[J", *lines);
+	len = first_lines(list, height > 1 ? (size_t)height - 1 : SIZE_MAX, lines);
+	buf_append(&out, list->data, len);
+	buf_puts(&out, "\033[?7h");
+	if (!buf_ok(&out))
+		return fail_nomem(err);
+	cli_write(buf_text(&out), out.len);
+	return OK;
 }
 
 /* On a terminal the list stays where it is; elsewhere one follows the other. */
@@ -27,10 +50,9 @@ static int show(const struct options *o, const Imaged__V1__WatchTransfersRespons
 
 	if (r)
 		return r;
-	if (*lines)
-		cli_print("\033[%zuA\033[J", *lines);
+	if (o->watch && isatty(STDOUT_FILENO))
+		return redraw(&out, lines, err);
 	cli_write(buf_text(&out), out.len);
-	*lines = o->watch && isatty(STDOUT_FILENO) ? lines_of(&out) : 0;
 	return OK;
 }
 
@@ -76,9 +98,9 @@ static const struct flag flags[] = {
 const struct command_spec spec_system_transfers = {
 	.usage = "[OPTIONS]",
 	.summary = "Show the blobs that are on their way",
-	.aliases = "system transfers",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
+	.own = true,
 	.options_size = sizeof(struct options),
 	.run = run,
 };
