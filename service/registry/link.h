@@ -1,5 +1,5 @@
 /*
- * Link headers (RFC 8288), for the pages of tags/list and _catalog.
+ * Link headers (RFC 8288), for the pages of tags/list, _catalog and referrers.
  *
  * A registry tells the next page by `Link: <TARGET>; rel="next"`. Of the target only
  * the query is taken, for another request of ours to the list that we asked for: so a

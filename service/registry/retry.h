@@ -10,10 +10,11 @@
  * but a connection that breaks after every few bytes is not worth its requests.
  *
  * Here is how long and how often; what may be tried again at all is said by those
- * who ask, in loops of their own: fetch.c (decide()) for transfers, reply.c
- * (request_reply()) for questions, token_fetch.c (with_retries()) for those to token
- * servers. request.c gives a failure its class; one of a token server is RETRY_CONNECT,
- * since it was tried again as a question already.
+ * who ask, in loops of their own: fetch.c and upload.c (decide()), blob_reader.c, foreign.c
+ * and reply.c (request_patient()) for transfers, reply.c (request_reply()) and site.c for
+ * questions, token_fetch.c (with_retries()) for those to token servers. request.c gives
+ * a failure its class; one of a token server is RETRY_CONNECT, since it was tried again
+ * as a question already.
  *
  * Clock, chance and sleep come from outside, so that tests own them.
  */

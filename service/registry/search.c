@@ -138,7 +138,7 @@ static int ask_catalog(struct registry *r, const struct search_query *q, const s
 	CLEANUP(repository_unrefp) struct repository *catalog = NULL;
 	CLEANUP(names_free) struct names names = { 0 };
 	bool whole = true;
-	int code = open_scope(r, t->host, CATALOG_SCOPE, q->credentials, &catalog, err);
+	int code = open_scope(r, t->host, SCOPE_CATALOG, q->credentials, &catalog, err);
 
 	if (code == OK)
 		code = registry_catalog(catalog, t->word, cancel, &names, &whole, ret_status, err);
