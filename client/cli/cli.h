@@ -78,6 +78,9 @@ void cli_call_error(struct buf *out, const struct err *err);
 int terminal_width(int fd);
 /* The same of its lines. */
 int terminal_height(int fd);
+/* Progress on standard output. */
+struct progress;
+void cli_progress(struct progress *p);
 
 /* ---- connection (connect.c) ----------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/progress.h"
 
 static bool output_failed;
 
@@ -127,4 +128,13 @@ int terminal_height(int fd)
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0)
 		return 0;
 	return size.ws_row;
+}
+
+void cli_progress(struct progress *p)
+{
+	int width = terminal_width(STDOUT_FILENO);
+
+	p->terminal = isatty(STDOUT_FILENO);
+	p->width = width ? width : 200;
+	p->write = cli_write;
 }

@@ -127,7 +127,6 @@ static int copy(struct cli *cli, const struct options *o, char **names, const st
 static int run(struct cli *cli, const void *options, UNUSED int argc, char **argv)
 {
 	const struct options *o = options;
-	int width = terminal_width(STDOUT_FILENO);
 	struct view view = { .quiet = o->quiet };
 	struct err err = ERR_INIT;
 	struct reference refs[2];
@@ -136,9 +135,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	cli_config(cli);
 	if (reference_parse(argv[0], &refs[0], &err) || reference_parse(argv[1], &refs[1], &err))
 		return cli_fail(&err);
-	view.progress.terminal = isatty(STDOUT_FILENO);
-	view.progress.width = width ? width : 200;
-	view.progress.write = cli_write;
+	cli_progress(&view.progress);
 	r = copy(cli, o, argv, refs, &view, &err);
 	progress_free(&view.progress);
 	if (!r)

@@ -189,7 +189,6 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 {
 	const struct options *o = options;
 	CLEANUP(loading_free) struct loading l = { .archive = INPUT_INIT };
-	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 
 	if (!o->input && isatty(STDIN_FILENO)) {
@@ -198,9 +197,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	}
 	if (open_archive(o, &l, &err) < 0)
 		return cli_fail(&err);
-	l.progress.terminal = isatty(STDOUT_FILENO);
-	l.progress.width = width ? width : 200;
-	l.progress.write = cli_write;
+	cli_progress(&l.progress);
 	l.show = l.progress.terminal && !o->quiet;
 	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK)
 		return cli_output_failed();

@@ -78,7 +78,6 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 {
 	const struct options *o = options;
 	CLEANUP(pull_view_free) struct pull_view view = { .all_tags = o->all_tags, .quiet = o->quiet };
-	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 	struct reference ref;
 
@@ -92,9 +91,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet)
 		cli_print("Using default tag: latest\n");
 	view.ref = &ref;
-	view.progress.terminal = isatty(STDOUT_FILENO);
-	view.progress.width = width ? width : 200;
-	view.progress.write = cli_write;
+	cli_progress(&view.progress);
 	if (pull(cli, o, &ref, &view, &err))
 		return report(&view, &err);
 	if (o->all_tags)

@@ -85,7 +85,6 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 {
 	const struct options *o = options;
 	CLEANUP(push_view_free) struct push_view view = { .quiet = o->quiet };
-	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 	struct reference ref;
 
@@ -97,9 +96,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	if (o->platform && *o->platform)
 		print_platform_note();
 	view.ref = &ref;
-	view.progress.terminal = isatty(STDOUT_FILENO);
-	view.progress.width = width ? width : 200;
-	view.progress.write = cli_write;
+	cli_progress(&view.progress);
 	return push(cli, o, &ref, &view, &err) ? report(&view, &err) : 0;
 }
 
