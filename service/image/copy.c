@@ -49,21 +49,15 @@ static int send_started(struct copy *c, struct err *err)
 	return send_event(c, &event, err);
 }
 
-int copy_send_layer(struct copy *c, const struct copy_blob *b, const struct copy_status *status, struct err *err)
+int copy_send_layer(struct copy *c, struct copy_blob *b, const struct upload_status *status, struct err *err)
 {
 	Imaged__V1__PushEvent event = IMAGED__V1__PUSH_EVENT__INIT;
 	Imaged__V1__PushProgress m = IMAGED__V1__PUSH_PROGRESS__INIT;
-	char text[DIGEST_TEXT_MAX], message[COPY_MESSAGE_MAX];
+	char text[DIGEST_TEXT_MAX];
 
-	snprintf(message, sizeof message, "%s", status->message);
-	utf8_clean(message);
+	upload_tell(&b->told, status, &m);
 	m.digest = digest_text(&b->descriptor->digest, text);
-	m.state = status->state;
-	m.current = status->offset;
 	m.total = b->descriptor->size;
-	m.message = message;
-	if (status->state == IMAGED__V1__PUSH_PROGRESS__STATE__STATE_MOUNTED)
-		m.from = c->source.path;
 	event.event_case = IMAGED__V1__PUSH_EVENT__EVENT_LAYER;
 	event.layer = &m;
 	return send_event(c, &event, err);

@@ -17,16 +17,15 @@
 #define SERVICE_IMAGE_COPY_H
 
 #include "service/image/image_service.h"
+#include "service/image/upload_status.h"
 #include "service/registry/upload.h"
 
 enum {
 	COPY_PARALLEL = 4, /* blobs at once */
-	COPY_PROGRESS_MS = 100,
 	COPY_DOCUMENTS_MAX = INDEX_ENTRIES_MAX,
 	COPY_DOCUMENTS_BYTES_MAX = 32 * 1024 * 1024,
 	COPY_BLOBS_MAX = 100 * 1000,
 	COPY_REFERRERS_DEPTH_MAX = 4, /* of what refers to what refers to the image */
-	COPY_MESSAGE_MAX = 256,
 };
 
 /* A manifest or an index. */
@@ -37,19 +36,12 @@ struct copy_document {
 	struct manifest manifest; /* whose descriptors the blobs borrow; empty for an index */
 };
 
-struct copy_status {
-	Imaged__V1__PushProgress__State state;
-	int64_t offset;
-	char message[COPY_MESSAGE_MAX];
-};
-
 /* A blob; one that several manifests name stands once. */
 struct copy_blob {
 	const struct descriptor *descriptor;
 	bool layer;
-	struct copy_status status; /* copy.mu */
-	struct copy_status sent;   /* the call's thread: what the client was told */
-	int64_t sent_ms;
+	struct upload_status status; /* copy.mu */
+	struct upload_told told;
 };
 
 struct copy {
@@ -83,6 +75,6 @@ void copy_plan_free(struct copy *c);
 int copy_blobs(struct copy *c, struct err *err);
 
 /* copy.c: events */
-int copy_send_layer(struct copy *c, const struct copy_blob *b, const struct copy_status *status, struct err *err);
+int copy_send_layer(struct copy *c, struct copy_blob *b, const struct upload_status *status, struct err *err);
 
 #endif

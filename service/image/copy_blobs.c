@@ -1,4 +1,3 @@
-#include "proto/runtime/clock.h"
 #include "service/image/copy.h"
 #include "service/image/parallel.h"
 #include "service/registry/blob_reader.h"
@@ -17,9 +16,7 @@ enum {
 static void say(struct copy *c, struct copy_blob *b, int state, int64_t offset, const char *text)
 {
 	pthread_mutex_lock(&c->mu);
-	b->status.state = (Imaged__V1__PushProgress__State)state;
-	b->status.offset = offset;
-	snprintf(b->status.message, sizeof b->status.message, "%s", text);
+	upload_status_set(&b->status, state, offset, text);
 	pthread_mutex_unlock(&c->mu);
 	transfer_watch_wake(&c->watch);
 }
@@ -96,6 +93,8 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 	transfer_list_remove(&p.entry);
 	pthread_mutex_lock(&c->mu);
 	c->sent_bytes += sent;
+	if (r == OK && result.mounted)
+		b->status.from = result.mounted->from;
 	pthread_mutex_unlock(&c->mu);
 	if (r == OK)
 		say(c, b, result.mounted ? MOUNTED : DONE, d->size, "");
@@ -130,29 +129,18 @@ static int copy_blob(void *arg, size_t i, struct cancel *cancel, struct err *err
 
 /* ---- all of them ----------------------------------------------------------- */
 
-static bool is_news(const struct copy_blob *b, const struct copy_status *now)
-{
-	if (now->state != b->sent.state)
-		return true;
-	return now->offset != b->sent.offset && clock_monotonic_ms() - b->sent_ms >= COPY_PROGRESS_MS;
-}
-
 static int tell_news(void *arg, struct err *err)
 {
 	struct copy *c = arg;
 
 	for (size_t i = 0; i < c->n_blobs; i++) {
 		struct copy_blob *b = &c->blobs[i];
-		struct copy_status now;
+		struct upload_status now;
 
 		pthread_mutex_lock(&c->mu);
 		now = b->status;
 		pthread_mutex_unlock(&c->mu);
-		if (!b->layer || !is_news(b, &now))
-			continue;
-		b->sent = now;
-		b->sent_ms = clock_monotonic_ms();
-		if (copy_send_layer(c, b, &now, err) < 0)
+		if (b->layer && upload_is_news(&b->told, &now) && copy_send_layer(c, b, &now, err) < 0)
 			return err->code;
 	}
 	return OK;
@@ -166,7 +154,7 @@ int copy_blobs(struct copy *c, struct err *err)
 		.work = copy_blob,
 		.look = tell_news,
 		.watch = &c->watch,
-		.every_ms = COPY_PROGRESS_MS,
+		.every_ms = UPLOAD_PROGRESS_MS,
 		.arg = c,
 	};
 

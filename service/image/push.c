@@ -50,22 +50,15 @@ static int send_started(struct push *p, struct err *err)
 	return send_event(p, &event, err);
 }
 
-int push_send_layer(struct push *p, struct push_blob *b, const struct push_status *status, struct err *err)
+int push_send_layer(struct push *p, struct push_blob *b, const struct upload_status *status, struct err *err)
 {
 	Imaged__V1__PushEvent event = IMAGED__V1__PUSH_EVENT__INIT;
 	Imaged__V1__PushProgress m = IMAGED__V1__PUSH_PROGRESS__INIT;
-	char digest[DIGEST_TEXT_MAX], message[PUSH_MESSAGE_MAX];
+	char digest[DIGEST_TEXT_MAX];
 
-	snprintf(message, sizeof message, "%s", status->message);
-	utf8_clean(message);
-	b->sent = *status;
-	b->sent_ms = clock_monotonic_ms();
+	upload_tell(&b->told, status, &m);
 	m.digest = digest_text(&b->digest, digest);
-	m.state = status->state;
-	m.current = status->offset;
 	m.total = b->size;
-	m.message = message;
-	m.from = (char *)(status->from ? status->from : "");
 	event.event_case = IMAGED__V1__PUSH_EVENT__EVENT_LAYER;
 	event.layer = &m;
 	return send_event(p, &event, err);
@@ -106,10 +99,10 @@ static int send_layers(struct push *p, const struct push_image *image, int state
 		for (size_t j = image->documents[i].n_blobs; j-- > 0;) {
 			struct push_blob *b = &p->blobs[image->documents[i].blobs[j]];
 
-			if (!b->layer || (b->sent.state == (Imaged__V1__PushProgress__State)state && state != WAITING))
+			if (!b->layer ||
+			    (b->told.status.state == (Imaged__V1__PushProgress__State)state && state != WAITING))
 				continue;
-			b->status = (struct push_status){ .state = (Imaged__V1__PushProgress__State)state,
-							  .offset = state == EXISTS ? b->size : 0 };
+			upload_status_set(&b->status, state, state == EXISTS ? b->size : 0, "");
 			if (push_send_layer(p, b, &b->status, err) < 0)
 				return err->code;
 		}

@@ -22,24 +22,15 @@
 #define SERVICE_IMAGE_PUSH_H
 
 #include "service/image/image_service.h"
+#include "service/image/upload_status.h"
 #include "service/registry/upload.h"
 #include "store/archive/select.h"
 
 enum {
-	PUSH_PARALLEL = 5,	/* blobs at once */
-	PUSH_PROGRESS_MS = 100, /* between two progress events of one layer */
-	PUSH_MOUNTS_MAX = 3,	/* repositories that are tried for one blob */
+	PUSH_PARALLEL = 5,   /* blobs at once */
+	PUSH_MOUNTS_MAX = 3, /* repositories that are tried for one blob */
 	PUSH_BLOBS_MAX = 20 * 1000,
 	PUSH_DOCUMENTS_BYTES_MAX = 32 * 1024 * 1024, /* of one image */
-	PUSH_MESSAGE_MAX = 256,
-};
-
-/* What a client is told of a blob; guarded by push.mu. */
-struct push_status {
-	Imaged__V1__PushProgress__State state;
-	int64_t offset;
-	const char *from; /* STATE_MOUNTED; lives as long as the push */
-	char message[PUSH_MESSAGE_MAX];
 };
 
 /* A blob; one that several manifests name stands once. */
@@ -48,10 +39,9 @@ struct push_blob {
 	int64_t size;
 	struct digest diff_id; /* of a layer, where it is known */
 	bool layer, foreign;
-	bool done; /* the registry has it */
-	struct push_status status;
-	struct push_status sent; /* the call's thread: what the client was told */
-	int64_t sent_ms;
+	bool done;		     /* the registry has it */
+	struct upload_status status; /* push.mu */
+	struct upload_told told;
 };
 
 /* A manifest or an index. */
@@ -133,6 +123,6 @@ void push_forget_sources(struct push *p);
 
 /* ---- push.c: events */
 
-int push_send_layer(struct push *p, struct push_blob *b, const struct push_status *status, struct err *err);
+int push_send_layer(struct push *p, struct push_blob *b, const struct upload_status *status, struct err *err);
 
 #endif

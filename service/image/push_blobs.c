@@ -4,7 +4,6 @@
  */
 #include <unistd.h>
 
-#include "proto/runtime/clock.h"
 #include "service/image/parallel.h"
 #include "service/image/push.h"
 #include "store/image/sources.h"
@@ -29,9 +28,7 @@ struct work {
 static void say(struct push *p, struct push_blob *b, int state, int64_t offset, const char *text)
 {
 	pthread_mutex_lock(&p->mu);
-	b->status.state = (Imaged__V1__PushProgress__State)state;
-	b->status.offset = offset;
-	snprintf(b->status.message, sizeof b->status.message, "%s", text);
+	upload_status_set(&b->status, state, offset, text);
 	pthread_mutex_unlock(&p->mu);
 	transfer_watch_wake(&p->watch);
 }
@@ -203,13 +200,6 @@ static int push_blob(void *arg, size_t i, struct cancel *cancel, struct err *err
 
 /* ---- all of them ----------------------------------------------------------- */
 
-static bool is_news(const struct push_blob *b, const struct push_status *now)
-{
-	if (now->state != b->sent.state)
-		return true;
-	return now->offset != b->sent.offset && clock_monotonic_ms() - b->sent_ms >= PUSH_PROGRESS_MS;
-}
-
 static int tell_news(void *arg, struct err *err)
 {
 	const struct work *w = arg;
@@ -217,12 +207,12 @@ static int tell_news(void *arg, struct err *err)
 
 	for (size_t i = 0; i < w->n; i++) {
 		struct push_blob *b = &p->blobs[w->blobs[i]];
-		struct push_status now;
+		struct upload_status now;
 
 		pthread_mutex_lock(&p->mu);
 		now = b->status;
 		pthread_mutex_unlock(&p->mu);
-		if (b->layer && is_news(b, &now) && push_send_layer(p, b, &now, err) < 0)
+		if (b->layer && upload_is_news(&b->told, &now) && push_send_layer(p, b, &now, err) < 0)
 			return err->code;
 	}
 	return OK;
@@ -261,7 +251,7 @@ int push_blobs(struct push *p, const struct push_image *image, struct err *err)
 		.work = push_blob,
 		.look = tell_news,
 		.watch = &p->watch,
-		.every_ms = PUSH_PROGRESS_MS,
+		.every_ms = UPLOAD_PROGRESS_MS,
 		.arg = &w,
 	};
 	int r = collect(&w, image, err);

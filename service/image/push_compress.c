@@ -202,7 +202,7 @@ static int watch(struct work *w, struct err *err)
 		pthread_mutex_unlock(&p->mu);
 		if (!running)
 			return r;
-		transfer_watch_wait(&p->watch, PUSH_PROGRESS_MS);
+		transfer_watch_wait(&p->watch, UPLOAD_PROGRESS_MS);
 		if (r == OK && (r = cancel_check(p->cancel, err)) != OK)
 			cancel_fire(w->cancel, E_CANCELLED);
 	}
@@ -455,7 +455,7 @@ static int find_or_make(struct push *p, const struct digest *manifest, const str
 	while (!try_enter(&b)) {
 		if (cancel_check(p->cancel, err) < 0)
 			return err->code;
-		transfer_watch_wait(&p->watch, PUSH_PROGRESS_MS);
+		transfer_watch_wait(&p->watch, UPLOAD_PROGRESS_MS);
 	}
 	r = find_other(p, config, ret_other, ret_found, err);
 	if (r == OK && !*ret_found && !store_read_only(p->service->store)) {
