@@ -40,6 +40,9 @@ class Install(TestCase):
         self.assertEqual(["history"], offered("his"))
         self.assertEqual(["--input"], offered("load", "--in"))
         self.assertEqual(["--message"], offered("import", "--me"))
+        self.assertEqual(["explain-host"], offered("system", "exp"))
+        self.assertEqual(["--referrers"], offered("copy", "--ref"))
+        self.assertEqual(["inspect"], offered("manifest", ""))
         for words in (["load", "-i", ""], ["image", "save", "--output", ""], ["import", ""], ["image", "import", "a"]):
             self.assertEqual([], offered(*words), words)
 
