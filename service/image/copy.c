@@ -125,11 +125,23 @@ static int open_repositories(struct copy *c, struct err *err)
 	return repository_open_push(r, &c->destination, c->source.path, &c->destination_credentials, &c->mounting, err);
 }
 
+/* Of two registries a user must know which one refuses: the source's refusals say so. */
+static int name_registry(const struct copy *c, struct err *err)
+{
+	static const char source[] = "pull access denied for ";
+	char name[REFERENCE_TEXT_MAX];
+
+	if (err->code != E_DENIED || !strncmp(err->text, source, sizeof source - 1))
+		return err->code;
+	return err_wrap(err, "push access denied for %s", reference_familiar_name(&c->destination, name));
+}
+
 static int run(struct copy *c, struct err *err)
 {
-	if (open_repositories(c, err) < 0 || copy_plan(c, err) < 0 || send_started(c, err) < 0 ||
-	    copy_blobs(c, err) < 0 || publish(c, err) < 0)
+	if (open_repositories(c, err) < 0 || copy_plan(c, err) < 0 || send_started(c, err) < 0)
 		return err->code;
+	if (copy_blobs(c, err) < 0 || publish(c, err) < 0)
+		return name_registry(c, err);
 	return send_end(c, err);
 }
 

@@ -57,6 +57,18 @@ class Copy(TestCase):
         self.assert_nothing_kept()
         return events[-2].tag, events[-1].done, events
 
+    def test_of_two_registries_the_one_that_refuses_is_named(self):
+        self.source.repo("a").add(image(), "1")
+        with UploadRegistry() as target:
+            refusal = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+            target.fault("POST", "/blobs/uploads/", status=401, body=to_json(refusal))
+            with self.assertRaises(grpc.RpcError) as refused:
+                list(self.client.Copy(source=f"{self.source.host}/a:1", destination=f"{target.host}/b:1"))
+        self.assertEqual(
+            f"push access denied for {target.host}/b: unauthorized: authentication required",
+            refused.exception.details(),
+        )
+
     def assert_nothing_kept(self):
         usage = self.client.GetDiskUsage()
         self.assertEqual((0, 0, 0), (usage.image_count, usage.blob_count, usage.ingest_bytes))
