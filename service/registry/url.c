@@ -28,6 +28,17 @@ static bool has_part(CURLU *u, CURLUPart part)
 	return curl_url_get(u, part, &text, 0) == CURLUE_OK;
 }
 
+/* libcurl decodes a host when it reads a URL, and reads it again when it connects: a host
+ * that becomes another one then ("0%300", 000, 0.0.0.0) is not the one that was looked at. */
+static bool is_settled(const char *whole, const char *host)
+{
+	CLEANUP(cleanup_handle) CURLU *u = curl_url();
+	CLEANUP(cleanup_text) char *again = NULL;
+
+	return u && curl_url_set(u, CURLUPART_URL, whole, CURLU_PATH_AS_IS) == CURLUE_OK &&
+	       curl_url_get(u, CURLUPART_HOST, &again, 0) == CURLUE_OK && !strcmp(again, host);
+}
+
 static int take_parts(CURLU *u, const char *shown, struct url *ret_url, struct err *err)
 {
 	CLEANUP(cleanup_text) char *whole = NULL, *scheme = NULL, *host = NULL, *port = NULL;
@@ -44,6 +55,8 @@ static int take_parts(CURLU *u, const char *shown, struct url *ret_url, struct e
 		return bad(shown, "neither http nor https", err);
 	if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
 		return bad(shown, "it carries a user or a password", err);
+	if (!is_settled(whole, host))
+		return bad(shown, "the host is written in a way that has two meanings", err);
 	out.port = (uint16_t)strtoul(port, NULL, 10);
 	out.text = strdup(whole);
 	out.host = strdup(host);

@@ -52,7 +52,8 @@ static void url_appends_to_a_query_that_is_there(void **state)
 
 static void url_refuses_users_and_other_schemes(void **state)
 {
-	static const char *const bad[] = { "https://u@a.example/", "https://u:p@a.example/",
+	static const char *const bad[] = { "http://0%300/",	   "http://%32130706433/",
+					   "https://u@a.example/", "https://u:p@a.example/",
 					   "ftp://a.example/",	   "file:///etc/passwd",
 					   "a.example/x",	   "https://",
 
