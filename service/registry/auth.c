@@ -77,7 +77,7 @@ int auth_want(struct auth *a, const char *scope, struct err *err)
 }
 
 /* What was just refused comes first: some servers read only the first. */
-static void collect_scopes(struct scopes *s, struct auth *a, const struct challenge *c, const char *also)
+static void collect_scopes(struct scopes *s, struct auth *a, const struct challenge *c)
 {
 	s->n = 0;
 	scopes_add_list(s, c->scope);
@@ -85,8 +85,6 @@ static void collect_scopes(struct scopes *s, struct auth *a, const struct challe
 	for (size_t i = 0; i < a->wanted.n; i++)
 		scopes_add(s, a->wanted.items[i]);
 	pthread_mutex_unlock(&a->mu);
-	if (also)
-		scopes_add(s, also);
 }
 
 static int compare_text(const void *a, const void *b)
@@ -196,14 +194,14 @@ static int get_anonymous(struct source_arg *s, int code, struct cancel *cancel, 
 	return OK;
 }
 
-static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, const char *also,
-		    struct cancel *cancel, struct secret *ret_token, struct err *err)
+static int token_of(struct auth *a, const struct host_view *host, const struct challenge *c, struct cancel *cancel,
+		    struct secret *ret_token, struct err *err)
 {
 	struct scopes s;
 	struct source_arg arg = { a, { .auth = a, .host = host, c->realm, c->service, .scopes = &s } };
 	int r;
 
-	collect_scopes(&s, a, c, also);
+	collect_scopes(&s, a, c);
 	arg.request.anonymous = secrets_were_refused(a);
 	r = get_token(&arg, cancel, ret_token, err);
 	return r == OK ? OK : get_anonymous(&arg, r, cancel, ret_token);
@@ -244,8 +242,8 @@ static int basic_header(const struct auth *a, struct secret *ret_header, struct 
 	return OK;
 }
 
-int auth_header(struct auth *a, const struct host_view *host, const char *also, struct cancel *cancel,
-		struct secret *ret_header, struct err *err)
+int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
+		struct err *err)
 {
 	CLEANUP(secret_wipe) struct secret token = { 0 };
 	bool asked;
@@ -258,7 +256,7 @@ int auth_header(struct auth *a, const struct host_view *host, const char *also, 
 		return bearer(ret_header, &a->registry_token) ? OK : fail_nomem(err);
 	if (c.scheme == AUTH_BASIC)
 		return basic_header(a, ret_header, err);
-	r = token_of(a, host, &c, also, cancel, &token, err);
+	r = token_of(a, host, &c, cancel, &token, err);
 	/* A token server that was wrong or has moved: without a token the registry says
 	 * where it is now. */
 	if (!asked && (r == E_REGISTRY || r == E_TLS))
@@ -279,7 +277,7 @@ bool auth_is_challenge(const struct http_exchange *x)
 	       (status == 403 && host_challenge_of(x, &c) && !strcasecmp(c.error, "insufficient_scope"));
 }
 
-static void drop_refused(struct auth *a, const struct host_view *view, const struct challenge *c, const char *also,
+static void drop_refused(struct auth *a, const struct host_view *view, const struct challenge *c,
 			 const struct secret *sent)
 {
 	static const char scheme[] = "Bearer ";
@@ -289,7 +287,7 @@ static void drop_refused(struct auth *a, const struct host_view *view, const str
 
 	if (!secret_is_set(sent) || strncmp(sent->text, scheme, sizeof scheme - 1) != 0)
 		return;
-	collect_scopes(&s, a, c, also);
+	collect_scopes(&s, a, c);
 	if (!secret_set(&token, sent->text + sizeof scheme - 1))
 		return;
 	for (unsigned as = 0; as < 2; as++) { /* it may be one that anybody may have */
@@ -303,7 +301,7 @@ static void drop_refused(struct auth *a, const struct host_view *view, const str
 }
 
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
-		 const char *also, const struct secret *sent, bool *ret_again, struct err *err)
+		 const struct secret *sent, bool *ret_again, struct err *err)
 {
 	bool asked;
 	struct challenge before = current_challenge(a, view, &asked), c;
@@ -312,7 +310,7 @@ int auth_refused(struct auth *a, struct host *host, const struct host_view *view
 	*ret_again = false;
 	if (!host_challenge_of(x, &c))
 		return OK;
-	drop_refused(a, view, &before, also, sent);
+	drop_refused(a, view, &before, sent);
 	pthread_mutex_lock(&a->mu);
 	a->asked = c;
 	pthread_mutex_unlock(&a->mu);

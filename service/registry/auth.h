@@ -57,24 +57,23 @@ int auth_init(struct auth *a, const struct auth_context *context, const struct c
 void auth_destroy(struct auth *a);
 
 /* From now on every token is asked for this too: "repository:NAME:pull,push" before a
- * push, SCOPE_CATALOG before a list of repositories. E_LIMIT when there are too many. */
+ * push, "repository:FROM:pull" before a mount, SCOPE_CATALOG before a list of repositories. E_LIMIT when there are too
+ * many. */
 int auth_want(struct auth *a, const char *scope, struct err *err);
 
 /* The value of the Authorization header; none (ret_header stays empty) where nothing
- * was asked for or there is nothing to show. `also` is a scope that only this request
- * needs ("repository:FROM:pull" of a mount); NULL: none. */
-int auth_header(struct auth *a, const struct host_view *host, const char *also, struct cancel *cancel,
-		struct secret *ret_header, struct err *err);
+ * was asked for or there is nothing to show. */
+int auth_header(struct auth *a, const struct host_view *host, struct cancel *cancel, struct secret *ret_header,
+		struct err *err);
 
 /* Whether an answer asks for (other) credentials: 401, or 403 with insufficient_scope
  * (RFC 6750, 3.1). */
 bool auth_is_challenge(const struct http_exchange *x);
 
-/* After such an answer of the registry to a request with `sent` (may be empty) and
- * `also`. *ret_again: another attempt has something new to show. E_UNAUTHENTICATED
- * "no basic auth credentials" when Basic is wanted and there are none. */
+/* After such an answer of the registry to a request with `sent` (may be empty). *ret_again: another attempt has
+ * something new to show. E_UNAUTHENTICATED "no basic auth credentials" when Basic is wanted and there are none. */
 int auth_refused(struct auth *a, struct host *host, const struct host_view *view, const struct http_exchange *x,
-		 const char *also, const struct secret *sent, bool *ret_again, struct err *err);
+		 const struct secret *sent, bool *ret_again, struct err *err);
 
 /* A host that a redirect led to, `at`, answered 401: the value of an Authorization header
  * for it alone, from a token that anybody may have. Nothing of the caller's goes there.

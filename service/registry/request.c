@@ -246,7 +246,7 @@ static int attempt(struct repository *r, struct endpoint *e, const struct reques
 	if (code != OK)
 		return code;
 	*ret_failed = HTTP_FAILED_LOCAL;
-	code = auth_header(&e->auth, &host, q->scope, cancel, &authorization, err);
+	code = auth_header(&e->auth, &host, cancel, &authorization, err);
 	if (code == E_REGISTRY) {
 		*ret_failed =
 			HTTP_FAILED_CONNECT; /* tried again already, as a question; a transfer has more patience */
@@ -265,7 +265,7 @@ static int attempt(struct repository *r, struct endpoint *e, const struct reques
 	if (http_response_of(a.x)->status == 400 && !host.origin.https)
 		host_forget(e->host);
 	if (auth_is_challenge(a.x) && !a.redirected && may_repeat) {
-		code = auth_refused(&e->auth, e->host, &host, a.x, q->scope, &authorization, ret_again, err);
+		code = auth_refused(&e->auth, e->host, &host, a.x, &authorization, ret_again, err);
 		if (code != OK)
 			return wrap_auth(&t, code, err);
 		http_drain(a.x);

@@ -20,7 +20,6 @@ struct request {
 	enum host_capability capability;
 	const char *accept; /* NULL: anything */
 	const char *range, *if_range, *if_match;
-	const char *scope; /* that this request's token needs besides (auth_want()); NULL: none */
 	const char *content_type, *content_range; /* of the body */
 	struct bytes body;
 	const struct http_source *source; /* in its place, see http.h */
