@@ -55,6 +55,27 @@ static bool read_octal(const uint8_t *p, size_t len, int64_t *ret_value)
 	return i == len || !p[i];
 }
 
+/* The two's complement of the bits is what is below zero, less one. */
+static bool read_negative(const uint8_t *p, size_t len, int64_t *ret_value)
+{
+	uint64_t value = ~p[0] & 0x3f;
+
+	for (size_t i = 1; i < len; i++) {
+		if (value >> 55)
+			return false;
+		value = value << 8 | (uint8_t)~p[i];
+	}
+	*ret_value = -(int64_t)value - 1;
+	return true;
+}
+
+bool tar_number_read(const uint8_t *field, size_t len, int64_t *ret_value)
+{
+	if ((field[0] & 0xc0) == 0xc0)
+		return read_negative(field, len, ret_value);
+	return field[0] & 0x80 ? read_binary(field, len, ret_value) : read_octal(field, len, ret_value);
+}
+
 static bool read_number(const uint8_t *block, struct field f, int64_t *ret_value)
 {
 	const uint8_t *p = block + f.at;

@@ -18,6 +18,8 @@ enum tar_type {
 	TAR_REGULAR = '0',
 	TAR_HARD_LINK = '1',
 	TAR_SYMLINK = '2',
+	TAR_CHAR_DEVICE = '3',
+	TAR_BLOCK_DEVICE = '4',
 	TAR_DIRECTORY = '5',
 	TAR_FIFO = '6',
 	TAR_CONTIGUOUS = '7',
@@ -45,6 +47,9 @@ const char *tar_header_read(const uint8_t block[TAR_BLOCK], struct tar_header *r
 size_t tar_header_name(const uint8_t block[TAR_BLOCK], char ret_name[TAR_HEADER_NAME_MAX]);
 /* The target of a link; borrowed from the block. */
 struct bytes tar_header_link(const uint8_t block[TAR_BLOCK]);
+
+/* A numeric field: octal or GNU's base-256, negative only in the latter. */
+bool tar_number_read(const uint8_t *field, size_t len, int64_t *ret_value);
 
 /* A block of a GNU sparse map: does another one follow? */
 bool tar_sparse_goes_on(const uint8_t block[TAR_BLOCK]);

@@ -1,33 +1,23 @@
 #include "service/layer/tar_pax.h"
 
-struct record {
-	struct bytes key, value;
-};
-
 /* The values of GNU's sparse keys; which of them counts depends on the others. */
 struct sparse {
 	struct bytes major, minor, map, size, real_size;
 };
-
-static bool equals(struct bytes b, const char *text)
-{
-	return b.len == strlen(text) && (!b.len || !memcmp(b.data, text, b.len));
-}
 
 static bool begins_with(struct bytes b, const char *text)
 {
 	return b.len >= strlen(text) && !memcmp(b.data, text, strlen(text));
 }
 
-/* Decimal digits only. */
-static bool read_decimal(struct bytes b, int64_t *ret_value)
+bool tar_pax_decimal(struct bytes text, int64_t *ret_value)
 {
 	int64_t value = 0;
 
-	if (!b.len)
+	if (!text.len)
 		return false;
-	for (size_t i = 0; i < b.len; i++) {
-		int digit = b.data[i] - '0';
+	for (size_t i = 0; i < text.len; i++) {
+		int digit = text.data[i] - '0';
 
 		if (digit < 0 || digit > 9 || value > (INT64_MAX - digit) / 10)
 			return false;
@@ -37,13 +27,12 @@ static bool read_decimal(struct bytes b, int64_t *ret_value)
 	return true;
 }
 
-/* Takes the next record off *rest. */
-static bool next_record(struct bytes *rest, struct record *ret_record)
+bool tar_pax_next(struct bytes *rest, struct tar_pax_record *ret_record)
 {
 	const uint8_t *space = memchr(rest->data, ' ', rest->len), *text, *equal, *end;
 	int64_t len;
 
-	if (!space || !read_decimal((struct bytes){ rest->data, (size_t)(space - rest->data) }, &len))
+	if (!space || !tar_pax_decimal((struct bytes){ rest->data, (size_t)(space - rest->data) }, &len))
 		return false;
 	text = space + 1;
 	if (len > (int64_t)rest->len || len <= text - rest->data)
@@ -64,7 +53,7 @@ static bool next_record(struct bytes *rest, struct record *ret_record)
 static bool take_size(struct bytes value, int64_t *ret_size)
 {
 	if (value.len)
-		return read_decimal(value, ret_size);
+		return tar_pax_decimal(value, ret_size);
 	*ret_size = -1;
 	return true;
 }
@@ -76,7 +65,7 @@ static void take_path(struct bytes value, struct tar_pax *pax)
 	pax->path_is_directory = value.len && value.data[value.len - 1] == '/';
 }
 
-static void take_sparse(const struct record *r, struct sparse *s)
+static void take_sparse(const struct tar_pax_record *r, struct sparse *s)
 {
 	const struct {
 		const char *key;
@@ -89,16 +78,16 @@ static void take_sparse(const struct record *r, struct sparse *s)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (equals(r->key, keys[i].key))
+		if (tar_text_is(r->key, keys[i].key))
 			*keys[i].value = r->value;
 }
 
 static bool is_sparse(const struct sparse *s)
 {
-	if (equals(s->major, "1"))
-		return equals(s->minor, "0");
-	if (equals(s->major, "0"))
-		return equals(s->minor, "0") || equals(s->minor, "1");
+	if (tar_text_is(s->major, "1"))
+		return tar_text_is(s->minor, "0");
+	if (tar_text_is(s->major, "0"))
+		return tar_text_is(s->minor, "0") || tar_text_is(s->minor, "1");
 	return s->map.len > 0;
 }
 
@@ -106,16 +95,16 @@ const char *tar_pax_read(struct bytes records, struct tar_pax *ret_pax)
 {
 	struct tar_pax pax = { .size = -1, .real_size = -1 };
 	struct sparse sparse = { 0 };
-	struct record r;
+	struct tar_pax_record r;
 
 	while (records.len) {
-		if (!next_record(&records, &r))
+		if (!tar_pax_next(&records, &r))
 			return "extended header with a bad record";
-		if (equals(r.key, "size") && !take_size(r.value, &pax.size))
+		if (tar_text_is(r.key, "size") && !take_size(r.value, &pax.size))
 			return "extended header with a bad size";
-		if (equals(r.key, "path"))
+		if (tar_text_is(r.key, "path"))
 			take_path(r.value, &pax);
-		if (equals(r.key, "linkpath"))
+		if (tar_text_is(r.key, "linkpath"))
 			pax.link = r.value;
 		if (begins_with(r.key, "GNU.sparse.")) {
 			pax.is_sparse |= r.value.len > 0;

@@ -20,6 +20,22 @@ struct tar_pax {
 	struct bytes path, link; /* empty: not given */
 };
 
+/* One record; both are borrowed. A key is never empty. */
+struct tar_pax_record {
+	struct bytes key, value;
+};
+
+static inline bool tar_text_is(struct bytes b, const char *text)
+{
+	return b.len == strlen(text) && (!b.len || !memcmp(b.data, text, b.len));
+}
+
+/* Takes the next record off *rest, which is not empty; false when it is no sound one. */
+bool tar_pax_next(struct bytes *rest, struct tar_pax_record *ret_record);
+
+/* Decimal digits only, that fit. */
+bool tar_pax_decimal(struct bytes text, int64_t *ret_value);
+
 /* What is wrong with the records, or NULL when *ret_pax was filled. A key that comes
  * twice counts with its last value, an empty value takes the record back. */
 const char *tar_pax_read(struct bytes records, struct tar_pax *ret_pax);

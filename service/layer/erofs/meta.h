@@ -1,0 +1,47 @@
+/*
+ * Blocks of metadata in which inodes are collected, each with its xattrs and the tail of
+ * its data, until a block is full and is appended to the image.
+ *
+ * Some blocks are open at a time, so that what does not fit into one finds room in
+ * another. A block's place in the image is known only when it is appended: inodes are
+ * named by the block's number, and erofs_meta_nid() tells after erofs_meta_flush().
+ *
+ * Memory: the open blocks, and 4 bytes for each block of metadata. One thread.
+ */
+#ifndef SERVICE_LAYER_EROFS_META_H
+#define SERVICE_LAYER_EROFS_META_H
+
+#include "service/layer/erofs/output.h"
+#include "service/layer/erofs/tree.h"
+
+enum { EROFS_META_OPEN = 16 };
+
+struct erofs_meta_block {
+	bool is_open;
+	uint32_t number;
+	size_t used; /* a multiple of EROFS_SLOT */
+	uint8_t bytes[EROFS_BLOCK];
+};
+
+struct erofs_meta {
+	struct erofs_output *output;
+	struct erofs_meta_block *open; /* EROFS_META_OPEN */
+	uint32_t *blocks;	       /* n: where in the image each number is */
+	size_t n, room;
+};
+
+int erofs_meta_init(struct erofs_meta *m, struct erofs_output *o, struct err *err);
+void erofs_meta_free(struct erofs_meta *m);
+
+/* The parts one after another: within one block when they fit into one, else in blocks
+ * of their own. The image's end is aligned, before and after. */
+int erofs_meta_put(struct erofs_meta *m, const struct bytes *parts, size_t n_parts, struct erofs_place *ret_place,
+		   struct err *err);
+int erofs_meta_flush(struct erofs_meta *m, struct err *err);
+
+static inline uint64_t erofs_meta_nid(const struct erofs_meta *m, struct erofs_place place)
+{
+	return (uint64_t)m->blocks[place.meta] * EROFS_SLOTS_PER_BLOCK + place.slot;
+}
+
+#endif
