@@ -93,6 +93,8 @@ static const char *take_list(struct tar_sparse *s, struct bytes map)
 	const char *wrong = NULL;
 
 	s->n = 0; /* a second one counts instead of the first */
+	if (map.len && map.data[map.len - 1] == ',')
+		return bad_map;
 	while (!wrong && map.len)
 		wrong = take_pair(s, &map, ',');
 	return wrong;

@@ -1,0 +1,151 @@
+"""EROFS images of layers: made from tars, mounted, and compared with what GNU tar makes
+of the same tar."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import stat
+import subprocess
+import tarfile
+
+from harness import BIN, SLOW
+
+TAR2EROFS = os.path.join(os.path.dirname(BIN), "tests", "tar2erofs")
+
+
+def convert(tar, image, *options, program=(TAR2EROFS,)):
+    """What tar2erofs says of it: a dictionary, with "code" and "text" when it failed."""
+    result = subprocess.run(
+        [*program, *options, tar, image],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=170 * SLOW,
+    )
+    if result.returncode not in (0, 1) or result.stderr:
+        raise AssertionError(f"tar2erofs: exit {result.returncode}\n{result.stderr.decode(errors='replace')}")
+    return json.loads(result.stdout)
+
+
+def fsck(image):
+    """fsck.erofs reads everything; its complaint, or None."""
+    result = subprocess.run(
+        ["fsck.erofs", "--extract", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=170 * SLOW
+    )
+    return result.stdout.decode(errors="replace") or "failed" if result.returncode else None
+
+
+def can_mount():
+    return os.geteuid() == 0 and subprocess.run(["grep", "-qw", "erofs", "/proc/filesystems"]).returncode == 0
+
+
+@contextlib.contextmanager
+def mounted(image, directory):
+    os.makedirs(directory, exist_ok=True)
+    subprocess.run(["mount", "-t", "erofs", "-o", "ro,nodev,nosuid", image, directory], check=True, timeout=60)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True, timeout=60)
+
+
+def gnu_extract(tar, directory):
+    os.makedirs(directory, exist_ok=True)
+    subprocess.run(
+        ["tar", "-xpf", tar, "-C", directory, "--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*"],
+        check=True,
+        timeout=170 * SLOW,
+        stderr=subprocess.PIPE,
+    )
+    return directory
+
+
+def _content(path, mode):
+    if stat.S_ISLNK(mode):
+        return os.readlink(path)
+    if not stat.S_ISREG(mode):
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def snapshot(root):
+    """path → all that a file system tells of it. Bytes throughout. The link count of
+    directories is left out: file systems disagree on it."""
+    root = os.fsencode(root)
+    tree, inodes = {}, {}
+
+    def look(path, name):
+        s = os.lstat(path)
+        first = inodes.setdefault(s.st_ino, name) if not stat.S_ISDIR(s.st_mode) else name
+        tree[name] = {
+            "mode": oct(s.st_mode),
+            "owner": (s.st_uid, s.st_gid),
+            "size": None if stat.S_ISDIR(s.st_mode) else s.st_size,
+            "mtime": s.st_mtime_ns,
+            "links": None if stat.S_ISDIR(s.st_mode) else s.st_nlink,
+            "same as": first,
+            "device": s.st_rdev if stat.S_ISCHR(s.st_mode) or stat.S_ISBLK(s.st_mode) else None,
+            "content": _content(path, s.st_mode),
+            "xattrs": {n: os.getxattr(path, n, follow_symlinks=False) for n in sorted(_xattrs(path))},
+        }
+
+    look(root, b".")
+    for directory, names, files in os.walk(root):
+        for name in sorted(names + files):
+            path = os.path.join(directory, name)
+            look(path, os.path.relpath(path, root))
+    return tree
+
+
+def _xattrs(path):
+    return os.listxattr(path, follow_symlinks=False)
+
+
+def differences(wanted, got, limit=10):
+    """What differs, in words."""
+    found = []
+    for name in sorted(wanted.keys() | got.keys()):
+        if wanted.get(name) == got.get(name):
+            continue
+        a, b = wanted.get(name), got.get(name)
+        if a is None or b is None:
+            found.append(f"{name!r}: {'only in the image' if a is None else 'missing in the image'}")
+        else:
+            found += [f"{name!r} {key}: {a[key]!r} != {b[key]!r}" for key in a if a[key] != b[key]]
+        if len(found) >= limit:
+            break
+    return found
+
+
+class Tar:
+    """An archive made entry by entry, of any kind of entry, in order."""
+
+    def __init__(self, path, format=tarfile.PAX_FORMAT):
+        self.path = path
+        self.tar = tarfile.open(path, "w", format=format)
+
+    def add(self, name, type=tarfile.REGTYPE, data=b"", **fields):
+        info = tarfile.TarInfo(name)
+        info.type = type
+        info.size = len(data)
+        info.mode = 0o755 if type == tarfile.DIRTYPE else 0o644
+        for key, value in fields.items():
+            setattr(info, key, value)
+        self.tar.addfile(info, io.BytesIO(data))
+        return self
+
+    def directory(self, name, **fields):
+        return self.add(name, tarfile.DIRTYPE, **fields)
+
+    def symlink(self, name, target, **fields):
+        return self.add(name, tarfile.SYMTYPE, linkname=target, **fields)
+
+    def hard_link(self, name, target, **fields):
+        return self.add(name, tarfile.LNKTYPE, linkname=target, **fields)
+
+    def done(self):
+        self.tar.close()
+        return self.path
