@@ -1,13 +1,16 @@
 /*
  * tar2erofs [--limit NAME=N]... TAR IMAGE
+ * tar2erofs --check IMAGE
  *
- * Turns a plain tar ("-": standard input) into an EROFS image, in this process, and says
- * on one line of JSON what came of it. Exit status 0, or 1 with {"code": ..., "text": ...}.
+ * Turns a plain tar ("-": standard input) into an EROFS image, in this process, and checks
+ * it as the daemon does before a mount; or only checks one. Says on one line of JSON what
+ * came of it. Exit status 0, or 1 with {"code": ..., "text": ...}.
  */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/resource.h>
 
+#include "service/layer/erofs/check.h"
 #include "service/layer/erofs/writer.h"
 
 enum { PIECE = 256 * 1024, EXIT_USAGE = 64 };
@@ -48,16 +51,6 @@ static int feed_all(struct erofs_writer *w, int in, struct err *err)
 	return rc;
 }
 
-static int convert(int in, int out, const struct erofs_limits *limits, struct erofs_result *r, struct err *err)
-{
-	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
-	int rc = erofs_writer_new(out, limits, &w, err);
-
-	if (rc == OK)
-		rc = feed_all(w, in, err);
-	return rc == OK ? erofs_writer_finish(w, r, err) : rc;
-}
-
 static void print_text(const char *text)
 {
 	for (; *text; text++)
@@ -73,6 +66,50 @@ static int say_failed(const struct err *err)
 	print_text(err->text);
 	printf("\"}\n");
 	return 1;
+}
+
+static int check(int fd, struct erofs_summary *summary, struct err *err)
+{
+	return erofs_check(fd, UINT64_MAX, NULL, summary, err);
+}
+
+static int check_only(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct erofs_summary s;
+	struct err err = ERR_INIT;
+
+	if (fd < 0)
+		fail_errno(&err, "open '%s'", path);
+	if (fd < 0 || check(fd, &s, &err) != OK)
+		return say_failed(&err);
+	printf("{\"entries\": %" PRIu64 ", \"directories\": %" PRIu64 ", \"whiteouts\": %" PRIu64
+	       ", \"root_is_opaque\": %s}\n",
+	       s.entries, s.directories, s.whiteouts, s.root_is_opaque ? "true" : "false");
+	return 0;
+}
+
+/* What the writer made and the check does not take is a mistake of one of them. */
+static int check_made(int fd, const struct erofs_result *r, struct err *err)
+{
+	struct erofs_summary s;
+	int rc = check(fd, &s, err);
+
+	if (rc == OK && (s.root_is_opaque != r->root_is_opaque || s.entries + 1 < r->inodes))
+		return fail(err, E_INTERNAL, "the writer and the check count differently");
+	return rc;
+}
+
+static int convert(int in, int out, const struct erofs_limits *limits, struct erofs_result *r, struct err *err)
+{
+	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
+	int rc = erofs_writer_new(out, limits, &w, err);
+
+	if (rc == OK)
+		rc = feed_all(w, in, err);
+	if (rc == OK)
+		rc = erofs_writer_finish(w, r, err);
+	return rc == OK ? check_made(out, r, err) : rc;
 }
 
 static int say_result(const struct erofs_result *r)
@@ -94,6 +131,8 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int at = 1, in, out;
 
+	if (argc == 3 && !strcmp(argv[1], "--check"))
+		return check_only(argv[2]);
 	for (; at + 1 < argc && !strcmp(argv[at], "--limit"); at += 2)
 		if (!set_limit(&limits, argv[at + 1]))
 			return EXIT_USAGE;

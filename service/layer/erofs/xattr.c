@@ -137,9 +137,9 @@ static int add_acl(struct erofs_xattr_set *x, const struct tar_item *item, uint8
 {
 	if (!value.len || !may_have_acl(item, index))
 		return OK;
-	if (!erofs_acl_is_sound(value))
+	if (!acl_is_sound(value))
 		return fail_xattr(item, "a bad ACL", err);
-	if (index == EROFS_XATTR_ACL_ACCESS && erofs_acl_is_minimal(value))
+	if (index == EROFS_XATTR_ACL_ACCESS && acl_is_minimal(value))
 		return OK; /* the mode says it */
 	return add(x, index, (struct bytes){ NULL, 0 }, value, err);
 }
@@ -150,10 +150,10 @@ static int add_acl_text(struct erofs_xattr_set *x, const struct tar_item *item, 
 	buf_reset(value);
 	if (!text.len)
 		return OK;
-	switch (erofs_acl_from_text(text, value)) {
-	case EROFS_ACL_READ:
+	switch (acl_from_text(text, value)) {
+	case ACL_TEXT_READ:
 		return add_acl(x, item, index, buf_bytes(value), err);
-	case EROFS_ACL_FOREIGN:
+	case ACL_TEXT_FOREIGN:
 		return OK;
 	default:
 		return fail_xattr(item, "a bad ACL", err);

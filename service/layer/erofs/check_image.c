@@ -1,0 +1,97 @@
+#include "service/layer/erofs/checking.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+/* Of the format; a larger file is none of it. */
+static const uint64_t size_max = UINT64_C(1) << 44;
+
+enum { WORK_FACTOR = 16 };
+static const uint64_t work_min = UINT64_C(1) << 30;
+
+struct check_block {
+	uint64_t number; /* UINT64_MAX: none */
+	uint8_t bytes[EROFS_BLOCK];
+};
+
+int check_fail(const char *what, uint64_t nid, struct err *err)
+{
+	return fail(err, E_CORRUPT, "layer's image is not sound: %s (nid %" PRIu64 ")", what, nid);
+}
+
+int check_image_init(struct check_image *i, int fd, struct err *err)
+{
+	struct stat s;
+
+	*i = (struct check_image){ .fd = fd };
+	if (fstat(fd, &s) < 0)
+		return fail_errno(err, "look at the layer's image");
+	if (!S_ISREG(s.st_mode) || s.st_size < EROFS_BLOCK || s.st_size % EROFS_BLOCK || (uint64_t)s.st_size > size_max)
+		return fail(err, E_CORRUPT, "layer's image is not sound: a file of %jd bytes", (intmax_t)s.st_size);
+	i->size = (uint64_t)s.st_size;
+	i->work = work_min + WORK_FACTOR * i->size;
+	i->cache = calloc(CHECK_CACHED, sizeof *i->cache);
+	if (!i->cache)
+		return fail_nomem(err);
+	for (size_t k = 0; k < CHECK_CACHED; k++)
+		i->cache[k].number = UINT64_MAX;
+	return OK;
+}
+
+void check_image_free(struct check_image *i)
+{
+	free(TAKE(i->cache));
+}
+
+static int load(const struct check_image *i, struct check_block *b, uint64_t number, struct err *err)
+{
+	ssize_t n;
+
+	b->number = UINT64_MAX;
+	do
+		n = pread(i->fd, b->bytes, sizeof b->bytes, (off_t)(number << EROFS_BLOCK_BITS));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, "read the layer's image");
+	if (n != sizeof b->bytes)
+		return fail(err, E_CORRUPT, "layer's image is not sound: it became shorter");
+	b->number = number;
+	return OK;
+}
+
+static int read_within(struct check_image *i, uint64_t at, uint8_t *out, size_t len, struct err *err)
+{
+	uint64_t number = at >> EROFS_BLOCK_BITS;
+	struct check_block *b = &i->cache[number % CHECK_CACHED];
+	int rc = b->number == number ? OK : load(i, b, number, err);
+
+	if (rc == OK)
+		memcpy(out, b->bytes + at % EROFS_BLOCK, len);
+	return rc;
+}
+
+static int spend(struct check_image *i, size_t len, struct err *err)
+{
+	if (len > i->work)
+		return fail(err, E_CORRUPT, "layer's image is not sound: it leads to the same bytes again and again");
+	i->work -= len;
+	return OK;
+}
+
+int check_read(struct check_image *i, uint64_t at, void *out, size_t len, struct err *err)
+{
+	uint8_t *to = out;
+	int rc = spend(i, len, err);
+
+	if (rc == OK && (at > i->size || len > i->size - at))
+		return fail(err, E_CORRUPT, "layer's image is not sound: it leads past its end, to byte %" PRIu64, at);
+	while (rc == OK && len) {
+		size_t n = min_size(EROFS_BLOCK - at % EROFS_BLOCK, len);
+
+		rc = read_within(i, at, to, n, err);
+		at += n;
+		to += n;
+		len -= n;
+	}
+	return rc;
+}
