@@ -35,6 +35,7 @@ enum {
 /* How argv[1] names what the worker is for; without one, layers. */
 #define WORKER_MODE_INFLATE "inflate"
 #define WORKER_MODE_TAR "tar"
+#define WORKER_MODE_EROFS "erofs"
 
 enum walk_type {
 	WALK_BLOCK = 1,

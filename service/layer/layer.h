@@ -29,10 +29,12 @@ struct layer_job;
 /* What a layer may cost. */
 struct layer_policy {
 	struct layer_limits limits;
+	struct layer_image_limits image_limits;
 	int64_t stall_ms; /* a worker that has bytes and makes nothing of them for so long is ended */
 };
 
-/* 512 GiB of tar, 1 : 400, 10 million entries, a zstd window of 128 MiB, 60 s. */
+/* 512 GiB of tar, 1 : 400, 10 million entries, a zstd window of 128 MiB, 60 s; images of
+ * 512 GiB, 1 GiB of memory for their names, 64 KiB of xattrs for each entry. */
 struct layer_policy layer_policy_default(void);
 
 /* `program`: path of imaged-layer. max 0: one per core. */
@@ -58,6 +60,14 @@ int layer_job_start(struct layer_workers *w, int fd, enum compression compressio
 int layer_job_start_whole(struct layer_workers *w, int fd, const struct digest *digest, int64_t size,
 			  struct layer_job **ret_job, struct err *err);
 
+/* The same as both, and makes the layer's EROFS image (erofs/writer.h) in `image`, a file
+ * for reading and writing, which stays the caller's and open until the job is freed; what
+ * is in it is lost. A layer of which no image can be made fails, with its reason. */
+int layer_job_start_image(struct layer_workers *w, int fd, int image, enum compression compression, int64_t size,
+			  struct layer_job **ret_job, struct err *err);
+int layer_job_start_whole_image(struct layer_workers *w, int fd, int image, const struct digest *digest, int64_t size,
+				struct layer_job **ret_job, struct err *err);
+
 /* So many bytes of the file are there. Cheap; tells the worker now and then. */
 void layer_job_available(struct layer_job *j, int64_t bytes);
 /* The bytes before were not good: the job begins again at 0, also after it failed. */
@@ -72,6 +82,23 @@ int layer_job_check(struct layer_job *j, struct err *err);
  * truncated or no tar; E_LIMIT; E_UNSUPPORTED: another compression; E_WORKER; or
  * the cancel token's code. */
 int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err);
+
+/* What a worker says of an image; to be believed after layer_image_accept(). */
+struct layer_image_facts {
+	int64_t image_size, inodes;
+	bool root_is_opaque; /* layers below are hidden altogether, which overlayfs cannot say */
+	uint32_t writer_version;
+};
+
+/* After layer_job_finish() of a job that made an image. */
+const struct layer_image_facts *layer_job_image(const struct layer_job *j);
+
+/* Takes `image`, a finished image, and gives a read-only descriptor of the same file, when
+ * nobody can write to it any more and it is sound (erofs/check.h). E_CORRUPT, E_WORKER:
+ * a process still has it open for writing; E_IO; the token's code. */
+int layer_image_accept(int image, const struct layer_image_facts *facts, struct cancel *cancel, int *ret_fd,
+		       struct err *err);
+
 void layer_job_free(struct layer_job *j); /* cancels what still runs; NULL is fine */
 void layer_job_freep(struct layer_job **j);
 

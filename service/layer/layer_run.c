@@ -160,11 +160,13 @@ int layer_run(struct source *source, struct pipeline *pipeline, struct pipeline_
 		return fail_nomem(err);
 	r->source = source;
 	r->pipeline = pipeline;
-	pipeline_begin(pipeline, &source->limits, source->counts_only);
+	pipeline_begin(pipeline, &(struct pipeline_layer){ &source->limits, source->counts_only, source->stream });
 	rc = run_stream(r, err);
 	if (rc == OK)
 		rc = pipeline_finish(pipeline, ret_result, err);
 	else if (rc != E_CANCELLED && rc != E_UNAVAILABLE)
 		rc = earliest_failure(pipeline, rc, err);
+	else
+		pipeline_drain(pipeline, NULL); /* the stream is about to be closed */
 	return explain(r, rc, err);
 }

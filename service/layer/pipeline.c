@@ -21,17 +21,38 @@ struct pipeline {
 
 	/* the consumer's while taken_n < submitted_n, else the producer's */
 	bool counts_only;
+	int stream;
 	struct hasher hasher;
 	struct tar_count count;
 
 	uint8_t slots[PIPELINE_SLOTS][PIPELINE_SLOT_BYTES];
 };
 
+/* A reader that is gone has said why to who made the pipe. */
+static void pass_on(struct pipeline *p, const uint8_t *data, size_t len)
+{
+	while (p->stream >= 0 && len) {
+		ssize_t n = write(p->stream, data, len);
+
+		if (n < 0 && errno != EINTR)
+			p->stream = -1;
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
 static int consume(struct pipeline *p, const uint8_t *data, size_t len, struct err *err)
 {
+	int rc;
+
 	if (!p->counts_only)
 		hasher_update(&p->hasher, data, len);
-	return tar_count_feed(&p->count, data, len, err);
+	rc = tar_count_feed(&p->count, data, len, err);
+	if (rc == OK)
+		pass_on(p, data, len);
+	return rc;
 }
 
 /* Takes one slot; called and returns with the lock held. */
@@ -139,16 +160,17 @@ static int wait_for(struct pipeline *p, uint64_t pending, struct err *err)
 	return rc;
 }
 
-void pipeline_begin(struct pipeline *p, const struct layer_limits *limits, bool counts_only)
+void pipeline_begin(struct pipeline *p, const struct pipeline_layer *layer)
 {
 	pthread_mutex_lock(&p->mu);
 	while (p->taken_n < p->submitted_n)
 		pthread_cond_wait(&p->taken, &p->mu);
 	p->failure = (struct err)ERR_INIT;
-	p->counts_only = counts_only;
+	p->counts_only = layer->counts_only;
+	p->stream = layer->stream;
 	hasher_init(&p->hasher, DIGEST_SHA256);
 	tar_count_free(&p->count);
-	tar_count_init(&p->count, limits->entries, limits->tar_bytes);
+	tar_count_init(&p->count, layer->limits->entries, layer->limits->tar_bytes);
 	pthread_mutex_unlock(&p->mu);
 }
 

@@ -37,9 +37,15 @@ int pipeline_new(struct pipeline **ret_pipeline, struct err *err);
 void pipeline_free(struct pipeline *p); /* joins the thread */
 void pipeline_freep(struct pipeline **p);
 
-/* Begins a layer. Whatever an earlier one left unfinished is dropped. counts_only: it
- * is not hashed, the result's diff_id is 0. */
-void pipeline_begin(struct pipeline *p, const struct layer_limits *limits, bool counts_only);
+struct pipeline_layer {
+	const struct layer_limits *limits;
+	bool counts_only; /* it is not hashed, the result's diff_id is 0 */
+	int stream;	  /* the bytes are also written there, until nobody reads them; -1: nowhere */
+};
+
+/* Begins a layer. Whatever an earlier one left unfinished is dropped. The stream is the
+ * caller's, and is not used any more after pipeline_drain(), pipeline_finish(). */
+void pipeline_begin(struct pipeline *p, const struct pipeline_layer *layer);
 
 /* A buffer of PIPELINE_SLOT_BYTES; waits until one is free. Fails with what the
  * consumer found. */

@@ -24,11 +24,14 @@ static const struct rule rules[] = {
 	{ LAYER_END, LAYER_FROM_DAEMON, PAYLOAD(available) },
 	{ LAYER_CANCEL, LAYER_FROM_DAEMON, 0 },
 	{ LAYER_FILTER, LAYER_FROM_DAEMON, PAYLOAD(filter) },
+	{ LAYER_STREAM, LAYER_FROM_DAEMON, 0 },
+	{ LAYER_IMAGE, LAYER_FROM_DAEMON, PAYLOAD(image) },
 	{ LAYER_READY, LAYER_FROM_WORKER, PAYLOAD(ready) },
 	{ LAYER_PROGRESS, LAYER_FROM_WORKER, PAYLOAD(progress) },
 	{ LAYER_RESULT, LAYER_FROM_WORKER, PAYLOAD(result) },
 	{ LAYER_FAILED, LAYER_FROM_WORKER, PAYLOAD(failed) },
 	{ LAYER_CANCELLED, LAYER_FROM_WORKER, 0 },
+	{ LAYER_IMAGED, LAYER_FROM_WORKER, PAYLOAD(imaged) },
 };
 
 static const struct {
@@ -109,6 +112,7 @@ bool layer_code_allowed(int32_t code)
 	case E_LIMIT:
 	case E_UNSUPPORTED:
 	case E_NO_MEMORY:
+	case E_DISK_FULL:
 	case E_IO:
 	case E_WORKER:
 		return true;
@@ -120,6 +124,18 @@ bool layer_code_allowed(int32_t code)
 static bool limits_are_sound(const struct layer_limits *l)
 {
 	return is_limit(l->tar_bytes) && is_limit(l->ratio) && is_limit(l->entries) && is_limit(l->zstd_window);
+}
+
+static bool image_limits_are_sound(const struct layer_image_limits *l)
+{
+	return is_limit(l->entries) && is_limit(l->file_bytes) && is_limit(l->image_bytes) && is_limit(l->tree_bytes) &&
+	       is_limit(l->xattr_bytes) && l->drop_trusted <= 1;
+}
+
+static bool imaged_is_sound(const struct layer_message *m)
+{
+	return m->layer && is_size(m->u.imaged.image_bytes) && is_size(m->u.imaged.tar_bytes) &&
+	       is_size(m->u.imaged.entries) && is_size(m->u.imaged.inodes) && m->u.imaged.root_is_opaque <= 1;
 }
 
 static bool begin_is_sound(const struct layer_message *m)
@@ -135,6 +151,10 @@ static bool fields_are_sound(const struct layer_message *m)
 		return begin_is_sound(m);
 	case LAYER_FILTER:
 		return m->layer && limits_are_sound(&m->u.filter.limits);
+	case LAYER_IMAGE:
+		return m->layer && image_limits_are_sound(&m->u.image.limits);
+	case LAYER_IMAGED:
+		return imaged_is_sound(m);
 	case LAYER_AVAILABLE:
 	case LAYER_END:
 		return m->layer && is_size(m->u.available.bytes);
@@ -147,7 +167,7 @@ static bool fields_are_sound(const struct layer_message *m)
 		       is_size(m->u.result.entries) && m->u.result.end_mark <= 1;
 	case LAYER_FAILED:
 		return layer_code_allowed(m->u.failed.code) && is_text(m->u.failed.text);
-	default: /* CANCEL and CANCELLED */
+	default: /* CANCEL, CANCELLED and STREAM */
 		return m->layer;
 	}
 }
@@ -280,12 +300,16 @@ static int received_fd(struct msghdr *packet)
 	return fd;
 }
 
-/* A descriptor comes with BEGIN, and only there. */
+static bool brings_fd(uint16_t type)
+{
+	return type == LAYER_BEGIN || type == LAYER_STREAM || type == LAYER_IMAGE;
+}
+
 static int check_fd(const struct layer_message *m, const struct msghdr *packet, int fd, struct err *err)
 {
 	if (packet->msg_flags & MSG_CTRUNC)
 		return fail(err, E_WORKER, "message with descriptors that cannot be taken");
-	if ((fd >= 0) != (m->type == LAYER_BEGIN))
+	if ((fd >= 0) != brings_fd(m->type))
 		return fail(err, E_WORKER, "message of type %u %s a descriptor", m->type, fd >= 0 ? "with" : "without");
 	return OK;
 }

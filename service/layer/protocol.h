@@ -10,18 +10,28 @@
  *                     AVAILABLE so many bytes of the file can be read
  *                     END       the file is complete at so many bytes
  *                     CANCEL    drop this layer and wait for the next
+ *                     STREAM    before a BEGIN that asks for an image too: a pipe, as
+ *                               SCM_RIGHTS, into which the layer's tar is written
  *                     FILTER    `imaged-layer inflate`: the limits of the one stream
  *                               that comes through its pipes, instead of all of the above
+ *                     STREAM, IMAGE   `imaged-layer erofs`: a pipe from which a layer's
+ *                               tar is read, then the limits, and as SCM_RIGHTS the file
+ *                               into which its image is written
  *   worker → daemon   READY     after the sandbox is up, before anything is read
  *                     PROGRESS  compressed bytes read, tar bytes written
  *                     RESULT    diff ID and counts; only counts where BEGIN says so
+ *                     IMAGED    the answer to IMAGE: sizes and counts
  *                     FAILED    a code and a text; instead of READY: no sandbox
  *                     CANCELLED answer to CANCEL: nothing of this layer follows
  *
- * One layer at a time; a BEGIN follows the answer to the one before, or its CANCEL
+ * One layer at a time; a BEGIN (with its STREAM) follows the answer to the one before, or its CANCEL
  * (whose answer need not be awaited). A layer ends with exactly one of RESULT,
  * FAILED and CANCELLED, except that a CANCEL sent while RESULT or FAILED was on its
  * way is answered too. The worker exits when the socket closes.
+ *
+ * An IMAGE is answered by one IMAGED or FAILED, after both descriptors were closed; it ends
+ * with the pipe, and who wants none of it any more ends the process. What a pipe's reader
+ * does not take is dropped by the worker that writes into it.
  *
  * A FILTER is answered by one RESULT, of which only tar_bytes is used, or FAILED, after
  * the last byte was written and before the pipes are closed. `imaged-layer tar` has
@@ -40,10 +50,14 @@
 #include "proto/runtime/err.h"
 
 enum {
-	LAYER_PROTOCOL_VERSION = 4,
+	LAYER_PROTOCOL_VERSION = 5,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
+	/* Where descriptors that come over it are, as the lowest free ones: a STREAM's, or
+	 * a BEGIN's without one; what follows a STREAM. */
+	LAYER_FIRST_FD,
+	LAYER_SECOND_FD,
 };
 
 /* Bytes of files in one layer: more than any disk holds, and little enough that sums
@@ -56,11 +70,14 @@ enum layer_message_type {
 	LAYER_END,
 	LAYER_CANCEL,
 	LAYER_FILTER,
+	LAYER_STREAM,
+	LAYER_IMAGE,
 	LAYER_READY = 64,
 	LAYER_PROGRESS,
 	LAYER_RESULT,
 	LAYER_FAILED,
 	LAYER_CANCELLED,
+	LAYER_IMAGED,
 };
 
 /* Each is from 1 to INT64_MAX. */
@@ -69,6 +86,12 @@ struct layer_limits {
 	uint64_t ratio;	    /* uncompressed / compressed, once past 64 MiB */
 	uint64_t entries;
 	uint64_t zstd_window; /* bytes */
+};
+
+/* Each is from 1 to INT64_MAX, but for drop_trusted. */
+struct layer_image_limits {
+	uint64_t entries, file_bytes, image_bytes, tree_bytes, xattr_bytes;
+	uint64_t drop_trusted; /* 0 or 1 */
 };
 
 struct layer_message {
@@ -85,6 +108,9 @@ struct layer_message {
 			struct layer_limits limits;
 		} filter;
 		struct {
+			struct layer_image_limits limits;
+		} image;
+		struct {
 			uint64_t bytes;
 		} available; /* also END */
 		struct {
@@ -96,7 +122,11 @@ struct layer_message {
 			uint64_t end_mark; /* 1: the tar says itself where it ends */
 		} result;
 		struct {
-			int32_t code; /* E_BAD_CONTENT, E_LIMIT, E_UNSUPPORTED, E_NO_MEMORY, E_IO, E_WORKER */
+			uint64_t image_bytes, tar_bytes, entries, inodes;
+			uint64_t root_is_opaque; /* 0 or 1 */
+		} imaged;
+		struct {
+			int32_t code;		   /* what layer_code_allowed() allows */
 			char text[LAYER_TEXT_MAX]; /* NUL-terminated */
 		} failed;
 		struct {
@@ -141,7 +171,7 @@ int layer_message_send(int socket, const struct layer_message *m, int fd, int fl
 
 /* Receives and checks one message. E_BUSY: there is none (MSG_DONTWAIT);
  * E_UNAVAILABLE: the peer has closed; E_WORKER: nonsense. A descriptor is accepted
- * with BEGIN only and goes to *ret_fd, which is the caller's; with ret_fd NULL
+ * with BEGIN, STREAM and IMAGE only, and goes to *ret_fd, which is the caller's; with ret_fd NULL
  * every descriptor that is sent along is dropped by the kernel. */
 int layer_message_receive(int socket, int flags, enum layer_sender sender, struct layer_message *ret_message,
 			  int *ret_fd, struct err *err);

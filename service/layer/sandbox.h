@@ -41,9 +41,12 @@ int sandbox_drop(struct sandbox *s, struct err *err);
 
 /* What the filter allows beside memory and the messages on the socket. */
 enum sandbox_work {
-	SANDBOX_READS_FILES, /* layers: pread of what comes over the socket, and the other thread's futex */
-	SANDBOX_FILTERS,     /* read from descriptor 0, write to 1 */
-	SANDBOX_TALKS,	     /* nothing */
+	/* layers: pread of what comes over the socket, write to the pipe that comes so */
+	SANDBOX_READS_FILES,
+	SANDBOX_FILTERS, /* read from descriptor 0, write to 1 */
+	SANDBOX_TALKS,	 /* nothing */
+	/* images: read from the pipe that comes over the socket, pwrite to the file */
+	SANDBOX_WRITES_IMAGES,
 };
 
 /* `socket`: the only descriptor that the filter lets send and receive. */

@@ -24,33 +24,59 @@ struct limit {
 
 static const struct limit limits[] = {
 	{ RLIMIT_CORE, 0, false },
-	{ RLIMIT_FSIZE, 0, true },
 	{ RLIMIT_NPROC, 0, true },
 	{ RLIMIT_CPU, SANDBOX_CPU_SECONDS, false },
-	{ RLIMIT_NOFILE, LAYER_SOCKET_FD + 2, true }, /* stdio, the socket, one content file */
-	{ RLIMIT_AS, 512UL << 20, true },	      /* a zstd window of 128 MiB, twice, and the libraries */
+	{ RLIMIT_NOFILE, LAYER_SECOND_FD + 1, true }, /* stdio, the socket, a pipe, a file */
 	{ RLIMIT_MEMLOCK, 0, false },
 	{ RLIMIT_MSGQUEUE, 0, false },
 };
 
-static int set_limits(struct sandbox *s, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-		const struct limit *l = &limits[i];
-		struct rlimit set = { l->value, l->value }, old;
+/* An image is at most 16 TiB; the names of its files need not fit into less memory. */
+static const struct limit image_limits[] = {
+	{ RLIMIT_FSIZE, UINT64_C(1) << 44, true },
+	{ RLIMIT_AS, UINT64_C(4) << 30, true },
+};
 
-		if (SANITIZED && l->not_sanitized)
-			continue;
-		if (getrlimit(l->resource, &old) < 0)
-			return fail(err, E_WORKER, "sandbox: a resource limit cannot be read");
-		if (old.rlim_max < set.rlim_max) /* who may not raise it must not try */
-			set = (struct rlimit){ old.rlim_max, old.rlim_max };
-		if (setrlimit(l->resource, &set) < 0)
-			return fail(err, E_WORKER, "sandbox: a resource limit cannot be set: %s",
-				    strerrordesc_np(errno));
-	}
-	s->in_force |= SANDBOX_RLIMITS;
+static const struct limit other_limits[] = {
+	{ RLIMIT_FSIZE, 0, true },
+	{ RLIMIT_AS, UINT64_C(512) << 20, true }, /* a zstd window of 128 MiB, twice, and the libraries */
+};
+
+static int set_limit(const struct limit *l, struct err *err)
+{
+	struct rlimit set = { l->value, l->value }, old;
+
+	if (SANITIZED && l->not_sanitized)
+		return OK;
+	if (getrlimit(l->resource, &old) < 0)
+		return fail(err, E_WORKER, "sandbox: a resource limit cannot be read");
+	if (old.rlim_max < set.rlim_max) /* who may not raise it must not try */
+		set = (struct rlimit){ old.rlim_max, old.rlim_max };
+	if (setrlimit(l->resource, &set) < 0)
+		return fail(err, E_WORKER, "sandbox: a resource limit cannot be set: %s", strerrordesc_np(errno));
 	return OK;
+}
+
+static int set_list(const struct limit *list, size_t n, struct err *err)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < n; i++)
+		rc = set_limit(&list[i], err);
+	return rc;
+}
+
+static int set_limits(struct sandbox *s, enum sandbox_work work, struct err *err)
+{
+	int rc = set_list(limits, ARRAY_LEN(limits), err);
+
+	if (rc == OK && work == SANDBOX_WRITES_IMAGES)
+		rc = set_list(image_limits, ARRAY_LEN(image_limits), err);
+	else if (rc == OK)
+		rc = set_list(other_limits, ARRAY_LEN(other_limits), err);
+	if (rc == OK)
+		s->in_force |= SANDBOX_RLIMITS;
+	return rc;
 }
 
 /* ---- system calls ------------------------------------------------------------ */
@@ -101,7 +127,14 @@ static int allow_work(scmp_filter_ctx filter, enum sandbox_work work)
 
 	if (work == SANDBOX_READS_FILES)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(pread64), ANY_ARGUMENTS);
-	if (work == SANDBOX_FILTERS && !SANITIZED) /* there all of read and write are allowed */
+	if (work == SANDBOX_READS_FILES && !SANITIZED) /* there all of read and write are allowed */
+		rc = rc ?: allow_on(filter, SCMP_SYS(write), LAYER_FIRST_FD);
+	if (work == SANDBOX_WRITES_IMAGES)
+		rc = allow_on(filter, SCMP_SYS(pwrite64), LAYER_SECOND_FD)
+			     ?: allow_on(filter, SCMP_SYS(sync_file_range), LAYER_SECOND_FD);
+	if (work == SANDBOX_WRITES_IMAGES && !SANITIZED)
+		rc = rc ?: allow_on(filter, SCMP_SYS(read), LAYER_FIRST_FD);
+	if (work == SANDBOX_FILTERS && !SANITIZED)
 		rc = allow_on(filter, SCMP_SYS(read), STDIN_FILENO) ?: allow_on(filter, SCMP_SYS(write), STDOUT_FILENO);
 	return rc;
 }
@@ -153,7 +186,7 @@ static int filter_calls(struct sandbox *s, int socket, enum sandbox_work work, s
 
 int sandbox_seal(struct sandbox *s, int socket, enum sandbox_work work, struct err *err)
 {
-	int rc = set_limits(s, err);
+	int rc = set_limits(s, work, err);
 
 	return rc == OK ? filter_calls(s, socket, work, err) : rc;
 }

@@ -13,6 +13,12 @@ static int answer_cancel(struct source *s, uint32_t layer, struct err *err)
 	return layer_message_send(s->socket, &m, -1, 0, err);
 }
 
+static void close_stream(struct source *s)
+{
+	if (s->stream >= 0)
+		close(take_fd(&s->stream));
+}
+
 static void take_begin(struct source *s, const struct layer_message *m, int fd)
 {
 	s->fd = fd;
@@ -34,6 +40,10 @@ int source_begin(struct source *s, struct err *err)
 		if (rc != OK)
 			return rc;
 		switch (m.type) {
+		case LAYER_STREAM:
+			close_stream(s);
+			s->stream = take_fd(&fd);
+			break;
 		case LAYER_BEGIN:
 			if (m.layer <= s->layer)
 				return fail(err, E_WORKER, "layer %u after layer %u", m.layer, s->layer);
@@ -54,6 +64,7 @@ void source_end(struct source *s)
 {
 	if (s->fd >= 0)
 		close(take_fd(&s->fd));
+	close_stream(s);
 }
 
 bool source_ready(const struct source *s)

@@ -19,7 +19,8 @@
 
 struct source {
 	int socket;
-	int fd; /* of the layer; -1: none */
+	int fd;	    /* of the layer; -1: none */
+	int stream; /* where its tar goes too; -1: nowhere */
 	uint32_t layer;
 	uint64_t offset;       /* bytes read, <= available */
 	uint64_t available;    /* bytes announced */
@@ -32,7 +33,7 @@ struct source {
 /* Waits for the next BEGIN; a CANCEL that comes instead is answered (it crossed with
  * a RESULT). E_UNAVAILABLE: the daemon has closed; E_WORKER: it speaks nonsense. */
 int source_begin(struct source *s, struct err *err);
-void source_end(struct source *s); /* closes the file; the socket stays */
+void source_end(struct source *s); /* closes file and stream; the socket stays */
 
 /* True when source_read() would not wait. */
 bool source_ready(const struct source *s);

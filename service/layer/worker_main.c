@@ -1,11 +1,13 @@
 /*
  * imaged-layer: reads what comes from outside, without any right on the machine. By
- * argv[1]: nothing: inflates, hashes and counts the layers of one pull; "inflate":
- * inflates one stream from descriptor 0 to 1; "tar": reads the headers of one archive.
+ * argv[1]: nothing: inflates, hashes and counts the layers of one pull; "erofs": makes
+ * images of their tars; "inflate": inflates one stream from descriptor 0 to 1; "tar":
+ * reads the headers of one archive.
  * Started by imaged, with a socket at LAYER_SOCKET_FD and nothing else; see protocol.h
  * and archive_protocol.h for what is said there.
  */
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +15,7 @@
 #include "proto/runtime/mem.h"
 #include "service/layer/archive_protocol.h"
 #include "service/layer/filter_run.h"
+#include "service/layer/image_run.h"
 #include "service/layer/layer_run.h"
 #include "service/layer/sandbox.h"
 #include "service/layer/walk_run.h"
@@ -93,13 +96,19 @@ static int run_layers(struct source *s, struct pipeline *p, struct err *err)
 /* The threads begin to live in the middle of the sandbox. */
 static int begin_layers(struct pipeline **ret_pipeline, struct err *err)
 {
-	mallopt(M_ARENA_MAX, 1); /* an arena of its own for the second thread reserves 64 MiB of address space */
+	signal(SIGPIPE, SIG_IGN); /* who reads a layer's tar may end before the layer */
+	mallopt(M_ARENA_MAX, 1);  /* an arena of its own for the second thread reserves 64 MiB of address space */
 	return pipeline_new(ret_pipeline, err);
 }
 
 static int run_filter(struct source *s, struct pipeline *p UNUSED, struct err *err)
 {
 	return filter_run(s->socket, err);
+}
+
+static int run_images(struct source *s, struct pipeline *p UNUSED, struct err *err)
+{
+	return image_run(s->socket, err);
 }
 
 static int run_walk(struct source *s, struct pipeline *p UNUSED, struct err *err)
@@ -115,6 +124,7 @@ struct mode {
 
 static const struct mode modes[] = {
 	{ "", SANDBOX_READS_FILES, run_layers },
+	{ WORKER_MODE_EROFS, SANDBOX_WRITES_IMAGES, run_images },
 	{ WORKER_MODE_INFLATE, SANDBOX_FILTERS, run_filter },
 	{ WORKER_MODE_TAR, SANDBOX_TALKS, run_walk },
 };
@@ -159,7 +169,7 @@ static bool is_our_socket(int fd)
 int main(int argc, char **argv)
 {
 	const struct mode *mode = mode_of(argc, argv);
-	struct source source = { .socket = LAYER_SOCKET_FD, .fd = -1 };
+	struct source source = { .socket = LAYER_SOCKET_FD, .fd = -1, .stream = -1 };
 	struct pipeline *pipeline = NULL;
 	struct err err = ERR_INIT;
 

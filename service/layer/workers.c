@@ -29,6 +29,13 @@ struct layer_policy layer_policy_default(void)
 			.entries = 10 * 1000 * 1000,
 			.zstd_window = 128 << 20,
 		},
+		.image_limits = {
+			.entries = 10 * 1000 * 1000,
+			.file_bytes = UINT64_C(512) << 30,
+			.image_bytes = UINT64_C(512) << 30,
+			.tree_bytes = UINT64_C(1) << 30,
+			.xattr_bytes = 64 * 1024,
+		},
 		.stall_ms = 60 * 1000,
 	};
 }
@@ -66,7 +73,7 @@ int layer_workers_new(const char *program, unsigned max, struct layer_workers **
 	w->last = &w->first;
 	w->n = n;
 	for (unsigned i = 0; i < n; i++)
-		w->slots[i].process = (struct process)PROCESS_INIT;
+		w->slots[i] = (struct slot){ .process = PROCESS_INIT, .images = PROCESS_INIT };
 	*ret_workers = w;
 	return OK;
 }
@@ -91,8 +98,10 @@ void layer_workers_unref(struct layer_workers *w)
 {
 	if (!w || atomic_fetch_sub(&w->refs, 1) != 1)
 		return;
-	for (unsigned i = 0; i < w->n; i++)
+	for (unsigned i = 0; i < w->n; i++) {
 		process_end(&w->slots[i].process);
+		process_end(&w->slots[i].images);
+	}
 	pthread_mutex_destroy(&w->mu);
 	free(w->program);
 	free(w);

@@ -15,6 +15,7 @@
 
 struct slot {
 	struct process process; /* the holder's */
+	struct process images;	/* the same; started when a layer's image is asked for */
 	bool held;		/* guarded by the lock of the workers */
 };
 

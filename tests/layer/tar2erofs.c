@@ -1,9 +1,11 @@
 /*
  * tar2erofs [--limit NAME=N]... TAR IMAGE
+ * tar2erofs [--limit NAME=N]... --worker PROGRAM TAR IMAGE
  * tar2erofs --check IMAGE
  *
  * Turns a plain tar ("-": standard input) into an EROFS image, in this process, and checks
- * it as the daemon does before a mount; or only checks one. Says on one line of JSON what
+ * it as the daemon does before a mount; or only checks one. With --worker PROGRAM in front
+ * of TAR, which may be compressed then, it goes the daemon's way through imaged-layer. Says on one line of JSON what
  * came of it. Exit status 0, or 1 with {"code": ..., "text": ...}.
  */
 #include <fcntl.h>
@@ -12,6 +14,7 @@
 
 #include "service/layer/erofs/check.h"
 #include "service/layer/erofs/writer.h"
+#include "service/layer/layer.h"
 
 enum { PIECE = 256 * 1024, EXIT_USAGE = 64 };
 
@@ -124,18 +127,76 @@ static int say_result(const struct erofs_result *r)
 	return 0;
 }
 
+/* ---- by way of the worker ----------------------------------------------------------- */
+
+static struct layer_policy policy_of(const struct erofs_limits *l)
+{
+	struct layer_policy p = layer_policy_default();
+
+	p.image_limits = (struct layer_image_limits){
+		.entries = l->entries,
+		.file_bytes = l->file_bytes,
+		.image_bytes = l->image_bytes,
+		.tree_bytes = l->tree_bytes,
+		.xattr_bytes = l->xattr_bytes,
+	};
+	return p;
+}
+
+static int run_job(struct layer_job *j, int out, struct erofs_result *r, struct err *err)
+{
+	const struct layer_image_facts *image = layer_job_image(j);
+	CLEANUP(closep) int accepted = -1;
+	struct layer_facts facts;
+	int rc = layer_job_finish(j, NULL, &facts, err);
+
+	if (rc == OK)
+		rc = layer_image_accept(out, image, NULL, &accepted, err);
+	if (rc == OK)
+		*r = (struct erofs_result){
+			.image_bytes = (uint64_t)image->image_size,
+			.tar_bytes = (uint64_t)facts.tar_size,
+			.entries = (uint64_t)facts.entries,
+			.inodes = (uint64_t)image->inodes,
+			.root_is_opaque = image->root_is_opaque,
+		};
+	return rc;
+}
+
+static int convert_by_worker(const char *program, int in, int out, const struct erofs_limits *limits,
+			     struct erofs_result *r, struct err *err)
+{
+	/* Of another algorithm than the diff ID's: nothing is taken as known. */
+	const struct digest unknown = { .algorithm = DIGEST_SHA512 };
+	const struct layer_policy policy = policy_of(limits);
+	CLEANUP(layer_workers_unrefp) struct layer_workers *w = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *j = NULL;
+	int rc = layer_workers_new(program, 1, &w, err);
+
+	if (rc != OK)
+		return rc;
+	layer_workers_set_policy(w, &policy);
+	rc = layer_job_start_whole_image(w, in, out, &unknown, lseek(in, 0, SEEK_END), &j, err);
+	return rc == OK ? run_job(j, out, r, err) : rc;
+}
+
 int main(int argc, char **argv)
 {
 	struct erofs_limits limits = erofs_limits_default();
 	struct erofs_result result;
 	struct err err = ERR_INIT;
-	int at = 1, in, out;
+	const char *worker = NULL;
+	int at = 1, in, out, rc;
 
 	if (argc == 3 && !strcmp(argv[1], "--check"))
 		return check_only(argv[2]);
 	for (; at + 1 < argc && !strcmp(argv[at], "--limit"); at += 2)
 		if (!set_limit(&limits, argv[at + 1]))
 			return EXIT_USAGE;
+	if (at + 1 < argc && !strcmp(argv[at], "--worker")) {
+		worker = argv[at + 1];
+		at += 2;
+	}
 	if (argc - at != 2)
 		return EXIT_USAGE;
 	in = strcmp(argv[at], "-") ? open(argv[at], O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
@@ -144,5 +205,7 @@ int main(int argc, char **argv)
 		fail_errno(&err, "open '%s' or '%s'", argv[at], argv[at + 1]);
 		return say_failed(&err);
 	}
-	return convert(in, out, &limits, &result, &err) == OK ? say_result(&result) : say_failed(&err);
+	rc = worker ? convert_by_worker(worker, in, out, &limits, &result, &err)
+		    : convert(in, out, &limits, &result, &err);
+	return rc == OK ? say_result(&result) : say_failed(&err);
 }

@@ -48,7 +48,7 @@ static int read_attributes(struct erofs_writer *w, const struct tar_item *item, 
 {
 	const struct tar_attributes *a = &item->attributes;
 	const struct erofs_xattr_rules rules = {
-		.max_bytes = w->limits.xattr_bytes,
+		.max_bytes = min_size(w->limits.xattr_bytes, EROFS_XATTRS_MAX),
 		.drop_trusted = w->limits.drop_trusted,
 	};
 	uint16_t mode = item->kind == TAR_KIND_SYMLINK ? 0777 : a->mode;

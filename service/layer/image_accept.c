@@ -1,0 +1,61 @@
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "proto/runtime/mem.h"
+#include "service/layer/erofs/check.h"
+#include "service/layer/layer.h"
+
+static int reopen(int fd, int *ret_fd, struct err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? fail_errno(err, "open the layer's image") : OK;
+}
+
+/* A read lease is given only while nobody has the file open for writing (fcntl(2)), by
+ * whatever descriptor or mapping. */
+static int require_no_writer(int fd, struct err *err)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
+		if (errno == EAGAIN)
+			return fail(err, E_WORKER, "a process still has a layer's image open for writing");
+		return fail_errno(err, "make sure that nobody writes to a layer's image");
+	}
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return OK;
+}
+
+static int check(int fd, const struct layer_image_facts *facts, struct cancel *cancel, struct err *err)
+{
+	struct erofs_summary summary;
+	struct stat s;
+	int rc;
+
+	if (fstat(fd, &s) < 0)
+		return fail_errno(err, "look at the layer's image");
+	rc = erofs_check(fd, UINT64_MAX, cancel, &summary, err);
+	if (rc != OK)
+		return rc;
+	if (s.st_size != facts->image_size || summary.root_is_opaque != facts->root_is_opaque)
+		return fail(err, E_CORRUPT, "layer's image is not what imaged-layer says of it");
+	return OK;
+}
+
+int layer_image_accept(int image, const struct layer_image_facts *facts, struct cancel *cancel, int *ret_fd,
+		       struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+	int rc = reopen(image, &fd, err);
+
+	close(image);
+	if (rc == OK)
+		rc = require_no_writer(fd, err);
+	if (rc == OK)
+		rc = check(fd, facts, cancel, err);
+	if (rc == OK)
+		*ret_fd = take_fd(&fd);
+	return rc;
+}
