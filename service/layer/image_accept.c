@@ -1,10 +1,12 @@
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "proto/runtime/mem.h"
 #include "service/layer/erofs/check.h"
 #include "service/layer/layer.h"
+
+enum { WRITER_LOOKS = 500, WRITER_WAIT_MS = 2 };
 
 static int reopen(int fd, int *ret_fd, struct err *err)
 {
@@ -16,13 +18,16 @@ static int reopen(int fd, int *ret_fd, struct err *err)
 }
 
 /* A read lease is given only while nobody has the file open for writing (fcntl(2)), by
- * whatever descriptor or mapping. */
+ * whatever descriptor or mapping. A child that another thread is about to start has this
+ * process's descriptors for a moment too: it is waited for. */
 static int require_no_writer(int fd, struct err *err)
 {
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
-		if (errno == EAGAIN)
+	for (int i = 0; fcntl(fd, F_SETLEASE, F_RDLCK) < 0; i++) {
+		if (errno != EAGAIN)
+			return fail_errno(err, "make sure that nobody writes to a layer's image");
+		if (i == WRITER_LOOKS)
 			return fail(err, E_WORKER, "a process still has a layer's image open for writing");
-		return fail_errno(err, "make sure that nobody writes to a layer's image");
+		poll(NULL, 0, WRITER_WAIT_MS);
 	}
 	fcntl(fd, F_SETLEASE, F_UNLCK);
 	return OK;
