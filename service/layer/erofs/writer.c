@@ -167,36 +167,37 @@ static int take_special(struct erofs_writer *w, const struct tar_item *item, str
 	return rc == OK ? name_inode(w, inode, err) : rc;
 }
 
-/* The file that a hard link leads to. */
-static int find_target(struct erofs_writer *w, const struct tar_item *item, struct erofs_inode **ret_inode,
+/* What a hard link leads to, or NULL. */
+static int find_target(struct erofs_writer *w, const struct tar_item *item, struct erofs_name **ret_name,
 		       struct err *err)
 {
 	struct erofs_path target;
 	struct erofs_directory *d;
-	struct erofs_name *known = NULL;
 	int rc = erofs_path_parse(item->link, &target, err);
 
 	if (rc == OK)
 		rc = erofs_path_directory(&target, &w->tree, false, &d, err);
 	if (rc != OK)
 		return rc;
+	*ret_name = NULL;
 	if (target.kind == EROFS_PATH_PLAIN && target.last.len)
-		known = erofs_tree_find(d, target.last);
-	if (!known || known->inode->is_whiteout)
-		return fail_entry(item, "a hard link to a file that is not in it", err);
-	if (known->inode->type == EROFS_TYPE_DIRECTORY)
-		return fail_entry(item, "a hard link to a directory", err);
-	*ret_inode = known->inode;
+		*ret_name = erofs_tree_find(d, target.last);
 	return OK;
 }
 
 static int take_hard_link(struct erofs_writer *w, const struct tar_item *item, struct err *err)
 {
+	struct erofs_name *known = NULL;
 	struct erofs_inode *inode;
-	int rc = find_target(w, item, &inode, err);
+	int rc = find_target(w, item, &known, err);
 
 	if (rc != OK)
 		return rc;
+	if (!known || known->inode->is_whiteout)
+		return fail_entry(item, "a hard link to a file that is not in it", err);
+	inode = known->inode;
+	if (inode->type == EROFS_TYPE_DIRECTORY)
+		return fail_entry(item, "a hard link to a directory", err);
 	if (!inode->is_linked) {
 		inode->is_linked = true;
 		inode->next_linked = w->tree.linked;
@@ -239,7 +240,7 @@ static void take_time(struct erofs_writer *w, const struct tar_item *item)
 	w->has_time = true;
 }
 
-static int begin(void *arg, const struct tar_item *item, struct err *err)
+static int begin_entry(void *arg, const struct tar_item *item, struct err *err)
 {
 	struct erofs_writer *w = arg;
 	int rc = erofs_path_parse(item->name, &w->path, err);
@@ -262,14 +263,14 @@ static int begin(void *arg, const struct tar_item *item, struct err *err)
 	}
 }
 
-static int data(void *arg, const uint8_t *bytes, size_t len, struct err *err)
+static int take_data(void *arg, const uint8_t *data, size_t len, struct err *err)
 {
 	struct erofs_writer *w = arg;
 
-	return w->takes_data ? erofs_file_data(w, bytes, len, err) : OK;
+	return w->takes_data ? erofs_file_data(w, data, len, err) : OK;
 }
 
-static int end(void *arg, struct err *err)
+static int end_entry(void *arg, struct err *err)
 {
 	struct erofs_writer *w = arg;
 	struct erofs_inode *inode;
@@ -287,7 +288,7 @@ static int end(void *arg, struct err *err)
 
 static int init(struct erofs_writer *w, int fd, struct err *err)
 {
-	const struct tar_sink sink = { w, begin, data, end };
+	const struct tar_sink sink = { w, begin_entry, take_data, end_entry };
 	uint64_t max = w->limits.image_bytes < image_max ? w->limits.image_bytes : image_max;
 	int rc = erofs_tree_init(&w->tree, w->limits.tree_bytes, err);
 
@@ -333,9 +334,9 @@ void erofs_writer_freep(struct erofs_writer **w)
 	erofs_writer_free(*w);
 }
 
-int erofs_writer_feed(struct erofs_writer *w, const uint8_t *bytes, size_t len, struct err *err)
+int erofs_writer_feed(struct erofs_writer *w, const uint8_t *data, size_t len, struct err *err)
 {
-	return tar_stream_feed(w->stream, bytes, len, err);
+	return tar_stream_feed(w->stream, data, len, err);
 }
 
 int erofs_writer_finish(struct erofs_writer *w, struct erofs_result *ret_result, struct err *err)

@@ -172,9 +172,9 @@ static int add_acl_texts(struct erofs_xattr_set *x, const struct tar_item *item,
 static int take_xattr(struct erofs_xattr_set *x, const struct tar_item *item, const struct erofs_xattr_rules *rules,
 		      const struct tar_pax_record *r, struct err *err)
 {
-	struct bytes name = { NULL, 0 };
+	struct bytes name = after(r->key, "SCHILY.xattr.");
 	const struct prefix *p;
-	int rc = decode_name(x, item, after(r->key, "SCHILY.xattr."), &name, err);
+	int rc = decode_name(x, item, name, &name, err);
 
 	if (rc != OK)
 		return rc;
