@@ -10,7 +10,7 @@ import unittest
 
 import erofs
 from erofs import Tar
-from harness import TestCase
+from harness import BIN, TestCase
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/cases/registry/archive-breakouts")
 
@@ -501,6 +501,80 @@ class Hostile(ErofsCase):
                 else:
                     self.assertIsNone(erofs.fsck(self.path("image")))
         self.assertGreater(ran, 10)
+
+
+class ByTheWorker(ErofsCase):
+    """The daemon's way: one process inflates, another one writes, the daemon checks."""
+
+    WORKER = (erofs.TAR2EROFS, "--worker", os.path.join(BIN, "imaged-layer"))
+
+    def test_the_workers_make_the_same_image(self):
+        tar = self.path("t.tar")
+        subprocess.run(["tar", "-cf", tar, "-C", "/usr/lib", "--numeric-owner", "python3"], check=True, stderr=subprocess.PIPE)
+        with open(self.convert(tar), "rb") as file:
+            wanted = hashlib.file_digest(file, "sha256").hexdigest()
+        subprocess.run(["gzip", "-1k", tar], check=True)
+        subprocess.run(["zstd", "-q1", tar], check=True)
+        for name in (tar, tar + ".gz", tar + ".zst"):
+            said = erofs.convert(name, self.path("made"), program=self.WORKER)
+            self.assertNotIn("code", said, said)
+            with open(self.path("made"), "rb") as file:
+                self.assertEqual(wanted, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def test_the_workers_refuse_with_the_same_words(self):
+        tar = Tar(self.path("t")).add("../out").done()
+        said = erofs.convert(tar, self.path("made"), program=self.WORKER)
+        self.assertEqual(erofs.convert(tar, self.path("own")), said)
+        self.assertEqual("INVALID_CONTENT", said["code"])
+
+    def test_a_full_disk(self):
+        if not erofs.can_mount():
+            self.skipTest("nothing can be mounted here")
+        tar = Tar(self.path("t")).add("f", data=b"d" * (3 << 20)).done()
+        os.makedirs(self.path("small"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", self.path("small")], check=True)
+        try:
+            for program in ((erofs.TAR2EROFS,), self.WORKER):
+                said = erofs.convert(tar, self.path("small", "image"), program=program)
+                self.assertEqual("DISK_FULL", said["code"], said)
+                os.unlink(self.path("small", "image"))
+        finally:
+            subprocess.run(["umount", self.path("small")], check=True)
+
+
+class Mutated(ErofsCase):
+    def test_changed_archives_are_refused_or_make_sound_images(self):
+        """What the writer takes, its own check, fsck.erofs and the kernel take too."""
+        tar = Tar(self.path("t"))
+        tar.directory("d").add("d/f", data=b"x" * 3000).symlink("l", "d/f").hard_link("h", "d/f").add("d/.wh.g")
+        tar.add("s", data=b"ab", pax_headers={"GNU.sparse.map": "4096,1,100000,1", "GNU.sparse.size": "200000"})
+        tar.add("x", data=b"e" * 5000, pax_headers={"SCHILY.xattr.user.a": "value", "mtime": "1.5"})
+        with open(tar.done(), "rb") as file:
+            whole = file.read()
+        random_ = random.Random(5)
+        taken = 0
+        for _ in range(150):
+            changed = bytearray(whole)
+            for _ in range(random_.randrange(1, 4)):
+                at = random_.randrange(len(whole) - 2048)
+                changed[at] = random_.choice((0, 0x2F, 0x2E, 0x30, 0x37, 0xFF, random_.randrange(256)))
+            for block in range(0, len(changed) - 511, 512):  # their checksums are right
+                header = changed[block : block + 512]
+                if header[257:262] == b"ustar":
+                    header[148:156] = b" " * 8
+                    changed[block + 148 : block + 156] = b"%06o\0 " % sum(header)
+            with open(self.path("changed"), "wb") as file:
+                file.write(changed)
+            said = erofs.convert(self.path("changed"), self.path("image"))
+            if "code" in said:
+                self.assertIn(said["code"], ("INVALID_CONTENT", "LIMIT_EXCEEDED", "UNSUPPORTED_CONTENT"), said)
+                continue
+            taken += 1
+            self.assertIsNone(erofs.fsck(self.path("image")))
+            if erofs.can_mount():
+                with erofs.mounted(self.path("image"), self.path("mnt")) as root:
+                    erofs.snapshot(root)
+        self.assertGreater(taken, 20)
 
 
 if __name__ == "__main__":

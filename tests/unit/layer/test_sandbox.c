@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "proto/runtime/sanitize.h"
+#include "service/layer/archive_protocol.h"
 #include "service/layer/layer.h"
 #include "service/layer/pipeline.h"
 #include "service/layer/process.h"
@@ -414,6 +415,31 @@ static void the_worker_has_its_resource_limits(void **state UNUSED)
 #endif
 }
 
+/* The one that writes images: as little right, one thread, and room for a file. */
+static void the_worker_of_images_has_no_privileges_either(void **state UNUSED)
+{
+	static const struct process_role role = { .mode = WORKER_MODE_EROFS, .in = -1, .out = -1 };
+	CLEANUP(process_end) struct process p = PROCESS_INIT;
+	struct err err = ERR_INIT;
+	const char *text;
+
+	assert_ok(process_start_as(IMAGED_LAYER, &role, &p, &err), &err);
+	assert_ok(process_await_ready(&p, READY_MS, &err), &err);
+	text = read_proc(p.pid, "status");
+	assert_no_privileges(text);
+	if (geteuid() == 0)
+		assert_line(text, "\nUid:", "65534\t65534\t65534\t65534");
+	assert_int_equal(for_each_in(p.pid, "fd", check_descriptor), 4);
+	assert_string_equal(read_proc(p.pid, "environ"), "");
+	text = read_proc(p.pid, "limits");
+	assert_non_null(strstr(text, "Max core file size        0                    0 "));
+#if !SANITIZED
+	assert_non_null(strstr(text, "Max file size             17592186044416       17592186044416 "));
+	assert_non_null(strstr(text, "Max processes             0                    0 "));
+	assert_non_null(strstr(text, "Max address space         4294967296           4294967296 "));
+#endif
+}
+
 /* ---- other machines ------------------------------------------------------------------ */
 
 /* The probe's text as another user sees it, by a child of that user. */
@@ -522,6 +548,7 @@ int main(void)
 		cmocka_unit_test(the_filter_holds_in_threads_that_were_there_before),
 		cmocka_unit_test(the_worker_has_no_privileges_as_seen_from_outside),
 		cmocka_unit_test(the_worker_has_its_resource_limits),
+		cmocka_unit_test(the_worker_of_images_has_no_privileges_either),
 		cmocka_unit_test(another_user_gets_a_user_namespace_or_hears_why_not),
 		cmocka_unit_test(a_root_that_cannot_leave_root_gives_up),
 		cmocka_unit_test(the_probe_names_what_is_in_force),
