@@ -232,6 +232,21 @@ static int make_algorithm_dir(struct store *s, struct err *err)
 	return OK;
 }
 
+/* A store of before there were any may be read-only. */
+static int open_layers(struct store *s, struct err *err)
+{
+	struct stat st;
+
+	if (s->read_only && fstatat(s->root_fd, "layers", &st, 0) && errno == ENOENT)
+		return OK;
+	if (root_open_dir(s, "layers", &s->layers_fd, err) < 0)
+		return err ? err->code : E_IO;
+	/* A start before this one may have made it, and been cut off. */
+	if (!s->read_only && fsync(s->root_fd) && errno != EINVAL)
+		return store_fail_errno(s, 0, err, "root '%s': sync", s->root);
+	return OK;
+}
+
 static int open_dirs(struct store *s, struct err *err)
 {
 	int r = root_open_dir(s, "content", &s->content_fd, err);
@@ -242,6 +257,8 @@ static int open_dirs(struct store *s, struct err *err)
 		r = root_open_dir(s, "ingest", &s->ingest_fd, err);
 	if (r == OK)
 		r = root_open_dir(s, "quarantine", &s->quarantine_fd, err);
+	if (r == OK)
+		r = open_layers(s, err);
 	return r;
 }
 
@@ -272,6 +289,7 @@ void root_close(struct store *s)
 	closep(&s->content_fd);
 	closep(&s->ingest_fd);
 	closep(&s->quarantine_fd);
+	closep(&s->layers_fd);
 	closep(&s->root_fd);
 	closep(&s->lock_fd); /* last: it gives the root free */
 }

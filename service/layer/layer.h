@@ -83,14 +83,8 @@ int layer_job_check(struct layer_job *j, struct err *err);
  * the cancel token's code. */
 int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err);
 
-/* What a worker says of an image; to be believed after layer_image_accept(). */
-struct layer_image_facts {
-	int64_t image_size, inodes;
-	bool root_is_opaque; /* layers below are hidden altogether, which overlayfs cannot say */
-	uint32_t writer_version;
-};
-
-/* After layer_job_finish() of a job that made an image. */
+/* After layer_job_finish() of a job that made an image: what its worker says, to be
+ * believed after layer_image_accept(). */
 const struct layer_image_facts *layer_job_image(const struct layer_job *j);
 
 /* Takes `image`, a finished image, and gives a read-only descriptor of the same file, when

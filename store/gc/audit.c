@@ -7,6 +7,7 @@
 #include "store/gc/in_use.h"
 #include "store/gc/lease_end.h"
 #include "store/internal.h"
+#include "store/layers/layer_image.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
 
@@ -356,6 +357,9 @@ static int audit_all(struct audit *a, struct err *err)
 		r = each(a, a->store->local, key_use_prefix(), audit_use, err);
 	if (r == OK)
 		r = audit_blobs(a, err);
+	if (r == OK)
+		r = layer_images_sweep(a->store, a->now_ns - LEASE_SECONDS * ns_per_s, a->cancel, &a->result.bytes,
+				       err);
 	if (r == OK)
 		r = ingest_sweep(a->store, a->now_ns - LEASE_SECONDS * ns_per_s, &a->result.ingest_bytes, err);
 	return r;

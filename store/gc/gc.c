@@ -4,6 +4,7 @@
 #include "store/gc/collect.h"
 #include "store/gc/in_use.h"
 #include "store/internal.h"
+#include "store/layers/layer_image.h"
 #include "store/record.h"
 
 enum { RECORDS_PER_TXN = META_TXN_OPS / 2 };
@@ -28,7 +29,7 @@ static void add_leftover(struct meta_txn *t, const struct leftovers *l, size_t i
 }
 
 /* What cannot be deleted now says nothing wrong: the next audit takes it. */
-static void drop_leftovers(struct store *s, struct leftovers *l)
+static void drop_leftovers(struct store *s, struct leftovers *l, int64_t *freed)
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
 
@@ -39,6 +40,8 @@ static void drop_leftovers(struct store *s, struct leftovers *l)
 			add_leftover(t, l, i);
 			meta_txn_commit(s->local, t, NULL, NULL);
 		}
+	for (size_t i = 0; i < l->n; i++) /* with the last blob of a layer goes its image */
+		layer_images_release(s, &l->diff_ids[i], freed, NULL);
 	l->n = 0;
 }
 
@@ -87,9 +90,9 @@ int gc_collect(struct store *s, const struct digest *candidates, size_t n, const
 		r = collect_locked(s, &candidates[i], doomed, l, freed, count, err);
 		digest_unlock(s, &candidates[i]);
 		if (l->n == RECORDS_PER_TXN)
-			drop_leftovers(s, l);
+			drop_leftovers(s, l, freed);
 	}
-	drop_leftovers(s, l);
+	drop_leftovers(s, l, freed);
 	return r;
 }
 

@@ -528,6 +528,28 @@ bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest 
 	return parse_two(key, 'f', ret_diff_id, ret_blob);
 }
 
+struct key key_layer_image(const struct digest *diff_id, uint32_t version)
+{
+	struct key k = one_digest('t', diff_id);
+
+	add_be(&k, version, 4);
+	return k;
+}
+
+struct key key_layer_image_prefix(const struct digest *diff_id)
+{
+	return one_digest('t', diff_id);
+}
+
+bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_t *ret_version)
+{
+	struct cursor c = open_key(key, 't');
+
+	take_digest(&c, ret_diff_id);
+	*ret_version = (uint32_t)take_be(&c, 4);
+	return at_end(&c);
+}
+
 struct key key_use(const struct digest *manifest)
 {
 	return one_digest('u', manifest);

@@ -31,6 +31,8 @@
  * local (always LMDB)
  *   b D(blob)                   LayerRecord   a layer blob whose diff ID was verified
  *   f D(diff) D(blob)           -             diff ID → blobs
+ *   t D(diff) VERSION           LayerImageRecord  a layer's image that is complete, made by
+ *                                             this version of the writer (4 bytes big endian)
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
@@ -141,6 +143,9 @@ bool key_parse_layer(struct bytes key, struct digest *ret_blob);
 struct key key_diff(const struct digest *diff_id, const struct digest *blob);
 struct key key_diff_prefix(const struct digest *diff_id); /* NULL: all */
 bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest *ret_blob);
+struct key key_layer_image(const struct digest *diff_id, uint32_t version);
+struct key key_layer_image_prefix(const struct digest *diff_id); /* NULL: all */
+bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_t *ret_version);
 struct key key_use(const struct digest *manifest);
 struct key key_use_prefix(void);
 bool key_parse_use(struct bytes key, struct digest *ret_manifest);

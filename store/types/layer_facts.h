@@ -13,4 +13,11 @@ struct layer_facts {
 	bool end_mark; /* the tar says itself where it ends; not on record */
 };
 
+/* A layer's EROFS image, as a worker makes it and the store keeps it. */
+struct layer_image_facts {
+	int64_t image_size, inodes;
+	bool root_is_opaque; /* layers below are hidden altogether, which overlayfs cannot say */
+	uint32_t writer_version;
+};
+
 #endif

@@ -1,0 +1,195 @@
+#include "store/layers/layer_image.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "store/layers/layer_image_state.h"
+#include "store/meta/scan.h"
+#include "store/record.h"
+
+/* ---- names --------------------------------------------------------------------- */
+
+char *layer_image_path(const struct digest *diff_id, uint32_t version, char out[LAYER_PATH_MAX])
+{
+	char hex[DIGEST_TEXT_MAX];
+
+	digest_hex(diff_id, hex);
+	snprintf(out, LAYER_PATH_MAX, "%s/%.2s/%s.%u", digest_algorithm_name((enum digest_algorithm)diff_id->algorithm),
+		 hex, hex, version);
+	return out;
+}
+
+char *layer_image_shard(const struct digest *diff_id, char out[LAYER_PATH_MAX])
+{
+	snprintf(out, LAYER_PATH_MAX, "%s/%02x", digest_algorithm_name((enum digest_algorithm)diff_id->algorithm),
+		 diff_id->bytes[0]);
+	return out;
+}
+
+bool layer_image_parse(const char *algorithm, const char *name, struct digest *ret_diff_id, uint32_t *ret_version)
+{
+	const char *dot = strchr(name, '.');
+	char text[LAYER_PATH_MAX], *end;
+	unsigned long version;
+
+	if (!dot || strlen(name) + strlen(algorithm) + 2 > sizeof text || dot[1] < '1' || dot[1] > '9')
+		return false;
+	errno = 0;
+	version = strtoul(dot + 1, &end, 10);
+	if (*end || errno || version > UINT32_MAX)
+		return false;
+	snprintf(text, sizeof text, "%s:%.*s", algorithm, (int)(dot - name), name);
+	*ret_version = (uint32_t)version;
+	return digest_parse(text, ret_diff_id, NULL) == OK;
+}
+
+/* ---- on their way in -------------------------------------------------------------- */
+
+static int open_named(struct layer_image *i)
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -1;
+	snprintf(i->name, sizeof i->name, "new-%016llx", (unsigned long long)number);
+	return openat(i->store->layers_fd, i->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static int open_file(struct layer_image *i)
+{
+	int fd = openat(i->store->layers_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	return open_named(i);
+}
+
+int layer_image_new(struct store *s, struct layer_image **ret_image, struct err *err)
+{
+	CLEANUP(layer_image_freep) struct layer_image *i = NULL;
+	int r = store_writable(s, err);
+
+	if (r != OK)
+		return r;
+	i = calloc(1, sizeof *i);
+	if (!i)
+		return fail_nomem(err);
+	i->store = s;
+	i->fd = open_file(i);
+	if (i->fd < 0)
+		return store_fail_errno(s, 0, err, "create a layer's image");
+	*ret_image = TAKE(i);
+	return OK;
+}
+
+void layer_image_free(struct layer_image *i)
+{
+	if (!i)
+		return;
+	if (i->name[0])
+		unlinkat(i->store->layers_fd, i->name, 0);
+	closep(&i->fd);
+	free(i);
+}
+
+void layer_image_freep(struct layer_image **i)
+{
+	layer_image_free(*i);
+}
+
+int layer_image_fd(const struct layer_image *i)
+{
+	return i->fd;
+}
+
+int layer_image_take_fd(struct layer_image *i)
+{
+	return take_fd(&i->fd);
+}
+
+void layer_image_seal(struct layer_image *i, int fd, const struct layer_image_facts *facts)
+{
+	i->fd = fd;
+	i->facts = *facts;
+	i->sealed = true;
+}
+
+/* ---- those that are there ----------------------------------------------------------- */
+
+static int get_record(struct store *s, const struct digest *diff_id, uint32_t version, struct layer_image_facts *facts,
+		      struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct key k = key_layer_image(diff_id, version);
+	Imaged__Store__V1__LayerImageRecord *record;
+	ProtobufCMessage *m;
+	int r;
+
+	arena_init(&arena, RECORD_ARENA_MAX);
+	r = record_get(s->local, &k, &imaged__store__v1__layer_image_record__descriptor, &arena, &m, NULL, err);
+	if (r != OK)
+		return r;
+	record = (Imaged__Store__V1__LayerImageRecord *)m;
+	*facts = (struct layer_image_facts){
+		.image_size = record->size,
+		.inodes = record->inodes,
+		.root_is_opaque = record->root_is_opaque,
+		.writer_version = version,
+	};
+	return OK;
+}
+
+bool layer_image_exists(struct store *s, const struct digest *diff_id, uint32_t writer_version)
+{
+	struct key k = key_layer_image(diff_id, writer_version);
+	uint64_t revision;
+
+	return record_revision(s->local, &k, &revision, NULL) == OK;
+}
+
+int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t writer_version, int *ret_fd,
+		     struct layer_image_facts *ret_facts, struct err *err)
+{
+	char path[LAYER_PATH_MAX];
+	int r = get_record(s, diff_id, writer_version, ret_facts, err), fd;
+
+	if (r == E_NOT_FOUND)
+		return fail(err, E_NOT_FOUND, "layer has no image");
+	if (r != OK)
+		return r;
+	fd = openat(s->layers_fd, layer_image_path(diff_id, writer_version, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return fail(err, E_NOT_FOUND, "layer's image is gone");
+	if (fd < 0)
+		return store_fail_errno(s, 0, err, "open layer's image '%s'", path);
+	*ret_fd = fd;
+	return OK;
+}
+
+int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_layer_image_prefix(NULL);
+	int64_t bytes = 0, count = 0;
+	const struct key *k;
+	int r;
+
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, s->local, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
+		struct layer_image_facts facts;
+		struct digest diff_id;
+		uint32_t version;
+
+		if (!key_parse_layer_image(key_bytes(k), &diff_id, &version) ||
+		    get_record(s, &diff_id, version, &facts, NULL) != OK)
+			continue;
+		bytes += facts.image_size;
+		count++;
+	}
+	*ret_bytes = bytes;
+	*ret_count = count;
+	return r;
+}

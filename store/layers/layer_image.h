@@ -1,0 +1,59 @@
+/*
+ * Images of layers: files that can be mounted, one for each diff ID and version of the
+ * writer. What content is to a registry's bytes, these are to a mount.
+ *
+ *   ROOT/layers/sha256/XX/HEX.VERSION
+ *
+ * They come in by one door, as content does: layer_image_new() gives an unnamed file,
+ * which who makes the image fills and checks; layer_image_seal() then takes a descriptor
+ * with which nobody can write; layer_images_commit() makes any number of them durable and
+ * visible: fsync, link, fsync of the directories, then the records (keys.h, t). A record
+ * says that the file is complete; a file without one is garbage. The image of a diff ID
+ * that is there already is kept, and the new one dropped.
+ *
+ * They go with the last blob of their diff ID (gc.h): commit them after the layer's own
+ * record was written, and before what makes the layer be listed.
+ *
+ * Threads: a struct layer_image belongs to one at a time; all else from any.
+ */
+#ifndef STORE_LAYERS_LAYER_IMAGE_H
+#define STORE_LAYERS_LAYER_IMAGE_H
+
+#include "proto/runtime/cancel.h"
+#include "store/store.h"
+#include "store/types/layer_facts.h"
+
+struct layer_image;
+
+/* An empty file for reading and writing, which is gone when it is not committed. */
+int layer_image_new(struct store *s, struct layer_image **ret_image, struct err *err);
+void layer_image_free(struct layer_image *i); /* NULL is fine */
+void layer_image_freep(struct layer_image **i);
+
+int layer_image_fd(const struct layer_image *i); /* stays the image's */
+int layer_image_take_fd(struct layer_image *i);	 /* becomes the caller's, for layer_image_seal() */
+/* Takes `fd`, read-only, of the same file. */
+void layer_image_seal(struct layer_image *i, int fd, const struct layer_image_facts *facts);
+
+/* Of sealed images; NULL ones are passed over. E_DISK_FULL, E_IO. */
+int layer_images_commit(struct store *s, struct layer_image *const *images, const struct digest *diff_ids, size_t n,
+			struct err *err);
+
+bool layer_image_exists(struct store *s, const struct digest *diff_id, uint32_t writer_version);
+/* A read-only descriptor. E_NOT_FOUND. */
+int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t writer_version, int *ret_fd,
+		     struct layer_image_facts *ret_facts, struct err *err);
+
+/* Bytes and number of all of them. */
+int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err);
+
+/* ---- for the collector --------------------------------------------------------------- */
+
+/* Removes the images of a diff ID of which no blob is left; adds to *freed. */
+int layer_images_release(struct store *s, const struct digest *diff_id, int64_t *freed, struct err *err);
+
+/* Those whose layer is gone, and files without a record that were linked before
+ * `older_than_ns`. */
+int layer_images_sweep(struct store *s, int64_t older_than_ns, struct cancel *cancel, int64_t *freed, struct err *err);
+
+#endif

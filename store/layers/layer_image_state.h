@@ -1,0 +1,26 @@
+/*
+ * Inside of an image on its way in, and its names: for the files of this folder.
+ */
+#ifndef STORE_LAYERS_LAYER_IMAGE_STATE_H
+#define STORE_LAYERS_LAYER_IMAGE_STATE_H
+
+#include "store/internal.h"
+#include "store/layers/layer_image.h"
+
+enum { LAYER_PATH_MAX = 176 };
+
+struct layer_image {
+	struct store *store;
+	int fd;
+	bool sealed;
+	char name[32]; /* in layers_fd, where the file system has no unnamed files; else "" */
+	struct layer_image_facts facts;
+};
+
+/* Relative to layers_fd: "sha256/ab/abcd….1", and its directory. */
+char *layer_image_path(const struct digest *diff_id, uint32_t version, char out[LAYER_PATH_MAX]);
+char *layer_image_shard(const struct digest *diff_id, char out[LAYER_PATH_MAX]);
+/* The file's name without its directory; false for what is none of ours. */
+bool layer_image_parse(const char *algorithm, const char *name, struct digest *ret_diff_id, uint32_t *ret_version);
+
+#endif

@@ -1,0 +1,266 @@
+/* Images of layers in the store: in by one door, out with the last blob. */
+#include "store/layers/layer_image.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "store/gc/gc.h"
+#include "tests/unit/store/fixture.h"
+
+enum { VERSION = 1 };
+
+static const int64_t years_ns = INT64_C(100) * 365 * 86400 * 1000000000;
+
+static struct layer_image *sealed(struct store *s, const char *text)
+{
+	struct layer_image_facts facts = { .image_size = (int64_t)strlen(text),
+					   .inodes = 7,
+					   .writer_version = VERSION };
+	struct layer_image *i = NULL;
+	struct err err = ERR_INIT;
+	char path[64];
+	int fd;
+
+	assert_ok(layer_image_new(s, &i, &err), &err);
+	assert_int_equal(write(layer_image_fd(i), text, strlen(text)), strlen(text));
+	fd = layer_image_take_fd(i);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	layer_image_seal(i, open(path, O_RDONLY | O_CLOEXEC), &facts);
+	close(fd);
+	return i;
+}
+
+static void commit(struct store *s, const char *diff, const char *text)
+{
+	CLEANUP(layer_image_freep) struct layer_image *i = sealed(s, text);
+	struct digest d = digest_of_text(diff);
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_images_commit(s, &i, &d, 1, &err), &err);
+}
+
+static void assert_holds(struct store *s, const char *diff, const char *text)
+{
+	struct digest d = digest_of_text(diff);
+	struct layer_image_facts facts;
+	struct err err = ERR_INIT;
+	CLEANUP(closep) int fd = -1;
+	char found[64] = "";
+
+	assert_true(layer_image_exists(s, &d, VERSION));
+	assert_ok(layer_image_open(s, &d, VERSION, &fd, &facts, &err), &err);
+	assert_int_equal(facts.image_size, strlen(text));
+	assert_int_equal(facts.inodes, 7);
+	assert_int_equal(read(fd, found, sizeof found), strlen(text));
+	assert_string_equal(found, text);
+}
+
+static bool is_there(struct store *s, const char *diff)
+{
+	struct digest d = digest_of_text(diff);
+
+	return layer_image_exists(s, &d, VERSION);
+}
+
+/* "ROOT/layers/sha256/XX/HEX.1" */
+static const char *path_of(const struct fixture *f, const char *diff)
+{
+	static char relative[256];
+	struct digest d = digest_of_text(diff);
+	char hex[DIGEST_TEXT_MAX];
+
+	digest_hex(&d, hex);
+	snprintf(relative, sizeof relative, "layers/sha256/%.2s/%s.1", hex, hex);
+	return fixture_path(f, relative);
+}
+
+static int64_t usage(struct store *s)
+{
+	int64_t bytes, count;
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_images_usage(s, &bytes, &count, &err), &err);
+	return bytes;
+}
+
+static int64_t sweep(struct store *s, int64_t older_than_ns)
+{
+	int64_t freed = 0;
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_images_sweep(s, older_than_ns, NULL, &freed, &err), &err);
+	return freed;
+}
+
+/* A layer of the fixture's images: its diff ID stands for its text (fixture.c). */
+static struct made make_layered(struct store *s, const char *name, const char *layer)
+{
+	return make_image(s, &(struct image_spec){ .name = name, .layers = { layer }, .refs = { name } });
+}
+
+static struct digest diff_of(struct store *s, const char *layer)
+{
+	struct digest blob = digest_of_text(layer);
+	struct layer_facts facts;
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_facts_get(s, &blob, &facts, &err), &err);
+	return facts.diff_id;
+}
+
+/* ---- in -------------------------------------------------------------------------- */
+
+static void what_is_committed_is_there_also_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct digest other = digest_of_text("other");
+	struct layer_image_facts facts;
+	int fd;
+
+	commit(f->store, "diff", "image");
+	assert_holds(f->store, "diff", "image");
+	fixture_reopen(f);
+	assert_holds(f->store, "diff", "image");
+	assert_int_equal(usage(f->store), 5);
+	assert_code(layer_image_open(f->store, &other, VERSION, &fd, &facts, NULL), E_NOT_FOUND);
+	other = digest_of_text("diff");
+	assert_code(layer_image_open(f->store, &other, VERSION + 1, &fd, &facts, NULL), E_NOT_FOUND);
+}
+
+static void what_is_not_committed_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct stat before, after;
+
+	assert_int_equal(stat(fixture_path(f, "layers"), &before), 0);
+	layer_image_free(sealed(f->store, "image"));
+	assert_int_equal(stat(fixture_path(f, "layers"), &after), 0);
+	assert_int_equal(before.st_nlink, after.st_nlink);
+	assert_int_equal(sweep(f->store, INT64_MAX), 0);
+}
+
+static void the_first_of_two_equal_images_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct stat before, after;
+
+	commit(f->store, "diff", "image");
+	assert_int_equal(stat(path_of(f, "diff"), &before), 0);
+	commit(f->store, "diff", "image");
+	assert_int_equal(stat(path_of(f, "diff"), &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+}
+
+static void many_are_committed_at_once(void **state)
+{
+	enum { MANY = 150 };
+	struct fixture *f = *state;
+	struct layer_image *images[MANY];
+	struct digest diffs[MANY];
+	struct err err = ERR_INIT;
+	char text[32];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(text, sizeof text, "image %d", i);
+		images[i] = i % 3 ? sealed(f->store, text) : NULL;
+		diffs[i] = digest_of_text(text);
+	}
+	assert_ok(layer_images_commit(f->store, images, diffs, MANY, &err), &err);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(text, sizeof text, "image %d", i);
+		assert_int_equal(is_there(f->store, text), i % 3 != 0);
+		layer_image_free(images[i]);
+	}
+}
+
+/* As after a crash between the two. */
+static void a_file_without_a_record_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	commit(f->store, "diff", "image");
+	assert_int_equal(sweep(f->store, 0), 5); /* no blob has this diff ID */
+	assert_false(is_there(f->store, "diff"));
+	fd = open(path_of(f, "diff"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "half", 4), 4);
+	close(fd);
+	commit(f->store, "diff", "image");
+	assert_holds(f->store, "diff", "image");
+}
+
+/* ---- out -------------------------------------------------------------------------- */
+
+static void an_image_goes_with_the_last_blob_of_its_layer(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = ERR_INIT;
+	struct layer_image *i = sealed(f->store, "image");
+	struct digest diff;
+	struct stat st;
+	int64_t freed;
+	char *text;
+
+	make_layered(f->store, "one", "layer");
+	make_layered(f->store, "two", "layer");
+	diff = diff_of(f->store, "layer");
+	assert_ok(layer_images_commit(f->store, &i, &diff, 1, &err), &err);
+	layer_image_free(i);
+	assert_int_equal(sweep(f->store, INT64_MAX), 0); /* it is needed */
+	assert_ok(removal_text(f->store, "one", false, false, &text, &freed, &err), &err);
+	free(text);
+	assert_true(layer_image_exists(f->store, &diff, VERSION));
+	assert_ok(removal_text(f->store, "two", false, false, &text, &freed, &err), &err);
+	free(text);
+	assert_false(layer_image_exists(f->store, &diff, VERSION));
+	assert_int_equal(usage(f->store), 0);
+	assert_true(stat(path_of(f, "layer"), &st) < 0);
+}
+
+static void the_audit_takes_files_that_nobody_knows(void **state)
+{
+	struct fixture *f = *state;
+	struct gc_result result;
+	struct err err = ERR_INIT;
+	struct stat st;
+	int fd;
+
+	commit(f->store, "kept", "image");
+	assert_int_equal(sweep(f->store, 0), 5);
+	fd = open(path_of(f, "kept"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(sweep(f->store, 0), 0); /* young */
+	assert_int_equal(stat(path_of(f, "kept"), &st), 0);
+	assert_ok(gc_run(f->store, years_ns, NULL, &result, &err), &err);
+	assert_true(stat(path_of(f, "kept"), &st) < 0);
+}
+
+static void a_record_whose_file_is_gone_says_so(void **state)
+{
+	struct fixture *f = *state;
+	struct digest d = digest_of_text("diff");
+	struct layer_image_facts facts;
+	int fd;
+
+	commit(f->store, "diff", "image");
+	assert_int_equal(unlink(path_of(f, "diff")), 0);
+	assert_code(layer_image_open(f->store, &d, VERSION, &fd, &facts, NULL), E_NOT_FOUND);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_committed_is_there_also_after_a_restart),
+		TEST(what_is_not_committed_leaves_nothing),
+		TEST(the_first_of_two_equal_images_stays),
+		TEST(many_are_committed_at_once),
+		TEST(a_file_without_a_record_is_replaced),
+		TEST(an_image_goes_with_the_last_blob_of_its_layer),
+		TEST(the_audit_takes_files_that_nobody_knows),
+		TEST(a_record_whose_file_is_gone_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
