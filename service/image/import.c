@@ -4,6 +4,7 @@
 #include "proto/runtime/clock.h"
 #include "service/build/apply.h"
 #include "service/build/lines.h"
+#include "service/image/layer_file.h"
 #include "service/registry/download.h"
 #include "service/registry/url.h"
 
@@ -260,6 +261,7 @@ static void release(struct import *m)
 		for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
 			gc_blobs(m->service->store, &blobs[i]->digest, 1, &freed, NULL);
 	}
+	layer_image_free(m->layer_image);
 	release_workers(m->call, m->workers);
 	image_config_free(&m->image);
 }

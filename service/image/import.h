@@ -40,6 +40,7 @@ struct import {
 	struct import_blob layer, config, manifest;
 	const char *layer_type; /* media type */
 	struct layer_facts facts;
+	struct layer_image *layer_image;
 	struct layer_workers *workers;
 	struct lease_id lease;
 	bool leased;

@@ -1,6 +1,7 @@
 /* The image around an imported layer. */
 #include "proto/runtime/clock.h"
 #include "service/image/import.h"
+#include "service/image/layer_file.h"
 #include "service/image/synthetic_manifest.h"
 
 enum { TAR_BLOCK = 512 };
@@ -24,10 +25,12 @@ static int verify_layer(struct import *m, struct err *err)
 	if (m->layer.size < TAR_BLOCK && !strcmp(m->layer_type, plain_layer)) /* in docker's words */
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
 	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 ||
+	    layer_image_new(m->service->store, &m->layer_image, err) < 0 ||
 	    ingest_reader(m->layer.ingest, &fd, err) < 0 ||
-	    layer_job_start_whole(m->workers, fd, &m->layer.digest, m->layer.size, &job, err) < 0)
+	    layer_job_start_whole_image(m->workers, fd, layer_image_fd(m->layer_image), &m->layer.digest, m->layer.size,
+					&job, err) < 0)
 		return err->code;
-	if (layer_job_finish(job, m->cancel, &m->facts, err) < 0)
+	if (layer_file_finish(m->service->store, job, m->layer_image, m->cancel, &m->facts, err) < 0)
 		return err->code;
 	/* A producer that dies between two entries, or a client that is cut off there, leaves a
 	 * tar that looks whole. */
@@ -98,6 +101,7 @@ static int publish(struct import *m, struct bytes manifest_body, struct err *err
 		.manifest = &manifest,
 		.config = &m->image,
 		.layers = &m->facts,
+		.layer_images = &m->layer_image,
 		.lease = &m->lease,
 		.synthesized = true,
 		.action = IMAGED__V1__EVENT__ACTION__ACTION_IMPORT,

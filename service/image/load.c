@@ -88,6 +88,7 @@ struct publishing {
 	struct image_config config;
 	char manifest_type[MEDIA_TYPE_MAX], root_type[MEDIA_TYPE_MAX];
 	struct layer_facts *facts;
+	struct layer_image **images; /* the blobs' */
 	struct reference *names;
 };
 
@@ -99,6 +100,7 @@ static void publishing_free(struct publishing *w)
 	manifest_free(&w->manifest);
 	image_config_free(&w->config);
 	free(w->facts);
+	free(w->images);
 	free(w->names);
 }
 
@@ -140,12 +142,14 @@ static int check_kept(struct load *l, const struct manifest *m, struct err *err)
 static int find_facts(struct load *l, struct publishing *w, struct err *err)
 {
 	w->facts = calloc(w->manifest.n_layers + 1, sizeof *w->facts);
-	if (!w->facts)
+	w->images = calloc(w->manifest.n_layers + 1, sizeof(*w->images));
+	if (!w->facts || !w->images)
 		return fail_nomem(err);
 	for (size_t i = 0; i < w->manifest.n_layers; i++) {
 		const struct digest *d = &w->manifest.layers[i].digest;
 		const struct load_blob *b = load_blob_find(l, d);
 
+		w->images[i] = b && b->facts ? b->image : NULL;
 		if (b && b->facts)
 			w->facts[i] = *b->facts;
 		else if (layer_facts_get(l->service->store, d, &w->facts[i], err) < 0)
@@ -196,6 +200,7 @@ static struct publication publication_of(const struct load_image *image, const s
 		.config = &w->config,
 		.layers = w->facts,
 		.synthesized = image->synthesized,
+		.layer_images = w->images,
 		.action = IMAGED__V1__EVENT__ACTION__ACTION_LOAD,
 		.now_ns = clock_wall_ns(),
 	};

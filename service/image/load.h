@@ -51,6 +51,7 @@ struct load_blob {
 	struct ingest *ingest;	   /* until the batch is committed; of what is here, perhaps a copy */
 	struct layer_facts *facts; /* of a verified layer */
 	struct layer_job *job;	   /* being verified */
+	struct layer_image *image; /* being made, and sealed once it is verified */
 	UT_hash_handle hh;
 };
 

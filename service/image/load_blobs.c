@@ -1,4 +1,5 @@
 /* Content that comes with an archive. */
+#include "service/image/layer_file.h"
 #include "service/image/load.h"
 #include "store/archive/documents.h"
 
@@ -250,6 +251,7 @@ void load_blobs_release(struct load *l)
 
 	for (b = l->blobs; b; b = b->hh.next) {
 		layer_job_free(b->job);
+		layer_image_free(b->image);
 		ingest_unref(b->ingest);
 	}
 	if (l->leased) { /* it was not published */

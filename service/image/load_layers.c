@@ -1,5 +1,6 @@
 /* Layers of an archive through the worker: inflated, hashed, counted. */
 #include "proto/runtime/clock.h"
+#include "service/image/layer_file.h"
 #include "service/image/load.h"
 
 bool pace_is_due(struct pace *p, int64_t bytes)
@@ -44,8 +45,8 @@ static int keep_facts(struct load_blob *b, const struct layer_facts *facts, stru
 /* What was found out about a blob before need not be found out again. */
 static int start(struct load *l, struct load_blob *b, struct err *err)
 {
+	CLEANUP(closep) int fd = -1;
 	struct layer_facts facts;
-	int fd = -1;
 	int r;
 
 	if (b->facts || b->job)
@@ -57,7 +58,10 @@ static int start(struct load *l, struct load_blob *b, struct err *err)
 	if (r == OK)
 		r = load_blob_open(l, b, &fd, err);
 	if (r == OK)
-		r = layer_job_start_whole(l->workers, fd, &b->digest, b->size, &b->job, err);
+		r = layer_image_new(l->service->store, &b->image, err);
+	if (r == OK)
+		r = layer_job_start_whole_image(l->workers, take_fd(&fd), layer_image_fd(b->image), &b->digest, b->size,
+						&b->job, err);
 	return r;
 }
 
@@ -68,8 +72,10 @@ static int finish(struct load *l, struct load_blob *b, struct err *err)
 
 	if (!b->job)
 		return OK;
-	r = layer_job_finish(b->job, l->cancel, &facts, err);
+	r = layer_file_finish(l->service->store, b->job, b->image, l->cancel, &facts, err);
 	layer_job_free(TAKE(b->job));
+	if (r == OK) /* an archive may have thousands of them */
+		r = layer_image_park(b->image, err);
 	return r == OK ? keep_facts(b, &facts, err) : r;
 }
 

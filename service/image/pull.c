@@ -152,6 +152,7 @@ static int commit(struct pull *p, struct err *err)
 static int publish(struct pull *p, bool *ret_changed, struct err *err)
 {
 	CLEANUP(freep) struct layer_facts *facts = calloc(p->manifest.n_layers + 1, sizeof *facts);
+	CLEANUP(freep) struct layer_image **images = calloc(p->manifest.n_layers + 1, sizeof(*images));
 	struct reference names[2] = { p->ref, p->ref };
 	bool by_digest = digest_is_set(&p->ref.digest);
 	char source[REFERENCE_TEXT_MAX];
@@ -166,20 +167,23 @@ static int publish(struct pull *p, bool *ret_changed, struct err *err)
 		.manifest = &p->manifest,
 		.config = &p->config,
 		.layers = facts,
+		.layer_images = images,
 		.source = reference_name(&p->ref, source),
 		.lease = &p->lease,
 		.action = IMAGED__V1__EVENT__ACTION__ACTION_PULL,
 		.now_ns = clock_wall_ns(),
 	};
 
-	if (!facts)
+	if (!facts || !images)
 		return fail_nomem(err);
 	names[1].tag[0] = 0;
 	names[1].digest = p->root;
 	if (!digest_eq(&p->root, &p->manifest_digest))
 		publication.root_bytes = buf_bytes(&p->root_body);
-	for (size_t i = 0; i < p->manifest.n_layers; i++)
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
 		facts[i] = p->blobs[p->layer_blob[i]].facts;
+		images[i] = p->blobs[p->layer_blob[i]].image;
+	}
 	if (image_publish(p->service->store, &publication, ret_changed, err) < 0)
 		return err->code;
 	p->leased = false;

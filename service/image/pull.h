@@ -36,6 +36,7 @@ struct pull_blob {
 	struct transfer *transfer;    /* NULL: not asked for yet, or its turn has not come */
 	struct ingest *ingest;	      /* to be committed; the transfer's */
 	struct layer_facts facts;
+	struct layer_image *image;   /* of a layer that was transferred; the transfer's */
 	struct transfer_status sent; /* what the client was told */
 	int64_t sent_ms;
 };

@@ -226,6 +226,7 @@ static void leave(struct pull *p, struct pull_blob *b)
 	if (b->transfer)
 		transfer_leave(TAKE(b->transfer), &p->watch);
 	b->ingest = NULL;
+	b->image = NULL;
 }
 
 void pull_leave(struct pull *p)
@@ -239,6 +240,7 @@ static int on_done(struct pull *p, struct pull_blob *b, const struct transfer_st
 	if (transfer_result(b->transfer, &b->ingest, &b->facts, err) < 0)
 		return err->code;
 	b->here = true;
+	b->image = transfer_image(b->transfer);
 	if (b->started)
 		p->fetched_bytes += status->fetched;
 	return b->kind == BLOB_CONFIG ? learn_config(p, b, err) : OK;

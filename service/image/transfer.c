@@ -1,3 +1,4 @@
+#include "service/image/layer_file.h"
 #include "service/image/transfer_internal.h"
 
 #include <utlist.h>
@@ -91,6 +92,7 @@ size_t transfers_running(struct transfers *t)
 static void transfer_free(struct transfer *t)
 {
 	layer_job_free(t->job);
+	layer_image_free(t->image);
 	layer_workers_unref(t->workers);
 	repository_unref(t->repository);
 	ingest_unref(t->ingest);
@@ -409,6 +411,11 @@ void transfer_status(struct transfer *t, struct transfer_status *ret_status)
 	pthread_mutex_lock(&t->mu);
 	*ret_status = t->status;
 	pthread_mutex_unlock(&t->mu);
+}
+
+struct layer_image *transfer_image(const struct transfer *t)
+{
+	return t->image;
 }
 
 bool transfer_is_from(const struct transfer *t, const struct digest *source)

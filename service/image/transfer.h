@@ -94,6 +94,9 @@ void transfer_status(struct transfer *t, struct transfer_status *ret_status);
  * been committed by somebody else meanwhile; it stays the transfer's. */
 int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer_facts *ret_facts, struct err *err);
 
+/* The image of a layer whose transfer is done; NULL: none was made. It stays the transfer's. */
+struct layer_image *transfer_image(const struct transfer *t);
+
 /* Whether it was started with this source, so that its failure is ours as well. */
 bool transfer_is_from(const struct transfer *t, const struct digest *source);
 

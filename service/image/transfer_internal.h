@@ -44,8 +44,9 @@ struct transfer {
 	struct repository *repository;
 	struct layer_workers *workers;
 	struct layer_job *job;
-	int64_t notified; /* offset that watchers were woken for */
-	bool aside;	  /* what was committed is damaged, and in the quarantine */
+	struct layer_image *image; /* of a layer; once it is sealed, its watchers' too */
+	int64_t notified;	   /* offset that watchers were woken for */
+	bool aside;		   /* what was committed is damaged, and in the quarantine */
 
 	pthread_mutex_t mu; /* guards what follows */
 	struct watcher *watchers;

@@ -1,6 +1,7 @@
 /* What a transfer does on its thread: bytes into an ingest, a layer to the worker. */
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
+#include "service/image/layer_file.h"
 #include "service/image/transfer_internal.h"
 #include "service/log.h"
 #include "service/registry/foreign.h"
@@ -96,10 +97,14 @@ static void on_restarted(void *arg)
 
 static int start_job(struct transfer *t, int fd, struct err *err)
 {
-	if (t->workers)
-		return layer_job_start(t->workers, fd, t->blob.type.compression, t->blob.size, &t->job, err);
-	close(fd);
-	return OK;
+	CLEANUP(closep) int owned = fd;
+
+	if (!t->workers)
+		return OK;
+	if (layer_image_new(t->table->store, &t->image, err) < 0)
+		return err->code;
+	return layer_job_start_image(t->workers, take_fd(&owned), layer_image_fd(t->image), t->blob.type.compression,
+				     t->blob.size, &t->job, err);
 }
 
 /* The blob is committed already: only what it holds is not on record. */
@@ -158,7 +163,7 @@ static int run_verify(struct transfer *t, struct err *err)
 	if (!t->job)
 		return OK;
 	set_state(t, TRANSFER_VERIFYING, NULL);
-	if (layer_job_finish(t->job, t->cancel, &facts, err) < 0)
+	if (layer_file_finish(t->table->store, t->job, t->image, t->cancel, &facts, err) < 0)
 		return err->code;
 	pthread_mutex_lock(&t->mu);
 	t->facts = facts;

@@ -23,6 +23,8 @@
 
 /* ---- publish -------------------------------------------------------------- */
 
+struct layer_image;
+
 struct publication {
 	/* The names that will lead to the image, canonical; may be none. */
 	const struct reference *names;
@@ -36,7 +38,10 @@ struct publication {
 	const struct manifest *manifest;
 	const struct image_config *config;
 	const struct layer_facts *layers; /* one for each manifest layer */
-	const char *source;		  /* domain/path; NULL when it came from no registry */
+	/* The same, or NULL: sealed images of these layers, to be committed with their
+	 * records; NULL where there is none. Owned by the caller. */
+	struct layer_image *const *layer_images;
+	const char *source; /* domain/path; NULL when it came from no registry */
 	/* Holds all blobs since before they were claimed or committed. Ended by the
 	 * publication; NULL: one is made for the call. */
 	const struct lease_id *lease;

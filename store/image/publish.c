@@ -9,6 +9,7 @@
 #include "store/image/name.h"
 #include "store/image/publishing.h"
 #include "store/internal.h"
+#include "store/layers/layer_image.h"
 
 enum {
 	TRIES = 50,
@@ -395,6 +396,22 @@ static int publish_until_done(struct publishing *w, bool *ret_lease_ended, struc
 	return r;
 }
 
+/* After the records that keep them, and before the image is listed. */
+static int commit_layer_images(struct publishing *w, struct err *err)
+{
+	const struct publication *p = w->p;
+	size_t n = p->manifest->n_layers;
+	CLEANUP(freep) struct digest *diff_ids = calloc(n + 1, sizeof *diff_ids);
+
+	if (!p->layer_images)
+		return OK;
+	if (!diff_ids)
+		return fail_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		diff_ids[i] = p->layers[i].diff_id;
+	return layer_images_commit(w->store, p->layer_images, diff_ids, n, err);
+}
+
 static int publish(struct publishing *w, struct err *err)
 {
 	const struct publication *p = w->p;
@@ -405,6 +422,8 @@ static int publish(struct publishing *w, struct err *err)
 		r = secure_blobs(w, err);
 	if (r == OK)
 		r = layer_facts_put(w->store, p->manifest->layers, p->layers, p->manifest->n_layers, err);
+	if (r == OK)
+		r = commit_layer_images(w, err);
 	if (r == OK)
 		r = publish_until_done(w, &lease_ended, err);
 	if (r == OK)

@@ -1,5 +1,6 @@
 #include "store/layers/layer_image.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -46,13 +47,20 @@ bool layer_image_parse(const char *algorithm, const char *name, struct digest *r
 
 /* ---- on their way in -------------------------------------------------------------- */
 
-static int open_named(struct layer_image *i)
+static bool choose_name(struct layer_image *i)
 {
 	uint64_t number;
 
 	if (getrandom(&number, sizeof number, 0) != sizeof number)
-		return -1;
+		return false;
 	snprintf(i->name, sizeof i->name, "new-%016llx", (unsigned long long)number);
+	return true;
+}
+
+static int open_named(struct layer_image *i)
+{
+	if (!choose_name(i))
+		return -1;
 	return openat(i->store->layers_fd, i->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
@@ -113,6 +121,31 @@ void layer_image_seal(struct layer_image *i, int fd, const struct layer_image_fa
 	i->fd = fd;
 	i->facts = *facts;
 	i->sealed = true;
+}
+
+static bool link_named(struct layer_image *i)
+{
+	char self[64];
+
+	if (i->name[0])
+		return true;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", i->fd);
+	if (!choose_name(i) || linkat(AT_FDCWD, self, i->store->layers_fd, i->name, AT_SYMLINK_FOLLOW)) {
+		i->name[0] = 0;
+		return false;
+	}
+	return true;
+}
+
+int layer_image_park(struct layer_image *i, struct err *err)
+{
+	assert(i->sealed);
+	if (i->fd < 0)
+		return OK;
+	if (fsync(i->fd) || !link_named(i))
+		return store_fail_errno(i->store, i->facts.image_size, err, "put a layer's image aside");
+	close(take_fd(&i->fd));
+	return OK;
 }
 
 /* ---- those that are there ----------------------------------------------------------- */

@@ -14,7 +14,8 @@
  * They go with the last blob of their diff ID (gc.h): commit them after the layer's own
  * record was written, and before what makes the layer be listed.
  *
- * Threads: a struct layer_image belongs to one at a time; all else from any.
+ * Threads: a struct layer_image belongs to one at a time, until it is sealed; then several
+ * may commit it. All else from any.
  */
 #ifndef STORE_LAYERS_LAYER_IMAGE_H
 #define STORE_LAYERS_LAYER_IMAGE_H
@@ -34,6 +35,10 @@ int layer_image_fd(const struct layer_image *i); /* stays the image's */
 int layer_image_take_fd(struct layer_image *i);	 /* becomes the caller's, for layer_image_seal() */
 /* Takes `fd`, read-only, of the same file. */
 void layer_image_seal(struct layer_image *i, int fd, const struct layer_image_facts *facts);
+
+/* Of a sealed one that is not committed soon: makes it durable and closes its file, so that
+ * any number of them may wait. E_DISK_FULL, E_IO. */
+int layer_image_park(struct layer_image *i, struct err *err);
 
 /* Of sealed images; NULL ones are passed over. E_DISK_FULL, E_IO. */
 int layer_images_commit(struct store *s, struct layer_image *const *images, const struct digest *diff_ids, size_t n,

@@ -39,22 +39,25 @@ static size_t count_images(const struct batch *b)
 	return n;
 }
 
-static const struct layer_image *first_image(const struct batch *b)
+/* By a descriptor of this call alone: an error is told to each only once. */
+static bool sync_file_system(const struct store *s)
 {
-	for (size_t k = 0; k < b->n; k++)
-		if (b->images[k])
-			return b->images[k];
-	return NULL;
+	CLEANUP(closep) int fd = openat(s->layers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && !syncfs(fd);
 }
 
-/* As content's (commit.c): each file is asked for its own errors. */
+/* As content's (commit.c): each file is asked for its own errors. Parked ones were synced. */
 static int sync_data(const struct batch *b, struct err *err)
 {
-	bool all = count_images(b) > SYNC_SINGLY_MAX && !syncfs(first_image(b)->fd);
+	bool all = count_images(b) > SYNC_SINGLY_MAX && sync_file_system(b->store);
 
-	for (size_t k = 0; k < b->n; k++)
-		if (b->images[k] && (all ? written_back(b->images[k]->fd) : fsync(b->images[k]->fd)))
+	for (size_t k = 0; k < b->n; k++) {
+		int fd = b->images[k] ? b->images[k]->fd : -1;
+
+		if (fd >= 0 && (all ? written_back(fd) : fsync(fd)))
 			return fail_commit(b, k, err, "sync");
+	}
 	return OK;
 }
 
@@ -80,11 +83,21 @@ static int link_file(const struct layer_image *i, const char *path)
 	return linkat(AT_FDCWD, self, i->store->layers_fd, path, AT_SYMLINK_FOLLOW);
 }
 
+/* Also by another call for the same image. */
+static bool is_same_file(const struct layer_image *i, const char *path)
+{
+	struct stat own, there;
+	int rc = i->fd >= 0 ? fstat(i->fd, &own) : fstatat(i->store->layers_fd, i->name, &own, AT_SYMLINK_NOFOLLOW);
+
+	return !rc && !fstatat(i->store->layers_fd, path, &there, AT_SYMLINK_NOFOLLOW) && own.st_dev == there.st_dev &&
+	       own.st_ino == there.st_ino;
+}
+
 /* A file without a record was left by somebody who could not write it, or is about to be
  * replaced by the same bytes: ours are known to be good. */
 static int link_instead(const struct layer_image *i, const struct digest *diff_id, const char *path)
 {
-	if (layer_image_exists(i->store, diff_id, i->facts.writer_version))
+	if (layer_image_exists(i->store, diff_id, i->facts.writer_version) || is_same_file(i, path))
 		return 0;
 	if (unlinkat(i->store->layers_fd, path, 0) && errno != ENOENT)
 		return -1;
@@ -161,7 +174,7 @@ static int sync_dirs(const struct batch *b, struct err *err)
 	int r;
 
 	/* An error of syncfs may be about a file of somebody else: then one by one. */
-	if (count_images(b) > SYNC_SINGLY_MAX && !syncfs(first_image(b)->fd))
+	if (count_images(b) > SYNC_SINGLY_MAX && sync_file_system(b->store))
 		return OK;
 	r = sync_shards(b, err);
 	return r == OK ? sync_above(b, err) : r;

@@ -11,9 +11,11 @@ enum { LAYER_PATH_MAX = 176 };
 
 struct layer_image {
 	struct store *store;
-	int fd;
+	int fd; /* -1: parked, or taken */
 	bool sealed;
-	char name[32]; /* in layers_fd, where the file system has no unnamed files; else "" */
+	/* In layers_fd; "": it has none. Parked ones have one, and all where the file system
+	 * knows no unnamed files. */
+	char name[32];
 	struct layer_image_facts facts;
 };
 

@@ -19,7 +19,7 @@ import grpc
 from archives import PIECE, import_requests, without_padding
 from harness import SLOW, TestCase, blob_path, incomplete, program, skopeo
 from ociimage import compress, random_bytes, sha256, tar
-from rpc import pb
+from rpc import pb, reason
 
 TAR = tar({"etc/": None, "etc/motd": b"hello\n", "bin/sh": b"#!", "lib": "usr/lib"})
 HUB = "docker.io/library"
@@ -263,8 +263,12 @@ class Import(TestCase):
         self.refused("FAILED_PRECONDITION", "INVALID_CONTENT", gzip.compress(TAR) + b"tail", text="damaged")
 
     def test_names_in_a_tar_cannot_leave_it(self):
-        """A layer is never unpacked: such names are bytes in a file."""
-        self.run_import(tar({"../../etc/passwd": b"x", "/abs": b"y", "link": "/etc/shadow"}), reference="imp:1")
+        """A layer is never unpacked: such names are bytes in a file, or refused."""
+        self.run_import(tar({"/abs": b"y", "link": "/etc/shadow"}), reference="imp:1")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.run_import(tar({"../../etc/passwd": b"x"}), reference="imp:2")
+        self.assertEqual("INVALID_CONTENT", reason(caught.exception))
+        self.assertRegex(caught.exception.details(), "leads out")
         self.assert_clean(self.client, [f"{HUB}/imp:1"])
 
     # -- what the request says

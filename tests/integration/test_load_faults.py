@@ -73,7 +73,7 @@ class Disk(ArchiveCase):
         self.assertEqual([LIBRARY + "other:1", LIBRARY + "small:1"], self.tags())
 
     def test_disk_that_fills_up_while_it_is_loaded(self):
-        data = tar(docker_files((an_image(size=16 * MIB), "big:1")))
+        data = tar(docker_files((an_image(size=12 * MIB), "big:1")))
         for seekable in (True, False):
             with self.subTest(seekable=seekable):
                 loading = Loading(self.client).start(seekable=seekable, size=len(data))

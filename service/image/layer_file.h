@@ -1,0 +1,16 @@
+/*
+ * A layer's image on its way from the workers into the store: what pull, load and import
+ * share. The file is committed with the layer's record, by image_publish().
+ */
+#ifndef SERVICE_IMAGE_LAYER_FILE_H
+#define SERVICE_IMAGE_LAYER_FILE_H
+
+#include "service/layer/layer.h"
+#include "store/layers/layer_image.h"
+
+/* layer_job_finish() of a job that writes into `image`; then the image is checked and
+ * sealed. NULL: the job makes none. */
+int layer_file_finish(struct store *s, struct layer_job *j, struct layer_image *image, struct cancel *cancel,
+		      struct layer_facts *ret_facts, struct err *err);
+
+#endif
