@@ -10,7 +10,9 @@
  *                    power loss must look like another boot
  *
  * Calls below the root happen one at a time while it records, so that the log has
- * the order of the disk. Children are not traced: the environment is cleaned.
+ * the order of the disk. Children are not traced: the environment is cleaned. A file
+ * without a name (O_TMPFILE) may be written by one: its bytes are recorded when it is
+ * opened again by way of /proc, which says that they are all there.
  *
  * The log: struct event, then `names` bytes of names, then `len` bytes of data.
  * powerloss.py reads it.
@@ -46,6 +48,7 @@ enum kind {
 	EV_RENAME,     /* dir, name -> dir2, name2 */
 	EV_SYNC,       /* ino: fsync of a file or directory */
 	EV_SYNCFS,
+	EV_UNNAMED, /* ino: a file without a name, whose bytes follow as an EV_WRITE */
 };
 
 struct event {
@@ -327,6 +330,10 @@ ssize_t pwritev(int fd, const struct iovec *v, int n, off_t offset)
 
 int ftruncate64(int fd, off64_t size)
 {
+	struct stat st;
+
+	if (!fstat(fd, &st) && !st.st_nlink) /* what becomes of it is recorded later */
+		return (int)RAW(SYS_ftruncate, fd, size);
 	ON_FILE(fd, RAW(SYS_ftruncate, fd, size), EV_TRUNCATE, size);
 }
 
@@ -374,6 +381,23 @@ int syncfs(int fd)
 
 /* ---- names ------------------------------------------------------------------------- */
 
+static void emit_unnamed(int fd)
+{
+	struct stat st;
+	void *bytes;
+
+	if (!file_of(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink)
+		return;
+	bytes = mmap(NULL, (size_t)st.st_size + 1, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		abort();
+	pthread_mutex_lock(&order);
+	emit_plain(EV_UNNAMED, st.st_ino, 0);
+	emit_write(fd, st.st_ino, 0, &(struct iovec){ bytes, (size_t)st.st_size }, 1, (size_t)st.st_size);
+	pthread_mutex_unlock(&order);
+	munmap(bytes, (size_t)st.st_size + 1);
+}
+
 static long open_traced(int dirfd, const char *path, int flags, mode_t mode,
 			long (*call)(int, const char *, int, mode_t, void *), void *arg)
 {
@@ -385,6 +409,11 @@ static long open_traced(int dirfd, const char *path, int flags, mode_t mode,
 
 	if (boot_id_path && !strcmp(path, "/proc/sys/kernel/random/boot_id"))
 		return call(AT_FDCWD, boot_id_path, flags, mode, arg);
+	if (!strncmp(path, "/proc/self/fd/", 14) && !strchr(path + 14, '/')) {
+		fd = call(dirfd, path, flags, mode, arg);
+		emit_unnamed((int)fd);
+		return fd;
+	}
 	if (!(flags & (O_CREAT | O_TRUNC)) || (dir = parent_of(dirfd, path, &name)) < 0)
 		return call(dirfd, path, flags, mode, arg);
 	pthread_mutex_lock(&order);

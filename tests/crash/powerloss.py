@@ -21,7 +21,7 @@ import random
 import struct
 
 HEAD = struct.Struct("<IIQQQQQII")
-CREATE, MKDIR, WRITE, TRUNCATE, ALLOCATE, LINK, UNLINK, RENAME, SYNC, SYNCFS = range(1, 11)
+CREATE, MKDIR, WRITE, TRUNCATE, ALLOCATE, LINK, UNLINK, RENAME, SYNC, SYNCFS, UNNAMED = range(1, 12)
 PAGE = 4096
 RULES = ("lost", "names", "random", "all")
 
@@ -101,6 +101,8 @@ class Disk:
             if kind == MKDIR:
                 self.now[id(made)] = {}
             self.change([(self.objects[event.dir], event.name, made)])
+        elif kind == UNNAMED:
+            self.objects[event.ino] = File()
         elif kind == LINK:
             self.change([(self.objects[event.dir], event.name, self.objects[event.ino])])
         elif kind == UNLINK:
