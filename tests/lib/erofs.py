@@ -29,6 +29,12 @@ def convert(tar, image, *options, program=(TAR2EROFS,)):
     return json.loads(result.stdout)
 
 
+def check(image):
+    """What the daemon's own check says of an image; "code" and "text" when it refuses it."""
+    result = subprocess.run([TAR2EROFS, "--check", image], stdout=subprocess.PIPE, timeout=170 * SLOW)
+    return json.loads(result.stdout)
+
+
 def fsck(image):
     """fsck.erofs reads everything; its complaint, or None."""
     result = subprocess.run(
