@@ -111,7 +111,8 @@ static enum tar_extended_kind extended_kind(uint8_t type)
 
 static int take_extended(struct tar_stream *t, struct err *err)
 {
-	const char *wrong = tar_entry_take_extended(&t->entry, buf_bytes(&t->contents[t->extended]));
+	const struct buf *b = &t->contents[t->extended];
+	const char *wrong = tar_entry_take_extended(&t->entry, (struct bytes){ (const uint8_t *)buf_text(b), b->len });
 
 	t->state = t->padding ? IN_PADDING : AT_HEADER;
 	t->left = t->padding;
