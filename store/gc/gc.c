@@ -40,8 +40,8 @@ static void drop_leftovers(struct store *s, struct leftovers *l, int64_t *freed)
 			add_leftover(t, l, i);
 			meta_txn_commit(s->local, t, NULL, NULL);
 		}
-	for (size_t i = 0; i < l->n; i++) /* with the last blob of a layer goes its image */
-		layer_images_release(s, &l->diff_ids[i], freed, NULL);
+	if (l->n) /* with the last blob of a layer goes its image */
+		layer_images_release(s, l->diff_ids, l->n, freed, NULL);
 	l->n = 0;
 }
 

@@ -54,8 +54,8 @@ int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, 
 
 /* ---- for the collector --------------------------------------------------------------- */
 
-/* Removes the images of a diff ID of which no blob is left; adds to *freed. */
-int layer_images_release(struct store *s, const struct digest *diff_id, int64_t *freed, struct err *err);
+/* Removes the images of those of the diff IDs of which no blob is left; adds to *freed. */
+int layer_images_release(struct store *s, const struct digest *diff_ids, size_t n, int64_t *freed, struct err *err);
 
 /* Those whose layer is gone, and files without a record that were linked before
  * `older_than_ns`. */

@@ -6,6 +6,8 @@
 #include "store/meta/scan.h"
 #include "store/record.h"
 
+enum { REMOVED_AT_ONCE = META_TXN_OPS / 2 };
+
 /* ---- whether somebody needs one --------------------------------------------------- */
 
 static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has, struct err *err)
@@ -29,69 +31,128 @@ static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has
 
 /* ---- removal -------------------------------------------------------------------------- */
 
-/* The record first: a file without one is garbage, a record without its file a lie. */
-static int remove_one(struct store *s, const struct digest *diff_id, uint32_t version, int64_t *freed, struct err *err)
+/* Records go together, as a durable transaction for each would cost more than all the
+ * rest; then the files. The record first: a file without one is garbage, a record without
+ * its file a lie. */
+struct removal {
+	struct store *store;
+	int64_t *freed;
+	struct meta_txn *txn;
+	size_t n;
+	struct digest diff_ids[REMOVED_AT_ONCE];
+	uint32_t versions[REMOVED_AT_ONCE];
+};
+
+/* Whoever commits this image has written its layer's record before (layer_image.h), so
+ * that what has neither record nor blob is nobody's. */
+static void unlink_one(struct removal *r, const struct digest *diff_id, uint32_t version)
 {
-	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
-	struct key k = key_layer_image(diff_id, version);
 	char path[LAYER_PATH_MAX];
 	struct stat st = { 0 };
-	int r;
+	bool has = true;
 
-	if (!t)
-		return fail_nomem(err);
-	meta_txn_use_reserve(t);
-	meta_txn_delete(t, key_bytes(&k));
-	r = meta_txn_commit(s->local, t, NULL, err);
-	if (r != OK)
-		return r;
 	layer_image_path(diff_id, version, path);
-	if (!fstatat(s->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) && !unlinkat(s->layers_fd, path, 0))
-		*freed += (int64_t)st.st_size;
-	return OK;
+	digest_lock(r->store, diff_id);
+	if (!layer_image_exists(r->store, diff_id, version) && has_blob(r->store, diff_id, &has, NULL) == OK && !has &&
+	    !fstatat(r->store->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) && !unlinkat(r->store->layers_fd, path, 0))
+		*r->freed += (int64_t)st.st_size;
+	digest_unlock(r->store, diff_id);
 }
 
-/* With the lock of the diff ID. */
-static int remove_unused(struct store *s, const struct digest *diff_id, uint32_t version, int64_t *freed,
-			 struct err *err)
+static int remove_noted(struct removal *r, struct err *err)
 {
-	bool has = false;
-	int r = has_blob(s, diff_id, &has, err);
+	size_t n = r->n;
+	int rc;
 
-	return r == OK && !has ? remove_one(s, diff_id, version, freed, err) : r;
+	r->n = 0;
+	if (!n)
+		return OK;
+	meta_txn_use_reserve(r->txn);
+	rc = meta_txn_commit(r->store->local, r->txn, NULL, err);
+	if (rc == E_ABORTED) /* one came back: the next audit takes the others */
+		return OK;
+	for (size_t i = 0; rc == OK && i < n; i++)
+		unlink_one(r, &r->diff_ids[i], r->versions[i]);
+	return rc;
 }
 
-/* Of the range `prefix`; keys are read in pages, so that they may go meanwhile. */
-static int release_range(struct store *s, struct key prefix, struct cancel *cancel, int64_t *freed, struct err *err)
+static int note(struct removal *r, const struct key *k, uint64_t revision, struct err *err)
+{
+	struct digest *diff_id = &r->diff_ids[r->n];
+	bool has = false;
+	int rc;
+
+	if (!key_parse_layer_image(key_bytes(k), diff_id, &r->versions[r->n]))
+		return OK;
+	rc = has_blob(r->store, diff_id, &has, err);
+	if (rc != OK || has)
+		return rc;
+	meta_txn_compare(r->txn, key_bytes(k), revision);
+	meta_txn_delete(r->txn, key_bytes(k));
+	return ++r->n == REMOVED_AT_ONCE ? remove_noted(r, err) : OK;
+}
+
+static int note_range(struct removal *r, struct key prefix, struct cancel *cancel, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
 	const struct key *k;
-	int r;
+	uint64_t revision;
+	int rc;
 
 	if (!scan)
 		return fail_nomem(err);
-	meta_scan_prefix(scan, s->local, &prefix);
-	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
-		struct digest diff_id;
-		uint32_t version;
-
-		if (!key_parse_layer_image(key_bytes(k), &diff_id, &version))
-			continue;
-		r = cancel_check(cancel, err);
-		if (r != OK)
-			return r;
-		digest_lock(s, &diff_id);
-		r = remove_unused(s, &diff_id, version, freed, err);
-		digest_unlock(s, &diff_id);
-		if (r != OK)
-			return r;
+	meta_scan_prefix(scan, r->store->local, &prefix);
+	while ((rc = meta_scan_next(scan, &k, &revision, err)) == OK && k) {
+		rc = cancel_check(cancel, err);
+		if (rc == OK)
+			rc = note(r, k, revision, err);
+		if (rc != OK)
+			return rc;
 	}
-	return r;
+	return rc;
 }
 
-int layer_images_release(struct store *s, const struct digest *diff_id, int64_t *freed, struct err *err)
+static void removal_free(struct removal **r)
 {
-	return release_range(s, key_layer_image_prefix(diff_id), NULL, freed, err);
+	if (*r)
+		meta_txn_free((*r)->txn);
+	free(*r);
+}
+
+static int removal_new(struct store *s, int64_t *freed, struct removal **ret_removal, struct err *err)
+{
+	struct removal *r = calloc(1, sizeof *r);
+
+	if (r)
+		r->txn = meta_txn_new();
+	if (!r || !r->txn) {
+		removal_free(&r);
+		return fail_nomem(err);
+	}
+	r->store = s;
+	r->freed = freed;
+	*ret_removal = r;
+	return OK;
+}
+
+int layer_images_release(struct store *s, const struct digest *diff_ids, size_t n, int64_t *freed, struct err *err)
+{
+	CLEANUP(removal_free) struct removal *r = NULL;
+	int rc = removal_new(s, freed, &r, err);
+
+	for (size_t i = 0; rc == OK && i < n; i++)
+		rc = note_range(r, key_layer_image_prefix(&diff_ids[i]), NULL, err);
+	return rc == OK ? remove_noted(r, err) : rc;
+}
+
+static int release_all(struct store *s, struct cancel *cancel, int64_t *freed, struct err *err)
+{
+	CLEANUP(removal_free) struct removal *r = NULL;
+	int rc = removal_new(s, freed, &r, err);
+
+	if (rc == OK)
+		rc = note_range(r, key_layer_image_prefix(NULL), cancel, err);
+	return rc == OK ? remove_noted(r, err) : rc;
 }
 
 /* ---- files that nobody knows of ---------------------------------------------------------- */
@@ -176,7 +237,7 @@ static int sweep_top(const struct sweep *w, int dir_fd, const char *name, struct
 int layer_images_sweep(struct store *s, int64_t older_than_ns, struct cancel *cancel, int64_t *freed, struct err *err)
 {
 	const struct sweep w = { .store = s, .older_than_ns = older_than_ns, .freed = freed, .cancel = cancel };
-	int r = release_range(s, key_layer_image_prefix(NULL), cancel, freed, err);
+	int r = release_all(s, cancel, freed, err);
 
 	return r == OK ? each_name(&w, s->layers_fd, ".", sweep_top, err) : r;
 }
