@@ -617,6 +617,120 @@ static void filter_endless(void)
 		give("more and more and more");
 }
 
+/* ---- images: two processes of one name, of which the one that writes misbehaves -------- */
+
+static bool writes_images;
+
+/* The layer of the IMAGE; the other process answers as it should. */
+static uint32_t await_image(void)
+{
+	say_ready();
+	while (!writes_images) {
+		struct layer_message m = result(await(LAYER_END));
+
+		say(&m);
+	}
+	return await(LAYER_IMAGE);
+}
+
+static struct layer_message imaged(uint32_t layer)
+{
+	struct layer_message m = layer_message_of(LAYER_IMAGED, layer);
+
+	m.u.imaged.image_bytes = 4096;
+	m.u.imaged.tar_bytes = 1024;
+	m.u.imaged.inodes = 1;
+	return m;
+}
+
+static void say_imaged(struct layer_message m)
+{
+	say(&m);
+	pause();
+}
+
+static void image_other_tar(void)
+{
+	struct layer_message m = imaged(await_image());
+
+	m.u.imaged.tar_bytes++;
+	say_imaged(m);
+}
+
+static void image_other_entries(void)
+{
+	struct layer_message m = imaged(await_image());
+
+	m.u.imaged.entries++;
+	say_imaged(m);
+}
+
+static void image_huge(void)
+{
+	struct layer_message m = imaged(await_image());
+
+	m.u.imaged.image_bytes = INT64_MAX;
+	say_imaged(m);
+}
+
+static void image_negative(void)
+{
+	struct layer_message m = imaged(await_image());
+
+	m.u.imaged.image_bytes = UINT64_MAX;
+	say_imaged(m);
+}
+
+static void image_other_layer(void)
+{
+	say_imaged(imaged(await_image() + 1));
+}
+
+static void image_result(void)
+{
+	say_imaged(result(await_image()));
+}
+
+static void image_cancels(void)
+{
+	say_imaged(layer_message_of(LAYER_CANCELLED, await_image()));
+}
+
+static void image_foreign_code(void)
+{
+	struct layer_message m = layer_message_of(LAYER_FAILED, await_image());
+
+	m.u.failed.code = E_DENIED;
+	say_imaged(m);
+}
+
+static void image_control_text(void)
+{
+	struct layer_message m = layer_message_of(LAYER_FAILED, await_image());
+
+	m.u.failed.code = E_LIMIT;
+	snprintf(m.u.failed.text, sizeof m.u.failed.text, "\033[31mred\nline");
+	say_imaged(m);
+}
+
+static void image_crashes(void)
+{
+	await_image();
+	raise(SIGSEGV);
+}
+
+static void image_stalls(void)
+{
+	await_image();
+	pause();
+}
+
+/* Its answer is sound, its file is nothing, and stays open. */
+static void image_lies(void)
+{
+	say_imaged(imaged(await_image()));
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void);
@@ -681,13 +795,26 @@ static const struct {
 	{ "filter-never-reads", filter_never_reads },
 	{ "filter-crashes", filter_crashes },
 	{ "filter-endless", filter_endless },
+	{ "image-other-tar", image_other_tar },
+	{ "image-other-entries", image_other_entries },
+	{ "image-huge", image_huge },
+	{ "image-negative", image_negative },
+	{ "image-other-layer", image_other_layer },
+	{ "image-result", image_result },
+	{ "image-cancels", image_cancels },
+	{ "image-foreign-code", image_foreign_code },
+	{ "image-control-text", image_control_text },
+	{ "image-crashes", image_crashes },
+	{ "image-stalls", image_stalls },
+	{ "image-lies", image_lies },
 };
 
-int main(int argc UNUSED, char **argv)
+int main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	const char *name = slash ? slash + 1 : argv[0];
 
+	writes_images = argc > 1 && !strcmp(argv[1], WORKER_MODE_EROFS);
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++)
 		if (!strcmp(ways[i].name, name))
 			ways[i].act();
