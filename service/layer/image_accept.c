@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "proto/runtime/mem.h"
@@ -17,12 +18,23 @@ static int reopen(int fd, int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? fail_errno(err, "open the layer's image") : OK;
 }
 
+/* Of file systems that know no leases. There a worker that keeps its descriptor is not
+ * found out; all local ones of Linux know them. */
+static bool has_no_leases(int number)
+{
+	return number == EINVAL || number == ENOSYS || number == EOPNOTSUPP;
+}
+
 /* A read lease is given only while nobody has the file open for writing (fcntl(2)), by
  * whatever descriptor or mapping. A child that another thread is about to start has this
- * process's descriptors for a moment too: it is waited for. */
+ * process's descriptors for a moment too: it is waited for. Who opens the file while the
+ * lease is held would have a signal sent to us: one that is ignored. */
 static int require_no_writer(int fd, struct err *err)
 {
+	fcntl(fd, F_SETSIG, SIGURG);
 	for (int i = 0; fcntl(fd, F_SETLEASE, F_RDLCK) < 0; i++) {
+		if (has_no_leases(errno))
+			return OK;
 		if (errno != EAGAIN)
 			return fail_errno(err, "make sure that nobody writes to a layer's image");
 		if (i == WRITER_LOOKS)
