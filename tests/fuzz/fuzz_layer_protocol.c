@@ -2,9 +2,11 @@
  * The daemon's side of imaged-layer against a hostile worker: the input is what the
  * worker says, and when. No process is started (hostile_worker.h).
  *
- * Input: records of an operation byte and its arguments.
+ * Input: records of an operation byte and its arguments. With an odd number of bytes the
+ * job makes an image too, by a second worker.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "service/layer/layer.h"
 #include "tests/fuzz/hostile_worker.h"
@@ -18,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* A message with a sound head, and small numbers in its fields. */
 static void say_message(struct input *in)
 {
-	static const uint16_t types[] = { LAYER_READY,	LAYER_PROGRESS,	 LAYER_RESULT,
-					  LAYER_FAILED, LAYER_CANCELLED, LAYER_BEGIN };
+	static const uint16_t types[] = { LAYER_READY,	   LAYER_PROGRESS, LAYER_RESULT, LAYER_FAILED,
+					  LAYER_CANCELLED, LAYER_BEGIN,	   LAYER_IMAGED };
 	struct layer_message m = layer_message_of(types[take_byte(in) % ARRAY_LEN(types)], (uint32_t)take_byte(in) & 3);
 	uint8_t n = take_byte(in);
 
@@ -33,6 +35,10 @@ static void say_message(struct input *in)
 		m.u.result.tar_bytes = n * 100U;
 		m.u.result.entries = take_byte(in);
 		take(in, &m.u.result.files_bytes, 8);
+	} else if (m.type == LAYER_IMAGED) {
+		m.u.imaged.tar_bytes = n * 100U;
+		m.u.imaged.entries = take_byte(in);
+		take(in, &m.u.imaged.image_bytes, 8);
 	} else {
 		m.u.progress.read = n * 10000U;
 		m.u.progress.written = take_byte(in);
@@ -44,7 +50,10 @@ static void say_message(struct input *in)
 
 static void step(struct layer_job *j, struct input *in)
 {
-	switch (take_byte(in) % 6) {
+	uint8_t operation = take_byte(in);
+
+	hostile.as_images = operation & 0x80;
+	switch ((operation & 0x7f) % 6) {
 	case 0:
 		say_raw(in);
 		break;
@@ -95,12 +104,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	struct layer_workers *w;
 	struct layer_job *j;
+	CLEANUP(closep) int image = size % 2 ? memfd_create("image", MFD_CLOEXEC) : -1;
 
 	policy.stall_ms = 0;
 	if (layer_workers_new("imaged-layer", 1, &w, NULL) != OK)
 		return 0;
 	layer_workers_set_policy(w, &policy);
-	if (layer_job_start(w, open("/dev/null", O_RDONLY | O_CLOEXEC), COMPRESSION_NONE, BLOB, &j, NULL) == OK) {
+	if (layer_job_start_image(w, open("/dev/null", O_RDONLY | O_CLOEXEC), image, COMPRESSION_NONE, BLOB, &j,
+				  NULL) == OK) {
 		for (int i = 0; in.len && i < OPERATIONS_MAX; i++)
 			step(j, &in);
 		finish(j, &policy);

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "service/layer/archive_protocol.h"
+
 enum { NO_PROCESS = 1 };
 
-struct hostile hostile = { -1, -1, -1 };
+struct hostile hostile = { .socket = -1, .in = -1, .out = -1, .images = -1 };
 
 void hostile_close_one(int *fd)
 {
@@ -13,11 +15,18 @@ void hostile_close_one(int *fd)
 		close(take_fd(fd));
 }
 
-void hostile_close(void)
+static void close_last(void)
 {
 	hostile_close_one(&hostile.socket);
 	hostile_close_one(&hostile.in);
 	hostile_close_one(&hostile.out);
+}
+
+void hostile_close(void)
+{
+	close_last();
+	hostile_close_one(&hostile.images);
+	hostile.as_images = false;
 }
 
 /* ---- in the place of process.c ------------------------------------------------- */
@@ -29,7 +38,13 @@ int process_start_as(const char *program UNUSED, const struct process_role *role
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return fail_errno(err, "socketpair");
-	hostile_close();
+	*ret_process = (struct process){ .pid = NO_PROCESS, .socket = pair[0], .errors = -1 };
+	if (role->mode && !strcmp(role->mode, WORKER_MODE_EROFS)) {
+		hostile_close_one(&hostile.images);
+		hostile.images = pair[1];
+		return OK;
+	}
+	close_last();
 	hostile.socket = pair[1];
 	if (role->in >= 0)
 		hostile.in = fcntl(role->in, F_DUPFD_CLOEXEC, 3);
@@ -37,7 +52,6 @@ int process_start_as(const char *program UNUSED, const struct process_role *role
 		hostile.out = fcntl(role->out, F_DUPFD_CLOEXEC, 3);
 	if (hostile.out >= 0)
 		fcntl(hostile.out, F_SETFL, O_NONBLOCK);
-	*ret_process = (struct process){ .pid = NO_PROCESS, .socket = pair[0], .errors = -1 };
 	return OK;
 }
 
@@ -77,8 +91,10 @@ uint8_t take_byte(struct input *in)
 
 void say(const void *packet, size_t len)
 {
-	if (hostile.socket >= 0)
-		send(hostile.socket, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	int socket = hostile.as_images ? hostile.images : hostile.socket;
+
+	if (socket >= 0)
+		send(socket, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void say_raw(struct input *in)

@@ -11,6 +11,8 @@
 /* The ends that the last process started has; -1: none. */
 extern struct hostile {
 	int socket, in, out;
+	int images;	/* of the last one that writes images */
+	bool as_images; /* who speaks in say() */
 } hostile;
 
 void hostile_close_one(int *fd);
