@@ -112,47 +112,29 @@ static int note_range(struct removal *r, struct key prefix, struct cancel *cance
 	return rc;
 }
 
-static void removal_free(struct removal **r)
+static void removal_release(struct removal *r)
 {
-	if (*r)
-		meta_txn_free((*r)->txn);
-	free(*r);
-}
-
-static int removal_new(struct store *s, int64_t *freed, struct removal **ret_removal, struct err *err)
-{
-	struct removal *r = calloc(1, sizeof *r);
-
-	if (r)
-		r->txn = meta_txn_new();
-	if (!r || !r->txn) {
-		removal_free(&r);
-		return fail_nomem(err);
-	}
-	r->store = s;
-	r->freed = freed;
-	*ret_removal = r;
-	return OK;
+	meta_txn_free(r->txn);
 }
 
 int layer_images_release(struct store *s, const struct digest *diff_ids, size_t n, int64_t *freed, struct err *err)
 {
-	CLEANUP(removal_free) struct removal *r = NULL;
-	int rc = removal_new(s, freed, &r, err);
+	CLEANUP(removal_release) struct removal r = { .store = s, .freed = freed, .txn = meta_txn_new() };
+	int rc = r.txn ? OK : fail_nomem(err);
 
 	for (size_t i = 0; rc == OK && i < n; i++)
-		rc = note_range(r, key_layer_image_prefix(&diff_ids[i]), NULL, err);
-	return rc == OK ? remove_noted(r, err) : rc;
+		rc = note_range(&r, key_layer_image_prefix(&diff_ids[i]), NULL, err);
+	return rc == OK ? remove_noted(&r, err) : rc;
 }
 
 static int release_all(struct store *s, struct cancel *cancel, int64_t *freed, struct err *err)
 {
-	CLEANUP(removal_free) struct removal *r = NULL;
-	int rc = removal_new(s, freed, &r, err);
+	CLEANUP(removal_release) struct removal r = { .store = s, .freed = freed, .txn = meta_txn_new() };
+	int rc = r.txn ? OK : fail_nomem(err);
 
 	if (rc == OK)
-		rc = note_range(r, key_layer_image_prefix(NULL), cancel, err);
-	return rc == OK ? remove_noted(r, err) : rc;
+		rc = note_range(&r, key_layer_image_prefix(NULL), cancel, err);
+	return rc == OK ? remove_noted(&r, err) : rc;
 }
 
 /* ---- files that nobody knows of ---------------------------------------------------------- */
