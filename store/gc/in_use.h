@@ -24,6 +24,10 @@ struct doomed {
 int blob_in_use(struct store *s, const struct digest *d, const struct doomed *doomed, bool *ret_in_use,
 		struct err *err);
 
+/* Of a blob that would go: adds what would go of its layer's images with it. */
+int layer_bytes_of(struct store *s, const struct digest *blob, const struct doomed *doomed, int64_t *bytes,
+		   struct err *err);
+
 /* Whether a name or a lease keeps an index. */
 int index_in_use(struct store *s, const struct digest *index, const struct doomed *doomed, bool *ret_in_use,
 		 struct err *err);

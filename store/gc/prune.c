@@ -74,9 +74,10 @@ static int count_unused(struct pruning *w, const struct digest *d, int64_t size,
 
 	if (r == OK)
 		r = blob_in_use(w->store, d, &dead, &in_use, err);
-	if (r == OK && !in_use)
-		w->freed += size;
-	return r;
+	if (r != OK || in_use)
+		return r;
+	w->freed += size;
+	return layer_bytes_of(w->store, d, &dead, &w->freed, err);
 }
 
 static bool visit_blob(void *arg, const struct digest *d, int64_t size)

@@ -367,9 +367,10 @@ static int add_unused(struct removing *w, const struct digest *d, const struct d
 	bool in_use;
 	int r = blob_in_use(w->store, d, doomed, &in_use, err);
 
-	if (r == OK && !in_use && content_exists(w->store, d, &size))
-		w->r->freed += size;
-	return r;
+	if (r != OK || in_use || !content_exists(w->store, d, &size))
+		return r;
+	w->r->freed += size;
+	return layer_bytes_of(w->store, d, doomed, &w->r->freed, err);
 }
 
 static int count_freed(struct removing *w, struct err *err)

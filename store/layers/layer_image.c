@@ -200,10 +200,9 @@ int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t wri
 	return OK;
 }
 
-int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
+static int sum(struct store *s, struct key prefix, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_layer_image_prefix(NULL);
 	int64_t bytes = 0, count = 0;
 	const struct key *k;
 	int r;
@@ -225,4 +224,16 @@ int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, 
 	*ret_bytes = bytes;
 	*ret_count = count;
 	return r;
+}
+
+int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
+{
+	return sum(s, key_layer_image_prefix(NULL), ret_bytes, ret_count, err);
+}
+
+int layer_images_size(struct store *s, const struct digest *diff_id, int64_t *ret_bytes, struct err *err)
+{
+	int64_t count;
+
+	return sum(s, key_layer_image_prefix(diff_id), ret_bytes, &count, err);
 }

@@ -52,6 +52,9 @@ int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t wri
 /* Bytes and number of all of them. */
 int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err);
 
+/* Of one diff ID, of all versions. */
+int layer_images_size(struct store *s, const struct digest *diff_id, int64_t *ret_bytes, struct err *err);
+
 /* ---- for the collector --------------------------------------------------------------- */
 
 /* Removes the images of those of the diff IDs of which no blob is left; adds to *freed. */

@@ -1,6 +1,7 @@
 """What list, inspect, history, tag, rmi and prune mean, by gRPC and by imagectl."""
 
 import json
+import os
 
 from fakeregistry import FakeRegistry
 from harness import TestCase
@@ -187,13 +188,19 @@ class Images(TestCase):
         self.assertEqual([], self.client.images())
         self.assertEqual(0, self.client.GetDiskUsage().blob_count)
 
+    def layer_bytes(self):
+        """Of the images of layers on the disk."""
+        folders = os.walk(os.path.join(self.imaged.root, "layers"))
+        return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in folders for name in names)
+
     def test_removing_frees_only_what_nobody_shares(self):
         self.pull("a", "1")
         self.pull("b", "2")
-        before = self.client.GetDiskUsage()
+        before, layers = self.client.GetDiskUsage(), self.layer_bytes()
         answer = self.client.RemoveImage(image=self.full("a:1"))
         after = self.client.GetDiskUsage()
-        self.assertEqual(answer.freed_bytes, before.content_bytes - after.content_bytes)
+        self.assertGreater(layers, self.layer_bytes())
+        self.assertEqual(answer.freed_bytes, before.content_bytes - after.content_bytes + layers - self.layer_bytes())
         self.assertEqual(1, len([i for i in answer.items if i.kind == 3]), "the base layer stays")
         self.assert_clean(self.client, [self.full("b:1")])
         self.assertFalse(self.client.pull(self.full("a:1"))[0].up_to_date)
@@ -220,12 +227,12 @@ class Images(TestCase):
     def test_prune_takes_what_has_no_name(self):
         image = self.pull("a", "1")
         self.pull("a", "2")  # the tag moves; the first image has a digest name only
-        before = self.client.GetDiskUsage()
+        before, layers = self.client.GetDiskUsage(), self.layer_bytes()
         wish = self.client.PruneImages(dry_run=True)
         answer = self.client.PruneImages()
         self.assertEqual(wish, answer)
         after = self.client.GetDiskUsage()
-        self.assertEqual(answer.freed_bytes, before.content_bytes - after.content_bytes)
+        self.assertEqual(answer.freed_bytes, before.content_bytes - after.content_bytes + layers - self.layer_bytes())
         self.assertEqual([self.full("a:1")], self.tags())
         self.assertEqual(1, len(self.client.images()))
 
