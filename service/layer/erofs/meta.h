@@ -14,7 +14,7 @@
 #include "service/layer/erofs/output.h"
 #include "service/layer/erofs/tree.h"
 
-enum { EROFS_META_OPEN = 16 };
+enum { EROFS_META_OPEN = 64 };
 
 struct erofs_meta_block {
 	bool is_open;
