@@ -716,6 +716,7 @@ static void image_control_text(void)
 static void image_crashes(void)
 {
 	await_image();
+	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
 }
 
