@@ -1,5 +1,12 @@
 #include "service/image/layer_file.h"
 
+#include "service/layer/erofs/writer.h"
+
+bool layer_file_is_made(struct store *s, const struct layer_facts *facts)
+{
+	return layer_image_exists(s, &facts->diff_id, EROFS_WRITER_VERSION);
+}
+
 /* The worker can say that the disk is full, and not how full. */
 static void add_room(struct store *s, struct err *err)
 {

@@ -8,6 +8,10 @@
 #include "service/layer/layer.h"
 #include "store/layers/layer_image.h"
 
+/* Whether what is on record about a layer is all: its image is there too. Without it (an
+ * older store, a daemon that was killed just then) the layer is looked into once more. */
+bool layer_file_is_made(struct store *s, const struct layer_facts *facts);
+
 /* layer_job_finish() of a job that writes into `image`; then the image is checked and
  * sealed. NULL: the job makes none. */
 int layer_file_finish(struct store *s, struct layer_job *j, struct layer_image *image, struct cancel *cancel,

@@ -52,7 +52,7 @@ static int start(struct load *l, struct load_blob *b, struct err *err)
 	if (b->facts || b->job)
 		return OK;
 	r = layer_facts_get(l->service->store, &b->digest, &facts, NULL);
-	if (r == OK)
+	if (r == OK && layer_file_is_made(l->service->store, &facts))
 		return keep_facts(b, &facts, err);
 	r = start_workers(l, err);
 	if (r == OK)

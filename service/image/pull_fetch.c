@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "proto/runtime/clock.h"
+#include "service/image/layer_file.h"
 #include "service/image/pull.h"
 
 /* ---- plan ----------------------------------------------------------------- */
@@ -117,7 +118,7 @@ static int add_missing(struct pull *p, const struct pull_blob *b, struct err *er
 	return OK;
 }
 
-/* A layer that is here but was never verified goes through a transfer all the same. */
+/* A layer that is here but was never verified, or has no image, goes through a transfer all the same. */
 static int claim(struct pull *p, struct pull_blob *b, struct err *err)
 {
 	int r;
@@ -129,7 +130,7 @@ static int claim(struct pull *p, struct pull_blob *b, struct err *err)
 		return OK;
 	}
 	r = layer_facts_get(p->service->store, &b->descriptor.digest, &b->facts, err);
-	b->here = r == OK;
+	b->here = r == OK && layer_file_is_made(p->service->store, &b->facts);
 	return r == E_NOT_FOUND ? OK : r;
 }
 

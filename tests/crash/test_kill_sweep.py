@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import erofs
 import grpc
 from archives import docker_files, import_requests, layout_files, load
 from crashlib import Control, fill, traced
@@ -75,6 +76,7 @@ class KillSweep(TestCase):
         daemon = self.daemon(name="work")
         client = daemon.client()
         self.assertEqual([], incomplete(daemon.root, client))
+        self.assertEqual([], erofs.amiss(daemon.root, client))
         self.assert_clean(client)
         sent = self.registry.sent("/blobs/")
         try:
@@ -84,6 +86,7 @@ class KillSweep(TestCase):
             self.assertEqual(grpc.StatusCode.NOT_FOUND, error.code(), error.details())
         expect(client)
         self.assertEqual([], incomplete(daemon.root, client))
+        self.assertEqual([], erofs.amiss(daemon.root, client))
         self.assert_clean(client)
         fetched = self.registry.sent("/blobs/") - sent
         self.assertEqual(0, daemon.stop())

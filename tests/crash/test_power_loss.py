@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import erofs
 import grpc
 import powerloss
 from archives import docker_files, import_requests, layout_files, load
@@ -139,10 +140,12 @@ class PowerLoss(TestCase):
         self._daemons.append(daemon)
         client = daemon.client()
         self.assertEqual([], incomplete(root, client), "listed means complete")
+        self.assertEqual([], erofs.amiss(root, client), "and each layer mountable")
         self.assert_clean(client)
         self.assertLessEqual(due, self.named(client), "what was acknowledged is there")
         client.pull(self.ref("app"))
         self.assertEqual([], incomplete(root, client))
+        self.assertEqual([], erofs.amiss(root, client))
         self.assertEqual(0, daemon.stop())
         self._daemons.remove(daemon)
 

@@ -35,6 +35,26 @@ def check(image):
     return json.loads(result.stdout)
 
 
+def amiss(root, client):
+    """What is wrong with the images of layers in a store: such as are not sound, and layers
+    of listed images that have none."""
+    found, wrong = set(), []
+    for folder, _, names in os.walk(os.path.join(root, "layers")):
+        for name in names:
+            if name.startswith("new-"):  # it was on its way, and goes with time
+                continue
+            found.add("sha256:" + name.partition(".")[0])
+            said = check(os.path.join(folder, name))
+            if "code" in said:
+                wrong.append(f"{name}: {said['text']}")
+    for image in client.images():
+        answer = client.InspectImage(image=image.id, include_raw=True)
+        for diff in json.loads(answer.raw_config)["rootfs"]["diff_ids"]:
+            if diff not in found:
+                wrong.append(f"{image.id}: no image of layer {diff}")
+    return wrong
+
+
 def fsck(image):
     """fsck.erofs reads everything; its complaint, or None."""
     result = subprocess.run(
