@@ -75,6 +75,8 @@ static unsigned enter(struct rpc_call *c)
 		c->next->link = &c->next;
 	s->calls = c;
 	active = ++s->active;
+	c->late = s->draining;
+	s->late += c->late;
 	c->began_ms = clock_monotonic_ms();
 	pthread_mutex_unlock(&s->mu);
 	return active;
@@ -90,10 +92,12 @@ static void unlist(struct rpc_call *c)
 	pthread_mutex_unlock(&c->server->mu);
 }
 
-static void leave(struct rpc_server *s)
+static void leave(struct rpc_server *s, bool late)
 {
 	pthread_mutex_lock(&s->mu);
-	if (!--s->active)
+	s->active--;
+	s->late -= late;
+	if (s->active == s->late)
 		pthread_cond_broadcast(&s->quiet);
 	pthread_mutex_unlock(&s->mu);
 }
@@ -116,6 +120,7 @@ static bool take_missing_slot(struct rpc_server *s)
 void call_unref(struct rpc_call *c)
 {
 	struct rpc_server *s = c->server;
+	bool late = c->late;
 
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
@@ -125,7 +130,7 @@ void call_unref(struct rpc_call *c)
 	 * request armed then would abort the process. */
 	if (take_missing_slot(s))
 		call_request(s);
-	leave(s);
+	leave(s, late);
 }
 
 void call_fire(struct rpc_call *c, int code)
@@ -409,6 +414,8 @@ static void begin(struct rpc_call *c, unsigned active)
 
 	if (watch_close(c, &err) < 0 || identity_of_call(c, &err) < 0)
 		call_finish(c, &err, NULL);
+	else if (c->late)
+		refuse(c, E_UNAVAILABLE, "the service is shutting down");
 	else if (!(c->entry = methods_find(&c->server->methods, slice_bytes(&c->details.method))))
 		refuse(c, E_UNIMPLEMENTED, "this server has no such method");
 	else if (active > ACTIVE_MAX)

@@ -66,6 +66,7 @@ struct rpc_call {
 	grpc_byte_buffer *read_buffer;
 	enum { READ_GOOD, READ_BROKEN, READ_REFUSED } read_problem;
 	bool read_over; /* the handler has seen the end */
+	bool late;	/* it came after the drain had begun: refused, and nobody waits for it */
 	/* Writing. */
 	grpc_byte_buffer *write_buffer;
 	bool headers_sent;
@@ -111,10 +112,11 @@ struct rpc_server {
 
 	struct op shutdown;
 	pthread_mutex_t mu;
-	pthread_cond_t quiet; /* active fell to 0, or the shutdown is done */
+	pthread_cond_t quiet; /* no call is active or all are late, or the shutdown is done */
 	struct rpc_call *calls;
 	unsigned active; /* calls in the list */
-	bool shutdown_done;
+	unsigned late;	 /* those of them that came after the drain had begun */
+	bool draining, shutdown_done;
 };
 
 /* Starts a batch whose event runs op->done. Negative: no event will come. */

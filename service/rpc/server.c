@@ -22,7 +22,7 @@ enum {
 	PING_INTERVAL_MS = 10 * 1000,
 	/* Calls that a drain cancels may still say why they end. */
 	LAST_WORDS_MS = 500,
-	/* How long connections are waited for when no call is left. gRPC 1.51 forgets a call
+	/* How long clients are waited for when their calls are over. gRPC 1.51 forgets a call
 	 * that comes in the very moment of its shutdown: nobody is given it, and it holds its
 	 * connection open. A client that does not answer the GOAWAY's ping does so, too. */
 	LINGER_MS = 1000,
@@ -207,29 +207,46 @@ static void wait_until(struct rpc_server *s, int64_t now, int64_t until)
 	pthread_cond_timedwait(&s->quiet, &s->mu, &deadline);
 }
 
-/* Whether the calls ended in time, and the connections or their time to linger. */
-static bool wait_calls(struct rpc_server *s, int64_t ms)
+/* Both with the lock held. */
+static bool calls_are_over(const struct rpc_server *s)
 {
-	int64_t now = clock_monotonic_ms(), end = now + ms, linger = now + LINGER_MS;
-	bool idle;
+	return s->active == s->late;
+}
+
+static bool all_is_over(const struct rpc_server *s)
+{
+	return !s->active && s->shutdown_done;
+}
+
+/* Whether it came true in time. */
+static bool wait_for(struct rpc_server *s, bool (*over)(const struct rpc_server *s), int64_t ms)
+{
+	int64_t now = clock_monotonic_ms(), end = now + ms;
+	bool is_over;
 
 	pthread_mutex_lock(&s->mu);
-	while ((s->active || !s->shutdown_done) && now < end && (s->active || now < linger)) {
-		wait_until(s, now, s->active || end < linger ? end : linger);
+	while (!over(s) && now < end) {
+		wait_until(s, now, end);
 		now = clock_monotonic_ms();
-		if (s->active)
-			linger = now + LINGER_MS;
 	}
-	idle = !s->active;
+	is_over = over(s);
 	pthread_mutex_unlock(&s->mu);
-	return idle;
+	return is_over;
 }
 
 static void wait_shutdown(struct rpc_server *s)
 {
 	pthread_mutex_lock(&s->mu);
-	while (s->active || !s->shutdown_done)
+	while (!all_is_over(s))
 		pthread_cond_wait(&s->quiet, &s->mu);
+	pthread_mutex_unlock(&s->mu);
+}
+
+/* From now on calls are refused when they arrive. */
+static void refuse_calls(struct rpc_server *s)
+{
+	pthread_mutex_lock(&s->mu);
+	s->draining = true;
 	pthread_mutex_unlock(&s->mu);
 }
 
@@ -243,6 +260,8 @@ static void fire_all(struct rpc_server *s)
 	pthread_mutex_unlock(&s->mu);
 }
 
+/* GOAWAY to all clients. With a ping, after whose answer gRPC closes the connection as
+ * soon as it carries no call. */
 static void begin_shutdown(struct rpc_server *s)
 {
 	s->shutdown = (struct op){ on_shutdown, s };
@@ -250,22 +269,31 @@ static void begin_shutdown(struct rpc_server *s)
 	grpc_server_shutdown_and_notify(s->grpc, s->cq, &s->shutdown);
 }
 
+/* The shutdown comes after the replies. A connection that was told GOAWAY is closed in the
+ * moment that its last reply is written; a client that writes just then, were it a window
+ * update, fails with EPIPE, and gRPC's clients throw away what they have not read. In this
+ * order it is the ping's answer that closes the connection, and who answers it has read
+ * all that was sent before. */
 void rpc_server_drain(struct rpc_server *s)
 {
 	if (!s->started || s->drained)
 		return;
 	s->drained = true;
+	refuse_calls(s);
 	health_end(s->health);
 	cancel_fire(s->drain, E_UNAVAILABLE);
 	if (s->unix_listener)
 		unix_listener_stop(s->unix_listener);
-	begin_shutdown(s); /* GOAWAY to all clients */
-	if (!s->n_pollers) /* the start had failed: nobody is served, rpc_server_free() polls */
+	if (!s->n_pollers) { /* the start had failed: nobody is served, rpc_server_free() polls */
+		begin_shutdown(s);
 		return;
-	if (!wait_calls(s, s->options.grace_ms)) {
-		fire_all(s);
-		wait_calls(s, LAST_WORDS_MS);
 	}
+	if (!wait_for(s, calls_are_over, s->options.grace_ms)) {
+		fire_all(s);
+		wait_for(s, calls_are_over, LAST_WORDS_MS);
+	}
+	begin_shutdown(s);
+	wait_for(s, all_is_over, LINGER_MS);
 	grpc_server_cancel_all_calls(s->grpc); /* and their connections */
 	wait_shutdown(s);
 }

@@ -74,8 +74,9 @@ size_t rpc_server_addresses(const struct rpc_server *s, const char *const **ret_
 
 int rpc_server_start(struct rpc_server *s, struct err *err);
 
-/* Health, which said SERVING since the start, says NOT_SERVING; no new calls, watches
- * end; waits for the calls that run, and after the grace time cancels them. */
+/* Health, which said SERVING since the start, says NOT_SERVING; new calls are refused with
+ * UNAVAILABLE, watches end; waits for the calls that run, and after the grace time cancels
+ * them; waits for their clients to read how they ended, for a second at most. */
 void rpc_server_drain(struct rpc_server *s);
 
 /* Of the gRPC library: "1.51.1". */

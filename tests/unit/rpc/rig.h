@@ -97,4 +97,19 @@ struct raw_stalled *raw_stall(const char *address, const char *path, struct byte
 /* Reads on: the status that the call ended with. */
 int raw_stalled_finish(struct raw_stalled *s);
 
+/* ---- one connection, frame by frame (frames.c) ---- */
+
+struct frames;
+enum frames_event { FRAMES_CLOSED, FRAMES_REPLIED, FRAMES_GOAWAY, FRAMES_PING };
+
+struct frames *frames_open(const char *address);
+void frames_freep(struct frames **f);
+/* Streams have odd numbers below 256, and each a higher one. Sends the headers only. */
+void frames_call(struct frames *f, uint32_t stream, const char *path);
+void frames_half_close(struct frames *f, uint32_t stream);
+/* What matters of what the server sends; REPLIED is the end of *ret_stream. */
+enum frames_event frames_next(struct frames *f, uint32_t *ret_stream);
+/* The last PING that came; the server's are answered by nobody else. */
+void frames_answer_ping(struct frames *f);
+
 #endif

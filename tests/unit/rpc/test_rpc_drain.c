@@ -1,4 +1,6 @@
 /* The end of a server, and what health says meanwhile. */
+#include <sys/stat.h>
+
 #include "grpc/health/v1/health.client.h"
 #include "proto/runtime/clock.h"
 #include "tests/unit/rpc/rig.h"
@@ -201,6 +203,46 @@ static void drain_lets_calls_end_within_the_grace(void **state)
 	assert_int_equal(atomic_load(&r->service.finished), 1);
 }
 
+static bool listens(const struct rig *r)
+{
+	struct stat st;
+
+	return lstat(r->address + strlen("unix://"), &st) == 0;
+}
+
+/* Were it told before its reply, the connection would be closed with it, and a client of
+ * gRPC that writes in that moment loses what it has not read. */
+static void drain_says_goaway_after_the_replies_and_closes_what_has_read_them(void **state)
+{
+	static const char upload[] = "/echo.v1.EchoService/Upload";
+	struct rpc_server_options options = { .grace_ms = FAR_MS };
+	CLEANUP(rig_freep) struct rig *r = rig_new(&options);
+	CLEANUP(frames_freep) struct frames *f = frames_open(r->address);
+	uint32_t stream = 0;
+	pthread_t thread;
+
+	(void)state;
+	frames_call(f, 1, upload);
+	EVENTUALLY(atomic_load(&r->service.running) == 1);
+	pthread_create(&thread, NULL, drain_main, r);
+	EVENTUALLY(!listens(r));
+	frames_call(f, 3, upload);
+	assert_int_equal(frames_next(f, &stream), FRAMES_REPLIED);
+	assert_int_equal(stream, 3);
+	assert_int_equal(rig_last_code(r), E_UNAVAILABLE);
+	assert_int_equal(atomic_load(&r->service.running), 1);
+	frames_half_close(f, 1);
+	assert_int_equal(frames_next(f, &stream), FRAMES_REPLIED);
+	assert_int_equal(stream, 1);
+	assert_int_equal(atomic_load(&r->service.half_closed), 1);
+	assert_int_equal(frames_next(f, &stream), FRAMES_GOAWAY);
+	assert_int_equal(frames_next(f, &stream), FRAMES_PING);
+	frames_answer_ping(f);
+	assert_int_equal(frames_next(f, &stream), FRAMES_GOAWAY);
+	assert_int_equal(frames_next(f, &stream), FRAMES_CLOSED);
+	pthread_join(thread, NULL);
+}
+
 static void drain_cancels_what_outlives_the_grace(void **state)
 {
 	struct rpc_server_options options = { .grace_ms = GRACE_MS };
@@ -269,6 +311,7 @@ int main(void)
 		cmocka_unit_test(health_watches_come_and_go_while_it_drains),
 		cmocka_unit_test(drain_ends_watchers_at_once),
 		cmocka_unit_test(drain_lets_calls_end_within_the_grace),
+		cmocka_unit_test(drain_says_goaway_after_the_replies_and_closes_what_has_read_them),
 		cmocka_unit_test(drain_cancels_what_outlives_the_grace),
 		cmocka_unit_test(drain_ends_a_stream_whose_reader_stalls),
 		cmocka_unit_test(server_restarts_on_the_same_socket),
