@@ -183,7 +183,7 @@ int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel 
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (choose_way(m, q->way, &way, err) < 0 || target_open(q->target, store_root(m->store), &target, err) < 0)
+	if (target_open(q->target, store_root(m->store), &target, err) < 0 || choose_way(m, q->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", target.path);
