@@ -3,18 +3,12 @@
 #include "service/layer/erofs/acl.h"
 #include "service/layer/erofs/checking.h"
 
-struct xattr {
-	uint8_t index;
-	struct bytes name, value;
-};
-
 static size_t padded(size_t len)
 {
 	return len + -len % EROFS_XATTR_UNIT;
 }
 
-/* Takes the next one; false when it does not fit. */
-static bool next_xattr(struct bytes *rest, struct xattr *x)
+bool check_next_xattr(struct bytes *rest, struct check_xattr *x)
 {
 	struct erofs_xattr head;
 	size_t len;
@@ -39,7 +33,7 @@ static bool begins_with(struct bytes b, const char *text)
 	return b.len >= strlen(text) && !memcmp(b.data, text, strlen(text));
 }
 
-static const char *judge_overlay(const struct xattr *x, struct check_inode *n)
+static const char *judge_overlay(const struct check_xattr *x, struct erofs_node *n)
 {
 	static const char mark[] = "overlay.opaque";
 
@@ -50,7 +44,7 @@ static const char *judge_overlay(const struct xattr *x, struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_named(const struct xattr *x, struct check_inode *n)
+static const char *judge_named(const struct check_xattr *x, struct erofs_node *n)
 {
 	if (!x->name.len || memchr(x->name.data, 0, x->name.len))
 		return "an extended attribute with a bad name";
@@ -59,7 +53,7 @@ static const char *judge_named(const struct xattr *x, struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_acl(const struct xattr *x, const struct check_inode *n)
+static const char *judge_acl(const struct check_xattr *x, const struct erofs_node *n)
 {
 	if (x->name.len || !acl_is_sound(x->value) || S_ISLNK(n->mode) ||
 	    (x->index == EROFS_XATTR_ACL_DEFAULT && !S_ISDIR(n->mode)))
@@ -67,7 +61,7 @@ static const char *judge_acl(const struct xattr *x, const struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_xattr(const struct xattr *x, struct check_inode *n)
+static const char *judge_xattr(const struct check_xattr *x, struct erofs_node *n)
 {
 	switch (x->index) {
 	case EROFS_XATTR_USER:
@@ -82,7 +76,7 @@ static const char *judge_xattr(const struct xattr *x, struct check_inode *n)
 	}
 }
 
-static const char *judge_body(struct bytes body, struct check_inode *n)
+static const char *judge_body(struct bytes body, struct erofs_node *n)
 {
 	struct erofs_xattrs head;
 	const char *wrong = NULL;
@@ -93,14 +87,14 @@ static const char *judge_body(struct bytes body, struct check_inode *n)
 	body.data += sizeof head;
 	body.len -= sizeof head;
 	while (!wrong && body.len) {
-		struct xattr x;
+		struct check_xattr x;
 
-		wrong = next_xattr(&body, &x) ? judge_xattr(&x, n) : "extended attributes that are cut off";
+		wrong = check_next_xattr(&body, &x) ? judge_xattr(&x, n) : "extended attributes that are cut off";
 	}
 	return wrong;
 }
 
-int check_xattrs(struct check_image *i, struct check_inode *n, struct err *err)
+int check_xattrs(struct check_image *i, struct erofs_node *n, struct err *err)
 {
 	CLEANUP(freep) uint8_t *body = n->xattrs_len ? malloc(n->xattrs_len) : NULL;
 	const char *wrong;
