@@ -186,7 +186,8 @@ static int daemon_open(struct daemon *d, struct err *err)
 		.n_insecure_registries = d->config.insecure_registry.n,
 		.started_ns = clock_wall_ns(),
 	};
-	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_server(d, err) < 0)
+	if (layer_files_new(d->store, d->worker_program, &d->images.layer_files, err) < 0 ||
+	    transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_server(d, err) < 0)
 		return err->code;
 	return store_read_only(d->store) ? OK : maintenance_start(d->store, &d->maintenance, err);
 }
@@ -198,6 +199,7 @@ static void daemon_close(struct daemon *d)
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
 	transfers_free(d->images.transfers);
+	layer_files_free(d->images.layer_files);
 	registry_free(d->registry);
 	store_close(d->store);
 	config_free(&d->config);

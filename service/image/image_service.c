@@ -18,6 +18,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.save = save,
 	.load = load,
 	.import = import,
+	.export_tree = export_tree,
 	.check_auth = check_auth,
 	.get_disk_usage = get_disk_usage,
 	.check_store = check_store,

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "imaged/v1/image_service.server.h"
+#include "service/image/layer_files.h"
 #include "service/image/transfer.h"
 #include "service/rpc/call.h"
 #include "store/image/image.h"
@@ -20,6 +21,7 @@ struct image_service {
 	struct store *store;
 	struct registry *registry;
 	struct transfers *transfers;
+	struct layer_files *layer_files;
 	struct platform platform;   /* of this machine */
 	const char *worker_program; /* imaged-layer */
 	const char *sandbox;	    /* how it is confined, for GetInfo */
@@ -31,7 +33,7 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes, copies, questions;
+	struct admission uploads, saves, watches, logins, pushes, copies, questions, exports;
 };
 
 enum {
@@ -42,6 +44,7 @@ enum {
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
 	QUESTIONS_MAX = 24,
+	EXPORTS_MAX = 16,
 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the
@@ -83,6 +86,7 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,
