@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "service/layer/erofs/check.h"
+
 enum { CACHED_MIN = 4, CACHED_OF_LAYER = 64, OPEN_MIN = 16 };
 
 /* A directory of one layer. */
@@ -51,21 +53,25 @@ static size_t cached_for(size_t layers)
 
 static int open_readers(struct tree *t, const int *fds, size_t n, struct err *err)
 {
+	struct erofs_summary summary;
+	int rc = OK;
+
 	t->readers = calloc(n + 1, sizeof *t->readers);
 	t->having = calloc(n + 1, sizeof *t->having);
 	if (!t->readers || !t->having) {
 		close_from(fds, 0, n);
 		return fail_nomem(err);
 	}
-	for (; t->n_readers < n; t->n_readers++) {
-		int rc = erofs_reader_open(fds[t->n_readers], cached_for(n), &t->readers[t->n_readers], err);
+	while (rc == OK && t->n_readers < n) {
+		int fd = fds[t->n_readers];
 
-		if (rc != OK) {
-			close_from(fds, t->n_readers + 1, n);
-			return rc;
-		}
+		rc = erofs_check(fd, UINT64_MAX, t->cancel, &summary, err);
+		if (rc != OK)
+			break;
+		rc = erofs_reader_open(fd, cached_for(n), &t->readers[t->n_readers++], err);
 	}
-	return OK;
+	close_from(fds, t->n_readers, n);
+	return rc;
 }
 
 int tree_open(const int *fds, size_t n, struct cancel *cancel, struct tree **ret_tree, struct err *err)
@@ -156,9 +162,10 @@ static void cut_path(struct tree *t)
 static int add_name(struct tree *t, struct bytes name, struct err *err)
 {
 	cut_path(t);
+	if (t->path.len + 1 + name.len > TREE_PATH_MAX)
+		return fail(err, E_LIMIT, "a path of the image has more than %d bytes", TREE_PATH_MAX);
 	if ((t->path.len && !buf_putc(&t->path, '/')) || !buf_append(&t->path, name.data, name.len))
-		return fail(err, E_LIMIT, "a path of the image has more than %d bytes, or memory is short",
-			    TREE_PATH_MAX);
+		return fail_nomem(err);
 	return OK;
 }
 

@@ -38,7 +38,8 @@ struct tree_entry {
 	struct erofs_reader *reader; /* the layer's, to read what the node has */
 };
 
-/* `fds`: the layers' images, lowest first, which become the tree's, also on failure. */
+/* `fds`: the layers' images, lowest first, which become the tree's, also on failure. Each is
+ * checked as a whole (check.h) before anything is read of one: E_CORRUPT then. */
 int tree_open(const int *fds, size_t n, struct cancel *cancel, struct tree **ret_tree, struct err *err);
 void tree_close(struct tree *t); /* NULL is fine */
 void tree_closep(struct tree **t);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "service/layer/erofs/acl.h"
 #include "service/tree/hard_links.h"
 #include "service/tree/sparse_map.h"
 #include "store/archive/tar_header.h"
@@ -129,6 +130,26 @@ static int set_target(struct tree_tar *t, struct tar_header *h, struct err *err)
 	return erofs_read_target(t->entry->reader, &t->entry->node, t->target, err);
 }
 
+/* As text for GNU tar and libarchive, which take it from nowhere else. */
+static bool add_acl(struct buf *records, const char *key, struct bytes value)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(RECORDS_MAX);
+
+	return acl_to_text(value, &text) && tar_record(records, key, (struct bytes){ NULL, 0 }, buf_bytes(&text));
+}
+
+static bool add_attribute(struct buf *records, const struct erofs_attribute *a)
+{
+	char prefix[64];
+
+	snprintf(prefix, sizeof prefix, "SCHILY.xattr.%s", a->prefix);
+	if (!strcmp(a->prefix, EROFS_ACL_ACCESS) && !add_acl(records, "SCHILY.acl.access", a->value))
+		return false;
+	if (!strcmp(a->prefix, EROFS_ACL_DEFAULT) && !add_acl(records, "SCHILY.acl.default", a->value))
+		return false;
+	return tar_record(records, prefix, a->name, a->value);
+}
+
 static int add_attributes(struct tree_tar *t, struct err *err)
 {
 	struct erofs_attribute a;
@@ -140,13 +161,9 @@ static int add_attributes(struct tree_tar *t, struct err *err)
 	if (rc != OK || !t->entry->node.xattrs_len)
 		return rc;
 	rest = buf_bytes(&t->attributes);
-	while (erofs_next_attribute(&rest, &a)) {
-		char prefix[64];
-
-		snprintf(prefix, sizeof prefix, "SCHILY.xattr.%s", a.prefix);
-		if (!tar_record(&t->records, prefix, a.name, a.value))
+	while (erofs_next_attribute(&rest, &a))
+		if (!add_attribute(&t->records, &a))
 			return fail_nomem(err);
-	}
 	return OK;
 }
 

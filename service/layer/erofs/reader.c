@@ -95,9 +95,9 @@ static const char *prefix_of(uint8_t index)
 	case EROFS_XATTR_SECURITY:
 		return "security.";
 	case EROFS_XATTR_ACL_ACCESS:
-		return "system.posix_acl_access";
+		return EROFS_ACL_ACCESS;
 	case EROFS_XATTR_ACL_DEFAULT:
-		return "system.posix_acl_default";
+		return EROFS_ACL_DEFAULT;
 	default:
 		return NULL;
 	}

@@ -3,11 +3,11 @@
  * links, data with their holes. By pread(2) and not through a mapping, since a file that
  * cannot be read, or that became shorter, must be an error here and not a signal.
  *
- * Nothing in the image is trusted: each structure is judged as the check does (check.h)
- * when it is read. What only a look at the whole can tell, that directories are a tree
- * above all, the reader does not know: who walks bounds the depth, and the reader ends a
- * walk that goes round and round with E_CORRUPT. Of an image that the check has taken,
- * every read succeeds.
+ * For images that the check has taken (check.h), of which every read succeeds. Still
+ * nothing in them is trusted, since a disk may change them at any time: each structure is
+ * judged again when it is read. What only a look at the whole can tell, that directories
+ * are a tree above all, the reader does not know; it ends a walk that goes round and round
+ * with E_CORRUPT, but late.
  *
  * Memory: the blocks of metadata that it keeps, `cached` of EROFS_BLOCK. One thread at a
  * time; several readers of one image are fine. All fail with E_CORRUPT, E_IO, E_NO_MEMORY.
@@ -70,8 +70,11 @@ static inline bool erofs_cursor_is_at_end(const struct erofs_cursor *c)
 
 /* ---- what a file has -------------------------------------------------------------------- */
 
+#define EROFS_ACL_ACCESS "system.posix_acl_access"
+#define EROFS_ACL_DEFAULT "system.posix_acl_default"
+
 struct erofs_attribute {
-	const char *prefix; /* "user."; of ACLs all of the name */
+	const char *prefix; /* "user."; of ACLs, which are sound, all of the name */
 	struct bytes name, value;
 };
 
