@@ -78,14 +78,15 @@ static int look_into(struct walk *w, struct pending p, struct err *err)
 	struct erofs_node n;
 	int rc = check_inode(&w->image, p.nid, &n, err);
 
-	if (rc == OK && !S_ISDIR(n.mode))
+	if (rc != OK)
+		return rc;
+	if (!S_ISDIR(n.mode))
 		return check_fail("a root that is no directory", p.nid, err);
 	w->at = p.nid;
 	w->summary.directories++;
 	if (p.nid == EROFS_ROOT_NID)
 		w->summary.root_is_opaque = n.is_opaque;
-	if (rc == OK)
-		rc = check_directory(&w->image, &n, p.parent, take_entry, w, err);
+	rc = check_directory(&w->image, &n, p.parent, take_entry, w, err);
 	return rc == OK ? check_once(w, first, err) : rc;
 }
 
