@@ -18,6 +18,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.save = save,
 	.load = load,
 	.import = import,
+	.export_tree = export_tree,
 	.mount_image = mount_image,
 	.unmount_image = unmount_image,
 	.list_mounts = list_mounts,

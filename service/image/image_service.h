@@ -22,9 +22,9 @@ struct image_service {
 	struct store *store;
 	struct registry *registry;
 	struct transfers *transfers;
+	struct layer_files *layer_files;
 	struct platform platform;   /* of this machine */
 	const char *worker_program; /* imaged-layer */
-	struct layer_files *layer_files;
 	struct mounts *mounts;
 	const char *sandbox; /* how it is confined, for GetInfo */
 	const char *const *listeners;
@@ -35,7 +35,7 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes, copies, questions;
+	struct admission uploads, saves, watches, logins, pushes, copies, questions, exports;
 };
 
 enum {
@@ -46,6 +46,7 @@ enum {
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
 	QUESTIONS_MAX = 24,
+	EXPORTS_MAX = 16,
 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the
@@ -87,6 +88,7 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int mount_image(void *self, struct rpc_call *call, const Imaged__V1__MountImageRequest *request,
 		Imaged__V1__MountImageResponse *response, struct err *err);
 int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountImageRequest *request,
