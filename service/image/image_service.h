@@ -27,6 +27,7 @@ struct image_service {
 	size_t n_listeners;
 	char *const *insecure_registries;
 	size_t n_insecure_registries;
+	bool no_layers; /* what comes in gets no images of its layers */
 	int64_t started_ns;
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A

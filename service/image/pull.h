@@ -69,6 +69,7 @@ struct pull {
 
 	struct lease_id lease;
 	bool leased;
+	bool no_layers; /* no images of them are made */
 	struct layer_workers *workers;
 	struct transfer_watch watch;
 	struct pull_blob *blobs; /* documents, config, then layers from the lowest */

@@ -118,6 +118,11 @@ static int add_missing(struct pull *p, const struct pull_blob *b, struct err *er
 	return OK;
 }
 
+static bool needs_no_more(const struct pull *p, const struct layer_facts *facts)
+{
+	return p->no_layers || layer_file_is_made(p->service->store, facts);
+}
+
 /* A layer that is here but was never verified, or has no image, goes through a transfer all the same. */
 static int claim(struct pull *p, struct pull_blob *b, struct err *err)
 {
@@ -130,7 +135,7 @@ static int claim(struct pull *p, struct pull_blob *b, struct err *err)
 		return OK;
 	}
 	r = layer_facts_get(p->service->store, &b->descriptor.digest, &b->facts, err);
-	b->here = r == OK && layer_file_is_made(p->service->store, &b->facts);
+	b->here = r == OK && needs_no_more(p, &b->facts);
 	return r == E_NOT_FOUND ? OK : r;
 }
 
@@ -215,6 +220,7 @@ static int join(struct pull *p, struct pull_blob *b, struct err *err)
 		.repository = p->repository,
 		.name = reference_name(&p->ref, name),
 		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
+		.no_image = p->no_layers,
 		.data = b->data,
 		.source = p->source,
 	};

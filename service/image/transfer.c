@@ -253,6 +253,7 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 	t->repository = request->repository ? repository_ref(request->repository) : NULL;
 	t->workers = request->workers ? layer_workers_ref(request->workers) : NULL;
 	t->is_layer = request->workers != NULL;
+	t->no_image = request->no_image;
 	t->data = request->data.len ? copy_bytes(request->data) : NULL;
 	t->host = t->repository && !t->data ? repository_host(t->repository) : NULL;
 	t->entry = (struct transfer_entry){ .direction = IMAGED__V1__TRANSFER__DIRECTION__DIRECTION_PULL,
@@ -297,10 +298,12 @@ static void unwatch(struct transfer *t, struct transfer_watch *w)
 	pthread_mutex_unlock(&t->mu);
 }
 
-/* What another manifest says of a blob must not decide over this one's pull. */
+/* What another manifest says of a blob must not decide over this one's pull. Who wants no
+ * image takes part where one is made, not the other way round. */
 static bool is_same(const struct transfer *t, const struct transfer_request *request)
 {
-	return t->blob.size == request->blob->size && t->is_layer == (request->workers != NULL);
+	return t->blob.size == request->blob->size && t->is_layer == (request->workers != NULL) &&
+	       (!t->is_layer || !t->no_image || request->no_image);
 }
 
 static bool watches(struct transfer *t, const struct transfer_watch *w)

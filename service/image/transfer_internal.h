@@ -37,6 +37,7 @@ struct transfer {
 	struct digest digest, source;
 	struct descriptor blob;	 /* media_type and urls are our copies */
 	bool is_layer;		 /* the worker looks into it */
+	bool no_image;		 /* and makes none of it */
 	const struct host *host; /* whose turns it takes; NULL: nobody is asked for bytes */
 
 	/* Owned by the thread that runs it. */

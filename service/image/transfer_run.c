@@ -101,6 +101,9 @@ static int start_job(struct transfer *t, int fd, struct err *err)
 
 	if (!t->workers)
 		return OK;
+	if (t->no_image)
+		return layer_job_start(t->workers, take_fd(&owned), t->blob.type.compression, t->blob.size, &t->job,
+				       err);
 	if (layer_image_new(t->table->store, &t->image, err) < 0)
 		return err->code;
 	return layer_job_start_image(t->workers, take_fd(&owned), layer_image_fd(t->image), t->blob.type.compression,
