@@ -49,7 +49,13 @@ bool layer_image_exists(struct store *s, const struct digest *diff_id, uint32_t 
 int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t writer_version, int *ret_fd,
 		     struct layer_image_facts *ret_facts, struct err *err);
 
-/* Bytes and number of all of them. */
+enum { LAYER_IMAGE_FILE_MAX = 192 };
+
+/* What is on record, and the file below the store's root. E_NOT_FOUND. */
+int layer_image_get(struct store *s, const struct digest *diff_id, uint32_t writer_version,
+		    char ret_file[LAYER_IMAGE_FILE_MAX], struct layer_image_facts *ret_facts, struct err *err);
+
+/* Bytes and number of all of them, from their records alone. */
 int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err);
 
 /* Of one diff ID, of all versions. */
