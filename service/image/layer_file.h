@@ -17,4 +17,10 @@ bool layer_file_is_made(struct store *s, const struct layer_facts *facts);
 int layer_file_finish(struct store *s, struct layer_job *j, struct layer_image *image, struct cancel *cancel,
 		      struct layer_facts *ret_facts, struct err *err);
 
+/* Makes the image of a layer that is here, of any blob of it, whose bytes are hashed
+ * whatever its name says; sealed, and not committed. E_NOT_FOUND: no blob of it is here;
+ * E_CORRUPT: that blob is damaged; and as layer_file_finish(). `program`: imaged-layer. */
+int layer_file_make(struct store *s, const char *program, const struct digest *diff_id, struct cancel *cancel,
+		    struct layer_image **ret_image, struct err *err);
+
 #endif

@@ -110,6 +110,12 @@ int layer_image_fd(const struct layer_image *i)
 	return i->fd;
 }
 
+const struct layer_image_facts *layer_image_facts(const struct layer_image *i)
+{
+	assert(i->sealed);
+	return &i->facts;
+}
+
 int layer_image_take_fd(struct layer_image *i)
 {
 	return take_fd(&i->fd);
@@ -159,8 +165,8 @@ static struct layer_image_facts facts_of(const Imaged__Store__V1__LayerImageReco
 	};
 }
 
-static int get_record(struct store *s, const struct digest *diff_id, uint32_t version, struct layer_image_facts *facts,
-		      struct err *err)
+int layer_image_entry(struct store *s, const struct digest *diff_id, uint32_t version,
+		      struct layer_image_entry *ret_entry, struct err *err)
 {
 	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
 	struct key k = key_layer_image(diff_id, version);
@@ -168,9 +174,23 @@ static int get_record(struct store *s, const struct digest *diff_id, uint32_t ve
 	int r;
 
 	arena_init(&arena, RECORD_ARENA_MAX);
-	r = record_get(s->local, &k, &imaged__store__v1__layer_image_record__descriptor, &arena, &m, NULL, err);
+	r = record_get(s->local, &k, &imaged__store__v1__layer_image_record__descriptor, &arena, &m,
+		       &ret_entry->revision, err);
+	if (r != OK)
+		return r;
+	ret_entry->diff_id = *diff_id;
+	ret_entry->facts = facts_of((Imaged__Store__V1__LayerImageRecord *)m, version);
+	return OK;
+}
+
+static int get_record(struct store *s, const struct digest *diff_id, uint32_t version, struct layer_image_facts *facts,
+		      struct err *err)
+{
+	struct layer_image_entry entry;
+	int r = layer_image_entry(s, diff_id, version, &entry, err);
+
 	if (r == OK)
-		*facts = facts_of((Imaged__Store__V1__LayerImageRecord *)m, version);
+		*facts = entry.facts;
 	return r;
 }
 

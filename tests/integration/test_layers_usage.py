@@ -8,7 +8,7 @@ import threading
 import erofs
 from archives import docker_files, import_requests, load
 from fakeregistry import FakeRegistry
-from harness import TestCase
+from harness import TestCase, blob_path
 from ociimage import Image, Layer, random_bytes, tar
 
 MIB = 1 << 20
@@ -235,6 +235,197 @@ class Usage(LayersCase):
             freed = remove().freed_bytes
             self.assertEqual((before - taken(), freed), (freed, planned))
         self.assertEqual(0, taken())
+
+
+DAMAGED, MISSING = 6, 7
+
+
+def write_at(path, offset, data):
+    os.chmod(path, 0o600)
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def flip(path, offset):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        byte = file.read(1)
+    write_at(path, offset, bytes([byte[0] ^ 0xFF]))
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Checked(LayersCase):
+    def setUp(self):
+        super().setUp()
+        self.layers = [layer(1, MIB), layer(2), layer(3)]
+        self.reference = self.add("a:1", *self.layers)
+        self.client.pull(self.reference)
+        self.id = self.client.images()[0].id
+        self.path_of = self.files()
+        self.before = {path: content(path) for path in self.path_of.values()}
+
+    def found(self, **fields):
+        findings, summary = self.client.check(**fields)
+        self.assertEqual(len(findings), summary.findings)
+        return [(f.kind, f.digest, f.repaired) for f in findings]
+
+    def damage(self, number, how):
+        diff_id = self.layers[number].diff_id
+        how(self.path_of[diff_id])
+        return diff_id
+
+    def test_sound_ones_are_no_finding(self):
+        for quick in (True, False):
+            findings, summary = self.client.check(quick=quick)
+            self.assertEqual(([], 3), (findings, summary.layer_images))
+            self.assertEqual(self.client.GetDiskUsage().content_bytes, summary.bytes)
+
+    def test_layers_without_are_no_finding(self):
+        self.client.pull(self.add("b:1", layer(7)), no_layers=True)
+        findings, summary = self.client.check()
+        self.assertEqual(([], 3), (findings, summary.layer_images))
+
+    def test_damage_is_found_and_repaired(self):
+        """In the data of a file, in what only the writer fills, and in the metadata."""
+        def cut(path):
+            os.truncate(path, os.stat(path).st_size - 4096)
+
+        # What was done; whether a quick check sees it.
+        for what, how, quickly in (
+            ("data", lambda path: flip(path, 100_000), False),
+            ("last byte", lambda path: flip(path, os.stat(path).st_size - 1), False),
+            ("before the superblock", lambda path: flip(path, 10), False),
+            ("superblock", lambda path: flip(path, 1024 + 40), True),
+            ("magic", lambda path: write_at(path, 1024, b"1234"), True),
+            ("shorter", cut, True),
+            ("empty", lambda path: os.truncate(path, 0), True),
+            ("longer", lambda path: write_at(path, os.stat(path).st_size, b"x" * 4096), True),
+        ):
+            with self.subTest(what=what):
+                diff_id = self.damage(0, how)
+                self.assertEqual([(DAMAGED, diff_id, False)] if quickly else [], self.found(quick=True))
+                [finding] = self.client.check()[0]
+                self.assertEqual((DAMAGED, diff_id, [self.id]), (finding.kind, finding.digest, list(finding.images)))
+                self.assertEqual([(DAMAGED, diff_id, True)], self.found(repair=True, quick=quickly))
+                self.assertEqual([], self.found())
+                self.assertEqual(self.before, {path: content(path) for path in self.files().values()})
+
+    def test_a_file_that_is_gone_is_found_and_made_again(self):
+        for folder_too in (False, True):
+            with self.subTest(folder_too=folder_too):
+                diff_id = self.damage(1, os.unlink)
+                if folder_too:
+                    os.rmdir(os.path.dirname(self.path_of[diff_id]))
+                self.assertEqual([(MISSING, diff_id, False)], self.found(quick=True))
+                self.assertEqual([(MISSING, diff_id, True)], self.found(repair=True))
+                self.assertEqual([], self.found())
+                self.assertEqual(self.before, {path: content(path) for path in self.files().values()})
+
+    def test_several_at_once(self):
+        wanted = {self.damage(0, lambda path: flip(path, 4096)): DAMAGED, self.damage(1, os.unlink): MISSING,
+                  self.damage(2, lambda path: flip(path, 1100)): DAMAGED}
+        found = self.found(repair=True)
+        self.assertEqual(wanted, {digest: kind for kind, digest, repaired in found if repaired})
+        self.assertEqual([], self.found())
+
+    def test_repair_fetches_the_layer_first_and_makes_its_image_then(self):
+        diff_id = self.damage(0, lambda path: flip(path, 4096))
+        os.unlink(blob_path(self.imaged.root, self.layers[0].blob.digest))
+        found = self.found(repair=True)
+        self.assertEqual([(2, self.layers[0].blob.digest, True), (DAMAGED, diff_id, True)], found)
+        self.assertEqual([], self.found())
+        self.assertEqual(self.before, {path: content(path) for path in self.files().values()})
+
+    def test_of_a_layer_that_cannot_be_had_the_record_goes(self):
+        self.registry.fault("GET", "/blobs/", status=404)
+        for number, how in ((0, os.unlink), (1, lambda path: flip(path, 1100))):
+            self.damage(number, how)
+            os.unlink(blob_path(self.imaged.root, self.layers[number].blob.digest))
+        found = self.found(repair=True)
+        self.assertEqual({(MISSING, True), (DAMAGED, True)}, {(kind, ok) for kind, _, ok in found if kind in (6, 7)})
+        self.assertEqual([self.layers[2].diff_id], list(self.files()))
+        self.assertEqual(1, self.client.GetDiskUsage().layer_image_count)
+        self.assertEqual({2}, {kind for kind, _, _ in self.found()}, "only the blobs are missing now")
+
+    def test_a_mount_of_a_damaged_one_lives_on_while_it_is_replaced(self):
+        if not erofs.can_mount():
+            self.skipTest("erofs cannot be mounted here")
+        path = self.path_of[self.layers[0].diff_id]
+        with erofs.mounted(path, self.path("mnt")) as root:
+            held = content(os.path.join(root, "f1"))
+            self.damage(0, lambda path: flip(path, os.stat(path).st_size - 1))
+            inode = os.stat(path).st_ino
+            self.assertTrue(all(ok for _, _, ok in self.found(repair=True)))
+            self.assertNotEqual(inode, os.stat(path).st_ino)
+            self.assertEqual(held, content(os.path.join(root, "f1")))
+        self.assertEqual(self.before[path], content(path))
+
+    def test_what_the_command_says(self):
+        ctl = self.imaged.ctl
+        self.assertRegex(ctl("system", "check").stdout,
+                         r"^Checked 5 blobs, [0-9.]+MB, and 3 images of layers: 0 findings, 0 repaired\n$")
+        damaged, missing = self.damage(0, lambda path: flip(path, 5000)), self.damage(1, os.unlink)
+        short = self.id.partition(":")[2][:12]
+        done = ctl("system", "check", check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(f"damaged image of layer {damaged}: byte 5000 is not what the layer gives (needed by {short})\n",
+                      done.stdout)
+        self.assertIn(f"missing image of layer {missing}: it is on record and there is no such file (needed by {short})\n",
+                      done.stdout)
+        done = ctl("system", "check", "--repair")
+        self.assertEqual(2, done.stdout.count(": repaired\n"), done.stdout)
+
+    def test_checks_at_once_and_one_that_is_cancelled(self):
+        many = [layer(100 + n) for n in range(12)]
+        self.client.pull(self.add("many:1", *many))
+        call = self.client.CheckStore()
+        next(iter(call))
+        call.cancel()
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(self.found())) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([[]] * 3, results)
+
+    def test_without_its_layer_an_image_is_known_by_its_metadata(self):
+        for made in self.layers:
+            os.unlink(blob_path(self.imaged.root, made.blob.digest))
+        self.damage(0, lambda path: flip(path, 100_000))  # in a file, whose bytes nothing tells
+        broken = self.damage(1, lambda path: flip(path, 1024 + 128 + 4))  # the root's inode
+        findings, summary = self.client.check()
+        self.assertEqual([broken], [f.digest for f in findings if f.kind == DAMAGED])
+        self.assertEqual((3, 3), (summary.layer_images, summary.layer_images_not_compared))
+        self.assertIn(", and 3 images of layers (3 by their metadata only): ",
+                      self.imaged.ctl("system", "check", check=False).stdout)
+
+    def test_beside_pulls_and_removals(self):
+        """What comes and goes meanwhile is no finding."""
+        references = [self.add(f"x:{n}", layer(200 + n), layer(201 + n)) for n in range(8)]
+        stop = threading.Event()
+
+        def come_and_go():
+            client = self.imaged.client()
+            while not stop.is_set():
+                for reference in references:
+                    client.pull(reference)
+                for reference in references:
+                    client.RemoveImage(image=reference)
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            for _ in range(4):
+                self.assertEqual([], [f for f in self.found(repair=True) if f[0] in (DAMAGED, MISSING)])
+        finally:
+            stop.set()
+            thread.join()
 
 
 if __name__ == "__main__":
