@@ -1,11 +1,12 @@
 #include "service/image/layer_file.h"
 #include "service/image/transfer_internal.h"
 
+#include <sys/resource.h>
 #include <utlist.h>
 
 #include "proto/runtime/clock.h"
 
-enum { QUEUED_MAX = 8192 };
+enum { QUEUED_MAX = 8192, OPEN_IMAGES_SHARE = 8 };
 
 /* ---- watching ------------------------------------------------------------- */
 
@@ -46,6 +47,16 @@ void transfer_watch_wait(struct transfer_watch *w, int64_t ms)
 
 /* ---- the table ------------------------------------------------------------ */
 
+/* A share of the limit of open files. */
+static unsigned open_images_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / OPEN_IMAGES_SHARE > QUEUED_MAX)
+		return QUEUED_MAX;
+	return (unsigned)(limit.rlim_cur / OPEN_IMAGES_SHARE);
+}
+
 int transfers_new(struct store *s, unsigned threads, struct transfers **ret_transfers, struct err *err)
 {
 	struct transfers *t = calloc(1, sizeof *t);
@@ -58,6 +69,7 @@ int transfers_new(struct store *s, unsigned threads, struct transfers **ret_tran
 		return err->code;
 	}
 	transfer_list_init(&t->shown);
+	t->open_images_max = open_images_max();
 	t->per_host = threads > 1 ? threads / 2 : 1;
 	pthread_mutex_init(&t->mu, NULL);
 	*ret_transfers = t;
@@ -91,6 +103,8 @@ size_t transfers_running(struct transfers *t)
 
 static void transfer_free(struct transfer *t)
 {
+	if (t->image_is_open)
+		atomic_fetch_sub(&t->table->open_images, 1);
 	layer_job_free(t->job);
 	layer_image_free(t->image);
 	layer_workers_unref(t->workers);

@@ -159,6 +159,20 @@ static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
 	return registry_fetch_layer(t->repository, &t->blob, ingest, &observer, t->cancel, err);
 }
 
+/* An image of hundreds of layers holds as many until it is published. */
+static int keep_image(struct transfer *t, struct err *err)
+{
+	struct transfers *table = t->table;
+
+	if (!t->image)
+		return OK;
+	t->image_is_open = atomic_fetch_add(&table->open_images, 1) < table->open_images_max;
+	if (t->image_is_open)
+		return OK;
+	atomic_fetch_sub(&table->open_images, 1);
+	return layer_image_park(t->image, err);
+}
+
 static int run_verify(struct transfer *t, struct err *err)
 {
 	struct layer_facts facts = { .tar_size = 0 };
@@ -166,7 +180,7 @@ static int run_verify(struct transfer *t, struct err *err)
 	if (!t->job)
 		return OK;
 	set_state(t, TRANSFER_VERIFYING, NULL);
-	if (layer_file_finish(t->table->store, t->job, t->image, t->cancel, &facts, err) < 0)
+	if (layer_file_finish(t->table->store, t->job, t->image, t->cancel, &facts, err) < 0 || keep_image(t, err) < 0)
 		return err->code;
 	pthread_mutex_lock(&t->mu);
 	t->facts = facts;

@@ -10,6 +10,7 @@ from archives import docker_files, import_requests, load
 from fakeregistry import FakeRegistry
 from harness import TestCase, blob_path
 from ociimage import Image, Layer, random_bytes, tar
+from rpc import pb
 
 MIB = 1 << 20
 
@@ -426,6 +427,57 @@ class Checked(LayersCase):
         finally:
             stop.set()
             thread.join()
+
+
+class Descriptors(LayersCase):
+    """An image that is not published yet has a descriptor open for each layer that came."""
+
+    def daemon(self, *args, **options):
+        return super().daemon(*args, wrapper=("prlimit", f"--nofile={self.limit}", "--"), **options)
+
+    def tiny(self, first, n):
+        return [layer(number, 1, how="plain") for number in range(first, first + n)]
+
+    def complete_but_one(self, call, n):
+        """Reads events until so many layers are here."""
+        done = set()
+        for event in call:
+            if event.WhichOneof("event") == "layer" and event.layer.state == pb.LayerProgress.STATE_COMPLETE:
+                done.add(event.layer.digest)
+            if len(done) == n:
+                return call
+        self.fail("the pull ended before")
+
+
+class FewDescriptors(Descriptors):
+    limit = "2048:2048"  # the fewest with which the service starts
+
+    def test_two_large_images_that_wait_for_one_layer_each(self):
+        gate, calls, n = threading.Event(), [], 349
+        self.addCleanup(gate.set)
+        for name, first in (("a:1", 1000), ("b:1", 2000)):
+            layers = self.tiny(first, n + 1)
+            self.registry.fault("GET", "/blobs/" + layers[n // 2].blob.digest, gate=gate)
+            calls.append(self.client.Pull(reference=self.add(name, *layers)))
+        for call in calls:
+            self.complete_but_one(call, n)
+        gate.set()
+        for call in calls:
+            self.assertEqual("done", list(call)[-1].WhichOneof("event"))
+        self.assertEqual(2 * n + 2, len(self.files()))
+        self.assert_clean(self.client)
+
+
+class UsualDescriptors(Descriptors):
+    limit = "1024:4096"
+
+    def test_an_image_of_500_layers(self):
+        self.client.pull(self.add("a:1", *self.tiny(0, 500)))
+        self.assertEqual(500, len(self.files()))
+        told = self.client.InspectImage(image=f"{self.registry.host}/a:1").layers
+        self.assertEqual(500, len([one for one in told if one.image_file and one.images == 1]))
+        driver = json.loads(self.imaged.ctl("inspect", "-f", "{{json .GraphDriver.Data}}", f"{self.registry.host}/a:1").stdout)
+        self.assertEqual(499, len(driver["LowerDir"].split(":")))
 
 
 if __name__ == "__main__":
