@@ -27,7 +27,7 @@ static int start_job(struct import *m, struct layer_job **ret_job, struct err *e
 		return err->code;
 	if (m->service->no_layers)
 		return layer_job_start_whole(m->workers, take_fd(&fd), &layer->digest, layer->size, ret_job, err);
-	if (layer_image_new(m->service->store, &m->layer_image, err) < 0)
+	if (layer_file_begin(m->service->store, fd, layer->size, &m->layer_image, err) < 0)
 		return err->code;
 	return layer_job_start_whole_image(m->workers, take_fd(&fd), layer_image_fd(m->layer_image), &layer->digest,
 					   layer->size, ret_job, err);

@@ -24,7 +24,7 @@ static int start(struct store *s, const char *program, const struct digest *diff
 	int64_t size;
 
 	if (layer_by_diff_id(s, diff_id, &blob, err) < 0 || content_open(s, &blob, &fd, &size, err) < 0 ||
-	    layer_workers_new(program, 1, &m->workers, err) < 0 || layer_image_new(s, &m->image, err) < 0)
+	    layer_workers_new(program, 1, &m->workers, err) < 0 || layer_file_begin(s, fd, size, &m->image, err) < 0)
 		return err->code;
 	return layer_job_start_whole_image(m->workers, take_fd(&fd), layer_image_fd(m->image), &unknown, size, &m->job,
 					   err);

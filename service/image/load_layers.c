@@ -49,7 +49,7 @@ static int start_job(struct load *l, struct load_blob *b, int fd, struct err *er
 
 	if (l->service->no_layers)
 		return layer_job_start_whole(l->workers, take_fd(&owned), &b->digest, b->size, &b->job, err);
-	if (layer_image_new(l->service->store, &b->image, err) < 0)
+	if (layer_file_begin(l->service->store, fd, b->size, &b->image, err) < 0)
 		return err->code;
 	return layer_job_start_whole_image(l->workers, take_fd(&owned), layer_image_fd(b->image), &b->digest, b->size,
 					   &b->job, err);

@@ -71,7 +71,7 @@ static int on_progress(void *arg, const struct fetch_progress *now, struct err *
 		transfer_entry_state(&t->entry, IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING, NULL);
 	if (notable || resumes)
 		transfer_entry_current(&t->entry, now->present);
-	return notable && t->job ? layer_job_check(t->job, err) : OK;
+	return notable && t->job ? layer_file_check(t->table->store, t->job, err) : OK;
 }
 
 static int all_here(struct transfer *t, struct err *err)

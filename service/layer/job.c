@@ -523,6 +523,15 @@ const struct layer_image_facts *layer_job_image(const struct layer_job *j)
 	return &j->image_facts;
 }
 
+int64_t layer_job_expected(const struct layer_job *j)
+{
+	if (j->has_facts)
+		return j->facts.tar_size;
+	if (j->counts_only || !j->read || j->written <= j->read)
+		return (int64_t)j->size;
+	return (int64_t)((double)j->size * ((double)j->written / (double)j->read));
+}
+
 void layer_job_restart(struct layer_job *j)
 {
 	j->available = j->next_look = 0;

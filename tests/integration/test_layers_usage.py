@@ -3,14 +3,17 @@ them, what they take, and what becomes of damaged ones."""
 
 import json
 import os
+import subprocess
 import threading
+
+import grpc
 
 import erofs
 from archives import docker_files, import_requests, load
 from fakeregistry import FakeRegistry
 from harness import TestCase, blob_path
 from ociimage import Image, Layer, random_bytes, tar
-from rpc import pb
+from rpc import pb, reason, room
 
 MIB = 1 << 20
 
@@ -478,6 +481,74 @@ class UsualDescriptors(Descriptors):
         self.assertEqual(500, len([one for one in told if one.image_file and one.images == 1]))
         driver = json.loads(self.imaged.ctl("inspect", "-f", "{{json .GraphDriver.Data}}", f"{self.registry.host}/a:1").stdout)
         self.assertEqual(499, len(driver["LowerDir"].split(":")))
+
+
+class FullDisk(LayersCase):
+    """An image of a layer takes far more room than the layer, and nobody knows before."""
+
+    DISK = 48 * MIB
+
+    def setUp(self):
+        self.disk = None
+        super().setUp()
+
+    def daemon(self, *args, **options):
+        self.disk = self.path("small")
+        os.makedirs(self.disk)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.DISK}", "tmpfs", self.disk], stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            self.skipTest("mount is not permitted")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.disk], check=True)
+        return super().daemon(*args, root=os.path.join(self.disk, "root"), **options)
+
+    def swelling(self, n=64):
+        """n MiB of tar in a small blob."""
+        piece = random_bytes(8 * 1024, 5)  # within the window of gzip
+        return Layer(tar({f"f{n}": piece * 128 for n in range(n)}), level=1)
+
+    def assert_full(self, error, least):
+        """The call ended with this; the store works, and there is as much room as before."""
+        self.assertEqual(("RESOURCE_EXHAUSTED", "DISK_FULL"), (error.code().name, reason(error)), error.details())
+        needed, free = room(error)
+        self.assertGreaterEqual(needed, least, error.details())
+        self.assertLess(free, self.DISK)
+        self.assertEqual({}, self.files())
+        small = self.add("small:1", layer(9))
+        self.client.pull(small)
+        self.assertEqual(1, len(self.files()))
+        self.client.RemoveImage(image=small)
+
+    def test_in_mid_layer_of_a_pull(self):
+        reference = self.add("a:1", self.swelling())
+        error = self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", self.client.Pull, reference=reference)
+        self.assert_full(error, 40 * MIB)
+        self.assert_clean(self.client, [])
+        self.client.pull(reference, no_layers=True)
+        self.assert_clean(self.client, [reference])
+
+    def test_in_mid_layer_of_a_load_and_of_an_import(self):
+        swelling = self.swelling()
+        archive = tar(docker_files((Image([swelling]), "x:1")))
+        with self.assertRaises(grpc.RpcError) as caught:
+            load(self.client, archive)
+        self.assert_full(caught.exception, 40 * MIB)
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(self.client.Import(import_requests(swelling.blob.bytes(), reference="imp:1")))
+        self.assert_full(caught.exception, 40 * MIB)
+        self.assert_clean(self.client, [])
+
+    def test_what_can_be_told_before_is(self):
+        """Room for the blob alone is not enough, when it is compressed."""
+        big = Layer(tar({"f": random_bytes(30 * MIB, 1)}), level=1)
+        reference = self.add("a:1", big)
+        error = self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", self.client.Pull, reference=reference)
+        self.assertGreaterEqual(room(error)[0], 60 * MIB)
+        self.assertEqual(0, self.registry.count("/blobs/"), "nothing was fetched")
+        self.client.pull(reference, no_layers=True)
+        # And its image, later: what its files are is on record by now.
+        self.registry.clear()
+        error = self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", self.client.Pull, reference=self.add("b:1", big))
+        self.assertGreaterEqual(room(error)[0], 30 * MIB)
 
 
 if __name__ == "__main__":
