@@ -190,6 +190,7 @@ static int daemon_open(struct daemon *d, struct err *err)
 		.sandbox = d->sandbox,
 		.insecure_registries = d->config.insecure_registry.items,
 		.n_insecure_registries = d->config.insecure_registry.n,
+		.no_layers = d->config.no_layers,
 		.started_ns = clock_wall_ns(),
 	};
 	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_server(d, err) < 0)

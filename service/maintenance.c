@@ -4,8 +4,10 @@
 
 #include "proto/runtime/cancel.h"
 #include "proto/runtime/clock.h"
+#include "service/layer/erofs/writer.h"
 #include "service/log.h"
 #include "store/gc/gc.h"
+#include "store/layers/layer_image.h"
 
 enum { FIRST_MS = 1000, EVERY_MS = 3600 * 1000 };
 
@@ -14,6 +16,19 @@ struct maintenance {
 	struct cancel *stop;
 	pthread_t thread;
 };
+
+/* What an upgrade leaves: an image of another version of the writer is never opened. */
+static void sweep_versions(struct maintenance *m)
+{
+	int64_t freed = 0;
+	struct err err;
+
+	if (layer_images_sweep_versions(m->store, EROFS_WRITER_VERSION, m->stop, &freed, &err) < 0 &&
+	    !cancel_fired(m->stop))
+		log_line(LOG_WARN, "images of layers of other versions: %s", err.text);
+	if (freed)
+		log_line(LOG_INFO, "images of layers of other versions: %lld bytes removed", (long long)freed);
+}
 
 static void collect(struct maintenance *m)
 {
@@ -37,8 +52,10 @@ static void *run(void *arg)
 {
 	struct maintenance *m = arg;
 
-	for (int64_t wait = FIRST_MS; !cancel_wait(m->stop, wait); wait = EVERY_MS)
+	for (int64_t wait = FIRST_MS; !cancel_wait(m->stop, wait); wait = EVERY_MS) {
 		collect(m);
+		sweep_versions(m);
+	}
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 /*
  * store_check(): first the records (does each have what it needs), then the blobs
- * (are they what their names say, does something need them). The store goes on
+ * (are they what their names say, does something need them), then the images of layers,
+ * of which each may take longest. The store goes on
  * working meanwhile: what looks wrong is looked at twice, and a thing that was
  * removed in between is no finding.
  */
@@ -16,7 +17,7 @@ enum { PROGRESS_BYTES = 32 * 1024 * 1024 };
 
 /* ---- report --------------------------------------------------------------- */
 
-static int tell_progress(struct checking *w, struct err *err)
+int check_tell_progress(struct checking *w, struct err *err)
 {
 	int r = w->c->progress ? w->c->progress(w->c->arg, &w->progress) : OK;
 
@@ -60,7 +61,7 @@ static void count_bytes(void *arg, size_t bytes)
 	if (w->untold < PROGRESS_BYTES || w->r != OK)
 		return;
 	w->untold = 0;
-	w->r = tell_progress(w, w->err);
+	w->r = check_tell_progress(w, w->err);
 }
 
 static int check_bytes(struct checking *w, const struct digest *d, struct err *err)
@@ -91,7 +92,7 @@ static int check_blob(struct checking *w, const struct digest *d, int64_t size, 
 	if (r == OK)
 		r = w->r; /* of the progress in between */
 	w->progress.blobs_checked++;
-	return r == OK ? tell_progress(w, err) : r;
+	return r == OK ? check_tell_progress(w, err) : r;
 }
 
 static bool visit_blob(void *arg, const struct digest *d, int64_t size)
@@ -122,6 +123,7 @@ static bool is_only_copy(struct store *s, const struct digest *d)
 
 static int run(struct checking *w, struct err *err)
 {
+	int64_t images;
 	int r = OK;
 
 	if (!w->store->read_only)
@@ -129,8 +131,12 @@ static int run(struct checking *w, struct err *err)
 	if (r == OK)
 		r = content_list(w->store, count_blob, &w->progress, err);
 	if (r == OK)
+		r = layer_images_usage(w->store, &w->progress.layer_bytes_total, &images, err);
+	if (r == OK)
 		r = check_records(w, err);
-	return r == OK ? check_blobs(w, err) : r;
+	if (r == OK)
+		r = check_blobs(w, err);
+	return r == OK ? check_layers(w, err) : r;
 }
 
 int store_check(struct store *s, const struct check *c, struct check_progress *ret_totals, struct err *err)

@@ -3,7 +3,7 @@
 #include "store/internal.h"
 #include "store/meta/scan.h"
 
-enum { IMAGES_MAX = 64, SOURCES_MAX = 32 };
+enum { IMAGES_MAX = 64, SOURCES_MAX = 32, BLOBS_MAX = 16 };
 
 struct description {
 	struct finding *f;
@@ -89,29 +89,64 @@ static void describe_index(struct store *s, struct description *d, struct arena 
 	}
 }
 
-int check_describe(struct store *s, const struct digest *d, struct arena *arena, struct finding *f, struct err *err)
+/* ---- who needs it ----------------------------------------------------------- */
+
+static int begin(struct description *about, struct arena *arena, struct finding *f, struct err *err)
 {
-	struct key prefix = key_edge_kind_prefix(d, EDGE_MANIFEST);
+	*about = (struct description){
+		.f = f,
+		.images = arena_array(arena, IMAGES_MAX, sizeof *about->images),
+		.sources = arena_array(arena, SOURCES_MAX, sizeof *about->sources),
+	};
+	if (!about->images || !about->sources)
+		return fail_nomem(err);
+	f->images = about->images;
+	f->sources = about->sources;
+	return OK;
+}
+
+static int describe_parents(struct store *s, struct description *about, const struct digest *blob, struct arena *arena,
+			    struct err *err)
+{
+	struct key prefix = key_edge_kind_prefix(blob, EDGE_MANIFEST);
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct description about = { .f = f };
 	const struct key *k;
 	int r;
 
-	about.images = arena_array(arena, IMAGES_MAX, sizeof *about.images);
-	about.sources = arena_array(arena, SOURCES_MAX, sizeof *about.sources);
-	if (!scan || !about.images || !about.sources)
+	if (!scan)
 		return fail_nomem(err);
-	f->images = about.images;
-	f->sources = about.sources;
-	describe_image(s, &about, d, arena);
-	describe_index(s, &about, arena);
 	meta_scan_prefix(scan, s->shared, &prefix);
-	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && f->n_images < IMAGES_MAX) {
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && about->f->n_images < IMAGES_MAX) {
 		struct edge_parent parent;
 		struct digest child;
 
 		if (key_parse_edge(key_bytes(k), &child, &parent))
-			describe_image(s, &about, &parent.digest, arena);
+			describe_image(s, about, &parent.digest, arena);
 	}
+	return r;
+}
+
+int check_describe(struct store *s, const struct digest *d, struct arena *arena, struct finding *f, struct err *err)
+{
+	struct description about;
+	int r = begin(&about, arena, f, err);
+
+	if (r != OK)
+		return r;
+	describe_image(s, &about, d, arena);
+	describe_index(s, &about, arena);
+	return describe_parents(s, &about, d, arena, err);
+}
+
+int check_describe_layer(struct store *s, const struct digest *diff_id, struct arena *arena, struct finding *f,
+			 struct err *err)
+{
+	struct digest blobs[BLOBS_MAX];
+	struct description about;
+	int r = begin(&about, arena, f, err);
+	size_t n = r == OK ? layers_by_diff_id(s, diff_id, blobs, BLOBS_MAX) : 0;
+
+	for (size_t i = 0; r == OK && i < n; i++)
+		r = describe_parents(s, &about, &blobs[i], arena, err);
 	return r;
 }

@@ -22,10 +22,18 @@ struct checking {
 int check_report(struct checking *w, enum finding_kind kind, const struct digest *d, const char *detail,
 		 struct err *err);
 
+int check_tell_progress(struct checking *w, struct err *err);
+
 /* Images, indexes, names and the keys that lead to them. */
 int check_records(struct checking *w, struct err *err);
 
+/* Images of layers: their records against their files. */
+int check_layers(struct checking *w, struct err *err);
+
 /* Which images need a blob, where it could come from, what it should be. */
 int check_describe(struct store *s, const struct digest *d, struct arena *arena, struct finding *f, struct err *err);
+/* Which images need a layer. */
+int check_describe_layer(struct store *s, const struct digest *diff_id, struct arena *arena, struct finding *f,
+			 struct err *err);
 
 #endif

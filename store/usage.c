@@ -3,6 +3,7 @@
 #include "store/content/content.h"
 #include "store/gc/in_use.h"
 #include "store/internal.h"
+#include "store/layers/layer_image.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
 
@@ -103,6 +104,8 @@ int store_usage(struct store *s, struct usage *ret_usage, struct err *err)
 		r = content_list(s, add_blob, &u, err);
 	if (r == OK)
 		r = ingest_usage(s, &u.ingest_bytes, err);
+	if (r == OK)
+		r = layer_images_usage(s, &u.layer_image_bytes, &u.layer_image_count, err);
 	if (r != OK)
 		return r;
 	u.metadata_bytes = meta_size(s->shared) + meta_size(s->local);

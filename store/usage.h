@@ -10,6 +10,7 @@ struct usage {
 	/* layers_size: files of the layers of all images, each diff ID once. */
 	int64_t image_count, layers_size, reclaimable_size;
 	int64_t content_bytes, ingest_bytes, metadata_bytes, blob_count;
+	int64_t layer_image_bytes, layer_image_count; /* none of these is in content_bytes */
 };
 
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err);

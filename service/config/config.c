@@ -29,6 +29,7 @@ const char config_usage[] =
 	"      --registry-mirror URL      Mirror of Docker Hub, or HOST=URL of another registry; may be repeated\n"
 	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
 	"      --allow-foreign-urls       Fetch layers that a registry does not have from where their manifest says\n"
+	"      --no-layers                Make no images of layers when images come in: the first mount makes them\n"
 	"      --search-index URL         Index of Docker Hub for searches (default https://index.docker.io)\n"
 	"      --hub-url URL              API of Docker Hub for searches (default https://hub.docker.com)\n"
 	"      --log-format FORMAT        text or json (default text)\n"
@@ -54,6 +55,7 @@ static const struct field fields[] = {
 	{ "registry-mirror", offsetof(struct config, registry_mirror), LIST },
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
 	{ "allow-foreign-urls", offsetof(struct config, allow_foreign_urls), SWITCH },
+	{ "no-layers", offsetof(struct config, no_layers), SWITCH },
 	{ "search-index", offsetof(struct config, search_index), TEXT },
 	{ "hub-url", offsetof(struct config, hub_url), TEXT },
 	{ "log-format", offsetof(struct config, log_format), TEXT },

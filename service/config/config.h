@@ -23,6 +23,7 @@ struct config {
 	char *hosts_dir; /* "" for none */
 	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;
+	bool no_layers;
 	char *search_index, *hub_url; /* NULL when not set */
 	char *log_format;	      /* "text" or "json" */
 	char *log_level;

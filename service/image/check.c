@@ -1,8 +1,9 @@
 /* CheckStore: the store finds, this repairs: what is damaged or missing is fetched
- * again from a repository that the image came from. */
+ * again from a repository that the image came from; images of layers are made again. */
 #include "store/check.h"
 
 #include "proto/runtime/clock.h"
+#include "service/image/check_layer.h"
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/registry/host.h"
@@ -12,6 +13,7 @@ struct checking {
 	struct image_service *service;
 	struct rpc_call *call;
 	const Imaged__V1__CheckStoreRequest *request;
+	struct layer_check layers;
 	int64_t findings, repaired;
 	int64_t progress_at_ms;
 	struct err *err;
@@ -126,7 +128,7 @@ static int put_back(struct checking *c, const struct finding *f, struct err *err
 	return r < 0 ? err_wrap(err, "the damaged content could not be put back (%s)", why.text) : err->code;
 }
 
-static int repair(struct checking *c, const struct finding *f, struct err *err)
+static int repair_content(struct checking *c, const struct finding *f, struct err *err)
 {
 	bool aside = f->kind == FINDING_BLOB_DAMAGED;
 	int r;
@@ -142,6 +144,11 @@ static int repair(struct checking *c, const struct finding *f, struct err *err)
 	return r;
 }
 
+static int repair(struct checking *c, const struct finding *f, struct err *err)
+{
+	return f->layer_image ? layer_check_repair(&c->layers, f->layer_image, err) : repair_content(c, f, err);
+}
+
 /* It is mended all the same when this cannot be written. */
 static void tell_watchers(struct checking *c, const struct finding *f)
 {
@@ -151,7 +158,8 @@ static void tell_watchers(struct checking *c, const struct finding *f)
 
 static bool repairable(const struct checking *c, const struct finding *f)
 {
-	return c->request->repair && (f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
+	return c->request->repair &&
+	       (f->layer_image || f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
 }
 
 /* ---- events --------------------------------------------------------------- */
@@ -199,6 +207,14 @@ static int on_finding(void *arg, const struct finding *f)
 	return send_event(c, &event);
 }
 
+static int on_layer_image(void *arg, const struct layer_image_entry *i, int fd, const struct check_step *step,
+			  struct err *err)
+{
+	struct checking *c = arg;
+
+	return layer_check_look_into(&c->layers, i, fd, step, err);
+}
+
 static int on_progress(void *arg, const struct check_progress *p)
 {
 	enum { EVERY_MS = 200 };
@@ -212,8 +228,8 @@ static int on_progress(void *arg, const struct check_progress *p)
 	c->progress_at_ms = now;
 	m.blobs_checked = p->blobs_checked;
 	m.blobs_total = p->blobs_total;
-	m.bytes_checked = p->bytes_checked;
-	m.bytes_total = p->bytes_total;
+	m.bytes_checked = p->bytes_checked + p->layer_bytes_checked;
+	m.bytes_total = p->bytes_total + p->layer_bytes_total;
 	event.event_case = IMAGED__V1__CHECK_STORE_EVENT__EVENT_PROGRESS;
 	event.progress = &m;
 	return send_event(c, &event);
@@ -228,20 +244,27 @@ static int check(struct image_service *service, struct rpc_call *call, const Ima
 		.cancel = rpc_call_cancel(call),
 		.progress = on_progress,
 		.finding = on_finding,
+		.look_into = on_layer_image,
 		.arg = &c,
 	};
 	Imaged__V1__CheckStoreEvent event = IMAGED__V1__CHECK_STORE_EVENT__INIT;
 	Imaged__V1__CheckSummary m = IMAGED__V1__CHECK_SUMMARY__INIT;
 	struct check_progress totals = { .blobs_checked = 0 };
+	int r;
 
+	c.layers = (struct layer_check){ .service = service, .quick = request->quick, .cancel = run.cancel };
 	if (request->repair && store_read_only(c.service->store))
 		return fail(err, E_READ_ONLY, "the store is read-only: nothing can be repaired");
-	if (store_check(c.service->store, &run, &totals, err) < 0)
-		return err->code;
+	r = store_check(c.service->store, &run, &totals, err);
+	layer_check_release(&c.layers);
+	if (r < 0)
+		return r;
 	m.blobs = totals.blobs_checked;
 	m.bytes = totals.bytes_checked;
 	m.findings = c.findings;
 	m.repaired = c.repaired;
+	m.layer_images = totals.layer_images_checked;
+	m.layer_images_not_compared = c.layers.not_compared;
 	event.event_case = IMAGED__V1__CHECK_STORE_EVENT__EVENT_SUMMARY;
 	event.summary = &m;
 	return send_event(&c, &event);

@@ -31,8 +31,10 @@ struct image_service {
 	size_t n_listeners;
 	char *const *insecure_registries;
 	size_t n_insecure_registries;
+	bool no_layers; /* what comes in gets no images of its layers */
 	int64_t started_ns;
 	atomic_int running_pulls;
+	atomic_flag makes_for_check; /* set while a check makes an image of a layer (check_layer.h) */
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
 	struct admission uploads, saves, watches, logins, pushes, copies, questions, exports;

@@ -17,20 +17,30 @@ static int find_type(struct import *m, struct err *err)
 	return ingest_reader(m->layer.ingest, &fd, err) < 0 ? err->code : layer_media_type(fd, &m->layer_type, err);
 }
 
+static int start_job(struct import *m, struct layer_job **ret_job, struct err *err)
+{
+	const struct import_blob *layer = &m->layer;
+	CLEANUP(closep) int fd = -1;
+
+	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 ||
+	    ingest_reader(layer->ingest, &fd, err) < 0)
+		return err->code;
+	if (m->service->no_layers)
+		return layer_job_start_whole(m->workers, take_fd(&fd), &layer->digest, layer->size, ret_job, err);
+	if (layer_file_begin(m->service->store, fd, layer->size, &m->layer_image, err) < 0)
+		return err->code;
+	return layer_job_start_whole_image(m->workers, take_fd(&fd), layer_image_fd(m->layer_image), &layer->digest,
+					   layer->size, ret_job, err);
+}
+
 static int verify_layer(struct import *m, struct err *err)
 {
 	CLEANUP(layer_job_freep) struct layer_job *job = NULL;
-	int fd = -1;
 
 	if (m->layer.size < TAR_BLOCK && !strcmp(m->layer_type, plain_layer)) /* in docker's words */
 		return fail(err, E_BAD_CONTENT, "unexpected EOF");
-	if (layer_workers_new(m->service->worker_program, 1, &m->workers, err) < 0 ||
-	    layer_image_new(m->service->store, &m->layer_image, err) < 0 ||
-	    ingest_reader(m->layer.ingest, &fd, err) < 0 ||
-	    layer_job_start_whole_image(m->workers, fd, layer_image_fd(m->layer_image), &m->layer.digest, m->layer.size,
-					&job, err) < 0)
-		return err->code;
-	if (layer_file_finish(m->service->store, job, m->layer_image, m->cancel, &m->facts, err) < 0)
+	if (start_job(m, &job, err) < 0 ||
+	    layer_file_finish(m->service->store, job, m->layer_image, m->cancel, &m->facts, err) < 0)
 		return err->code;
 	/* A producer that dies between two entries, or a client that is cut off there, leaves a
 	 * tar that looks whole. */

@@ -1,6 +1,9 @@
 /* InspectImage. */
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
+#include "service/layer/erofs/writer.h"
+#include "store/image/chain.h"
+#include "store/layers/layer_image.h"
 
 static void content_destroy(void *p)
 {
@@ -8,34 +11,76 @@ static void content_destroy(void *p)
 	free(p);
 }
 
-static int layer_messages(struct arena *a, const Imaged__Store__V1__ImageRecord *r, Imaged__V1__InspectImageResponse *m,
-			  struct err *err)
+/* ---- layers --------------------------------------------------------------- */
+
+struct layers {
+	struct store *store;
+	struct arena *arena; /* of the answer */
+	struct digest *chains;
+	int64_t *counts;
+};
+
+static int add_image_file(const struct layers *l, const struct digest *diff_id, Imaged__V1__Layer *m, struct err *err)
 {
+	char file[LAYER_IMAGE_FILE_MAX];
+	struct layer_image_facts facts;
+	int r = layer_image_get(l->store, diff_id, EROFS_WRITER_VERSION, file, &facts, err);
+
+	if (r != OK)
+		return r == E_NOT_FOUND ? OK : r;
+	m->image_size = facts.image_size;
+	m->image_file = arena_string(l->arena, file);
+	return m->image_file ? OK : fail_nomem(err);
+}
+
+static int layer_message(const struct layers *l, const Imaged__Store__V1__LayerEntry *entry, struct digest *ret_chain,
+			 Imaged__V1__Layer *m, struct err *err)
+{
+	struct digest blob, diff;
+
+	if (digest_of_record(&entry->digest, &blob, err) < 0 || digest_of_record(&entry->diff_id, &diff, err) < 0 ||
+	    digest_of_record(&entry->chain_id, ret_chain, err) < 0)
+		return err->code;
+	imaged__v1__layer__init(m);
+	m->blob = descriptor_message(l->arena, entry->media_type, &blob, entry->size);
+	m->diff_id = digest_message(l->arena, &diff);
+	m->chain_id = digest_message(l->arena, ret_chain);
+	m->size = entry->files_size;
+	if (!m->blob || !m->diff_id || !m->chain_id)
+		return fail_nomem(err);
+	return add_image_file(l, &diff, m, err);
+}
+
+static int layer_messages(struct store *s, struct arena *a, const Imaged__Store__V1__ImageRecord *r,
+			  Imaged__V1__InspectImageResponse *m, struct err *err)
+{
+	struct layers l = {
+		.store = s,
+		.arena = a,
+		.chains = arena_array(a, r->n_layers + 1, sizeof *l.chains),
+		.counts = arena_array(a, r->n_layers + 1, sizeof *l.counts),
+	};
+
 	m->layers = arena_array(a, r->n_layers + 1, sizeof *m->layers);
-	if (!m->layers)
+	if (!l.chains || !l.counts || !m->layers)
 		return fail_nomem(err);
 	for (size_t i = 0; i < r->n_layers; i++) {
-		const Imaged__Store__V1__LayerEntry *entry = r->layers[i];
 		Imaged__V1__Layer *layer = arena_alloc(a, sizeof *layer);
-		struct digest blob, diff, chain;
 
 		if (!layer)
 			return fail_nomem(err);
-		if (digest_of_record(&entry->digest, &blob, err) < 0 ||
-		    digest_of_record(&entry->diff_id, &diff, err) < 0 ||
-		    digest_of_record(&entry->chain_id, &chain, err) < 0)
+		if (layer_message(&l, r->layers[i], &l.chains[i], layer, err) < 0)
 			return err->code;
-		imaged__v1__layer__init(layer);
-		layer->blob = descriptor_message(a, entry->media_type, &blob, entry->size);
-		layer->diff_id = digest_message(a, &diff);
-		layer->chain_id = digest_message(a, &chain);
-		layer->size = entry->files_size;
-		if (!layer->blob || !layer->diff_id || !layer->chain_id)
-			return fail_nomem(err);
 		m->layers[m->n_layers++] = layer;
 	}
+	if (chain_image_counts(s, l.chains, m->n_layers, l.counts, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < m->n_layers; i++)
+		m->layers[i]->images = l.counts[i];
 	return OK;
 }
+
+/* ---- the image ------------------------------------------------------------ */
 
 /* The latest TagImage among the names. */
 static int last_tag_time(struct store *s, struct arena *a, const struct image *image,
@@ -67,7 +112,7 @@ static int describe(struct image_service *service, struct arena *a, const struct
 	if (!m->image || !m->manifest)
 		return fail_nomem(err);
 	if (summary_message(service->store, a, image, image->names, image->n_names, m->image, err) < 0 ||
-	    layer_messages(a, image->record, m, err) < 0 ||
+	    layer_messages(service->store, a, image->record, m, err) < 0 ||
 	    history_messages(a, image, &c->config, &m->n_history, &m->history, err) < 0 ||
 	    config_message(a, &c->config.config, &m->config, err) < 0 ||
 	    config_message(a, &c->config.container_config, &m->container_config, err) < 0)

@@ -4,8 +4,6 @@
 #include <pthread.h>
 
 #include "service/layer/erofs/writer.h"
-#include "store/content/content.h"
-#include "store/image/image.h"
 
 enum { BUSY_MS = 20 };
 
@@ -91,45 +89,13 @@ static void end(struct layer_files *f, struct making *m, int rc)
 
 /* ---- making -------------------------------------------------------------------------- */
 
-struct layer {
-	struct layer_workers *workers;
-	struct layer_image *image;
-	struct layer_job *job;
-};
-
-static void layer_release(struct layer *l)
-{
-	layer_job_free(l->job);
-	layer_image_free(l->image);
-	layer_workers_unref(l->workers);
-}
-
-/* Of any blob of this diff ID. Its bytes are hashed, whatever its name says. */
-static int start(struct layer_files *f, const struct digest *diff_id, struct layer *l, struct err *err)
-{
-	static const struct digest unknown = { .algorithm = DIGEST_SHA512 };
-	CLEANUP(closep) int fd = -1;
-	struct digest blob;
-	int64_t size;
-
-	if (layer_by_diff_id(f->store, diff_id, &blob, err) < 0 || content_open(f->store, &blob, &fd, &size, err) < 0 ||
-	    layer_workers_new(f->program, 1, &l->workers, err) < 0 || layer_image_new(f->store, &l->image, err) < 0)
-		return err->code;
-	return layer_job_start_whole_image(l->workers, take_fd(&fd), layer_image_fd(l->image), &unknown, size, &l->job,
-					   err);
-}
-
 static int make(struct layer_files *f, const struct digest *diff_id, struct cancel *cancel, struct err *err)
 {
-	CLEANUP(layer_release) struct layer l = { .workers = NULL };
-	struct layer_facts facts;
-	char text[DIGEST_TEXT_MAX];
+	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
 
-	if (start(f, diff_id, &l, err) < 0 || layer_file_finish(f->store, l.job, l.image, cancel, &facts, err) < 0)
+	if (layer_file_make(f->store, f->program, diff_id, cancel, &image, err) < 0)
 		return err->code;
-	if (!digest_eq(&facts.diff_id, diff_id))
-		return fail(err, E_CORRUPT, "layer %s is damaged: it is another one", digest_text(diff_id, text));
-	return layer_images_commit(f->store, &l.image, diff_id, 1, err);
+	return layer_images_commit(f->store, &image, diff_id, 1, err);
 }
 
 /* True when the token has fired. */

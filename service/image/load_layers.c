@@ -42,6 +42,19 @@ static int keep_facts(struct load_blob *b, const struct layer_facts *facts, stru
 	return OK;
 }
 
+/* Takes `fd`. */
+static int start_job(struct load *l, struct load_blob *b, int fd, struct err *err)
+{
+	CLEANUP(closep) int owned = fd;
+
+	if (l->service->no_layers)
+		return layer_job_start_whole(l->workers, take_fd(&owned), &b->digest, b->size, &b->job, err);
+	if (layer_file_begin(l->service->store, fd, b->size, &b->image, err) < 0)
+		return err->code;
+	return layer_job_start_whole_image(l->workers, take_fd(&owned), layer_image_fd(b->image), &b->digest, b->size,
+					   &b->job, err);
+}
+
 /* What was found out about a blob before need not be found out again. */
 static int start(struct load *l, struct load_blob *b, struct err *err)
 {
@@ -52,17 +65,12 @@ static int start(struct load *l, struct load_blob *b, struct err *err)
 	if (b->facts || b->job)
 		return OK;
 	r = layer_facts_get(l->service->store, &b->digest, &facts, NULL);
-	if (r == OK && layer_file_is_made(l->service->store, &facts))
+	if (r == OK && (l->service->no_layers || layer_file_is_made(l->service->store, &facts)))
 		return keep_facts(b, &facts, err);
 	r = start_workers(l, err);
 	if (r == OK)
 		r = load_blob_open(l, b, &fd, err);
-	if (r == OK)
-		r = layer_image_new(l->service->store, &b->image, err);
-	if (r == OK)
-		r = layer_job_start_whole_image(l->workers, take_fd(&fd), layer_image_fd(b->image), &b->digest, b->size,
-						&b->job, err);
-	return r;
+	return r == OK ? start_job(l, b, take_fd(&fd), err) : r;
 }
 
 static int finish(struct load *l, struct load_blob *b, struct err *err)
@@ -74,7 +82,7 @@ static int finish(struct load *l, struct load_blob *b, struct err *err)
 		return OK;
 	r = layer_file_finish(l->service->store, b->job, b->image, l->cancel, &facts, err);
 	layer_job_free(TAKE(b->job));
-	if (r == OK) /* an archive may have thousands of them */
+	if (r == OK && b->image) /* an archive may have thousands of them */
 		r = layer_image_park(b->image, err);
 	return r == OK ? keep_facts(b, &facts, err) : r;
 }

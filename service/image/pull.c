@@ -348,6 +348,7 @@ static int parse_request(struct pull *p, const Imaged__V1__PullRequest *request,
 	reference_default_tag(&p->ref);
 	if (digest_is_set(&p->ref.digest))
 		p->ref.tag[0] = 0;
+	p->no_layers = request->no_layers || p->service->no_layers;
 	p->platform = p->service->platform;
 	p->platform_given = *request->platform != 0;
 	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;

@@ -69,12 +69,14 @@ struct pull {
 
 	struct lease_id lease;
 	bool leased;
+	bool no_layers; /* no images of them are made */
 	struct layer_workers *workers;
 	struct transfer_watch watch;
 	struct pull_blob *blobs; /* documents, config, then layers from the lowest */
 	size_t n_blobs;
 	size_t *layer_blob; /* for each layer of the manifest its index in blobs */
 	int64_t missing_bytes, fetched_bytes;
+	int64_t image_bytes; /* that the layers' images will take at least */
 };
 
 /* The whole of it. */

@@ -111,27 +111,63 @@ static bool is_here(struct pull *p, const struct pull_blob *b)
 	return b->kind == BLOB_LAYER || content_verify(s, &b->descriptor.digest, NULL, NULL, p->cancel, NULL) == OK;
 }
 
-static int add_missing(struct pull *p, const struct pull_blob *b, struct err *err)
+static int add_bytes(int64_t *sum, int64_t size, struct err *err)
 {
-	if (__builtin_add_overflow(p->missing_bytes, b->descriptor.size, &p->missing_bytes))
+	if (__builtin_add_overflow(*sum, size, sum))
 		return fail(err, E_BAD_CONTENT, "the sizes of the blobs add up to more than any disk holds");
 	return OK;
 }
 
+static int add_missing(struct pull *p, const struct pull_blob *b, struct err *err)
+{
+	const struct descriptor *d = &b->descriptor;
+	int64_t least = layer_file_least(d->type.compression, d->size);
+
+	if (add_bytes(&p->missing_bytes, d->size, err) < 0)
+		return err->code;
+	return b->kind == BLOB_LAYER && !p->no_layers ? add_bytes(&p->image_bytes, least, err) : OK;
+}
+
+static bool needs_no_more(const struct pull *p, const struct layer_facts *facts)
+{
+	return p->no_layers || layer_file_is_made(p->service->store, facts);
+}
+
+/* A sparse file is larger than what the tar holds of it, and a tar than its files. */
+static int64_t least_of(const struct layer_facts *facts)
+{
+	return facts->files_size < facts->tar_size ? facts->files_size : facts->tar_size;
+}
+
 /* A layer that is here but was never verified, or has no image, goes through a transfer all the same. */
+static int claim_layer(struct pull *p, struct pull_blob *b, struct err *err)
+{
+	int r = layer_facts_get(p->service->store, &b->descriptor.digest, &b->facts, err);
+
+	if (r != OK)
+		return r == E_NOT_FOUND ? OK : r;
+	b->here = needs_no_more(p, &b->facts);
+	return b->here ? OK : add_bytes(&p->image_bytes, least_of(&b->facts), err);
+}
+
 static int claim(struct pull *p, struct pull_blob *b, struct err *err)
 {
-	int r;
-
 	if (!is_here(p, b))
 		return add_missing(p, b, err);
-	if (b->kind != BLOB_LAYER) {
-		b->here = true;
-		return OK;
-	}
-	r = layer_facts_get(p->service->store, &b->descriptor.digest, &b->facts, err);
-	b->here = r == OK && layer_file_is_made(p->service->store, &b->facts);
-	return r == E_NOT_FOUND ? OK : r;
+	if (b->kind == BLOB_LAYER)
+		return claim_layer(p, b, err);
+	b->here = true;
+	return OK;
+}
+
+/* For all of it, before any of it is fetched. */
+static int reserve(struct pull *p, struct err *err)
+{
+	int64_t bytes = p->missing_bytes;
+
+	if (add_bytes(&bytes, p->image_bytes, err) < 0)
+		return err->code;
+	return bytes ? store_reserve(p->service->store, bytes, err) : OK;
 }
 
 static int tell_plan(struct pull *p, struct err *err)
@@ -156,7 +192,7 @@ static int prepare(struct pull *p, struct err *err)
 	for (size_t i = 0; i < p->n_blobs; i++)
 		if (claim(p, &p->blobs[i], err) < 0)
 			return err->code;
-	if (p->missing_bytes && store_reserve(p->service->store, p->missing_bytes, err) < 0)
+	if (reserve(p, err) < 0)
 		return err->code;
 	return tell_plan(p, err);
 }
@@ -215,6 +251,7 @@ static int join(struct pull *p, struct pull_blob *b, struct err *err)
 		.repository = p->repository,
 		.name = reference_name(&p->ref, name),
 		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
+		.no_image = p->no_layers,
 		.data = b->data,
 		.source = p->source,
 	};

@@ -1,11 +1,12 @@
 #include "service/image/layer_file.h"
 #include "service/image/transfer_internal.h"
 
+#include <sys/resource.h>
 #include <utlist.h>
 
 #include "proto/runtime/clock.h"
 
-enum { QUEUED_MAX = 8192 };
+enum { QUEUED_MAX = 8192, OPEN_IMAGES_SHARE = 8 };
 
 /* ---- watching ------------------------------------------------------------- */
 
@@ -46,6 +47,16 @@ void transfer_watch_wait(struct transfer_watch *w, int64_t ms)
 
 /* ---- the table ------------------------------------------------------------ */
 
+/* A share of the limit of open files. */
+static unsigned open_images_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / OPEN_IMAGES_SHARE > QUEUED_MAX)
+		return QUEUED_MAX;
+	return (unsigned)(limit.rlim_cur / OPEN_IMAGES_SHARE);
+}
+
 int transfers_new(struct store *s, unsigned threads, struct transfers **ret_transfers, struct err *err)
 {
 	struct transfers *t = calloc(1, sizeof *t);
@@ -58,6 +69,7 @@ int transfers_new(struct store *s, unsigned threads, struct transfers **ret_tran
 		return err->code;
 	}
 	transfer_list_init(&t->shown);
+	t->open_images_max = open_images_max();
 	t->per_host = threads > 1 ? threads / 2 : 1;
 	pthread_mutex_init(&t->mu, NULL);
 	*ret_transfers = t;
@@ -91,6 +103,8 @@ size_t transfers_running(struct transfers *t)
 
 static void transfer_free(struct transfer *t)
 {
+	if (t->image_is_open)
+		atomic_fetch_sub(&t->table->open_images, 1);
 	layer_job_free(t->job);
 	layer_image_free(t->image);
 	layer_workers_unref(t->workers);
@@ -253,6 +267,7 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 	t->repository = request->repository ? repository_ref(request->repository) : NULL;
 	t->workers = request->workers ? layer_workers_ref(request->workers) : NULL;
 	t->is_layer = request->workers != NULL;
+	t->no_image = request->no_image;
 	t->data = request->data.len ? copy_bytes(request->data) : NULL;
 	t->host = t->repository && !t->data ? repository_host(t->repository) : NULL;
 	t->entry = (struct transfer_entry){ .direction = IMAGED__V1__TRANSFER__DIRECTION__DIRECTION_PULL,
@@ -297,10 +312,12 @@ static void unwatch(struct transfer *t, struct transfer_watch *w)
 	pthread_mutex_unlock(&t->mu);
 }
 
-/* What another manifest says of a blob must not decide over this one's pull. */
+/* What another manifest says of a blob must not decide over this one's pull. Who wants no
+ * image takes part where one is made, not the other way round. */
 static bool is_same(const struct transfer *t, const struct transfer_request *request)
 {
-	return t->blob.size == request->blob->size && t->is_layer == (request->workers != NULL);
+	return t->blob.size == request->blob->size && t->is_layer == (request->workers != NULL) &&
+	       (!t->is_layer || !t->no_image || request->no_image);
 }
 
 static bool watches(struct transfer *t, const struct transfer_watch *w)

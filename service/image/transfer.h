@@ -74,6 +74,7 @@ struct transfer_request {
 	struct repository *repository;
 	const char *name;	       /* of that repository, canonical, for those who watch; copied */
 	struct layer_workers *workers; /* NULL: no layer, nothing is inflated */
+	bool no_image;		       /* of a layer: none is made of it, but by who shares the transfer */
 	struct bytes data;	       /* set: the caller has the bytes, nothing is fetched; copied */
 	/* Stands for repository and credentials: whoever has the same would fail the
 	 * same way. */

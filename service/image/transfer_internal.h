@@ -37,6 +37,7 @@ struct transfer {
 	struct digest digest, source;
 	struct descriptor blob;	 /* media_type and urls are our copies */
 	bool is_layer;		 /* the worker looks into it */
+	bool no_image;		 /* and makes none of it */
 	const struct host *host; /* whose turns it takes; NULL: nobody is asked for bytes */
 
 	/* Owned by the thread that runs it. */
@@ -45,6 +46,7 @@ struct transfer {
 	struct layer_workers *workers;
 	struct layer_job *job;
 	struct layer_image *image; /* of a layer; once it is sealed, its watchers' too */
+	bool image_is_open;	   /* and counted in table->open_images */
 	int64_t notified;	   /* offset that watchers were woken for */
 	bool aside;		   /* what was committed is damaged, and in the quarantine */
 
@@ -61,6 +63,10 @@ struct transfers {
 	struct pool *pool;
 	struct transfer_list shown;
 	unsigned per_host; /* threads of the pool */
+	/* Images that are done and still have a descriptor each, until their pull is published.
+	 * More than so many are parked, which costs a sync each. */
+	unsigned open_images_max;
+	atomic_uint open_images;
 	pthread_mutex_t mu;
 	struct transfer *list; /* guarded by mu, like n */
 	size_t n;

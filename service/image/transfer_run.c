@@ -71,7 +71,7 @@ static int on_progress(void *arg, const struct fetch_progress *now, struct err *
 		transfer_entry_state(&t->entry, IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING, NULL);
 	if (notable || resumes)
 		transfer_entry_current(&t->entry, now->present);
-	return notable && t->job ? layer_job_check(t->job, err) : OK;
+	return notable && t->job ? layer_file_check(t->table->store, t->job, err) : OK;
 }
 
 static int all_here(struct transfer *t, struct err *err)
@@ -101,6 +101,9 @@ static int start_job(struct transfer *t, int fd, struct err *err)
 
 	if (!t->workers)
 		return OK;
+	if (t->no_image)
+		return layer_job_start(t->workers, take_fd(&owned), t->blob.type.compression, t->blob.size, &t->job,
+				       err);
 	if (layer_image_new(t->table->store, &t->image, err) < 0)
 		return err->code;
 	return layer_job_start_image(t->workers, take_fd(&owned), layer_image_fd(t->image), t->blob.type.compression,
@@ -156,6 +159,20 @@ static int run_fetch(struct transfer *t, struct ingest *ingest, struct err *err)
 	return registry_fetch_layer(t->repository, &t->blob, ingest, &observer, t->cancel, err);
 }
 
+/* An image of hundreds of layers holds as many until it is published. */
+static int keep_image(struct transfer *t, struct err *err)
+{
+	struct transfers *table = t->table;
+
+	if (!t->image)
+		return OK;
+	t->image_is_open = atomic_fetch_add(&table->open_images, 1) < table->open_images_max;
+	if (t->image_is_open)
+		return OK;
+	atomic_fetch_sub(&table->open_images, 1);
+	return layer_image_park(t->image, err);
+}
+
 static int run_verify(struct transfer *t, struct err *err)
 {
 	struct layer_facts facts = { .tar_size = 0 };
@@ -163,7 +180,7 @@ static int run_verify(struct transfer *t, struct err *err)
 	if (!t->job)
 		return OK;
 	set_state(t, TRANSFER_VERIFYING, NULL);
-	if (layer_file_finish(t->table->store, t->job, t->image, t->cancel, &facts, err) < 0)
+	if (layer_file_finish(t->table->store, t->job, t->image, t->cancel, &facts, err) < 0 || keep_image(t, err) < 0)
 		return err->code;
 	pthread_mutex_lock(&t->mu);
 	t->facts = facts;

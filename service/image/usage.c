@@ -76,6 +76,8 @@ static int totals(struct store *s, Imaged__V1__GetDiskUsageResponse *response, s
 	response->ingest_bytes = usage.ingest_bytes;
 	response->metadata_bytes = usage.metadata_bytes;
 	response->blob_count = usage.blob_count;
+	response->layer_image_bytes = usage.layer_image_bytes;
+	response->layer_image_count = usage.layer_image_count;
 	return OK;
 }
 

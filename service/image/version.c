@@ -125,6 +125,7 @@ int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfo
 	response->n_insecure_registries = service->n_insecure_registries;
 	response->started = time_message(a, service->started_ns / NS_PER_S, (int32_t)(service->started_ns % NS_PER_S));
 	response->sandbox = (char *)service->sandbox;
+	response->no_layers = service->no_layers;
 	response->cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (add_mounts(service, a, response, err) < 0)
 		return err->code;

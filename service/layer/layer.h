@@ -83,6 +83,9 @@ int layer_job_check(struct layer_job *j, struct err *err);
  * the cancel token's code. */
 int layer_job_finish(struct layer_job *j, struct cancel *cancel, struct layer_facts *ret_facts, struct err *err);
 
+/* Bytes of the layer's tar, as far as can be told by now: about what its image takes. */
+int64_t layer_job_expected(const struct layer_job *j);
+
 /* After layer_job_finish() of a job that made an image: what its worker says, to be
  * believed after layer_image_accept(). */
 const struct layer_image_facts *layer_job_image(const struct layer_job *j);

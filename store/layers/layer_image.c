@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "store/layers/layer_image_state.h"
-#include "store/meta/scan.h"
 #include "store/record.h"
 
 /* ---- names --------------------------------------------------------------------- */
@@ -111,6 +110,12 @@ int layer_image_fd(const struct layer_image *i)
 	return i->fd;
 }
 
+const struct layer_image_facts *layer_image_facts(const struct layer_image *i)
+{
+	assert(i->sealed);
+	return &i->facts;
+}
+
 int layer_image_take_fd(struct layer_image *i)
 {
 	return take_fd(&i->fd);
@@ -150,27 +155,54 @@ int layer_image_park(struct layer_image *i, struct err *err)
 
 /* ---- those that are there ----------------------------------------------------------- */
 
-static int get_record(struct store *s, const struct digest *diff_id, uint32_t version, struct layer_image_facts *facts,
-		      struct err *err)
+static struct layer_image_facts facts_of(const Imaged__Store__V1__LayerImageRecord *record, uint32_t version)
 {
-	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
-	struct key k = key_layer_image(diff_id, version);
-	Imaged__Store__V1__LayerImageRecord *record;
-	ProtobufCMessage *m;
-	int r;
-
-	arena_init(&arena, RECORD_ARENA_MAX);
-	r = record_get(s->local, &k, &imaged__store__v1__layer_image_record__descriptor, &arena, &m, NULL, err);
-	if (r != OK)
-		return r;
-	record = (Imaged__Store__V1__LayerImageRecord *)m;
-	*facts = (struct layer_image_facts){
+	return (struct layer_image_facts){
 		.image_size = record->size,
 		.inodes = record->inodes,
 		.root_is_opaque = record->root_is_opaque,
 		.writer_version = version,
 	};
+}
+
+int layer_image_entry(struct store *s, const struct digest *diff_id, uint32_t version,
+		      struct layer_image_entry *ret_entry, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct key k = key_layer_image(diff_id, version);
+	ProtobufCMessage *m;
+	int r;
+
+	arena_init(&arena, RECORD_ARENA_MAX);
+	r = record_get(s->local, &k, &imaged__store__v1__layer_image_record__descriptor, &arena, &m,
+		       &ret_entry->revision, err);
+	if (r != OK)
+		return r;
+	ret_entry->diff_id = *diff_id;
+	ret_entry->facts = facts_of((Imaged__Store__V1__LayerImageRecord *)m, version);
 	return OK;
+}
+
+static int get_record(struct store *s, const struct digest *diff_id, uint32_t version, struct layer_image_facts *facts,
+		      struct err *err)
+{
+	struct layer_image_entry entry;
+	int r = layer_image_entry(s, diff_id, version, &entry, err);
+
+	if (r == OK)
+		*facts = entry.facts;
+	return r;
+}
+
+int layer_image_get(struct store *s, const struct digest *diff_id, uint32_t writer_version,
+		    char ret_file[LAYER_IMAGE_FILE_MAX], struct layer_image_facts *ret_facts, struct err *err)
+{
+	char path[LAYER_PATH_MAX];
+	int r = get_record(s, diff_id, writer_version, ret_facts, err);
+
+	if (r == OK)
+		snprintf(ret_file, LAYER_IMAGE_FILE_MAX, "layers/%s", layer_image_path(diff_id, writer_version, path));
+	return r == E_NOT_FOUND ? fail(err, E_NOT_FOUND, "layer has no image") : r;
 }
 
 bool layer_image_exists(struct store *s, const struct digest *diff_id, uint32_t writer_version)
@@ -200,40 +232,54 @@ int layer_image_open(struct store *s, const struct digest *diff_id, uint32_t wri
 	return OK;
 }
 
-static int sum(struct store *s, struct key prefix, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
+/* Inside of one read of all records: a layer's record takes a microsecond, so that a
+ * total kept beside them, which could be wrong, is not worth it. */
+struct sum {
+	struct arena arena;
+	int64_t bytes, count;
+};
+
+/* One that cannot be read is for the check to tell. */
+static bool add_record(void *arg, UNUSED struct bytes key, struct bytes value, UNUSED uint64_t revision)
 {
-	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	int64_t bytes = 0, count = 0;
-	const struct key *k;
+	struct sum *sum = arg;
+	ProtobufCMessage *m;
+
+	arena_reset(&sum->arena, RECORD_ARENA_MAX);
+	if (record_unpack(&imaged__store__v1__layer_image_record__descriptor, value, &sum->arena, &m, NULL) == OK) {
+		sum->bytes += ((Imaged__Store__V1__LayerImageRecord *)m)->size;
+		sum->count++;
+	}
+	return true;
+}
+
+static int sum_records(struct store *s, const struct key *prefix, int64_t *ret_bytes, int64_t *ret_count,
+		       struct err *err)
+{
+	struct sum sum = { .bytes = 0 };
 	int r;
 
-	if (!scan)
-		return fail_nomem(err);
-	meta_scan_prefix(scan, s->local, &prefix);
-	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
-		struct layer_image_facts facts;
-		struct digest diff_id;
-		uint32_t version;
-
-		if (!key_parse_layer_image(key_bytes(k), &diff_id, &version) ||
-		    get_record(s, &diff_id, version, &facts, NULL) != OK)
-			continue;
-		bytes += facts.image_size;
-		count++;
-	}
-	*ret_bytes = bytes;
-	*ret_count = count;
-	return r;
+	arena_init(&sum.arena, RECORD_ARENA_MAX);
+	r = meta_prefix(s->local, key_bytes(prefix), add_record, &sum, err);
+	arena_free(&sum.arena);
+	if (r != OK)
+		return r;
+	*ret_bytes = sum.bytes;
+	*ret_count = sum.count;
+	return OK;
 }
 
 int layer_images_usage(struct store *s, int64_t *ret_bytes, int64_t *ret_count, struct err *err)
 {
-	return sum(s, key_layer_image_prefix(NULL), ret_bytes, ret_count, err);
+	struct key all = key_layer_image_prefix(NULL);
+
+	return sum_records(s, &all, ret_bytes, ret_count, err);
 }
 
 int layer_images_size(struct store *s, const struct digest *diff_id, int64_t *ret_bytes, struct err *err)
 {
+	struct key versions = key_layer_image_prefix(diff_id);
 	int64_t count;
 
-	return sum(s, key_layer_image_prefix(diff_id), ret_bytes, &count, err);
+	return sum_records(s, &versions, ret_bytes, &count, err);
 }

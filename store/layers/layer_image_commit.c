@@ -63,7 +63,7 @@ static int sync_data(const struct batch *b, struct err *err)
 
 /* ---- into place ------------------------------------------------------------------ */
 
-static int make_dirs(struct store *s, const struct digest *diff_id)
+int layer_image_make_dirs(struct store *s, const struct digest *diff_id)
 {
 	char path[LAYER_PATH_MAX];
 
@@ -111,7 +111,7 @@ static int place(const struct layer_image *i, const struct digest *diff_id)
 
 	layer_image_path(diff_id, i->facts.writer_version, path);
 	rc = link_file(i, path);
-	if (rc && errno == ENOENT && !make_dirs(i->store, diff_id))
+	if (rc && errno == ENOENT && !layer_image_make_dirs(i->store, diff_id))
 		rc = link_file(i, path);
 	return rc && errno == EEXIST ? link_instead(i, diff_id, path) : rc;
 }
@@ -138,6 +138,17 @@ static int sync_dir(const struct store *s, const char *path)
 	CLEANUP(closep) int fd = openat(s->layers_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	return fd < 0 ? -1 : fsync(fd);
+}
+
+/* 0 or -1 and errno. */
+int layer_image_sync_dirs(struct store *s, const struct digest *diff_id)
+{
+	char path[LAYER_PATH_MAX];
+
+	if (sync_dir(s, layer_image_shard(diff_id, path)) ||
+	    sync_dir(s, digest_algorithm_name((enum digest_algorithm)diff_id->algorithm)))
+		return -1;
+	return fsync(s->layers_fd);
 }
 
 static int sync_shards(const struct batch *b, struct err *err)
@@ -182,7 +193,8 @@ static int sync_dirs(const struct batch *b, struct err *err)
 
 /* ---- records ----------------------------------------------------------------------- */
 
-static int put_record(struct meta_txn *t, const struct layer_image *i, const struct digest *diff_id, struct err *err)
+int layer_image_put_record(struct meta_txn *t, const struct layer_image *i, const struct digest *diff_id,
+			   struct err *err)
 {
 	Imaged__Store__V1__LayerImageRecord record = IMAGED__STORE__V1__LAYER_IMAGE_RECORD__INIT;
 	struct key k = key_layer_image(diff_id, i->facts.writer_version);
@@ -200,7 +212,7 @@ static int put_records(const struct batch *b, struct err *err)
 
 	for (size_t k = 0; r == OK && k < b->n; k++) {
 		if (b->images[k])
-			r = put_record(t, b->images[k], &b->diff_ids[k], err);
+			r = layer_image_put_record(t, b->images[k], &b->diff_ids[k], err);
 		if (r == OK && (k + 1 == b->n || !meta_txn_room(t)) && meta_txn_ops(t))
 			r = meta_txn_commit(b->store->local, t, NULL, err);
 	}

@@ -137,6 +137,46 @@ static int release_all(struct store *s, struct cancel *cancel, int64_t *freed, s
 	return rc == OK ? remove_noted(&r, err) : rc;
 }
 
+/* ---- of other versions --------------------------------------------------------------- */
+
+/* One that cannot be read is for the check to tell. */
+static int drop_version(struct store *s, const struct digest *diff_id, uint32_t version, int64_t *freed,
+			struct err *err)
+{
+	struct layer_image_entry entry;
+	int r = layer_image_entry(s, diff_id, version, &entry, err);
+
+	if (r == OK)
+		r = layer_image_drop(s, &entry, err);
+	if (r == OK)
+		*freed += entry.facts.image_size;
+	return r == E_NOT_FOUND || r == E_CORRUPT || r == E_ABORTED ? OK : r;
+}
+
+int layer_images_sweep_versions(struct store *s, uint32_t writer_version, struct cancel *cancel, int64_t *freed,
+				struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_layer_image_prefix(NULL);
+	const struct key *k;
+	int r;
+
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, s->local, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
+		struct digest diff_id;
+		uint32_t version;
+
+		r = cancel_check(cancel, err);
+		if (r == OK && key_parse_layer_image(key_bytes(k), &diff_id, &version) && version != writer_version)
+			r = drop_version(s, &diff_id, version, freed, err);
+		if (r != OK)
+			return r;
+	}
+	return r;
+}
+
 /* ---- files that nobody knows of ---------------------------------------------------------- */
 
 static int64_t linked_ns(const struct stat *st)

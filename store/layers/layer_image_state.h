@@ -6,6 +6,7 @@
 
 #include "store/internal.h"
 #include "store/layers/layer_image.h"
+#include "store/meta/meta.h"
 
 enum { LAYER_PATH_MAX = 176 };
 
@@ -18,6 +19,12 @@ struct layer_image {
 	char name[32];
 	struct layer_image_facts facts;
 };
+
+/* Of layer_image_commit.c. */
+int layer_image_make_dirs(struct store *s, const struct digest *diff_id);
+int layer_image_sync_dirs(struct store *s, const struct digest *diff_id);
+int layer_image_put_record(struct meta_txn *t, const struct layer_image *i, const struct digest *diff_id,
+			   struct err *err);
 
 /* Relative to layers_fd: "sha256/ab/abcd….1", and its directory. */
 char *layer_image_path(const struct digest *diff_id, uint32_t version, char out[LAYER_PATH_MAX]);

@@ -147,3 +147,15 @@ def details(error):
                 wait = _RETRY.FromString(entry.value).retry_delay
                 delay = wait.seconds + wait.nanos / 1e9
     return name, delay
+
+
+def room(error):
+    """(needed, free) bytes of an RpcError about a full disk; 0 what it does not say."""
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin":
+            continue
+        for entry in _STATUS.FromString(value).details:
+            if entry.Is(_INFO.DESCRIPTOR):
+                told = _INFO.FromString(entry.value).metadata
+                return int(told.get("needed_bytes", 0)), int(told.get("free_bytes", 0))
+    return 0, 0

@@ -3,6 +3,7 @@
 
 #include "client/cli/commands/images.h"
 #include "client/cli/convert.h"
+#include "client/cli/format/table.h"
 #include "client/cli/format/units.h"
 
 enum field { ACTIVE, RECLAIMABLE, SIZE, TOTAL_COUNT, TYPE, N_FIELDS };
@@ -167,6 +168,30 @@ static int put_images(struct arena *a, const Imaged__V1__GetDiskUsageResponse *m
 	return r;
 }
 
+enum { STORE_TEXT_MAX = 4096 };
+
+static void put_part(struct buf *text, const char *type, int64_t count, int64_t bytes)
+{
+	char size[SIZE_TEXT_MAX];
+
+	buf_printf(text, "%s\t%lld\t%s\n", type, (long long)count, size_text((double)bytes, 4, size));
+}
+
+/* What is in the store's folders: a section of ours, behind all of docker's. */
+static int put_store(const Imaged__V1__GetDiskUsageResponse *m, struct buf *out, struct err *err)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(STORE_TEXT_MAX);
+	char unfinished[SIZE_TEXT_MAX], metadata[SIZE_TEXT_MAX];
+
+	buf_puts(&text, "TYPE\tFILES\tSIZE\n");
+	put_part(&text, "Content", m->blob_count, m->content_bytes);
+	put_part(&text, "Layer Images", m->layer_image_count, m->layer_image_bytes);
+	buf_printf(out, "\nStore usage: %s unfinished, %s metadata\n\n",
+		   size_text((double)m->ingest_bytes, 4, unfinished),
+		   size_text((double)m->metadata_bytes, 4, metadata));
+	return table_render(text_of(buf_text(&text)), false, out, err);
+}
+
 static int render_verbose(struct arena *a, const Imaged__V1__GetDiskUsageResponse *m, int64_t now_ns, struct buf *out,
 			  struct err *err)
 {
@@ -180,6 +205,8 @@ static int render_verbose(struct arena *a, const Imaged__V1__GetDiskUsageRespons
 		      "\nLocal Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n"
 		      "\nBuild cache usage: 0B\n\n"
 		      "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n");
+	if (!r)
+		r = put_store(m, out, err);
 	return r ? r : buf_ok(out) ? OK : fail_nomem(err);
 }
 

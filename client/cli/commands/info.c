@@ -51,6 +51,7 @@ static void fill(struct object *o, struct arena *a, const Imaged__V1__GetInfoRes
 	object_add(o, "InsecureRegistries", value_strings(a, m->insecure_registries, m->n_insecure_registries));
 	object_add(o, "Started", time_utc(a, m->started));
 	object_add(o, "Sandbox", value_string(m->sandbox));
+	object_add(o, "NoLayers", value_bool(m->no_layers));
 	object_add(o, "NCPU", value_int64(m->cpus));
 	object_add(o, "MountWays", value_strings(a, ways, way_names(m, ways)));
 	object_add(o, "MountProblem", value_string(m->mount_problem));
@@ -107,6 +108,8 @@ static void print_server(const Imaged__V1__GetInfoResponse *m)
 		  size_text((double)m->disk_total_bytes, 4, total));
 	cli_print(" OS/Arch: %s\n CPUs: %lld\n", platform_of(m->platform, platform), (long long)m->cpus);
 	cli_print(" Layer Sandbox: %s\n", *m->sandbox ? m->sandbox : "none");
+	if (m->no_layers)
+		cli_print(" Images of Layers: made by the first mount only\n");
 	print_mounts(m);
 	if (m->started)
 		cli_print(" Started: %s\n", time_local(&a, m->started->seconds).string.data);

@@ -1,5 +1,6 @@
 /* inspect and image inspect: images are the only objects that there are. */
 #include "client/cli/commands/commands.h"
+#include "client/cli/commands/graph_driver.h"
 #include "client/cli/commands/inspector.h"
 #include "client/cli/platform_check.h"
 #include "client/cli/value/print.h"
@@ -28,6 +29,27 @@ static int fetch(struct cli *cli, char *image, Imaged__V1__InspectImageResponse 
 	return r;
 }
 
+/* Files are told relative to the root of the service: asked for once, by the first that has some. */
+static int learn_root(struct cli *cli, const Imaged__V1__InspectImageResponse *image, struct inspector *i,
+		      struct err *err)
+{
+	CLEANUP(imaged__v1__image_service__get_info_freep) Imaged__V1__GetInfoResponse *info = NULL;
+	Imaged__V1__GetInfoRequest request = IMAGED__V1__GET_INFO_REQUEST__INIT;
+	struct rpc_channel *channel;
+	int r;
+
+	if (i->root || !graph_driver_has_files(image))
+		return OK;
+	r = cli_channel(cli, &channel, err);
+	if (!r)
+		r = imaged__v1__image_service__call_get_info(channel, cli_call_options(), &request, &info, err);
+	cli_explain(cli, err);
+	if (r)
+		return r;
+	i->root = strdup(info->root);
+	return i->root ? OK : fail_nomem(err);
+}
+
 /* The error of one argument as it is shown. */
 static void put_error(struct buf *errors, const struct mode *mode, const char *argument, const struct err *err)
 {
@@ -49,7 +71,7 @@ static bool inspect_one(struct cli *cli, const struct options *o, const struct m
 	struct err err = ERR_INIT;
 
 	if (!*argument || fetch(cli, argument, &image, &err) ||
-	    platform_check(argument, image->image->platform, o->platform, &err)) {
+	    platform_check(argument, image->image->platform, o->platform, &err) || learn_root(cli, image, i, &err)) {
 		put_error(errors, mode, argument, &err);
 		return false;
 	}

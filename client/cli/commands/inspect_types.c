@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "client/cli/commands/graph_driver.h"
 #include "client/cli/convert.h"
 
 #define FIELD(field_name) [F_##field_name] = { .name = #field_name }
@@ -280,25 +281,12 @@ static struct value client_config(struct arena *a, const Imaged__V1__ContainerCo
 
 /* ---- the rest ------------------------------------------------------------- */
 
-static const struct value_field driver_fields[] = { { .name = "Data" }, { .name = "Name" } };
 static const struct value_field rootfs_fields[] = { { .name = "Type", .omit_empty = true },
 						    { .name = "Layers", .omit_empty = true } };
 static const struct value_field metadata_fields[] = { { .name = "LastTagTime" } };
 
-TYPE(type_driver, "storage.DriverData", driver_fields);
 TYPE(type_rootfs, "image.RootFS", rootfs_fields);
 TYPE(type_metadata, "image.Metadata", metadata_fields);
-
-static struct value driver(struct arena *a)
-{
-	struct value *f = arena_array(a, ARRAY_LEN(driver_fields), sizeof *f);
-
-	if (!f)
-		return value_none();
-	f[0] = value_nil_list(&type_string_map);
-	f[1] = value_string("imaged");
-	return value_struct(&type_driver, f);
-}
 
 static struct value rootfs(struct arena *a, const Imaged__V1__InspectImageResponse *r)
 {
@@ -415,7 +403,7 @@ static void fill_platform(struct value *f, const Imaged__V1__Platform *p)
 	f[F_OsVersion] = value_string(p ? p->os_version : "");
 }
 
-static void fill_image(struct arena *a, struct value *f, const Imaged__V1__InspectImageResponse *r)
+static void fill_image(struct arena *a, struct value *f, const Imaged__V1__InspectImageResponse *r, const char *root)
 {
 	const Imaged__V1__ImageSummary *i = r->image;
 
@@ -432,29 +420,29 @@ static void fill_image(struct arena *a, struct value *f, const Imaged__V1__Inspe
 	fill_platform(f, i->platform);
 	f[F_Size] = value_int64(i->size);
 	f[F_VirtualSize] = value_int64(i->size);
-	f[F_GraphDriver] = driver(a);
+	f[F_GraphDriver] = graph_driver_value(a, r, root);
 	f[F_RootFS] = rootfs(a, r);
 	f[F_Metadata] = metadata(a, r);
 }
 
-struct value inspect_engine(struct arena *a, const Imaged__V1__InspectImageResponse *r)
+struct value inspect_engine(struct arena *a, const Imaged__V1__InspectImageResponse *r, const char *root)
 {
 	struct value *f = arena_array(a, ARRAY_LEN(engine_fields), sizeof *f);
 
 	if (!f)
 		return value_none();
-	fill_image(a, f, r);
+	fill_image(a, f, r, root);
 	f[F_Config] = config(a, r->config);
 	return value_struct(&type_engine_image, f);
 }
 
-struct value inspect_client(struct arena *a, const Imaged__V1__InspectImageResponse *r)
+struct value inspect_client(struct arena *a, const Imaged__V1__InspectImageResponse *r, const char *root)
 {
 	struct value *f = arena_array(a, ARRAY_LEN(client_fields), sizeof *f);
 
 	if (!f)
 		return value_none();
-	fill_image(a, f, r);
+	fill_image(a, f, r, root);
 	f[F_Config] = client_config(a, r->config);
 	f[F_Descriptor] = value_nil_pointer(&type_descriptor);
 	f[F_Manifests] = value_nil_list(&type_manifests);

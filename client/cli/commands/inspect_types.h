@@ -10,9 +10,9 @@
 #include "client/cli/value/value.h"
 #include "imaged/v1/image.pb-c.h"
 
-/* VALUE_NONE when the arena is full. */
-struct value inspect_engine(struct arena *a, const Imaged__V1__InspectImageResponse *r);
-struct value inspect_client(struct arena *a, const Imaged__V1__InspectImageResponse *r);
+/* `root`: as for graph_driver_value(). VALUE_NONE when the arena is full. */
+struct value inspect_engine(struct arena *a, const Imaged__V1__InspectImageResponse *r, const char *root);
+struct value inspect_client(struct arena *a, const Imaged__V1__InspectImageResponse *r, const char *root);
 /* A value as its JSON would be read again: map[string]interface {}, json.Number. */
 struct value inspect_raw(struct arena *a, struct value v);
 

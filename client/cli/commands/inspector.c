@@ -16,6 +16,7 @@ int inspector_open(struct inspector *i, const char *format, struct err *err)
 
 void inspector_free(struct inspector *i)
 {
+	free(i->root);
 	template_free(i->t);
 	buf_free(&i->text);
 }
@@ -23,7 +24,7 @@ void inspector_free(struct inspector *i)
 static int add_json(struct inspector *i, struct arena *a, const Imaged__V1__InspectImageResponse *image,
 		    struct err *err)
 {
-	struct value v = inspect_engine(a, image);
+	struct value v = inspect_engine(a, image, i->root);
 
 	if (v.kind == VALUE_NONE)
 		return fail_nomem(err);
@@ -42,7 +43,7 @@ static int add_rendered(struct inspector *i, struct arena *a, const Imaged__V1__
 {
 	struct template_options options = { .missing_key_error = i->missing_key_error };
 	CLEANUP(buf_free) struct buf one = BUF_INIT(TEMPLATE_OUTPUT_MAX);
-	struct value v = inspect_client(a, image);
+	struct value v = inspect_client(a, image, i->root);
 	int r;
 
 	if (v.kind == VALUE_NONE)
@@ -51,7 +52,7 @@ static int add_rendered(struct inspector *i, struct arena *a, const Imaged__V1__
 	if (r) {
 		i->missing_key_error = options.missing_key_error = true;
 		buf_reset(&one);
-		v = inspect_raw(a, inspect_engine(a, image));
+		v = inspect_raw(a, inspect_engine(a, image, i->root));
 		if (v.kind == VALUE_NONE)
 			return fail_nomem(err);
 		r = template_execute(i->t, &options, v, &one, err);

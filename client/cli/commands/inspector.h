@@ -14,6 +14,7 @@ struct inspector {
 	bool compact;
 	bool missing_key_error; /* stays on once the raw JSON was needed */
 	size_t n;		/* objects */
+	char *root;		/* of the service; owned; set before an image with files is added */
 	struct buf text;
 };
 

@@ -5,7 +5,7 @@
 
 struct options {
 	const char *platform;
-	bool all_tags, quiet, disable_content_trust;
+	bool all_tags, no_layers, quiet, disable_content_trust;
 };
 
 /* Only when there is little left: a line on stderr, as it is no part of docker's answer. */
@@ -57,6 +57,7 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
 	request.reference = reference_text(ref, text);
 	request.platform = (char *)(platform ? platform : "");
 	request.all_tags = o->all_tags;
+	request.no_layers = o->no_layers;
 	r = follow(channel, &request, view, err);
 	cli_explain(cli, err);
 	return r;
@@ -104,6 +105,8 @@ static const struct flag flags[] = {
 	  "Download all tagged images in the repository", NULL },
 	{ "disable-content-trust", 0, FLAG_BOOL, offsetof(struct options, disable_content_trust),
 	  "Skip image verification", "true" },
+	{ "no-layers", 0, FLAG_BOOL, offsetof(struct options, no_layers),
+	  "Make no images of the layers: the first mount makes them", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },

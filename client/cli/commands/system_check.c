@@ -28,6 +28,10 @@ static const char *kind_text(Imaged__V1__CheckFinding__Kind kind)
 		return "broken record";
 	case IMAGED__V1__CHECK_FINDING__KIND__KIND_LAYER_UNVERIFIED:
 		return "unverified layer";
+	case IMAGED__V1__CHECK_FINDING__KIND__KIND_LAYER_IMAGE_DAMAGED:
+		return "damaged image of layer";
+	case IMAGED__V1__CHECK_FINDING__KIND__KIND_LAYER_IMAGE_MISSING:
+		return "missing image of layer";
 	default:
 		return "finding";
 	}
@@ -64,10 +68,14 @@ static void show_finding(struct check *c, const Imaged__V1__CheckFinding *m)
 
 static void show_summary(struct check *c, const Imaged__V1__CheckSummary *m)
 {
-	char size[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX], not_compared[64] = "";
 
-	progress_line(&c->progress, "Checked %lld blobs, %s: %lld findings, %lld repaired", (long long)m->blobs,
-		      size_text((double)m->bytes, 4, size), (long long)m->findings, (long long)m->repaired);
+	if (m->layer_images_not_compared)
+		snprintf(not_compared, sizeof not_compared, " (%lld by their metadata only)",
+			 (long long)m->layer_images_not_compared);
+	progress_line(&c->progress, "Checked %lld blobs, %s, and %lld images of layers%s: %lld findings, %lld repaired",
+		      (long long)m->blobs, size_text((double)m->bytes, 4, size), (long long)m->layer_images,
+		      not_compared, (long long)m->findings, (long long)m->repaired);
 }
 
 static int show(struct check *c, const Imaged__V1__CheckStoreEvent *event, struct err *err)
@@ -133,13 +141,14 @@ static const struct flag flags[] = {
 	{ "quick", 0, FLAG_BOOL, offsetof(struct options, quick),
 	  "Compare sizes and records only, without reading the content", NULL },
 	{ "repair", 0, FLAG_BOOL, offsetof(struct options, repair),
-	  "Fetch damaged or missing content again from where it came", NULL },
+	  "Fetch damaged or missing content again from where it came, and make images of layers again", NULL },
 };
 
 const struct command_spec spec_system_check = {
 	.usage = "[OPTIONS]",
 	.summary = "Check the store against its digests",
-	.help = "Check every blob against its digest, and every record against its blobs.\n"
+	.help = "Check every blob against its digest, every record against its blobs, and every\n"
+		"image of a layer against what its layer gives.\n"
 		"The exit status is 1 when something was found that is not repaired.",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),

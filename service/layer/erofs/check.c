@@ -118,3 +118,14 @@ int erofs_check(int fd, uint64_t max_entries, struct cancel *cancel, struct erof
 		*ret_summary = w.summary;
 	return rc;
 }
+
+int erofs_check_super(int fd, struct err *err)
+{
+	struct check_image image;
+	int rc = check_image_init(&image, fd, err);
+
+	if (rc == OK)
+		rc = check_super(&image, err);
+	check_image_free(&image);
+	return rc;
+}

@@ -33,4 +33,7 @@ struct erofs_summary {
 int erofs_check(int fd, uint64_t max_entries, struct cancel *cancel, struct erofs_summary *ret_summary,
 		struct err *err);
 
+/* Only the superblock, of which there is a checksum. E_CORRUPT; E_IO. */
+int erofs_check_super(int fd, struct err *err);
+
 #endif

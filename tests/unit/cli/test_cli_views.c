@@ -183,7 +183,7 @@ static const char inspected[] =
 	"                \"html\": \"<a&b>\"\n            }\n        },\n        \"Architecture\": \"arm64\",\n"
 	"        \"Variant\": \"v8\",\n        \"Os\": \"linux\",\n        \"Size\": 65593591,\n"
 	"        \"VirtualSize\": 65593591,\n        \"GraphDriver\": {\n            \"Data\": null,\n"
-	"            \"Name\": \"imaged\"\n        },\n        \"RootFS\": {\n            \"Type\": \"layers\",\n"
+	"            \"Name\": \"erofs\"\n        },\n        \"RootFS\": {\n            \"Type\": \"layers\",\n"
 	"            \"Layers\": [\n                \"sha256:350f\"\n            ]\n        },\n        \"Metadata\": "
 	"{\n"
 	"            \"LastTagTime\": \"0001-01-01T00:00:00Z\"\n        }\n    }\n]\n";
@@ -310,7 +310,7 @@ static void inspect_tries_the_struct_and_then_the_json(UNUSED void **state)
 		  "bin\"],\"Cmd\":[\"bash\"],\"Labels\":{"
 		  "\"html\":\"<a&b>\"},\"Healthcheck\":{\"Test\":[\"NONE\"],\"Interval\":30000000000}}\n" },
 		{ "{{.Metadata}} {{json .Metadata}} {{.GraphDriver}}",
-		  "{0001-01-01 00:00:00 +0000 UTC} {\"LastTagTime\":\"0001-01-01T00:00:00Z\"} {map[] imaged}\n" },
+		  "{0001-01-01 00:00:00 +0000 UTC} {\"LastTagTime\":\"0001-01-01T00:00:00Z\"} {map[] erofs}\n" },
 		{ "{{.Container}}|{{.ContainerConfig.Hostname}}|{{.Config.Image}}", "||\n" },
 		{ "a\\tb", "a\\tb\n" },
 		{ " ", " \n" },

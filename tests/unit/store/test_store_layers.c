@@ -247,6 +247,104 @@ static void a_record_whose_file_is_gone_says_so(void **state)
 	assert_code(layer_image_open(f->store, &d, VERSION, &fd, &facts, NULL), E_NOT_FOUND);
 }
 
+/* ---- replaced, dropped --------------------------------------------------------------- */
+
+static struct layer_image_entry entry_of(struct store *s, const char *diff)
+{
+	struct digest d = digest_of_text(diff);
+	struct layer_image_entry entry;
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_image_entry(s, &d, VERSION, &entry, &err), &err);
+	return entry;
+}
+
+static void another_takes_the_place_of_a_damaged_or_lost_one(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int lost = 0; lost < 2; lost++) {
+		const char *diff = lost ? "lost" : "damaged";
+		CLEANUP(layer_image_freep) struct layer_image *i = NULL;
+		CLEANUP(closep) int held = -1;
+		struct layer_image_entry entry;
+		struct err err = ERR_INIT;
+		char text[8] = "";
+
+		commit(f->store, diff, "bad");
+		entry = entry_of(f->store, diff);
+		held = open(path_of(f, diff), O_RDONLY | O_CLOEXEC);
+		if (lost)
+			assert_int_equal(unlink(path_of(f, diff)), 0);
+		i = sealed(f->store, "good");
+		assert_ok(layer_image_replace(f->store, i, &entry, &err), &err);
+		assert_holds(f->store, diff, "good");
+		assert_int_equal(read(held, text, sizeof text), 3); /* who has the old one keeps it */
+		assert_string_equal(text, "bad");
+	}
+	assert_int_equal(usage(f->store), 8);
+	fixture_reopen(f);
+	assert_holds(f->store, "lost", "good");
+}
+
+static void a_record_that_changed_meanwhile_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(layer_image_freep) struct layer_image *i = NULL;
+	CLEANUP(layer_image_freep) struct layer_image *other = NULL;
+	struct layer_image_entry entry;
+	struct err err = ERR_INIT;
+
+	commit(f->store, "diff", "bad");
+	entry = entry_of(f->store, "diff");
+	i = sealed(f->store, "good");
+	other = sealed(f->store, "late");
+	assert_ok(layer_image_replace(f->store, i, &entry, &err), &err);
+	assert_code(layer_image_replace(f->store, other, &entry, &err), E_ABORTED);
+	assert_code(layer_image_drop(f->store, &entry, &err), E_ABORTED);
+	assert_holds(f->store, "diff", "good");
+	entry = entry_of(f->store, "diff");
+	assert_ok(layer_image_drop(f->store, &entry, &err), &err);
+	assert_code(layer_image_replace(f->store, other, &entry, &err), E_ABORTED);
+	assert_false(is_there(f->store, "diff"));
+}
+
+static void a_dropped_one_leaves_neither_record_nor_file(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int lost = 0; lost < 2; lost++) {
+		struct layer_image_entry entry;
+		struct err err = ERR_INIT;
+		struct stat st;
+
+		commit(f->store, "diff", "image");
+		entry = entry_of(f->store, "diff");
+		if (lost)
+			assert_int_equal(unlink(path_of(f, "diff")), 0);
+		assert_ok(layer_image_drop(f->store, &entry, &err), &err);
+		assert_false(is_there(f->store, "diff"));
+		assert_true(stat(path_of(f, "diff"), &st) < 0);
+	}
+}
+
+static void images_of_other_versions_are_swept(void **state)
+{
+	struct fixture *f = *state;
+	int64_t freed = 0;
+	struct err err = ERR_INIT;
+
+	commit(f->store, "one", "image");
+	commit(f->store, "two", "image");
+	assert_ok(layer_images_sweep_versions(f->store, VERSION, NULL, &freed, &err), &err);
+	assert_int_equal(freed, 0);
+	assert_holds(f->store, "one", "image");
+	assert_ok(layer_images_sweep_versions(f->store, VERSION + 1, NULL, &freed, &err), &err);
+	assert_int_equal(freed, 10);
+	assert_int_equal(usage(f->store), 0);
+	assert_false(is_there(f->store, "two"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -260,6 +358,10 @@ int main(void)
 		TEST(an_image_goes_with_the_last_blob_of_its_layer),
 		TEST(the_audit_takes_files_that_nobody_knows),
 		TEST(a_record_whose_file_is_gone_says_so),
+		TEST(another_takes_the_place_of_a_damaged_or_lost_one),
+		TEST(a_record_that_changed_meanwhile_is_left_alone),
+		TEST(a_dropped_one_leaves_neither_record_nor_file),
+		TEST(images_of_other_versions_are_swept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
