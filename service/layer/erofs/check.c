@@ -122,7 +122,7 @@ int erofs_check(int fd, uint64_t max_entries, struct cancel *cancel, struct erof
 int erofs_check_super(int fd, struct err *err)
 {
 	struct check_image image;
-	int rc = check_image_init(&image, fd, err);
+	int rc = check_image_init(&image, fd, 1, err);
 
 	if (rc == OK)
 		rc = check_super(&image, err);
