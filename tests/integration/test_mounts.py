@@ -564,7 +564,7 @@ class OtherKernels(MountsCase):
         self.load("many:500", *[tar({f"f{i}": b"", "all": str(i).encode()}) for i in range(500)])
         self.load("one:1", tar({"d/": None, "d/f": b"1"})), self.load("two:1", tar({"a": b""}), tar({".wh.a": b"", "b": b""}))
         for image, seen in (("one:1", {"d"}), ("two:1", {"b"}), ("many:500", {f"f{i}" for i in range(500)} | {"all"})):
-            for fields in ({}, {"way": LOOP}, {"read_write": True}):
+            for fields in ({}, {"way": LOOP}, {"read_write": True}) if image != "many:500" else ({},):
                 with self.subTest(image=image, **fields):
                     mount = self.mount(image, **fields)
                     self.assertFalse([o for o in self.super_options() if o.startswith("lowerdir+=")])
