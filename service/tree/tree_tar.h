@@ -1,7 +1,7 @@
 /*
  * A tree as one tar archive, given out in pieces. The same layers give the same bytes.
  *
- * POSIX.1-2001 with PAX records (store/archive/tar_header.h). The root comes first, as
+ * POSIX.1-2001 with PAX records (store/archive/tar_head.h). The root comes first, as
  * "./". Extended attributes are SCHILY.xattr.NAME records, ACLs among them, in the binary
  * form, and for GNU tar and libarchive as SCHILY.acl.* too. The first name of a file is the
  * file, its others are hard links to that one. Sockets, which tar cannot say, are left out.
