@@ -387,7 +387,10 @@ class Meanwhile(ExportCase):
         call, first = self.begun()
         self.client.RemoveImage(image="x:1")
         self.client.PruneImages(all=True)
+        self.assertTrue(self.files("content", "layers"), "held meanwhile")
         data = first + b"".join(piece.data for piece in call)
+        self.client.PruneImages(all=True)
+        self.assertEqual([], list(self.files("content", "layers")))
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             self.assertEqual(self.content, archive.extractfile("f").read())
         self.assert_rpc_fails("NOT_FOUND", "NO_SUCH_IMAGE", self.client.ExportTree, image="x:1")
