@@ -432,6 +432,19 @@ class Meanwhile(ExportCase):
         self.assertLess(most - before, 16 * 1024 * SLOW)
 
 
+class ReadOnly(ExportCase):
+    def test_a_store_that_cannot_be_written_to_exports(self):
+        load(self.client, tar(docker_files((Image([Layer(tar({"f": b"1"}))]), "x:1"))))
+        wanted = self.export("x:1")
+        self.imaged.stop()
+        os.makedirs(self.path("ro"))
+        subprocess.run(["mount", "--bind", self.imaged.root, self.path("ro")], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.path("ro")], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", self.path("ro")], check=True)
+        client = self.daemon(name="second", root=self.path("ro")).client()
+        self.assertEqual(wanted, self.export("x:1", client))
+
+
 class Damaged(ExportCase):
     def setUp(self):
         super().setUp()
