@@ -179,6 +179,22 @@ class OneLayer(ExportCase):
         got = self.check_layers(self.tar_of(self.path("tree")))
         self.assertIn(b"\xff" * 200, got)
 
+    def test_attributes_of_any_name(self):
+        os.makedirs(self.path("tree"))
+        for name in (b"file", b"directory", b"link"):
+            path = os.path.join(os.fsencode(self.path("tree")), name)
+            if name == b"link":
+                os.symlink(b"nowhere", path)
+            elif name == b"directory":
+                os.mkdir(path)
+            else:
+                self.write("tree/file", b"")
+            for attribute in (b"a=b", b"%3D", b"100%", b"=", b"\xff\xfe", b"n" * 240, b" space\n"):
+                os.setxattr(path, b"trusted." + attribute, b"v\n=\0" + attribute, follow_symlinks=False)
+            os.setxattr(path, "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"), follow_symlinks=False)
+        got = self.check_layers(self.tar_of(self.path("tree")))
+        self.assertEqual(8, len(got[b"directory"]["xattrs"]))
+
     def test_sparse_files_stay_sparse(self):
         root = self.path("tree")
         os.makedirs(os.path.join(root, "d"))
