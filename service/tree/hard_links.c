@@ -4,8 +4,9 @@
 
 #include "proto/runtime/hash.h"
 
+/* Of a file: its layer and its inode there. */
 struct key {
-	uint64_t nid, layer;
+	uint8_t bytes[2 * sizeof(uint64_t)];
 };
 
 struct first_name {
@@ -19,6 +20,15 @@ struct first_name {
 void hard_links_init(struct hard_links *f)
 {
 	*f = (struct hard_links){ .last = BUF_INIT(TREE_PATH_MAX) };
+}
+
+static struct key key_of(const struct tree_entry *e)
+{
+	const uint64_t numbers[] = { e->layer, e->node.nid };
+	struct key key;
+
+	memcpy(key.bytes, numbers, sizeof numbers);
+	return key;
 }
 
 static void forget(struct hard_links *f, struct first_name *n)
@@ -59,7 +69,7 @@ static int remember(struct hard_links *f, const struct tree_entry *e, const stru
 
 int hard_links_first_name(struct hard_links *f, const struct tree_entry *e, struct bytes *ret_name, struct err *err)
 {
-	const struct key key = { e->node.nid, e->layer };
+	const struct key key = key_of(e);
 	struct first_name *n;
 
 	*ret_name = (struct bytes){ NULL, 0 };

@@ -275,8 +275,11 @@ static int take_name(struct tree *t, bool *ret_shown, struct err *err)
 		pop_level(t);
 		return OK;
 	}
-	if (add_name(t, name, err) < 0 || node_of(t, t->having[0], &n, err) < 0)
-		return err->code;
+	rc = add_name(t, name, err);
+	if (rc == OK)
+		rc = node_of(t, t->having[0], &n, err);
+	if (rc != OK)
+		return rc;
 	if (!erofs_node_is_whiteout(&n)) {
 		show(t, t->sources[t->having[0]].layer, &n);
 		*ret_shown = true;

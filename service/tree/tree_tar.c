@@ -7,7 +7,7 @@
 #include "service/layer/erofs/acl.h"
 #include "service/tree/hard_links.h"
 #include "service/tree/sparse_map.h"
-#include "store/archive/tar_header.h"
+#include "store/archive/tar_head.h"
 
 enum { HEAD_MAX = 4 * 1024 * 1024, RECORDS_MAX = 1024 * 1024 };
 
@@ -73,7 +73,7 @@ void tree_tar_freep(struct tree_tar **t)
 
 /* ---- the header ----------------------------------------------------------------------------- */
 
-static bool set_type(const struct erofs_node *n, struct tar_header *h)
+static bool set_type(const struct erofs_node *n, struct tar_head *h)
 {
 	switch (n->mode & S_IFMT) {
 	case S_IFREG:
@@ -100,7 +100,7 @@ static bool set_type(const struct erofs_node *n, struct tar_header *h)
 }
 
 /* Linux's 32-bit number, as in format.h. */
-static void set_device(const struct erofs_node *n, struct tar_header *h)
+static void set_device(const struct erofs_node *n, struct tar_head *h)
 {
 	uint32_t device = erofs_node_device(n);
 
@@ -110,7 +110,7 @@ static void set_device(const struct erofs_node *n, struct tar_header *h)
 	h->minor = (device & 0xff) | (device >> 12 & ~UINT32_C(0xff));
 }
 
-static int set_name(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int set_name(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	const struct tree_entry *e = t->entry;
 
@@ -124,7 +124,7 @@ static int set_name(struct tree_tar *t, struct tar_header *h, struct err *err)
 	return buf_ok(&t->name) ? OK : fail_nomem(err);
 }
 
-static int set_target(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int set_target(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	h->link = (struct bytes){ t->target, t->entry->node.size };
 	return erofs_read_target(t->entry->reader, &t->entry->node, t->target, err);
@@ -138,16 +138,31 @@ static bool add_acl(struct buf *records, const char *key, struct bytes value)
 	return acl_to_text(value, &text) && tar_record(records, key, (struct bytes){ NULL, 0 }, buf_bytes(&text));
 }
 
+/* A key ends at its first "=", so GNU tar writes that one, and what it writes it with, by
+ * their numbers. */
+static bool encode(struct bytes name, struct buf *out)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] == '=' || name.data[i] == '%')
+			buf_printf(out, "%%%02X", name.data[i]);
+		else
+			buf_putc(out, (char)name.data[i]);
+	return buf_ok(out);
+}
+
 static bool add_attribute(struct buf *records, const struct erofs_attribute *a)
 {
+	CLEANUP(buf_free) struct buf name = BUF_INIT(3 * EROFS_NAME_MAX);
 	char prefix[64];
 
 	snprintf(prefix, sizeof prefix, "SCHILY.xattr.%s", a->prefix);
+	if (!encode(a->name, &name))
+		return false;
 	if (!strcmp(a->prefix, EROFS_ACL_ACCESS) && !add_acl(records, "SCHILY.acl.access", a->value))
 		return false;
 	if (!strcmp(a->prefix, EROFS_ACL_DEFAULT) && !add_acl(records, "SCHILY.acl.default", a->value))
 		return false;
-	return tar_record(records, prefix, a->name, a->value);
+	return tar_record(records, prefix, buf_bytes(&name), a->value);
 }
 
 static int add_attributes(struct tree_tar *t, struct err *err)
@@ -195,7 +210,7 @@ static bool write_map(const struct sparse_map *m, uint64_t size, struct buf *out
 }
 
 /* Who knows nothing of the form sees a file of a name like this, as GNU tar has it. */
-static bool set_stand_in(struct tree_tar *t, struct tar_header *h)
+static bool set_stand_in(struct tree_tar *t, struct tar_head *h)
 {
 	struct bytes path = t->entry->path;
 	size_t at = path.len;
@@ -209,7 +224,7 @@ static bool set_stand_in(struct tree_tar *t, struct tar_header *h)
 	return buf_ok(&t->name);
 }
 
-static int set_sparse(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int set_sparse(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	struct buf *r = &t->records;
 
@@ -224,7 +239,7 @@ static int set_sparse(struct tree_tar *t, struct tar_header *h, struct err *err)
 	return OK;
 }
 
-static int set_data(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int set_data(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	const struct erofs_node *n = &t->entry->node;
 	int rc = OK;
@@ -243,7 +258,7 @@ static int set_data(struct tree_tar *t, struct tar_header *h, struct err *err)
 
 /* ---- an entry ------------------------------------------------------------------------------- */
 
-static int set_content(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int set_content(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	int rc = hard_links_first_name(&t->hard_links, t->entry, &h->link, err);
 
@@ -258,7 +273,7 @@ static int set_content(struct tree_tar *t, struct tar_header *h, struct err *err
 	return rc;
 }
 
-static int put_entry(struct tree_tar *t, struct tar_header *h, struct err *err)
+static int put_entry(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	int rc;
 
@@ -271,7 +286,7 @@ static int put_entry(struct tree_tar *t, struct tar_header *h, struct err *err)
 		rc = set_content(t, h, err);
 	if (rc != OK)
 		return rc;
-	if (!tar_header_write(h, &t->records, &t->head) || !buf_append(&t->head, t->map_text.data, t->map_text.len))
+	if (!tar_head_write(h, &t->records, &t->head) || !buf_append(&t->head, t->map_text.data, t->map_text.len))
 		return fail_nomem(err);
 	t->zeros = tar_padding(h->size);
 	return OK;
@@ -280,7 +295,7 @@ static int put_entry(struct tree_tar *t, struct tar_header *h, struct err *err)
 /* The next one that tar can say, or the archive's end. */
 static int go_on(struct tree_tar *t, struct err *err)
 {
-	struct tar_header h = { .size = 0 };
+	struct tar_head h = { .size = 0 };
 	int rc;
 
 	buf_reset(&t->head);

@@ -5,7 +5,7 @@
 #ifndef STORE_ARCHIVE_TAR_MEMBER_H
 #define STORE_ARCHIVE_TAR_MEMBER_H
 
-#include "store/archive/tar_header.h"
+#include "store/archive/tar_head.h"
 
 enum { TAR_NAME_MAX = 200 };
 

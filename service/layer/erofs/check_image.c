@@ -15,11 +15,6 @@ struct check_block {
 	uint8_t bytes[EROFS_BLOCK];
 };
 
-int check_fail(const char *what, uint64_t nid, struct err *err)
-{
-	return fail(err, E_CORRUPT, "layer's image is not sound: %s (nid %" PRIu64 ")", what, nid);
-}
-
 int check_image_init(struct check_image *i, int fd, size_t cached, struct err *err)
 {
 	struct stat s;

@@ -6,6 +6,8 @@
 #ifndef SERVICE_LAYER_EROFS_CHECKING_H
 #define SERVICE_LAYER_EROFS_CHECKING_H
 
+#include <inttypes.h>
+
 #include "proto/runtime/mem.h"
 #include "service/layer/erofs/check.h"
 #include "service/layer/erofs/format.h"
@@ -37,8 +39,10 @@ int check_read(struct check_image *i, uint64_t at, void *out, size_t len, struct
 /* The same without a copy, of bytes that are in one block: borrowed until the next call. */
 int check_view(struct check_image *i, uint64_t at, size_t len, const uint8_t **ret_bytes, struct err *err);
 
-/* E_CORRUPT: "layer's image is not sound: WHAT (nid N)". */
-int check_fail(const char *what, uint64_t nid, struct err *err);
+static inline int check_fail(const char *what, uint64_t nid, struct err *err)
+{
+	return fail(err, E_CORRUPT, "layer's image is not sound: %s (nid %" PRIu64 ")", what, nid);
+}
 
 static inline uint64_t check_blocks(const struct check_image *i)
 {

@@ -1,4 +1,4 @@
-#include "store/archive/tar_header.h"
+#include "store/archive/tar_head.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,7 +88,7 @@ static void put_name(struct ustar *u, struct bytes name)
 	put_text(u->name, sizeof u->name, name);
 }
 
-static bool put_block(struct buf *out, const struct tar_header *h, char type)
+static bool put_block(struct buf *out, const struct tar_head *h, char type)
 {
 	struct ustar u = { .type = type, .magic = "ustar", .version = { '0', '0' } };
 
@@ -158,7 +158,7 @@ static bool name_fits(struct bytes name)
 }
 
 /* What the block has no room for. */
-static bool add_records(const struct tar_header *h, struct buf *records)
+static bool add_records(const struct tar_head *h, struct buf *records)
 {
 	if (!name_fits(h->name) && !add_text(records, "path", h->name))
 		return false;
@@ -177,7 +177,7 @@ static bool add_records(const struct tar_header *h, struct buf *records)
 
 static bool put_records(struct buf *out, const struct buf *records)
 {
-	const struct tar_header h = {
+	const struct tar_head h = {
 		.name = bytes_of("PaxHeaders/member"),
 		.mode = 0644,
 		.size = (int64_t)records->len,
@@ -188,7 +188,7 @@ static bool put_records(struct buf *out, const struct buf *records)
 	       buf_append(out, zeros, tar_padding((int64_t)records->len));
 }
 
-bool tar_header_write(const struct tar_header *h, struct buf *records, struct buf *out)
+bool tar_head_write(const struct tar_head *h, struct buf *records, struct buf *out)
 {
 	CLEANUP(buf_free) struct buf own = BUF_INIT(RECORDS_MAX);
 	struct buf *all = records ? records : &own;

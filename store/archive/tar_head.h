@@ -7,8 +7,8 @@
  * what GNU tar, Go and libarchive make them from again. No names of owners are written.
  * Pure functions.
  */
-#ifndef STORE_ARCHIVE_TAR_HEADER_H
-#define STORE_ARCHIVE_TAR_HEADER_H
+#ifndef STORE_ARCHIVE_TAR_HEAD_H
+#define STORE_ARCHIVE_TAR_HEAD_H
 
 #include "proto/runtime/buf.h"
 
@@ -17,7 +17,7 @@ enum {
 	TAR_END_BYTES = 2 * TAR_BLOCK_BYTES,
 };
 
-enum tar_type {
+enum tar_typeflag {
 	TAR_TYPE_FILE = '0',
 	TAR_TYPE_HARD_LINK = '1',
 	TAR_TYPE_SYMLINK = '2',
@@ -27,8 +27,8 @@ enum tar_type {
 	TAR_TYPE_FIFO = '6',
 };
 
-struct tar_header {
-	enum tar_type type;
+struct tar_head {
+	enum tar_typeflag type;
 	struct bytes name; /* of a directory: with a slash at its end */
 	struct bytes link; /* links: where to */
 	uint32_t mode;	   /* permissions */
@@ -45,7 +45,7 @@ bool tar_record_number(struct buf *records, const char *key, int64_t value);
 
 /* Appends the blocks in front of the data. `records`: further ones of the entry, or NULL;
  * what the header itself needs is added to them. False when memory is short. */
-bool tar_header_write(const struct tar_header *h, struct buf *records, struct buf *out);
+bool tar_head_write(const struct tar_head *h, struct buf *records, struct buf *out);
 
 /* Zeros behind the data. */
 static inline size_t tar_padding(int64_t size)
