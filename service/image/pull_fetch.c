@@ -118,12 +118,20 @@ static int add_bytes(int64_t *sum, int64_t size, struct err *err)
 	return OK;
 }
 
+/* What an interrupted pull has left takes no more room. */
+static int64_t still_to_come(const struct pull *p, const struct descriptor *d)
+{
+	int64_t taken = ingest_taken(p->service->store, &d->digest);
+
+	return taken < d->size ? d->size - taken : 0;
+}
+
 static int add_missing(struct pull *p, const struct pull_blob *b, struct err *err)
 {
 	const struct descriptor *d = &b->descriptor;
 	int64_t least = layer_file_least(d->type.compression, d->size);
 
-	if (add_bytes(&p->missing_bytes, d->size, err) < 0)
+	if (add_bytes(&p->missing_bytes, still_to_come(p, d), err) < 0)
 		return err->code;
 	return b->kind == BLOB_LAYER && !p->no_layers ? add_bytes(&p->image_bytes, least, err) : OK;
 }

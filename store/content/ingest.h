@@ -102,6 +102,8 @@ int ingest_name(struct ingest *i, struct digest *ret_digest, struct err *err);
  * of the latter when they were last written before `older_than_ns`. */
 int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err);
 int ingest_unopened(struct store *s, int64_t *ret_bytes, struct err *err);
+/* What one of this digest takes on the disk by now, with the room it has set aside; 0: none. */
+int64_t ingest_taken(struct store *s, const struct digest *d);
 int ingest_sweep(struct store *s, int64_t older_than_ns, int64_t *ret_freed, struct err *err);
 
 #endif

@@ -46,6 +46,17 @@ int ingest_usage(struct store *s, int64_t *ret_bytes, struct err *err)
 	return r;
 }
 
+int64_t ingest_taken(struct store *s, const struct digest *d)
+{
+	enum { STAT_BLOCK = 512 };
+	char name[CONTENT_PATH_MAX];
+	struct stat st;
+
+	if (fstatat(s->ingest_fd, ingest_data_name(d, 0, name), &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	return (int64_t)st.st_blocks * STAT_BLOCK;
+}
+
 /* ---- sweep ---------------------------------------------------------------- */
 
 struct sweep {

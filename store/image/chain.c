@@ -121,8 +121,12 @@ int chain_image_counts(struct store *s, const struct digest *chains, size_t n, i
 	if (!c)
 		return r;
 	c->store = s;
-	for (size_t i = 0; r == OK && i < n; i++)
-		r = count_chain(c, &chains[i], &ret_counts[i], err);
+	for (size_t i = 0; r == OK && i < n; i++) {
+		if (i && ret_counts[i - 1] <= 1) /* it alone: so are all above */
+			ret_counts[i] = ret_counts[i - 1];
+		else
+			r = count_chain(c, &chains[i], &ret_counts[i], err);
+	}
 	known_free(c->known);
 	return r;
 }

@@ -537,6 +537,23 @@ class FullDisk(LayersCase):
         self.assert_full(caught.exception, 40 * MIB)
         self.assert_clean(self.client, [])
 
+    def test_what_an_interrupted_pull_left_counts_as_there(self):
+        big = Layer(tar({"f": random_bytes(18 * MIB, 2)}), level=1)
+        reference, path, gate = self.add("a:1", big), "/blobs/" + big.blob.digest, threading.Event()
+        self.addCleanup(gate.set)
+        self.registry.fault("GET", path, times=1, cut=16 * MIB, gate=gate)
+        call = self.client.Pull(reference=reference)
+        for event in call:
+            if event.WhichOneof("event") == "layer" and event.layer.current >= 15 * MIB:
+                break
+        call.cancel()
+        gate.set()
+        self.wait_idle(self.client)
+        with open(os.path.join(self.disk, "ballast"), "wb") as file:
+            file.write(bytes(6 * MIB))  # 48 - 6 - 16 leave less than the blob and its image together
+        self.client.pull(reference)
+        self.assertEqual([big.diff_id], list(self.files()))
+
     def test_what_can_be_told_before_is(self):
         """Room for the blob alone is not enough, when it is compressed."""
         big = Layer(tar({"f": random_bytes(30 * MIB, 1)}), level=1)

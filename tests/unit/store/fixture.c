@@ -289,7 +289,8 @@ struct made make_image(struct store *s, const struct image_spec *spec)
 
 static int add_finding(void *arg, const struct finding *f)
 {
-	static const char *const kinds[] = { "", "damaged", "missing", "unreferenced", "broken", "unverified" };
+	static const char *const kinds[] = { "",       "damaged",    "missing",	       "unreferenced",
+					     "broken", "unverified", "damaged image:", "missing image:" };
 
 	buf_printf(arg, "%s %s\n", kinds[f->kind], f->detail);
 	return OK;

@@ -345,6 +345,105 @@ static void images_of_other_versions_are_swept(void **state)
 	assert_false(is_there(f->store, "two"));
 }
 
+/* ---- checked ------------------------------------------------------------------------- */
+
+static int refuse(UNUSED void *arg, UNUSED const struct layer_image_entry *i, int fd, const struct check_step *step,
+		  struct err *err)
+{
+	char byte;
+
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	assert_ok(step->tell(step->arg, 1, err), err);
+	return byte == '?' ? fail(err, E_CORRUPT, "it looks bad") : OK;
+}
+
+static int note_finding(void *arg, const struct finding *f)
+{
+	struct digest damaged = digest_of_text("damaged"), lost = digest_of_text("lost"), cut = digest_of_text("cut");
+	char *seen = arg;
+
+	assert_non_null(f->layer_image);
+	assert_true(digest_eq(&f->layer_image->diff_id, &f->digest));
+	if (digest_eq(&f->digest, &damaged)) {
+		assert_int_equal(f->kind, FINDING_LAYER_IMAGE_DAMAGED);
+		assert_string_equal(f->detail, "it looks bad");
+		seen[0]++;
+	} else if (digest_eq(&f->digest, &lost)) {
+		assert_int_equal(f->kind, FINDING_LAYER_IMAGE_MISSING);
+		seen[1]++;
+	} else {
+		assert_true(digest_eq(&f->digest, &cut));
+		assert_int_equal(f->kind, FINDING_LAYER_IMAGE_DAMAGED);
+		assert_string_equal(f->detail, "2 bytes instead of 4");
+		seen[2]++;
+	}
+	return OK;
+}
+
+static void a_check_compares_records_with_files(void **state)
+{
+	struct fixture *f = *state;
+	char seen[4] = "\0\0\0";
+	struct check c = { .quick = true, .finding = note_finding, .look_into = refuse, .arg = seen };
+	struct check_progress totals;
+	struct err err = ERR_INIT;
+
+	commit(f->store, "sound", "fine");
+	commit(f->store, "damaged", "?bad");
+	commit(f->store, "lost", "gone");
+	commit(f->store, "cut", "long");
+	assert_int_equal(unlink(path_of(f, "lost")), 0);
+	assert_int_equal(truncate(path_of(f, "cut"), 2), 0);
+	assert_ok(store_check(f->store, &c, &totals, &err), &err);
+	assert_memory_equal(seen, "\1\1\1", 3);
+	assert_int_equal(totals.layer_images_checked, 4);
+	assert_int_equal(totals.layer_bytes_total, 16);
+	assert_int_equal(totals.layer_bytes_checked, 2); /* as refuse() tells */
+}
+
+static int drop_it(void *arg, const struct layer_image_entry *i, UNUSED int fd, UNUSED const struct check_step *step,
+		   struct err *err)
+{
+	assert_ok(layer_image_drop(((struct fixture *)arg)->store, i, err), err);
+	return fail(err, E_CORRUPT, "it went");
+}
+
+static int no_finding(UNUSED void *arg, const struct finding *f)
+{
+	print_error("%s\n", f->detail);
+	return E_INTERNAL;
+}
+
+static void what_goes_during_a_check_is_no_finding(void **state)
+{
+	struct fixture *f = *state;
+	struct check c = { .finding = no_finding, .look_into = drop_it, .arg = f };
+	struct err err = ERR_INIT;
+
+	commit(f->store, "diff", "image");
+	assert_ok(store_check(f->store, &c, NULL, &err), &err);
+}
+
+static int disk_is_full(UNUSED void *arg, UNUSED const struct layer_image_entry *i, UNUSED int fd,
+			UNUSED const struct check_step *step, struct err *err)
+{
+	fail(err, E_DISK_FULL, "no room");
+	err->needed_bytes = 7;
+	return E_DISK_FULL;
+}
+
+static void what_ends_a_check_says_all_it_knows(void **state)
+{
+	struct fixture *f = *state;
+	struct check c = { .finding = no_finding, .look_into = disk_is_full };
+	struct err err = ERR_INIT;
+
+	commit(f->store, "diff", "image");
+	assert_code(store_check(f->store, &c, NULL, &err), E_DISK_FULL);
+	assert_string_equal(err.text, "no room");
+	assert_int_equal(err.needed_bytes, 7);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -362,6 +461,9 @@ int main(void)
 		TEST(a_record_that_changed_meanwhile_is_left_alone),
 		TEST(a_dropped_one_leaves_neither_record_nor_file),
 		TEST(images_of_other_versions_are_swept),
+		TEST(a_check_compares_records_with_files),
+		TEST(what_goes_during_a_check_is_no_finding),
+		TEST(what_ends_a_check_says_all_it_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
