@@ -9,6 +9,7 @@ import tarfile
 import unittest
 
 import erofs
+import trees
 from erofs import Tar
 from harness import BIN, TestCase
 
@@ -60,59 +61,8 @@ class ErofsCase(TestCase):
 class Trees(ErofsCase):
     """Whole trees, packed by GNU tar."""
 
-    def make_everything(self, root):
-        """One of each: types, modes, owners, times, xattrs, ACLs, links."""
-        os.makedirs(root)
-        path = lambda *names: os.path.join(root, *names)
-        for size in (0, 1, 31, 32, 100, 3967, 3968, 4000, 4032, 4033, 4064, 4095, 4096, 4097, 8191, 8192, 8193, 1 << 20):
-            with open(path(f"size{size}"), "wb") as file:
-                file.write(random.Random(size).randbytes(size))
-            os.utime(path(f"size{size}"), ns=(0, 1_600_000_000_123_456_789 + size))
-        os.makedirs(path("dir", "below", "deeper"))
-        os.chmod(path("dir"), 0o1777)
-        os.chmod(path("dir", "below"), 0o2750)
-        for mode in (0o4755, 0o2755, 0o6711, 0o000, 0o1644):
-            with open(path(f"mode{mode:o}"), "wb") as file:
-                file.write(b"x" * mode)
-            os.chown(path(f"mode{mode:o}"), mode, mode + 1)
-            os.chmod(path(f"mode{mode:o}"), mode)
-        os.symlink("size100", path("link"))
-        os.symlink("x" * 4000, path("link-long"))
-        os.symlink("/nowhere/../at all", path("dir", "link-absolute"))
-        os.lchown(path("link"), 70000, 80000)
-        os.utime(path("link"), ns=(0, 987_654_321), follow_symlinks=False)
-        os.mkfifo(path("fifo"), 0o640)
-        os.mknod(path("char"), 0o20666, os.makedev(1, 3))
-        os.mknod(path("block"), 0o60660, os.makedev(259, 300000))
-        os.link(path("size8193"), path("dir", "hard1"))
-        os.link(path("size8193"), path("hard2"))
-        os.link(path("link"), path("link-hard"))
-        os.link(path("fifo"), path("dir", "below", "fifo-hard"))
-        for name, value in (
-            ("user.empty", b""),
-            ("user.text", b"a value"),
-            ("user.binary", bytes(range(256))),
-            ("user.large", b"v" * 3000),
-            ("trusted.own", b"\0\n="),
-            ("security.other", b"label"),
-        ):
-            os.setxattr(path("size100"), name, value)
-        os.setxattr(path("dir"), "user.of.directory", b"y")
-        os.setxattr(path("link"), "trusted.of.symlink", b"y", follow_symlinks=False)
-        # cap_net_raw=ep, revision 2
-        os.setxattr(path("size32"), "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
-        with open(path("owner-large"), "wb") as file:
-            file.write(b"owner")
-        os.chown(path("owner-large"), 4_000_000_000, 3_000_000_000)
-        with open(path("old"), "wb") as file:
-            file.write(b"time before 1970")
-        os.utime(path("old"), ns=(0, -1_500_000_000))
-        subprocess.run(["setfacl", "-m", "u:1234:rwx,g:99:r,m::rx", path("size31")], check=True)
-        subprocess.run(["setfacl", "-d", "-m", "u:1234:rwx,g:99:r", path("dir", "below")], check=True)
-        return root
-
     def test_every_type_attribute_and_link(self):
-        root = self.make_everything(self.path("tree"))
+        root = trees.everything(self.path("tree"))
         for form in ("posix", "gnu"):
             with self.subTest(form=form):
                 # GNU's own form has neither xattrs, nor parts of seconds, nor times that
@@ -272,7 +222,7 @@ class Trees(ErofsCase):
             self.assertLess(os.lseek(file.fileno(), 1 << 20, os.SEEK_HOLE), 2 << 20)
 
     def test_the_same_tar_gives_the_same_bytes(self):
-        tar = self.tar_of(self.make_everything(self.path("tree")))
+        tar = self.tar_of(trees.everything(self.path("tree")))
         with open(self.convert(tar), "rb") as one, open(self.convert(tar, name="again"), "rb") as two:
             self.assertEqual(hashlib.file_digest(one, "sha256").digest(), hashlib.file_digest(two, "sha256").digest())
 

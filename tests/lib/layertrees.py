@@ -1,0 +1,65 @@
+"""A store whose images are shown as a mount shows them, and compared with what GNU tar
+makes of their layers' tars."""
+
+import contextlib
+import json
+import os
+import subprocess
+
+import erofs
+from harness import SLOW, TestCase
+from ociimage import Blob, Layer
+
+PACK = {"gzip": ["gzip", "-1nc"], "zstd": ["zstd", "-q1c"]}
+
+
+def packed_layer(tar, how):
+    """A layer of a tar file of any size."""
+    diff_id = Blob(path=tar).digest
+    if how == "plain":
+        return Layer(how=how, blob=Blob(path=tar), diff_id=diff_id)
+    with open(f"{tar}.{how}", "wb") as out:
+        subprocess.run([*PACK[how], tar], stdout=out, check=True)
+    return Layer(how=how, blob=Blob(path=f"{tar}.{how}"), diff_id=diff_id)
+
+
+class LayerCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        if not erofs.can_mount():
+            self.skipTest("erofs cannot be mounted here")
+        self.imaged = self.daemon()
+        self.client = self.imaged.client()
+
+    def layer_files(self, reference):
+        """The images of its layers, the lowest first."""
+        config = json.loads(self.client.InspectImage(image=reference, include_raw=True).raw_config)
+        return [erofs.layer_file(self.imaged.root, diff) for diff in config["rootfs"]["diff_ids"]]
+
+    @contextlib.contextmanager
+    def mounted(self, reference):
+        """The root of the image."""
+        with erofs.overlaid(self.layer_files(reference), self.path("mnt")) as root:
+            yield root
+
+    def assert_shows(self, reference, *tars, root=True, implied=False):
+        """The mounted image is what GNU tar makes of the tars, one after the other. root: one
+        of them has an entry for the root. implied: not all directories are entries, and those
+        have no time of their own. Gives what is seen."""
+        for file in self.layer_files(reference):
+            self.assertIsNone(erofs.fsck(file))
+        for tar in tars:
+            erofs.gnu_extract(tar, self.path("gnu"))
+        with self.mounted(reference) as at:
+            got = erofs.snapshot(at)
+        wanted = erofs.snapshot(self.path("gnu"))
+        subprocess.run(["rm", "-rf", self.path("gnu")], check=True, timeout=170 * SLOW)
+        if not root:
+            wanted.pop(b"."), got.pop(b".")
+        if implied:
+            for tree in (wanted, got):
+                for entry in tree.values():
+                    entry["mtime"] = entry["mtime"] if entry["size"] is not None else None
+        self.assertEqual([], erofs.differences(wanted, got))
+        self.assertGreater(len(got), 1)
+        return got
