@@ -37,7 +37,7 @@ class WorkerCase(TestCase):
         """A pull whose layer has come to the half, and its workers: {mode: pid}."""
         self.gate.clear()
         self.registry.fault("GET", "/blobs/" + self.layer.blob.digest, times=1, cut=4 * MIB, gate=self.gate)
-        call = self.client.Pull(reference=self.held)
+        call = self.client.Pull(reference=self.held, timeout=300)
         for event in call:
             if event.WhichOneof("event") == "layer" and event.layer.current >= 3 * MIB:
                 break
@@ -64,6 +64,22 @@ class WorkerCase(TestCase):
 
     def layer_files(self):
         return [name for _, _, names in os.walk(os.path.join(self.imaged.root, "layers")) for name in names]
+
+    def assert_fails(self, call, text):
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(call)
+        error = caught.exception
+        self.assertEqual(("INTERNAL", "WORKER_FAILED"), (error.code().name, reason(error)), error.details())
+        self.assertRegex(error.details(), text)
+        self.assertIsNone(self.imaged.process.poll(), "imaged lives")
+        self.assertEqual([], self.layer_files())
+        self.assertEqual([], self.client.images())
+
+    def assert_works(self, *references):
+        for reference in references:
+            self.client.pull(reference)
+        self.assertEqual([], erofs.amiss(self.imaged.root, self.client))
+        self.assert_clean(self.client, references)
 
 
 class State(WorkerCase):
@@ -136,22 +152,6 @@ class Fate(WorkerCase):
     SIGNALS = {signal.SIGKILL: "SIGKILL", signal.SIGSEGV: "SIGSEGV", signal.SIGABRT: "SIGABRT"}
     if SLOW != 1:  # sanitizers report the others themselves
         SIGNALS = {signal.SIGKILL: "SIGKILL"}
-
-    def assert_fails(self, call, text):
-        with self.assertRaises(grpc.RpcError) as caught:
-            list(call)
-        error = caught.exception
-        self.assertEqual(("INTERNAL", "WORKER_FAILED"), (error.code().name, reason(error)), error.details())
-        self.assertRegex(error.details(), text)
-        self.assertIsNone(self.imaged.process.poll(), "imaged lives")
-        self.assertEqual([], self.layer_files())
-        self.assertEqual([], self.client.images())
-
-    def assert_works(self, *references):
-        for reference in references:
-            self.client.pull(reference)
-        self.assertEqual([], erofs.amiss(self.imaged.root, self.client))
-        self.assert_clean(self.client, references)
 
     def test_a_worker_that_dies_fails_its_pull_and_no_other(self):
         """The other one's pull goes on beside it, through workers of its own."""
