@@ -77,14 +77,11 @@ class Engines(LayerCase):
             with self.subTest(image=name):
                 self.client.pull(reference)
                 engine.run(*pull, reference)
-                with self.mounted(reference) as root:
-                    got = erofs.snapshot(root)
+                got = self.shown(reference)
                 with engine.mounted(reference, self.path("engine")) as root:
                     wanted = erofs.snapshot(root)
                 # The root is no entry of these layers: its attributes are the engine's own.
                 wanted.pop(b"."), got.pop(b".")
-                for entry in got.values():  # for overlays of users; those of root show it
-                    entry["xattrs"].pop("user.overlay.opaque", None)
                 self.assertEqual([], erofs.differences(wanted, got))
                 self.assertGreater(len(got), 10)
 

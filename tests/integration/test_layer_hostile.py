@@ -12,7 +12,6 @@ import tarfile
 import grpc
 
 import erofs
-import hostile
 from archives import import_requests
 from erofs import Tar
 from fakeregistry import FakeRegistry
@@ -85,8 +84,7 @@ class HostileCase(LayerCase):
             with self.subTest(way=way):
                 call()
                 self.assert_untouched()
-                with self.mounted(reference) as root:
-                    got = erofs.snapshot(root)
+                got = self.shown(reference)
                 self.assertIn(shown, (None, got))
                 shown = got
         self.client.PruneImages(all=True)
@@ -203,14 +201,14 @@ class Rows(HostileCase):
         victim = self.path("victim")
         got = self.show(self.made(("l", LINK, {"linkname": victim}), ("l/.wh.hello", ""), ("own", "1"), (".wh.own", ""), ("d/f", "1"),
                                   (".wh.d", ""), ("o/new", "1"), ("o/.wh..wh..opq", ""), ("o/late", "1"), ("d/.wh.f", "")))
-        self.assertEqual(0, got[victim[1:].encode() + b"/hello"]["device"], "of the layer's own path")
+        self.assertNotIn(victim[1:].encode() + b"/hello", got)
+        self.assertIn(victim[1:].encode(), got, "it hides what is at the layer's own path")
         for name in (b"own", b"d/f", b"o/new", b"o/late"):
             self.assertIsNotNone(got[name]["content"], "entries of one layer hide only lower layers")
         self.refuse(self.made(("f", ""), (".wh.gone", ""), ("h", HARD, {"linkname": ".wh.gone"})), INVALID, "hard link|whiteout")
 
-    def test_bombs(self):
-        self.registry.repo("bomb").add(hostile.gzip_bomb(), "1")
-        self.assert_rpc_fails("RESOURCE_EXHAUSTED", LIMIT, self.client.Pull, reference=f"{self.registry.host}/bomb:1", text="expand")
+    def test_sparse_bombs(self):
+        """Compressed ones are in test_hostile.py and test_load_hostile.py."""
         for size in (1 << 62, (1 << 63) - 1):  # 8 EiB
             with self.subTest(size=size):
                 self.refuse(self.made(("f", REG, {"data": b"x", **pax(GNU__sparse__map="0,1", GNU__sparse__size=str(size))})), LIMIT, "limit")

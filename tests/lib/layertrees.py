@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import erofs
+from engines import unmount_below
 from harness import SLOW, TestCase
 from ociimage import Blob, Layer
 
@@ -28,6 +29,7 @@ class LayerCase(TestCase):
         super().setUp()
         if not erofs.can_mount():
             self.skipTest("erofs cannot be mounted here")
+        self.addCleanup(unmount_below, self.dir)
         self.imaged = self.daemon()
         self.client = self.imaged.client()
 
@@ -37,10 +39,24 @@ class LayerCase(TestCase):
         return [erofs.layer_file(self.imaged.root, diff) for diff in config["rootfs"]["diff_ids"]]
 
     @contextlib.contextmanager
-    def mounted(self, reference):
-        """The root of the image."""
-        with erofs.overlaid(self.layer_files(reference), self.path("mnt")) as root:
-            yield root
+    def mounted(self, reference, **fields):
+        """The root of the image, at a directory of its own while it is looked at."""
+        target = self.path("mnt")
+        os.makedirs(target, exist_ok=True)
+        self.client.MountImage(image=reference, target=os.fsencode(target), **fields)
+        try:
+            yield target
+        finally:
+            self.client.UnmountImage(mount=os.fsencode(target))
+
+    def shown(self, reference, **fields):
+        """What the mounted image shows, without the marks of overlays of users, which those of
+        root do not hide."""
+        with self.mounted(reference, **fields) as root:
+            tree = erofs.snapshot(root)
+        for entry in tree.values():
+            entry["xattrs"] = {name: value for name, value in entry["xattrs"].items() if not name.startswith("user.overlay.")}
+        return tree
 
     def assert_shows(self, reference, *tars, root=True, implied=False):
         """The mounted image is what GNU tar makes of the tars, one after the other. root: one
@@ -50,8 +66,7 @@ class LayerCase(TestCase):
             self.assertIsNone(erofs.fsck(file))
         for tar in tars:
             erofs.gnu_extract(tar, self.path("gnu"))
-        with self.mounted(reference) as at:
-            got = erofs.snapshot(at)
+        got = self.shown(reference)
         wanted = erofs.snapshot(self.path("gnu"))
         subprocess.run(["rm", "-rf", self.path("gnu")], check=True, timeout=170 * SLOW)
         if not root:
