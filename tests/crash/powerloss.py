@@ -105,7 +105,7 @@ class Disk:
             self.objects[event.ino] = File()
         elif kind == LINK:
             self.change([(self.objects[event.dir], event.name, self.objects[event.ino])])
-        elif kind == UNLINK:
+        elif kind == UNLINK and isinstance(self.objects.get(event.dir), dict):  # else the kernel made it, for an overlay
             self.change([(self.objects[event.dir], event.name, None)])
         elif kind == RENAME:
             source, target = self.objects[event.dir], self.objects[event.dir2]
