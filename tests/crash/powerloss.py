@@ -112,7 +112,9 @@ class Disk:
             moved = self.now[id(source)][event.name]
             self.change([(source, event.name, None), (target, event.name2, moved)])
         elif kind in (WRITE, TRUNCATE, ALLOCATE):
-            file = self.objects[event.ino]
+            file = self.objects.get(event.ino)
+            if not isinstance(file, File):
+                return  # one without a name; should it get one, UNNAMED tells its bytes
             change = (kind, event.offset, event.data)
             if event.flags & 1:  # O_DSYNC: this write is on the disk when it returns
                 apply(file.synced, change, 1.0)
