@@ -2,11 +2,10 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "proto/runtime/clock.h"
-#include "service/mount/target.h"
+#include "service/mount/fuse.h"
 #include "store/gc/lease.h"
 #include "store/record.h"
 
@@ -58,16 +57,22 @@ void mounts_free(struct mounts *m)
 
 /* ---- ways ------------------------------------------------------------------------------ */
 
+static void probe(struct mounts *m)
+{
+	CLEANUP(freep) char *path = format("%s/mounts", store_root(m->store));
+
+	if (m->directory < 0)
+		snprintf(m->probe.problem, sizeof m->probe.problem, "the store is read-only");
+	else if (path)
+		probe_ways(m->directory, path, &m->probe);
+	m->probed = m->directory < 0 || path;
+}
+
 const struct probe *mounts_probe(struct mounts *m)
 {
 	pthread_mutex_lock(&m->probing);
-	if (!m->probed) {
-		if (m->directory < 0)
-			snprintf(m->probe.problem, sizeof m->probe.problem, "the store is read-only");
-		else
-			probe_ways(m->directory, &m->probe);
-		m->probed = true;
-	}
+	if (!m->probed)
+		probe(m);
 	pthread_mutex_unlock(&m->probing);
 	return &m->probe;
 }
@@ -137,12 +142,12 @@ static int check_free(struct mounts *m, const char *target, struct arena *arena,
 	for (size_t i = 0; i < n; i++) {
 		if (!is_target(&entries[i], target))
 			continue;
-		if (mounts_find(&entries[i].id, point, &covered, err) < 0)
+		if (mounts_find(&entries[i], point, &covered, err) < 0)
 			return err->code;
 		if (*point)
 			return fail(err, E_EXISTS, "image '%s' is mounted at '%s' (mount %s): unmount it first",
 				    entries[i].record->image, target, mount_id_text(&entries[i].id, id));
-		if (mounts_drop(m, &entries[i].id, &freed, err) < 0)
+		if (mounts_drop(m, &entries[i], &freed, err) < 0)
 			return err->code;
 	}
 	return OK;
@@ -161,18 +166,16 @@ static int mount_claimed(struct mounts *m, const struct mount_request *q, Imaged
 	if (check_free(m, target->path, arena, err) < 0 || fill_record(arena, q, way, target->path, record, err) < 0 ||
 	    mount_record_begin(m->store, record, q->blobs, q->n_blobs, &ret_entry->id, err) < 0)
 		return err->code;
+	ret_entry->record = record;
 	r = check_content(m->store, q, err);
 	if (r == OK)
-		r = mounts_make(m, &ret_entry->id, q, way, target->fd, cancel, err);
+		r = mounts_make(m, &ret_entry->id, q, way, target, cancel, err);
 	if (r == OK)
 		r = mount_record_commit(m->store, &ret_entry->id, err);
-	if (r != OK) {
-		mounts_drop(m, &ret_entry->id, &freed, NULL); /* else the next start does it */
-		return r;
-	}
-	record->committed = true;
-	ret_entry->record = record;
-	return OK;
+	if (r != OK)
+		mounts_drop(m, ret_entry, &freed, NULL); /* else the next start does it */
+	record->committed = r == OK;
+	return r;
 }
 
 int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel *cancel, struct arena *arena,
@@ -183,7 +186,7 @@ int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel 
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (choose_way(m, q->way, &way, err) < 0 || target_open(q->target, store_root(m->store), &target, err) < 0)
+	if (target_open(q->target, store_root(m->store), &target, err) < 0 || choose_way(m, q->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", target.path);
@@ -221,18 +224,13 @@ static int take_down(const struct mount_entry *e, bool lazy, struct err *err)
 	char point[PATH_MAX];
 	bool covered;
 
-	if (mounts_find(&e->id, point, &covered, err) < 0)
+	if (mounts_find(e, point, &covered, err) < 0)
 		return err->code;
 	if (!*point)
 		return OK; /* somebody else did */
 	if (covered)
 		return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first", point);
-	if (umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
-		return OK;
-	if (errno == EBUSY)
-		return fail(err, E_CONFLICT, "'%s' is in use: end what uses it, or unmount it when that ends (--lazy)",
-			    point);
-	return fail_errno(err, "unmount '%s'", point);
+	return unmount_at(point, lazy, err);
 }
 
 int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena *arena, struct mount_entry *ret_entry,
@@ -253,7 +251,7 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 	if (r == OK)
 		r = take_down(ret_entry, lazy, err);
 	if (r == OK)
-		r = mounts_drop(m, &ret_entry->id, ret_freed, err);
+		r = mounts_drop(m, ret_entry, ret_freed, err);
 	claim_end(m, &claim);
 	return r;
 }
@@ -270,7 +268,7 @@ int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_
 	if (mount_records_read(m->store, arena, &entries, &found, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < found; i++) {
-		if (mounts_find(&entries[i].id, point, &covered, err) < 0)
+		if (mounts_find(&entries[i], point, &covered, err) < 0)
 			return err->code;
 		if (*point && entries[i].record->committed)
 			entries[n++] = entries[i];

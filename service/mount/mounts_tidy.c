@@ -3,12 +3,15 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include "service/mount/fuse.h"
 #include "service/mount/mountinfo.h"
 #include "service/mount/mounts_internal.h"
+#include "service/mount/stage.h"
 
 char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 {
@@ -22,6 +25,7 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 
 struct finding {
 	const char *source;
+	const Imaged__Store__V1__MountRecord *record;
 	char *point; /* PATH_MAX */
 	bool covered;
 };
@@ -31,11 +35,23 @@ static bool bytes_are(struct bytes b, const char *text)
 	return b.len == strlen(text) && !memcmp(b.data, text, b.len);
 }
 
+/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
+static bool is_ours(const struct finding *f, const struct mountinfo_line *line)
+{
+	ProtobufCBinaryData target = f->record->target;
+
+	if (bytes_are(line->source, f->source))
+		return true;
+	return f->record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE &&
+	       bytes_are(line->type, "fuse.fuse-overlayfs") && target.len == line->point.len &&
+	       !memcmp(target.data, line->point.data, target.len);
+}
+
 static int look_at(void *arg, const struct mountinfo_line *line)
 {
 	struct finding *f = arg;
 
-	if (bytes_are(line->source, f->source) && line->point.len < PATH_MAX) {
+	if (is_ours(f, line) && line->point.len < PATH_MAX) {
 		memcpy(f->point, line->point.data, line->point.len);
 		f->point[line->point.len] = 0;
 		f->covered = false;
@@ -45,10 +61,10 @@ static int look_at(void *arg, const struct mountinfo_line *line)
 	return OK;
 }
 
-int mounts_find(const struct mount_id *id, char ret_point[PATH_MAX], bool *ret_covered, struct err *err)
+int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err)
 {
 	char source[MOUNT_SOURCE_MAX];
-	struct finding f = { .source = mount_source(id, source), .point = ret_point };
+	struct finding f = { .source = mount_source(&e->id, source), .record = e->record, .point = ret_point };
 	int r;
 
 	*ret_point = 0;
@@ -100,10 +116,19 @@ static int remove_entries(int directory, int64_t *freed, struct err *err)
 	return r == OK && errno ? fail_errno(err, "read a directory of what was written") : r;
 }
 
+/* Never into what is mounted there. */
+static int open_below(int parent, const char *name)
+{
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+				.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
+
+	return (int)syscall(SYS_openat2, parent, name, &how, sizeof how);
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as what was written */
 static int remove_tree(int parent, const char *name, int64_t *freed, struct err *err)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r;
+	int fd = open_below(parent, name), r;
 
 	if (fd < 0)
 		return errno == ENOENT ? OK : fail_errno(err, "open '%s' of what was written", name);
@@ -113,33 +138,51 @@ static int remove_tree(int parent, const char *name, int64_t *freed, struct err 
 	return r;
 }
 
-int mounts_remove_directory(struct mounts *m, const struct mount_id *id, int64_t *freed, struct err *err)
+char *mounts_path(struct mounts *m, const struct mount_id *id)
 {
 	char name[MOUNT_ID_TEXT_MAX];
 
+	return format("%s/mounts/%s", store_root(m->store), mount_id_text(id, name));
+}
+
+int mounts_remove_directory(struct mounts *m, const struct mount_id *id, int64_t *freed, struct err *err)
+{
+	CLEANUP(freep) char *path = mounts_path(m, id);
+	char name[MOUNT_ID_TEXT_MAX];
+
+	if (!path)
+		return fail_nomem(err);
+	stage_clear(path);
 	return remove_tree(m->directory, mount_id_text(id, name), freed, err);
 }
 
 /* ---- taking down ------------------------------------------------------------------------ */
 
-int mounts_drop(struct mounts *m, const struct mount_id *id, int64_t *ret_freed, struct err *err)
+/* All of it: it may have been bound to other places, too. */
+static int detach(const struct mount_entry *e, struct err *err)
 {
 	char point[PATH_MAX];
-	int64_t freed = 0, content = 0;
 	bool covered;
-	int r;
 
-	for (;;) { /* it may have been bound to other places, too */
-		r = mounts_find(id, point, &covered, err);
-		if (r < 0 || !*point)
-			break;
-		if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-			return fail_errno(err, "unmount '%s'", point);
+	for (;;) {
+		if (mounts_find(e, point, &covered, err) < 0)
+			return err ? err->code : E_IO;
+		if (!*point)
+			return OK;
+		if (unmount_at(point, true, err) < 0)
+			return err ? err->code : E_IO;
 	}
+}
+
+int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_freed, struct err *err)
+{
+	int64_t freed = 0, content = 0;
+	int r = detach(e, err);
+
 	if (r == OK)
-		r = mounts_remove_directory(m, id, &freed, err);
+		r = mounts_remove_directory(m, &e->id, &freed, err);
 	if (r == OK)
-		r = mount_record_end(m->store, id, &content, err);
+		r = mount_record_end(m->store, &e->id, &content, err);
 	*ret_freed = freed + content;
 	return r;
 }
@@ -154,10 +197,10 @@ static int tidy_one(struct mounts *m, const struct mount_id *id, struct arena *a
 	int r = mount_record_get(m->store, id, arena, &now, err);
 
 	if (r == OK)
-		r = mounts_find(id, point, &covered, err);
+		r = mounts_find(&now, point, &covered, err);
 	if (r != OK)
 		return r == E_NOT_FOUND ? OK : r;
-	return *point && now.record->committed ? OK : mounts_drop(m, id, &freed, err);
+	return *point && now.record->committed ? OK : mounts_drop(m, &now, &freed, err);
 }
 
 static int tidy_claimed(struct mounts *m, const struct mount_entry *e, struct arena *arena, struct err *err)

@@ -27,14 +27,29 @@ static unsigned attributes_of(const struct overlay *o)
 	       (o->setuid ? 0u : MOUNT_ATTR_NOSUID);
 }
 
+/* Nothing of a layer leads to another place; and all files have one device number, as
+ * they would have if one file system held all layers: numbers of inodes leave room. */
+static int add_rules(int fs, struct err *err)
+{
+	static const char *const rules[][2] = {
+		{ "redirect_dir", "nofollow" },
+		{ "metacopy", "off" },
+		{ "index", "off" },
+		{ "xino", "on" },
+	};
+	int r = OK;
+
+	for (size_t i = 0; r == OK && i < ARRAY_LEN(rules); i++)
+		r = kernel_fs_text(fs, rules[i][0], rules[i][1], err);
+	return r;
+}
+
 int overlay_make(const struct overlay *o, int *ret_mount, struct err *err)
 {
 	CLEANUP(closep) int fs = -1;
 
 	if (kernel_fs_open("overlay", &fs, err) < 0 || kernel_fs_text(fs, "source", o->source, err) < 0 ||
-	    add_layers(fs, o, err) < 0 || add_upper(fs, o, err) < 0 ||
-	    kernel_fs_text(fs, "redirect_dir", "nofollow", err) < 0 || kernel_fs_text(fs, "metacopy", "off", err) < 0 ||
-	    kernel_fs_text(fs, "index", "off", err) < 0)
+	    add_layers(fs, o, err) < 0 || add_upper(fs, o, err) < 0 || add_rules(fs, err) < 0)
 		return err->code;
 	return kernel_fs_mount(fs, attributes_of(o), ret_mount, err);
 }

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "service/mount/fuse.h"
 #include "service/mount/layer_way.h"
 #include "service/mount/overlay.h"
 #include "service/mount/probe_image.h"
+#include "service/mount/stage.h"
 
 typedef int mount_layer(int image, int *ret_mount, struct err *err);
 
@@ -66,6 +68,58 @@ static int try_kernel_way(mount_layer *mount, int directory, int image, struct e
 	return overlay_make(&o, &root, err);
 }
 
+static int overlay_by_fuse(const char *own, const char *layer, struct err *err)
+{
+	CLEANUP(freep) char *target = format("%s/m", own);
+	struct fuse_overlay o = { .layers = &layer, .n_layers = 1, .target = target };
+	int r;
+
+	if (!target)
+		return fail_nomem(err);
+	if (mkdir(target, 0700) < 0 && errno != EEXIST)
+		return fail_errno(err, "make directory '%s'", target);
+	r = fuse_mount_overlay(&o, err);
+	unmount_at(target, true, NULL);
+	rmdir(target);
+	return r;
+}
+
+/* By the kernel's overlay, else by fuse-overlayfs; *ret_fuse tells. */
+static int overlay_over_fuse(const char *own, const char *layer, int directory, bool *ret_fuse, struct err *err)
+{
+	CLEANUP(closep) int fd = open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closep) int root = -1;
+	int layers[2] = { fd, directory };
+	struct overlay o = { .source = "imaged:probe", .layers = layers, .n_layers = 2, .upper = -1, .work = -1 };
+
+	if (fd < 0)
+		return fail_errno(err, "open '%s'", layer);
+	*ret_fuse = overlay_make(&o, &root, err) < 0;
+	return *ret_fuse ? overlay_by_fuse(own, layer, err) : OK;
+}
+
+static int try_fuse(int directory, const char *path, int image, bool *ret_fuse, struct err *err)
+{
+	CLEANUP(freep) char *own = format("%s/probe", path);
+	CLEANUP(stage_close) struct stage stage = STAGE_INIT;
+	CLEANUP(freep) char *layer = NULL;
+	int r;
+
+	if (!own)
+		return fail_nomem(err);
+	stage_clear(own); /* of a run that was killed just then */
+	r = stage_open(&stage, own, err);
+	if (r == OK)
+		r = stage_next(&stage, &layer, err);
+	if (r == OK)
+		r = fuse_mount_layer(image, layer, err);
+	if (r == OK)
+		r = overlay_over_fuse(own, layer, directory, ret_fuse, err);
+	stage_close(&stage);
+	rmdir(own);
+	return r;
+}
+
 static void note_problem(struct probe *p, Imaged__V1__MountWay way, const struct err *err)
 {
 	enum { SHARE = PROBE_PROBLEM_MAX / 3 }; /* one for each way */
@@ -75,7 +129,15 @@ static void note_problem(struct probe *p, Imaged__V1__MountWay way, const struct
 		snprintf(p->problem + used, SHARE, "%s%s: %.*s", used ? "; " : "", way_name(way), SHARE / 2, err->text);
 }
 
-void probe_ways(int directory, struct probe *ret_probe)
+static void note(struct probe *p, Imaged__V1__MountWay way, int r, const struct err *err)
+{
+	if (r == OK)
+		p->ways[p->n_ways++] = way;
+	else
+		note_problem(p, way, err);
+}
+
+void probe_ways(int directory, const char *path, struct probe *ret_probe)
 {
 	CLEANUP(closep) int image = -1;
 	struct probe p = { .n_ways = 0 };
@@ -86,11 +148,8 @@ void probe_ways(int directory, struct probe *ret_probe)
 		*ret_probe = p;
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++) {
-		if (try_kernel_way(kernel_ways[i].mount, directory, image, &err) == OK)
-			p.ways[p.n_ways++] = kernel_ways[i].way;
-		else
-			note_problem(&p, kernel_ways[i].way, &err);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++)
+		note(&p, kernel_ways[i].way, try_kernel_way(kernel_ways[i].mount, directory, image, &err), &err);
+	note(&p, IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE, try_fuse(directory, path, image, &p.fuse_overlay, &err), &err);
 	*ret_probe = p;
 }

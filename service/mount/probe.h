@@ -14,11 +14,12 @@ enum { PROBE_PROBLEM_MAX = 1024 };
 struct probe {
 	Imaged__V1__MountWay ways[3]; /* the best first */
 	size_t n_ways;
+	bool fuse_overlay; /* over layers by erofsfuse: fuse-overlayfs, since the kernel's may not be used */
 	char problem[PROBE_PROBLEM_MAX]; /* what is missing, when there is none; else "" */
 };
 
-/* `directory`: ROOT/mounts. */
-void probe_ways(int directory, struct probe *ret_probe);
+/* `directory`: ROOT/mounts, and its path. */
+void probe_ways(int directory, const char *path, struct probe *ret_probe);
 bool probe_has(const struct probe *p, Imaged__V1__MountWay way);
 /* "file", "loop", "fuse" */
 const char *way_name(Imaged__V1__MountWay way);
