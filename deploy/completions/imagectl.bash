@@ -52,13 +52,13 @@ _imagectl()
 	done
 	[[ ${path[0]} == help ]] && path=("${path[@]:1}")
 	case "${path[*]} $previous $current" in # nothing from here: bash completes file names
-	*load\ -i\ * | *load\ --input\ * | *save\ -o\ * | *save\ --output\ *) return ;;
+	*load\ -i\ * | *load\ --input\ * | *save\ -o\ * | *save\ --output\ * | *export\ -o\ * | *export\ --output\ *) return ;;
 	*import\ *\ -*) ;;
 	import\ * | image\ import\ *) return ;;
 	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in
-	copy | history | inspect | save | tag | rmi | pull | push | images | manifest\ inspect | image\ mount | image\ referrers | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
+	copy | history | inspect | save | tag | rmi | pull | push | images | manifest\ inspect | image\ mount | image\ referrers | image\ export | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
 		image\ remove | image\ pull | image\ push | image\ ls | image\ list)
 		[[ $current == -* ]] || words=$(_imagectl_images "${program[@]}")
 		;;

@@ -32,7 +32,7 @@ function __imagectl_candidates
         set -e command[1]
     end
     switch "$command $words[-1] $current"
-        case '*load -i *' '*load --input *' '*save -o *' '*save --output *'
+        case '*load -i *' '*load --input *' '*save -o *' '*save --output *' '*export -o *' '*export --output *'
             __fish_complete_path $current
             return
         case 'import * -*' 'image import * -*'
@@ -41,7 +41,7 @@ function __imagectl_candidates
             return
     end
     switch "$command"
-        case copy history inspect save tag rmi pull push images 'manifest inspect' 'image mount' 'image referrers' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
+        case copy history inspect save tag rmi pull push images 'manifest inspect' 'image mount' 'image referrers' 'image export' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image push' 'image ls' 'image list'
             if not string match -q -- '-*' $current
                 $program images --format '{{if ne .Tag "<none>"}}{{.Repository}}:{{.Tag}}{{end}}' 2>/dev/null

@@ -35,7 +35,7 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes, copies, questions;
+	struct admission uploads, saves, watches, logins, pushes, copies, questions, exports;
 };
 
 enum {
@@ -46,6 +46,7 @@ enum {
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
 	QUESTIONS_MAX = 24,
+	EXPORTS_MAX = 16,
 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the
@@ -93,6 +94,7 @@ int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountIm
 		  Imaged__V1__UnmountImageResponse *response, struct err *err);
 int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsRequest *request,
 		Imaged__V1__ListMountsResponse *response, struct err *err);
+int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

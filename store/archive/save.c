@@ -7,7 +7,7 @@
 #include "store/internal.h"
 #include "store/types/docker_archive.h"
 
-enum { DIRECTORY_MODE = 0755, DOCUMENT_MODE = 0644, BLOB_MODE = 0444 };
+enum { DIRECTORY_MODE = 0755, DOCUMENT_MODE = 0644, BLOB_MODE = 0444, HEADER_MAX = 4096 };
 
 struct member {
 	struct tar_member tar;
@@ -20,8 +20,7 @@ struct member {
 /* How far the archive has been given out. */
 struct position {
 	struct member *member; /* NULL: behind the last one */
-	uint8_t header[TAR_HEADER_MAX];
-	size_t header_len;
+	struct buf header;
 	int64_t offset; /* in the member: header, data, padding */
 	int fd;		/* of a blob; -1 */
 	struct hasher hasher;
@@ -226,6 +225,7 @@ void save_close(struct save *a)
 	if (!a)
 		return;
 	closep(&a->at.fd);
+	buf_free(&a->at.header);
 	HASH_CLEAR(hh, a->blobs);
 	while (a->members) {
 		struct member *m = a->members;
@@ -254,7 +254,9 @@ static int enter(struct save *a, struct member *m, struct err *err)
 	p->offset = 0;
 	if (!m)
 		return OK;
-	p->header_len = tar_member_header(&m->tar, p->header);
+	buf_reset(&p->header);
+	if (!tar_member_header(&m->tar, &p->header))
+		return fail_nomem(err);
 	if (!digest_is_set(&m->digest))
 		return OK;
 	hasher_init(&p->hasher, m->digest.algorithm);
@@ -302,14 +304,14 @@ static int read_member(struct save *a, uint8_t *data, size_t size, size_t *ret_l
 {
 	struct position *p = &a->at;
 	const struct member *m = p->member;
-	int64_t header = (int64_t)p->header_len, data_end = header + m->tar.size;
+	int64_t header = (int64_t)p->header.len, data_end = header + m->tar.size;
 	int64_t end = data_end + (int64_t)tar_padding(m->tar.size), offset = p->offset;
 	size_t len;
 	int r = OK;
 
 	if (offset < header) {
 		len = min_size((uint64_t)(header - offset), size);
-		memcpy(data, p->header + offset, len);
+		memcpy(data, p->header.data + offset, len);
 	} else if (offset < data_end) {
 		len = min_size((uint64_t)(data_end - offset), size);
 		if (p->fd >= 0)
@@ -367,6 +369,7 @@ int save_open(struct store *s, char *const *images, size_t n, const struct platf
 	a->store = s;
 	a->last = &a->members;
 	a->at.fd = -1;
+	a->at.header = (struct buf)BUF_INIT(HEADER_MAX);
 	r = selection_make(s, images, n, platform, &x, err);
 	if (r == OK)
 		r = plan(a, &x, err);

@@ -127,6 +127,18 @@ static void save(char *image, struct archive *archive)
 		FOLLOW(save, SaveResponse, stream, append(archive, &answer->data));
 }
 
+static void export_tree(char *image)
+{
+	Imaged__V1__ExportTreeRequest request = IMAGED__V1__EXPORT_TREE_REQUEST__INIT;
+	struct imaged_export_tree_stream *stream = NULL;
+
+	request.image = image;
+	if (imaged_export_tree_open(channel, NULL, &request, &stream, &error) < 0)
+		report("export_tree", -1, 0);
+	else
+		FOLLOW(export_tree, ExportTreeResponse, stream, answer->data.len > 0);
+}
+
 /* In order, and without listening meanwhile, which a small archive allows. */
 static void load(const char *name, const struct archive *archive)
 {
@@ -315,6 +327,7 @@ int main(int argc, char **argv)
 	mounts(argv[1]);
 	tag(argv[1], name);
 	save(name, &archive);
+	export_tree(name);
 	remove_name(name);
 	load(name, &archive);
 	import();

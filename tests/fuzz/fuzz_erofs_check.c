@@ -8,22 +8,9 @@
 
 #include "proto/runtime/mem.h"
 #include "service/layer/erofs/check.h"
-#include "service/layer/erofs/format.h"
+#include "tests/fuzz/erofs_repair.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void repair(uint8_t *image, size_t len)
-{
-	uint8_t *at = image + EROFS_SUPER_OFFSET;
-	struct erofs_super s;
-
-	memcpy(&s, at, sizeof s);
-	s.blocks = htole32((uint32_t)(len / EROFS_BLOCK));
-	s.checksum = 0;
-	memcpy(at, &s, sizeof s);
-	s.checksum = htole32(erofs_crc32c(at, EROFS_BLOCK - EROFS_SUPER_OFFSET));
-	memcpy(at, &s, sizeof s);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(image, data + 1, size - 1);
 	if (data[0] & 1)
-		repair(image, len);
+		erofs_repair(image, len);
 	if (write(fd, image, len) == (ssize_t)len && erofs_check(fd, 1000, NULL, &s, NULL) == OK)
 		if (s.entries > 1000 || s.directories > s.entries + 1)
 			abort();

@@ -2,6 +2,7 @@
 
 /* clang-format off */
 static const struct command image_commands[] = {
+	{ "export", NULL, &spec_export, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },
 	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },

@@ -1,6 +1,7 @@
 #include "service/layer/erofs/acl.h"
 
 #include <endian.h>
+#include <inttypes.h>
 
 static void put16(uint8_t *at, uint16_t value)
 {
@@ -89,4 +90,41 @@ bool acl_write(const struct acl_entry *entries, size_t n, struct buf *out)
 		return false;
 	out->len += len;
 	return true;
+}
+
+static const char *tag_name(uint16_t tag)
+{
+	switch (tag) {
+	case ACL_USER_OBJ:
+	case ACL_USER:
+		return "user";
+	case ACL_GROUP_OBJ:
+	case ACL_GROUP:
+		return "group";
+	case ACL_MASK:
+		return "mask";
+	default:
+		return "other";
+	}
+}
+
+static void show_entry(struct acl_entry e, struct buf *out)
+{
+	buf_printf(out, "%s:", tag_name(e.tag));
+	if (has_id(e.tag))
+		buf_printf(out, "%" PRIu32, e.id);
+	buf_printf(out, ":%c%c%c", e.permissions & 4 ? 'r' : '-', e.permissions & 2 ? 'w' : '-',
+		   e.permissions & 1 ? 'x' : '-');
+}
+
+bool acl_to_text(struct bytes value, struct buf *out)
+{
+	size_t n = (value.len - ACL_HEAD) / ACL_ENTRY;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_putc(out, ',');
+		show_entry(read_entry(value, i), out);
+	}
+	return buf_ok(out);
 }

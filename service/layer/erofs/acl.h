@@ -41,6 +41,10 @@ bool acl_is_minimal(struct bytes value);
 /* Appends the binary form; false when it would not be sound, or memory is short. */
 bool acl_write(const struct acl_entry *entries, size_t n, struct buf *out);
 
+/* Appends a sound value in the text form, with numbers for users and groups and commas
+ * between entries; false when memory is short. */
+bool acl_to_text(struct bytes value, struct buf *out);
+
 /* ---- acl_text.c ------------------------------------------------------------------- */
 
 enum acl_text { ACL_TEXT_READ, ACL_TEXT_FOREIGN, ACL_TEXT_BAD };

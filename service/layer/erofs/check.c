@@ -37,30 +37,10 @@ static int add_pending(struct walk *w, uint64_t nid, struct err *err)
 	return OK;
 }
 
-static uint8_t type_of(uint16_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return EROFS_TYPE_DIRECTORY;
-	case S_IFLNK:
-		return EROFS_TYPE_SYMLINK;
-	case S_IFCHR:
-		return EROFS_TYPE_CHAR;
-	case S_IFBLK:
-		return EROFS_TYPE_BLOCK;
-	case S_IFIFO:
-		return EROFS_TYPE_FIFO;
-	case S_IFSOCK:
-		return EROFS_TYPE_SOCKET;
-	default:
-		return EROFS_TYPE_REGULAR;
-	}
-}
-
 static int take_entry(void *arg, const struct check_entry *e, struct err *err)
 {
 	struct walk *w = arg;
-	struct check_inode n;
+	struct erofs_node n;
 	int rc;
 
 	if (w->summary.entries++ == w->max_entries)
@@ -68,7 +48,7 @@ static int take_entry(void *arg, const struct check_entry *e, struct err *err)
 	rc = check_inode(&w->image, e->nid, &n, err);
 	if (rc != OK)
 		return rc;
-	if (type_of(n.mode) != e->type)
+	if (!check_type(e->type, n.mode))
 		return check_fail("an entry of another type than its inode", e->nid, err);
 	w->summary.whiteouts += S_ISCHR(n.mode) && !n.place;
 	return S_ISDIR(n.mode) ? add_pending(w, e->nid, err) : OK;
@@ -95,17 +75,18 @@ static int check_once(struct walk *w, size_t first, struct err *err)
 static int look_into(struct walk *w, struct pending p, struct err *err)
 {
 	size_t first = w->n;
-	struct check_inode n;
+	struct erofs_node n;
 	int rc = check_inode(&w->image, p.nid, &n, err);
 
-	if (rc == OK && !S_ISDIR(n.mode))
+	if (rc != OK)
+		return rc;
+	if (!S_ISDIR(n.mode))
 		return check_fail("a root that is no directory", p.nid, err);
 	w->at = p.nid;
 	w->summary.directories++;
 	if (p.nid == EROFS_ROOT_NID)
 		w->summary.root_is_opaque = n.is_opaque;
-	if (rc == OK)
-		rc = check_directory(&w->image, &n, p.parent, take_entry, w, err);
+	rc = check_directory(&w->image, &n, p.parent, take_entry, w, err);
 	return rc == OK ? check_once(w, first, err) : rc;
 }
 
@@ -127,7 +108,7 @@ static int walk_all(struct walk *w, struct cancel *cancel, struct err *err)
 int erofs_check(int fd, uint64_t max_entries, struct cancel *cancel, struct erofs_summary *ret_summary, struct err *err)
 {
 	struct walk w = { .max_entries = max_entries };
-	int rc = check_image_init(&w.image, fd, err);
+	int rc = check_image_init(&w.image, fd, CHECK_CACHED, err);
 
 	if (rc == OK)
 		rc = walk_all(&w, cancel, err);

@@ -6,7 +6,8 @@
 /* Of the format; a larger file is none of it. */
 static const uint64_t size_max = UINT64_C(1) << 44;
 
-enum { WORK_FACTOR = 16 };
+/* Of a block that is viewed one entry is looked at. */
+enum { WORK_FACTOR = 16, VIEW_COST = 16 };
 static const uint64_t work_min = UINT64_C(1) << 30;
 
 struct check_block {
@@ -14,26 +15,21 @@ struct check_block {
 	uint8_t bytes[EROFS_BLOCK];
 };
 
-int check_fail(const char *what, uint64_t nid, struct err *err)
-{
-	return fail(err, E_CORRUPT, "layer's image is not sound: %s (nid %" PRIu64 ")", what, nid);
-}
-
-int check_image_init(struct check_image *i, int fd, struct err *err)
+int check_image_init(struct check_image *i, int fd, size_t cached, struct err *err)
 {
 	struct stat s;
 
-	*i = (struct check_image){ .fd = fd };
+	*i = (struct check_image){ .fd = fd, .cached = cached };
 	if (fstat(fd, &s) < 0)
 		return fail_errno(err, "look at the layer's image");
 	if (!S_ISREG(s.st_mode) || s.st_size < EROFS_BLOCK || s.st_size % EROFS_BLOCK || (uint64_t)s.st_size > size_max)
 		return fail(err, E_CORRUPT, "layer's image is not sound: a file of %jd bytes", (intmax_t)s.st_size);
 	i->size = (uint64_t)s.st_size;
 	i->work = work_min + WORK_FACTOR * i->size;
-	i->cache = calloc(CHECK_CACHED, sizeof *i->cache);
+	i->cache = calloc(cached, sizeof *i->cache);
 	if (!i->cache)
 		return fail_nomem(err);
-	for (size_t k = 0; k < CHECK_CACHED; k++)
+	for (size_t k = 0; k < cached; k++)
 		i->cache[k].number = UINT64_MAX;
 	return OK;
 }
@@ -59,11 +55,20 @@ static int load(const struct check_image *i, struct check_block *b, uint64_t num
 	return OK;
 }
 
+/* The block is in the cache until another one is. */
+static int find(struct check_image *i, uint64_t number, const struct check_block **ret_block, struct err *err)
+{
+	struct check_block *b = &i->cache[number % i->cached];
+	int rc = b->number == number ? OK : load(i, b, number, err);
+
+	*ret_block = b;
+	return rc;
+}
+
 static int read_within(struct check_image *i, uint64_t at, uint8_t *out, size_t len, struct err *err)
 {
-	uint64_t number = at >> EROFS_BLOCK_BITS;
-	struct check_block *b = &i->cache[number % CHECK_CACHED];
-	int rc = b->number == number ? OK : load(i, b, number, err);
+	const struct check_block *b;
+	int rc = find(i, at >> EROFS_BLOCK_BITS, &b, err);
 
 	if (rc == OK)
 		memcpy(out, b->bytes + at % EROFS_BLOCK, len);
@@ -78,13 +83,34 @@ static int spend(struct check_image *i, size_t len, struct err *err)
 	return OK;
 }
 
-int check_read(struct check_image *i, uint64_t at, void *out, size_t len, struct err *err)
+static int begin(struct check_image *i, uint64_t at, size_t len, size_t cost, struct err *err)
 {
-	uint8_t *to = out;
-	int rc = spend(i, len, err);
+	int rc = spend(i, cost, err);
 
 	if (rc == OK && (at > i->size || len > i->size - at))
 		return fail(err, E_CORRUPT, "layer's image is not sound: it leads past its end, to byte %" PRIu64, at);
+	return rc;
+}
+
+int check_view(struct check_image *i, uint64_t at, size_t len, const uint8_t **ret_bytes, struct err *err)
+{
+	const struct check_block *b;
+	int rc = begin(i, at, len, VIEW_COST, err);
+
+	if (rc == OK && len > EROFS_BLOCK - at % EROFS_BLOCK)
+		return fail(err, E_CORRUPT, "layer's image is not sound: what shall be in one block is not");
+	if (rc == OK)
+		rc = find(i, at >> EROFS_BLOCK_BITS, &b, err);
+	if (rc == OK)
+		*ret_bytes = b->bytes + at % EROFS_BLOCK;
+	return rc;
+}
+
+int check_read(struct check_image *i, uint64_t at, void *out, size_t len, struct err *err)
+{
+	uint8_t *to = out;
+	int rc = begin(i, at, len, len, err);
+
 	while (rc == OK && len) {
 		size_t n = min_size(EROFS_BLOCK - at % EROFS_BLOCK, len);
 

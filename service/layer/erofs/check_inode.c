@@ -11,28 +11,36 @@ static size_t xattrs_len(uint16_t count)
 	return count ? sizeof(struct erofs_xattrs) + (size_t)EROFS_XATTR_UNIT * (count - 1) : 0;
 }
 
-static const char *take_compact(const struct erofs_inode_compact *c, struct check_inode *n)
+static const char *take_compact(const struct erofs_inode_compact *c, struct erofs_node *n)
 {
 	n->mode = le16toh(c->mode);
 	n->size = le32toh(c->size);
 	n->place = le32toh(c->place);
+	n->uid = le16toh(c->uid);
+	n->gid = le16toh(c->gid);
+	n->links = le16toh(c->nlink);
 	if (!le16toh(c->nlink) || c->reserved || c->reserved2)
 		return "a compact inode with a bad field";
 	return NULL;
 }
 
-static const char *take_extended(const struct erofs_inode_extended *e, struct check_inode *n)
+static const char *take_extended(const struct erofs_inode_extended *e, struct erofs_node *n)
 {
 	n->mode = le16toh(e->mode);
 	n->size = le64toh(e->size);
 	n->place = le32toh(e->place);
+	n->uid = le32toh(e->uid);
+	n->gid = le32toh(e->gid);
+	n->links = le32toh(e->nlink);
+	n->mtime = (int64_t)le64toh(e->mtime);
+	n->mtime_ns = le32toh(e->mtime_ns);
 	if (!le32toh(e->nlink) || e->reserved || le32toh(e->mtime_ns) >= 1000000000 || n->size > INT64_MAX)
 		return "an extended inode with a bad field";
 	return NULL;
 }
 
 /* Inode and xattrs; nothing of it crosses a block that need not. */
-static int read_inode(struct check_image *i, uint64_t nid, struct check_inode *n, struct err *err)
+static int read_inode(struct check_image *i, uint64_t nid, struct erofs_node *n, struct err *err)
 {
 	union {
 		struct erofs_inode_compact compact;
@@ -57,7 +65,13 @@ static int read_inode(struct check_image *i, uint64_t nid, struct check_inode *n
 		rc = check_read(i, at, &raw.extended, sizeof raw.extended, err);
 	if (rc != OK)
 		return rc;
-	*n = (struct check_inode){ .nid = nid, .layout = format >> EROFS_LAYOUT_SHIFT, .xattrs = at + len };
+	*n = (struct erofs_node){
+		.nid = nid,
+		.mtime = i->time,
+		.mtime_ns = i->time_ns,
+		.layout = format >> EROFS_LAYOUT_SHIFT,
+		.xattrs = at + len,
+	};
 	n->xattrs_len = xattrs_len(le16toh(raw.compact.xattr_count));
 	n->after = n->xattrs + n->xattrs_len;
 	wrong = format & EROFS_EXTENDED ? take_extended(&raw.extended, n) : take_compact(&raw.compact, n);
@@ -72,7 +86,7 @@ static bool blocks_are_there(const struct check_image *i, uint32_t first, uint64
 	return !n || (first && first < check_blocks(i) && n <= check_blocks(i) - first);
 }
 
-static const char *judge_plain(const struct check_image *i, const struct check_inode *n)
+static const char *judge_plain(const struct check_image *i, const struct erofs_node *n)
 {
 	uint64_t blocks = (n->size >> EROFS_BLOCK_BITS) + (n->size % EROFS_BLOCK != 0);
 
@@ -80,7 +94,7 @@ static const char *judge_plain(const struct check_image *i, const struct check_i
 }
 
 /* Inode, xattrs and tail are in one block. */
-static const char *judge_inline(const struct check_image *i, const struct check_inode *n)
+static const char *judge_inline(const struct check_image *i, const struct erofs_node *n)
 {
 	uint64_t block = n->nid * EROFS_SLOT >> EROFS_BLOCK_BITS, tail = n->size % EROFS_BLOCK;
 
@@ -103,7 +117,7 @@ static const char *judge_map(const struct check_image *i, const uint32_t *map, s
 	return NULL;
 }
 
-static int check_chunks(struct check_image *i, const struct check_inode *n, struct err *err)
+static int check_chunks(struct check_image *i, const struct erofs_node *n, struct err *err)
 {
 	unsigned bits = n->place & EROFS_CHUNK_BITS;
 	uint64_t left = (n->size >> EROFS_BLOCK_BITS) + (n->size % EROFS_BLOCK != 0);
@@ -127,7 +141,7 @@ static int check_chunks(struct check_image *i, const struct check_inode *n, stru
 	return OK;
 }
 
-static int check_layout(struct check_image *i, const struct check_inode *n, struct err *err)
+static int check_layout(struct check_image *i, const struct erofs_node *n, struct err *err)
 {
 	const char *wrong;
 
@@ -149,7 +163,7 @@ static int check_layout(struct check_image *i, const struct check_inode *n, stru
 
 /* ---- type ----------------------------------------------------------------------- */
 
-static const char *judge_target(struct check_image *i, const struct check_inode *n, struct err *err)
+static const char *judge_target(struct check_image *i, const struct erofs_node *n, struct err *err)
 {
 	uint8_t target[TARGET_MAX];
 
@@ -158,7 +172,7 @@ static const char *judge_target(struct check_image *i, const struct check_inode 
 	return memchr(target, 0, (size_t)n->size) ? "a symbolic link with a NUL in it" : NULL;
 }
 
-static const char *judge_type(const struct check_inode *n)
+static const char *judge_type(const struct erofs_node *n)
 {
 	bool is_flat = n->layout != EROFS_CHUNK_BASED;
 
@@ -179,14 +193,39 @@ static const char *judge_type(const struct check_inode *n)
 	}
 }
 
-uint64_t check_inode_data(const struct check_inode *n, uint64_t number)
+static uint8_t type_of(uint16_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return EROFS_TYPE_DIRECTORY;
+	case S_IFLNK:
+		return EROFS_TYPE_SYMLINK;
+	case S_IFCHR:
+		return EROFS_TYPE_CHAR;
+	case S_IFBLK:
+		return EROFS_TYPE_BLOCK;
+	case S_IFIFO:
+		return EROFS_TYPE_FIFO;
+	case S_IFSOCK:
+		return EROFS_TYPE_SOCKET;
+	default:
+		return EROFS_TYPE_REGULAR;
+	}
+}
+
+bool check_type(uint8_t type, uint16_t mode)
+{
+	return type == type_of(mode);
+}
+
+uint64_t check_inode_data(const struct erofs_node *n, uint64_t number)
 {
 	bool is_tail = n->layout == EROFS_FLAT_INLINE && number == n->size >> EROFS_BLOCK_BITS;
 
 	return is_tail ? n->after : (n->place + number) << EROFS_BLOCK_BITS;
 }
 
-int check_inode(struct check_image *i, uint64_t nid, struct check_inode *ret_inode, struct err *err)
+int check_inode(struct check_image *i, uint64_t nid, struct erofs_node *ret_inode, struct err *err)
 {
 	const char *wrong;
 	int rc = read_inode(i, nid, ret_inode, err);

@@ -39,6 +39,8 @@ int check_super(struct check_image *i, struct err *err)
 	wrong = judge(&s, i, erofs_crc32c(block, sizeof block));
 	if (wrong)
 		return check_fail(wrong, 0, err);
+	i->time = (int64_t)le64toh(s.time);
+	i->time_ns = le32toh(s.time_ns);
 	i->has_chunks = le32toh(s.feature_incompat) & EROFS_INCOMPAT_CHUNKS;
 	return OK;
 }

@@ -3,18 +3,12 @@
 #include "service/layer/erofs/acl.h"
 #include "service/layer/erofs/checking.h"
 
-struct xattr {
-	uint8_t index;
-	struct bytes name, value;
-};
-
 static size_t padded(size_t len)
 {
 	return len + -len % EROFS_XATTR_UNIT;
 }
 
-/* Takes the next one; false when it does not fit. */
-static bool next_xattr(struct bytes *rest, struct xattr *x)
+bool check_next_xattr(struct bytes *rest, struct check_xattr *x)
 {
 	struct erofs_xattr head;
 	size_t len;
@@ -45,7 +39,7 @@ static bool is_text(struct bytes b, const char *text)
 }
 
 /* The marks of directories, as the writer makes them. */
-static const char *judge_overlay(const struct xattr *x, struct check_inode *n)
+static const char *judge_overlay(const struct check_xattr *x, struct erofs_node *n)
 {
 	bool opaque = is_text(x->name, "overlay.opaque") && is_text(x->value, "y");
 
@@ -55,7 +49,7 @@ static const char *judge_overlay(const struct xattr *x, struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_named(const struct xattr *x, struct check_inode *n)
+static const char *judge_named(const struct check_xattr *x, struct erofs_node *n)
 {
 	if (!x->name.len || memchr(x->name.data, 0, x->name.len))
 		return "an extended attribute with a bad name";
@@ -64,7 +58,7 @@ static const char *judge_named(const struct xattr *x, struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_acl(const struct xattr *x, const struct check_inode *n)
+static const char *judge_acl(const struct check_xattr *x, const struct erofs_node *n)
 {
 	if (x->name.len || !acl_is_sound(x->value) || S_ISLNK(n->mode) ||
 	    (x->index == EROFS_XATTR_ACL_DEFAULT && !S_ISDIR(n->mode)))
@@ -72,7 +66,7 @@ static const char *judge_acl(const struct xattr *x, const struct check_inode *n)
 	return NULL;
 }
 
-static const char *judge_xattr(const struct xattr *x, struct check_inode *n)
+static const char *judge_xattr(const struct check_xattr *x, struct erofs_node *n)
 {
 	switch (x->index) {
 	case EROFS_XATTR_USER:
@@ -87,7 +81,7 @@ static const char *judge_xattr(const struct xattr *x, struct check_inode *n)
 	}
 }
 
-static const char *judge_body(struct bytes body, struct check_inode *n)
+static const char *judge_body(struct bytes body, struct erofs_node *n)
 {
 	struct erofs_xattrs head;
 	const char *wrong = NULL;
@@ -98,14 +92,14 @@ static const char *judge_body(struct bytes body, struct check_inode *n)
 	body.data += sizeof head;
 	body.len -= sizeof head;
 	while (!wrong && body.len) {
-		struct xattr x;
+		struct check_xattr x;
 
-		wrong = next_xattr(&body, &x) ? judge_xattr(&x, n) : "extended attributes that are cut off";
+		wrong = check_next_xattr(&body, &x) ? judge_xattr(&x, n) : "extended attributes that are cut off";
 	}
 	return wrong;
 }
 
-int check_xattrs(struct check_image *i, struct check_inode *n, struct err *err)
+int check_xattrs(struct check_image *i, struct erofs_node *n, struct err *err)
 {
 	CLEANUP(freep) uint8_t *body = n->xattrs_len ? malloc(n->xattrs_len) : NULL;
 	const char *wrong;
