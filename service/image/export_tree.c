@@ -135,9 +135,9 @@ int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeR
 	struct image_service *service = self;
 	int r;
 
-	if (admission_enter(&service->exports, EXPORTS_MAX, "images are being exported", err) < 0)
+	if (admission_enter(&service->saves, SAVES_MAX, "images are being saved or exported", err) < 0)
 		return err->code;
 	r = export(service, call, request->image, err);
-	admission_leave(&service->exports);
+	admission_leave(&service->saves);
 	return r;
 }

@@ -35,18 +35,17 @@ struct image_service {
 	atomic_int running_pulls;
 	/* Calls that wait for their client or for a foreign server as long as those like. A
 	 * limit of their own leaves threads of the server's pools to all the others. */
-	struct admission uploads, saves, watches, logins, pushes, copies, questions, exports;
+	struct admission uploads, saves, watches, logins, pushes, copies, questions;
 };
 
 enum {
 	UPLOADS_MAX = 32,
-	SAVES_MAX = 32,
+	SAVES_MAX = 32, /* and exports */
 	WATCHES_MAX = 32,
 	LOGINS_MAX = 32,
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
 	QUESTIONS_MAX = 24,
-	EXPORTS_MAX = 16,
 };
 
 /* E_BUSY when `max` are in. Who was admitted must leave. Logins and questions wait on the

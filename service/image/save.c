@@ -33,7 +33,7 @@ int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *reque
 		return fail(err, E_INVALID, "no image is named");
 	if (chosen && platform_parse(request->platform, &platform, err) < 0)
 		return err->code;
-	if (admission_enter(&service->saves, SAVES_MAX, "images are being saved", err) < 0)
+	if (admission_enter(&service->saves, SAVES_MAX, "images are being saved or exported", err) < 0)
 		return err->code;
 	r = save_open(service->store, request->images, request->n_images, chosen ? &platform : NULL, &archive, err);
 	if (r == OK)

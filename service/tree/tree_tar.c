@@ -138,16 +138,31 @@ static bool add_acl(struct buf *records, const char *key, struct bytes value)
 	return acl_to_text(value, &text) && tar_record(records, key, (struct bytes){ NULL, 0 }, buf_bytes(&text));
 }
 
+/* A key ends at its first "=", so GNU tar writes that one, and what it writes it with, by
+ * their numbers. */
+static bool encode(struct bytes name, struct buf *out)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] == '=' || name.data[i] == '%')
+			buf_printf(out, "%%%02X", name.data[i]);
+		else
+			buf_putc(out, (char)name.data[i]);
+	return buf_ok(out);
+}
+
 static bool add_attribute(struct buf *records, const struct erofs_attribute *a)
 {
+	CLEANUP(buf_free) struct buf name = BUF_INIT(3 * EROFS_NAME_MAX);
 	char prefix[64];
 
 	snprintf(prefix, sizeof prefix, "SCHILY.xattr.%s", a->prefix);
+	if (!encode(a->name, &name))
+		return false;
 	if (!strcmp(a->prefix, EROFS_ACL_ACCESS) && !add_acl(records, "SCHILY.acl.access", a->value))
 		return false;
 	if (!strcmp(a->prefix, EROFS_ACL_DEFAULT) && !add_acl(records, "SCHILY.acl.default", a->value))
 		return false;
-	return tar_record(records, prefix, a->name, a->value);
+	return tar_record(records, prefix, buf_bytes(&name), a->value);
 }
 
 static int add_attributes(struct tree_tar *t, struct err *err)

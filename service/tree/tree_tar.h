@@ -3,12 +3,13 @@
  *
  * POSIX.1-2001 with PAX records (store/archive/tar_head.h). The root comes first, as
  * "./". Extended attributes are SCHILY.xattr.NAME records, ACLs among them, in the binary
- * form, and for GNU tar and libarchive as SCHILY.acl.* too. The first name of a file is the
- * file, its others are hard links to that one. Sockets, which tar cannot say, are left out.
+ * form for Go's programs (docker import), and as text in SCHILY.acl.* for GNU tar, which
+ * takes them from nowhere else. The first name of a file is the file, its others are hard
+ * links to that one. Sockets, which tar cannot say, are left out, as GNU tar does.
  *
  * Files with holes are in GNU's form 1.0, their map in front of their data: GNU tar, Go's
- * archive/tar (docker import), Python, libarchive and our own import read it, and holes
- * stay holes. As zeros, a layer of some kilobytes could be an archive of exabytes.
+ * archive/tar, Python and our own import read it, and for GNU tar holes stay holes. As
+ * zeros, a layer of some kilobytes could be an archive of exabytes.
  *
  * Memory: the tree's (tree.h), names of hard links (hard_links.h), one sparse map, one
  * entry's header. One thread at a time.

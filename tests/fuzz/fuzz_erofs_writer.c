@@ -1,7 +1,8 @@
 /*
  * A layer's tar of hostile bytes becomes an image, or is refused: where it becomes one,
  * the daemon's check takes it, it has the entries that the count of the same stream has,
- * and it is the same however the stream was cut.
+ * it is the same however the stream was cut, and the tar of it makes an image of which the
+ * tar is the same again.
  *
  * Input: a byte, then the tar. With the byte's low bit set, each block gets the header
  * checksum that it should have, or mutated headers would hardly be read; the other bits
@@ -13,6 +14,7 @@
 #include "service/layer/erofs/check.h"
 #include "service/layer/erofs/writer.h"
 #include "service/layer/tar_count.h"
+#include "service/tree/tree_tar.h"
 #include "tests/fuzz/tar_checksums.h"
 
 enum { MEGABYTE = 1024 * 1024 };
@@ -79,6 +81,46 @@ static void compare_images(int a, int b, size_t len)
 	munmap(q, len);
 }
 
+/* ---- there and back ----------------------------------------------------------------------- */
+
+/* What an image says as a tar; empty when it is too long. */
+static void export(int fd, struct buf *out)
+{
+	CLEANUP(tree_tar_freep) struct tree_tar *t = NULL;
+	const int fds[] = { dup(fd) };
+	struct tree *tree = NULL;
+	size_t len = 1;
+
+	require(tree_open(fds, 1, NULL, &tree, NULL) == OK && tree_tar_new(tree, &t, NULL) == OK);
+	while (len) {
+		uint8_t piece[4096];
+
+		require(tree_tar_read(t, piece, sizeof piece, &len, NULL) == OK);
+		if (!buf_append(out, piece, len)) {
+			buf_reset(out);
+			return;
+		}
+	}
+}
+
+/* An image of the tar of an image says the same. Not of sparse files, whose pieces may
+ * become larger. */
+static void there_and_back(int fd)
+{
+	static const char sparse[] = "GNU.sparse.major";
+	CLEANUP(buf_free) struct buf first = BUF_INIT(16 * MEGABYTE);
+	CLEANUP(buf_free) struct buf second = BUF_INIT(16 * MEGABYTE);
+	CLEANUP(closep) int image = new_file();
+	struct erofs_result result;
+
+	export(fd, &first);
+	if (!first.len || memmem(first.data, first.len, sparse, strlen(sparse)))
+		return;
+	require(convert(buf_bytes(&first), first.len, image, &result, NULL) == OK);
+	export(image, &second);
+	require(first.len == second.len && !memcmp(first.data, second.data, first.len));
+}
+
 static void try(struct bytes tar, size_t piece)
 {
 	struct erofs_result whole = { 0 }, cut = { 0 };
@@ -94,6 +136,7 @@ static void try(struct bytes tar, size_t piece)
 	check_image(a, &whole);
 	require(!memcmp(&whole, &cut, sizeof whole));
 	compare_images(a, b, whole.image_bytes);
+	there_and_back(a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

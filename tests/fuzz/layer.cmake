@@ -12,7 +12,7 @@ imaged_fuzz(fuzz_archive_protocol fuzz_hostile_worker)
 imaged_fuzz(fuzz_tar_members fuzz_tar_checksums)
 imaged_fuzz(fuzz_inflate_archive imaged_layer_worker)
 # Images of layers: tar to image, the daemon's check of an image, and what reads it.
-imaged_fuzz(fuzz_erofs_writer fuzz_tar_checksums imaged_layer_client)
+imaged_fuzz(fuzz_erofs_writer fuzz_tar_checksums imaged_tree)
 imaged_fuzz(fuzz_erofs_check imaged_layer_client)
 imaged_fuzz(fuzz_erofs_reader imaged_tree)
 # Tar to image to reader, against a model of what a layer is.
