@@ -4,8 +4,9 @@
  *   IOTRACE_ROOT     the directory
  *   IOTRACE_LOG      record: each change, in order, with its bytes (format below)
  *   IOTRACE_CONTROL  kill: a file of struct control, shared with the test, which
- *                    counts changes and socket sends and raises SIGKILL before
- *                    number kill_at (torn: after half of its bytes)
+ *                    counts changes, socket sends, calls that mount and programs that
+ *                    are started, and raises SIGKILL before number kill_at (torn:
+ *                    after half of its bytes)
  *   IOTRACE_BOOT_ID  what /proc/sys/kernel/random/boot_id shall say: a replayed
  *                    power loss must look like another boot
  *
@@ -23,6 +24,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,7 +32,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -650,4 +654,65 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
 	REAL(ssize_t, send, int, const void *, size_t, int);
 	point();
 	return real_send(fd, data, len, flags);
+}
+
+/* ---- mounts: counted only; the disk knows nothing of them ------------------------------- */
+
+int mount(const char *what, const char *where, const char *type, unsigned long flags, const void *data)
+{
+	point();
+	return (int)RAW(SYS_mount, what, where, type, flags, data);
+}
+
+int umount2(const char *where, int flags)
+{
+	point();
+	return (int)RAW(SYS_umount2, where, flags);
+}
+
+int fsopen(const char *type, unsigned flags)
+{
+	point();
+	return (int)RAW(SYS_fsopen, type, flags);
+}
+
+int fsconfig(int fs, unsigned command, const char *key, const void *value, int aux)
+{
+	point();
+	return (int)RAW(SYS_fsconfig, fs, command, key, value, aux);
+}
+
+int fsmount(int fs, unsigned flags, unsigned attributes)
+{
+	point();
+	return (int)RAW(SYS_fsmount, fs, flags, attributes);
+}
+
+int move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	point();
+	return (int)RAW(SYS_move_mount, from_fd, from, to_fd, to, flags);
+}
+
+/* Those of loop devices. */
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request >> 8 == 'L')
+		point();
+	return (int)RAW(SYS_ioctl, fd, request, arg);
+}
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+		char *const argv[], char *const envp[])
+{
+	REAL(int, posix_spawn, pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+	     char *const[], char *const[]);
+	point();
+	return real_posix_spawn(pid, path, actions, attr, argv, envp);
 }

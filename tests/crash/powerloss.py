@@ -105,14 +105,16 @@ class Disk:
             self.objects[event.ino] = File()
         elif kind == LINK:
             self.change([(self.objects[event.dir], event.name, self.objects[event.ino])])
-        elif kind == UNLINK:
+        elif kind == UNLINK and isinstance(self.objects.get(event.dir), dict):  # else the kernel made it, for an overlay
             self.change([(self.objects[event.dir], event.name, None)])
         elif kind == RENAME:
             source, target = self.objects[event.dir], self.objects[event.dir2]
             moved = self.now[id(source)][event.name]
             self.change([(source, event.name, None), (target, event.name2, moved)])
         elif kind in (WRITE, TRUNCATE, ALLOCATE):
-            file = self.objects[event.ino]
+            file = self.objects.get(event.ino)
+            if not isinstance(file, File):
+                return  # one without a name; should it get one, UNNAMED tells its bytes
             change = (kind, event.offset, event.data)
             if event.flags & 1:  # O_DSYNC: this write is on the disk when it returns
                 apply(file.synced, change, 1.0)

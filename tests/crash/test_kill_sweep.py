@@ -5,19 +5,21 @@ less than all again.
 SWEEP_POINTS says how many points (default 24; tests/crash/sweep.sh takes more).
 """
 
+import json
 import os
 import shutil
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import erofs
 import grpc
-from archives import docker_files, import_requests, layout_files, load
+from archives import PIECE, Loading, docker_files, import_requests, layout_files, load
 from crashlib import Control, fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
-from ociimage import compress, random_bytes, tar
+from ociimage import Image, Layer, compress, random_bytes, tar
 
 POINTS = int(os.environ.get("SWEEP_POINTS", "24"))
 
@@ -150,6 +152,80 @@ class KillSweep(TestCase):
             self.assertEqual(["N=2"], list(client.InspectImage(image="made:1").config.env.values))
 
         self.sweep(self.prepare("base"), command, expect, max(4, POINTS // 4))
+
+    # What the workers write is not traced: there the kill comes after so many bytes.
+
+    def test_in_the_middle_of_a_layer(self):
+        """By pull, load and import in turn; the last stands for what is sent a piece at a time."""
+        template = self.prepare("base")
+        layer = Layer(tar({f"f{n}": random_bytes(200_000, 50 + n) for n in range(20)}), level=1)
+        image = Image([*self.images["base"].layers, layer])
+        self.registry.repo("held").add(image, "1")
+        archive, points = tar(docker_files((image, "held:1"))), max(6, POINTS // 2)
+        ways = (self.held_pull, lambda client, part: self.held_load(client, archive, part), lambda client, part: self.held_import(client, part))
+        fetched = []
+        for number in range(points):
+            part = (number + 0.5) / points
+            with self.subTest(way=number % 3, part=part):
+                self.fresh(template)
+                daemon = self.daemon(name="work")
+                ways[number % 3](daemon.client(), part)
+                daemon.kill()
+                self.gate.set()
+                self._daemons.remove(daemon)
+                fetched.append(self.after(lambda client: client.pull(self.ref("held")), lambda client: self.assert_only_layers(client)))
+        print(f"     {points} kills; fetched again: {min(fetched)} to {max(fetched)} bytes")
+
+    def held_pull(self, client, part):
+        layer = self.registry.repo("held").manifests[self.registry.repo("held").tags["1"]].layers[-1].blob
+        cut = int(layer.size * part)
+        self.gate = threading.Event()
+        self.registry.fault("GET", layer.digest, times=1, cut=cut, gate=self.gate)
+        self.calls = [client.Pull(reference=self.ref("held"))]
+        self.assertTrue(self.registry.wait_for(lambda: any(layer.digest in r.path and r.sent >= cut for r in self.registry.requests)))
+
+    def held_load(self, client, archive, part):
+        self.gate = threading.Event()
+        loading = Loading(client).start(seekable=False)
+        self.addCleanup(loading.close)
+        wanted = int(len(archive) * part)
+        for at in range(0, wanted, PIECE):
+            loading.data(archive[at : min(wanted, at + PIECE)])
+        self.await_bytes(wanted)
+        self.calls = [loading]
+
+    def held_import(self, client, part):
+        self.gate = threading.Event()
+        data = tar({f"f{n}": random_bytes(200_000, 80 + n) for n in range(20)})
+        wanted, gate = int(len(data) * part), self.gate
+
+        def requests():
+            yield from import_requests(data[:wanted], reference="cut:1")
+            gate.wait(60)
+
+        call = client.Import(requests())
+        self.await_bytes(wanted)
+        self.calls = [call]
+
+    def await_bytes(self, wanted):
+        """Until most of what was sent is on the disk."""
+
+        def there():
+            files = [os.path.join(folder, name) for folder, _, names in os.walk(self.path("work", "root", "ingest")) for name in names]
+            return any(os.path.getsize(file) > wanted // 2 for file in files)
+
+        self.wait_until(there, f"{wanted} bytes that come in")
+
+    def assert_only_layers(self, client):
+        """Exactly the images of the layers of what is listed."""
+        wanted = set()
+        for image in client.images():
+            wanted |= set(json.loads(client.InspectImage(image=image.id, include_raw=True).raw_config)["rootfs"]["diff_ids"])
+
+        def names():
+            return {"sha256:" + name.partition(".")[0] for _, _, found in os.walk(self.path("work", "root", "layers")) for name in found}
+
+        self.wait_until(lambda: names() == wanted, "images of the listed layers and no others")
 
     def test_remove(self):
         template = self.prepare("base", "app")

@@ -17,6 +17,7 @@ import grpc
 import powerloss
 from archives import docker_files, import_requests, layout_files, load
 from crashlib import fill, traced
+from engines import unmount_below
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
 from ociimage import compress, random_bytes, tar
@@ -100,6 +101,33 @@ class PowerLoss(TestCase):
         run(second, "made:3")
         acknowledged(("+", library + "made:3"))
 
+    def live_by_mounts(self, client, acknowledged, removing):
+        """Images mounted, one of them removed meanwhile; no mount outlives the power."""
+
+        def mount(name, image, **fields):
+            os.makedirs(self.path("at", name), exist_ok=True)
+            client.MountImage(image=self.ref(image), target=os.fsencode(self.path("at", name)), **fields)
+
+        def unmount(name):
+            client.UnmountImage(mount=os.fsencode(self.path("at", name)))
+
+        for name in ("base", "app"):
+            client.pull(self.ref(name))
+            acknowledged(("+", self.ref(name)))
+        mount("one", "app")
+        mount("two", "base", read_write=True)
+        with open(self.path("at", "two", "written"), "wb") as file:
+            file.write(b"w" * 10000)
+        removing(self.ref("app"))
+        client.RemoveImage(image=self.ref("app"), force=True)
+        acknowledged(("-", self.ref("app")))
+        unmount("one")
+        mount("three", "base", read_write=True)
+        unmount("two")
+        client.pull(self.ref("wide"))
+        acknowledged(("+", self.ref("wide")))
+        unmount("three")
+
     def record(self, live=None):
         """The life of a store; gives [(log position, names that must be listed, with what they name)]."""
         log, root = self.path("log"), self.path("recorded", "root")
@@ -135,17 +163,21 @@ class PowerLoss(TestCase):
                 due = named
         return due
 
-    def examine(self, root, due):
+    def examine(self, root, due, emptied):
         daemon = traced(self.path("after"), root, boot_id=self.path("boot_id"))
         self._daemons.append(daemon)
         client = daemon.client()
         self.assertEqual([], incomplete(root, client), "listed means complete")
         self.assertEqual([], erofs.amiss(root, client), "and each layer mountable")
+        self.assertEqual(([], []), (list(client.ListMounts().mounts), os.listdir(os.path.join(root, "mounts"))), "no mount of another boot")
         self.assert_clean(client)
         self.assertLessEqual(due, self.named(client), "what was acknowledged is there")
         client.pull(self.ref("app"))
         self.assertEqual([], incomplete(root, client))
         self.assertEqual([], erofs.amiss(root, client))
+        if emptied:
+            client.PruneImages(all=True)
+            self.wait_until(lambda: client.GetDiskUsage().blob_count == 0, "nothing holds content any more")
         self.assertEqual(0, daemon.stop())
         self._daemons.remove(daemon)
 
@@ -158,7 +190,13 @@ class PowerLoss(TestCase):
     def test_imported_means_complete_whatever_was_not_synced(self):
         self.lose_power(max(4, CUTS // 2), self.live_by_imports)
 
-    def lose_power(self, cuts, live):
+    def test_mounts_are_forgotten_and_what_they_held_is_free(self):
+        if os.geteuid() != 0 or not erofs.can_mount():
+            self.skipTest("erofs cannot be mounted here")
+        self.addCleanup(unmount_below, self.dir)
+        self.lose_power(max(4, CUTS // 2), self.live_by_mounts, emptied=True)
+
+    def lose_power(self, cuts, live, emptied=False):
         events, promises = self.record(live)
         self.assertGreater(len(events), 100)
         syncs = [n for n, event in enumerate(events) if not event.changes]
@@ -176,7 +214,7 @@ class PowerLoss(TestCase):
                     shutil.rmtree(root, ignore_errors=True)
                     disk.write(root, rule, SEED * 1000003 + tried)
                     with self.subTest(cut=number, of=len(events), rule=rule, seed=tried):
-                        self.examine(root, due)
+                        self.examine(root, due, emptied and rule == "names")
             disk.play(event)
         print(f"     {tried} trees from {len(wanted)} cuts of {len(events)} events")
 

@@ -15,3 +15,7 @@ imaged_fuzz(fuzz_inflate_archive imaged_layer_worker)
 imaged_fuzz(fuzz_erofs_writer fuzz_tar_checksums imaged_tree)
 imaged_fuzz(fuzz_erofs_check imaged_layer_client)
 imaged_fuzz(fuzz_erofs_reader imaged_tree)
+# Tar to image to reader, against a model of what a layer is.
+add_library(fuzz_layer_model STATIC layer_model.c)
+target_link_libraries(fuzz_layer_model PUBLIC fuzz_tar_checksums imaged_flags)
+imaged_fuzz(fuzz_erofs_model fuzz_layer_model fuzz_tar_checksums imaged_tree imaged_layer_client)

@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 
 from archives import WAYS, ArchiveCase, layout_files, load, save
+from engines import Dockerd, unmount_below
 from fakeregistry import FakeRegistry
 from fixtures import busybox_tar, sixty_layers
-from harness import SLOW, stop
+from harness import SLOW
 from ociimage import Image, Layer, Repo, random_bytes, tar, write_layout
 
 NAME = "example.com/tools/app:1"
@@ -215,15 +215,7 @@ class Containers(ToolCase):
             json.dump({"default": [{"type": "insecureAcceptAnything"}]}, file)
         with open(self.path("storage.conf"), "w", encoding="ascii") as file:
             file.write(f'[storage]\ndriver = "vfs"\ngraphroot = "{self.path("graph")}"\nrunroot = "{self.path("runroot")}"\n')
-        self.addCleanup(self.unmount)
-
-    def unmount(self):
-        """podman mounts its own store onto itself."""
-        with open("/proc/mounts", encoding="utf-8") as file:
-            mounts = [line.split()[1] for line in file]
-        for path in reversed(mounts):
-            if path.startswith(self.dir + "/"):
-                subprocess.run(["umount", "-l", path], check=False)
+        self.addCleanup(unmount_below, self.dir)  # podman mounts its own store onto itself
 
     def tool(self, *args):
         environment = {"CONTAINERS_STORAGE_CONF": self.path("storage.conf"), "HOME": self.dir, "XDG_RUNTIME_DIR": self.path("run"), "TMPDIR": self.dir}
@@ -332,34 +324,7 @@ class Docker(ToolCase):
 
     def setUp(self):
         super().setUp()
-        for program in ("dockerd", "docker"):
-            needs(self, program)
-        self.address = "unix://" + self.path("docker.sock")
-        log = open(self.path("dockerd.log"), "wb")
-        self.addCleanup(log.close)
-        self.process = subprocess.Popen(
-            ["dockerd", "--data-root", self.path("data"), "--exec-root", self.path("exec"), "-H", self.address, "-p", self.path("pid"),
-             "--iptables=false", "--bridge=none"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.addCleanup(self.stop_docker)
-        pause = threading.Event()
-        for _ in range(int(300 * SLOW)):  # nothing tells when it is ready
-            if self.process.poll() is not None:
-                self.skipTest("dockerd does not start here")
-            if not subprocess.run(["docker", "-H", self.address, "version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
-                return
-            pause.wait(0.1)
-        self.skipTest("dockerd does not become ready here")
-
-    def stop_docker(self):
-        stop(self.process, 60)
-        with open("/proc/mounts", encoding="utf-8") as file:
-            mounts = [line.split()[1] for line in file]
-        for path in reversed(mounts):
-            if path.startswith(self.dir + "/"):
-                subprocess.run(["umount", "-l", path], check=False)
-
-    def docker(self, *args):
-        return self.run_tool("docker", "-H", self.address, *args, env={"DOCKER_CONFIG": self.path("config")})
+        self.docker = Dockerd(self).run
 
     def test_there_and_back(self):
         self.loaded_here()

@@ -2,17 +2,19 @@
 of the same tar."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
-import random
+import resource
 import stat
 import subprocess
 import tarfile
 
 from harness import BIN, SLOW
 
+PAGE, LARGE = 4096, 32 << 20
 TAR2EROFS = os.path.join(os.path.dirname(BIN), "tests", "tar2erofs")
 
 
@@ -78,6 +80,28 @@ def mounted(image, directory):
         subprocess.run(["umount", directory], check=True, timeout=60)
 
 
+@contextlib.contextmanager
+def overlaid(images, directory):
+    """Images of layers, the lowest first, as one root."""
+    with contextlib.ExitStack() as stack:
+        lower = [stack.enter_context(mounted(image, os.path.join(directory, f"{n}"))) for n, image in enumerate(images)]
+        if len(lower) == 1:
+            yield lower[0]
+            return
+        root = os.path.join(directory, "root")
+        os.makedirs(root, exist_ok=True)
+        names = ":".join(f"{n}" for n in reversed(range(len(lower))))  # one page is all that mount(2) takes
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={names}", root], cwd=directory, check=True, timeout=60)
+        stack.callback(subprocess.run, ["umount", root], check=True, timeout=60)
+        yield root
+
+
+def layer_file(root, diff_id):
+    """Where a store keeps the image of a layer."""
+    algorithm, _, value = diff_id.partition(":")
+    return os.path.join(root, "layers", algorithm, value[:2], value + ".1")
+
+
 def gnu_extract(tar, directory):
     os.makedirs(directory, exist_ok=True)
     subprocess.run(
@@ -89,101 +113,87 @@ def gnu_extract(tar, directory):
     return directory
 
 
-def make_everything(root):
-    """One of each: types, modes, owners, times, xattrs, ACLs, links."""
-    os.makedirs(root)
-    path = lambda *names: os.path.join(root, *names)
-    for size in (0, 1, 31, 32, 100, 3967, 3968, 4000, 4032, 4033, 4064, 4095, 4096, 4097, 8191, 8192, 8193, 1 << 20):
-        with open(path(f"size{size}"), "wb") as file:
-            file.write(random.Random(size).randbytes(size))
-        os.utime(path(f"size{size}"), ns=(0, 1_600_000_000_123_456_789 + size))
-    os.makedirs(path("dir", "below", "deeper"))
-    os.chmod(path("dir"), 0o1777)
-    os.chmod(path("dir", "below"), 0o2750)
-    for mode in (0o4755, 0o2755, 0o6711, 0o000, 0o1644):
-        with open(path(f"mode{mode:o}"), "wb") as file:
-            file.write(b"x" * mode)
-        os.chown(path(f"mode{mode:o}"), mode, mode + 1)
-        os.chmod(path(f"mode{mode:o}"), mode)
-    os.symlink("size100", path("link"))
-    os.symlink("x" * 4000, path("link-long"))
-    os.symlink("/nowhere/../at all", path("dir", "link-absolute"))
-    os.lchown(path("link"), 70000, 80000)
-    os.utime(path("link"), ns=(0, 987_654_321), follow_symlinks=False)
-    os.mkfifo(path("fifo"), 0o640)
-    os.mknod(path("char"), 0o20666, os.makedev(1, 3))
-    os.mknod(path("block"), 0o60660, os.makedev(259, 300000))
-    os.link(path("size8193"), path("dir", "hard1"))
-    os.link(path("size8193"), path("hard2"))
-    os.link(path("link"), path("link-hard"))
-    os.link(path("fifo"), path("dir", "below", "fifo-hard"))
-    for name, value in (
-        ("user.empty", b""),
-        ("user.text", b"a value"),
-        ("user.binary", bytes(range(256))),
-        ("user.large", b"v" * 3000),
-        ("trusted.own", b"\0\n="),
-        ("security.other", b"label"),
-    ):
-        os.setxattr(path("size100"), name, value)
-    os.setxattr(path("dir"), "user.of.directory", b"y")
-    os.setxattr(path("link"), "trusted.of.symlink", b"y", follow_symlinks=False)
-    # cap_net_raw=ep, revision 2
-    os.setxattr(path("size32"), "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
-    with open(path("owner-large"), "wb") as file:
-        file.write(b"owner")
-    os.chown(path("owner-large"), 4_000_000_000, 3_000_000_000)
-    with open(path("old"), "wb") as file:
-        file.write(b"time before 1970")
-    os.utime(path("old"), ns=(0, -1_500_000_000))
-    subprocess.run(["setfacl", "-m", "u:1234:rwx,g:99:r,m::rx", path("size31")], check=True)
-    subprocess.run(["setfacl", "-d", "-m", "u:1234:rwx,g:99:r", path("dir", "below")], check=True)
-    return root
-
-
 def _content(path, mode):
     if stat.S_ISLNK(mode):
         return os.readlink(path)
     if not stat.S_ISREG(mode):
         return None
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        return hashlib.file_digest(file, "sha256").hexdigest() if size < LARGE else _pages(file, size)
+
+
+def _pages(file, size):
+    """A hash of the pages of a large file that are not all zero, and of their places; holes
+    are not read."""
+    state, at, zero = hashlib.sha256(), 0, bytes(PAGE)
+    while at < size:
+        try:
+            at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+        except OSError as error:  # no more data
+            if error.errno != errno.ENXIO:
+                raise
+            break
+        at -= at % PAGE
+        file.seek(at)
+        data = file.read(256 * PAGE)
+        for place in range(0, len(data), PAGE):
+            page = data[place : place + PAGE]
+            if page != zero[: len(page)]:
+                state.update(b"%d:" % (at + place) + page)
+        at += len(data)
+    return f"pages {state.hexdigest()}"
+
+
+def _allow_descriptors():
+    """One for each level is open while a tree is walked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+
+
+def walk(root):
+    """(name, path) of the root and of all below it, in the order of their names. The path
+    is one that works now, however deep it is: it begins with an open directory."""
+    _allow_descriptors()
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    yield b".", b"/proc/self/fd/%d/." % top
+    open_ones = [(top, b"", iter(sorted(map(os.fsencode, os.listdir(top)))))]
+    try:
+        while open_ones:
+            at, above, names = open_ones[-1]
+            name = next(names, None)
+            if name is None:
+                os.close(at)
+                open_ones.pop()
+                continue
+            yield above + name, b"/proc/self/fd/%d/%s" % (at, name)
+            if stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+                open_ones.append((below, above + name + b"/", iter(sorted(map(os.fsencode, os.listdir(below))))))
+    finally:
+        for at, _, _ in open_ones:
+            os.close(at)
 
 
 def snapshot(root):
     """path → all that a file system tells of it. Bytes throughout. The link count of
     directories is left out: file systems disagree on it."""
-    root = os.fsencode(root)
     tree, inodes = {}, {}
-
-    def look(path, name):
-        try:
-            s = os.lstat(path)
-        except FileNotFoundError:
-            return  # overlayfs lists a whiteout in a directory that is of one layer, and finds it no more
-        first = inodes.setdefault(s.st_ino, name) if not stat.S_ISDIR(s.st_mode) else name
+    for name, path in walk(root):
+        s = os.lstat(path)
+        directory = stat.S_ISDIR(s.st_mode)
         tree[name] = {
             "mode": oct(s.st_mode),
             "owner": (s.st_uid, s.st_gid),
-            "size": None if stat.S_ISDIR(s.st_mode) else s.st_size,
+            "size": None if directory else s.st_size,
             "mtime": s.st_mtime_ns,
-            "links": None if stat.S_ISDIR(s.st_mode) else s.st_nlink,
-            "same as": first,
+            "links": None if directory else s.st_nlink,
+            "same as": name if directory else inodes.setdefault((s.st_dev, s.st_ino), name),
             "device": s.st_rdev if stat.S_ISCHR(s.st_mode) or stat.S_ISBLK(s.st_mode) else None,
             "content": _content(path, s.st_mode),
-            "xattrs": {n: os.getxattr(path, n, follow_symlinks=False) for n in sorted(_xattrs(path))},
+            "xattrs": {n: os.getxattr(path, n, follow_symlinks=False) for n in sorted(os.listxattr(path, follow_symlinks=False))},
         }
-
-    look(root, b".")
-    for directory, names, files in os.walk(root):
-        for name in sorted(names + files):
-            path = os.path.join(directory, name)
-            look(path, os.path.relpath(path, root))
     return tree
-
-
-def _xattrs(path):
-    return os.listxattr(path, follow_symlinks=False)
 
 
 def differences(wanted, got, limit=10):
