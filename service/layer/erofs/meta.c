@@ -6,12 +6,20 @@ enum { NUMBERS_MIN = 1024 };
 
 int erofs_meta_init(struct erofs_meta *m, struct erofs_output *o, struct err *err)
 {
-	*m = (struct erofs_meta){ .output = o, .open = calloc(EROFS_META_OPEN, sizeof *m->open) };
-	return m->open ? OK : fail_nomem(err);
+	*m = (struct erofs_meta){
+		.output = o,
+		.run = malloc(sizeof *m->run),
+		.open = calloc(EROFS_META_OPEN, sizeof *m->open),
+	};
+	if (!m->run || !m->open)
+		return fail_nomem(err);
+	m->run->n = 0;
+	return OK;
 }
 
 void erofs_meta_free(struct erofs_meta *m)
 {
+	free(TAKE(m->run));
 	free(TAKE(m->open));
 	free(TAKE(m->blocks));
 }
@@ -38,11 +46,26 @@ static int new_number(struct erofs_meta *m, uint32_t *ret_number, struct err *er
 
 /* ---- open blocks ----------------------------------------------------------------- */
 
+static int append_run(struct erofs_meta *m, struct err *err)
+{
+	struct erofs_meta_run *run = m->run;
+	uint32_t first = erofs_output_block(m->output);
+	int rc = erofs_output_append_metadata(m->output, run->bytes, run->n * EROFS_BLOCK, err);
+
+	for (size_t i = 0; i < run->n; i++)
+		m->blocks[run->numbers[i]] = first + (uint32_t)i;
+	run->n = 0;
+	return rc;
+}
+
 static int close_block(struct erofs_meta *m, struct erofs_meta_block *b, struct err *err)
 {
-	m->blocks[b->number] = erofs_output_block(m->output);
+	struct erofs_meta_run *run = m->run;
+
+	run->numbers[run->n] = b->number;
+	memcpy(run->bytes[run->n++], b->bytes, sizeof b->bytes);
 	b->is_open = false;
-	return erofs_output_append(m->output, b->bytes, sizeof b->bytes, err);
+	return run->n == EROFS_META_RUN ? append_run(m, err) : OK;
 }
 
 static size_t room_of(const struct erofs_meta_block *b)
@@ -149,5 +172,7 @@ int erofs_meta_flush(struct erofs_meta *m, struct err *err)
 	for (size_t i = 0; rc == OK && i < EROFS_META_OPEN; i++)
 		if (m->open[i].is_open)
 			rc = close_block(m, &m->open[i], err);
-	return rc;
+	if (rc == OK)
+		rc = append_run(m, err);
+	return rc == OK ? erofs_output_only_metadata(m->output, err) : rc;
 }

@@ -2,9 +2,13 @@
  * The image file while it is written: bytes are appended from block 1 on, in large
  * writes; block 0 and single fields are put in their places at the end.
  *
- * What has been written is pushed out to the disk behind, so that the fsync of who
- * commits the file finds little to do. One thread. Failures: E_DISK_FULL, E_IO, and
- * E_LIMIT past the largest image.
+ * Bytes of files go past the page cache (O_DIRECT): few of them are read soon, and to find
+ * room for them in the cache costs more than the disk does. Metadata is looked at as soon
+ * as it is there, and goes through the cache, like the little that a small image has, and
+ * all where the file system does not write directly; it is pushed out to the disk behind,
+ * so that the fsync of who commits the file finds little to do.
+ *
+ * One thread. Failures: E_DISK_FULL, E_IO, and E_LIMIT past the largest image.
  */
 #ifndef SERVICE_LAYER_EROFS_OUTPUT_H
 #define SERVICE_LAYER_EROFS_OUTPUT_H
@@ -15,12 +19,14 @@
 enum { EROFS_OUTPUT_BYTES = 1024 * 1024 };
 
 struct erofs_output {
-	int fd;	      /* the caller's */
-	uint64_t max; /* bytes of the image */
-	uint64_t at;  /* of the file: everything before it is in the file, but block 0 */
-	uint64_t pushed;
-	uint8_t *buffer;
-	size_t used; /* < EROFS_OUTPUT_BYTES after each call */
+	int fd;		 /* the caller's */
+	uint64_t max;	 /* bytes of the image */
+	uint64_t at;	 /* of the file: everything before it is in the file, but block 0 */
+	uint64_t pushed; /* before it, all was given to the disk */
+	bool is_direct;	 /* as the file is now */
+	bool no_direct;	 /* any more */
+	uint8_t *buffer; /* at a border of blocks */
+	size_t used;	 /* < EROFS_OUTPUT_BYTES after each call */
 };
 
 int erofs_output_init(struct erofs_output *o, int fd, uint64_t max, struct err *err);
@@ -44,6 +50,12 @@ static inline uint32_t erofs_output_block(const struct erofs_output *o)
 
 /* Everything that was appended is in the file. */
 int erofs_output_flush(struct erofs_output *o, struct err *err);
+
+/* Blocks of metadata; the end is aligned. */
+int erofs_output_append_metadata(struct erofs_output *o, const void *data, size_t len, struct err *err);
+/* What is appended from here on is metadata too. */
+int erofs_output_only_metadata(struct erofs_output *o, struct err *err);
+
 /* Over what is in the file, or block 0. */
 int erofs_output_patch(struct erofs_output *o, uint64_t at, const void *data, size_t len, struct err *err);
 
