@@ -58,72 +58,69 @@ static int append_run(struct erofs_meta *m, struct err *err)
 	return rc;
 }
 
-static int close_block(struct erofs_meta *m, struct erofs_meta_block *b, struct err *err)
+/* Nothing is done for a block that is not open. */
+static int close_block(struct erofs_meta *m, size_t k, struct err *err)
 {
 	struct erofs_meta_run *run = m->run;
 
-	run->numbers[run->n] = b->number;
-	memcpy(run->bytes[run->n++], b->bytes, sizeof b->bytes);
-	b->is_open = false;
+	if (!m->is_open[k])
+		return OK;
+	run->numbers[run->n] = m->open[k].number;
+	memcpy(run->bytes[run->n++], m->open[k].bytes, EROFS_BLOCK);
+	m->is_open[k] = false;
+	m->rooms[k] = 0;
 	return run->n == EROFS_META_RUN ? append_run(m, err) : OK;
 }
 
-static size_t room_of(const struct erofs_meta_block *b)
+/* The one in which least room is left over, or EROFS_META_OPEN. */
+static size_t best_fit(const struct erofs_meta *m, size_t size)
 {
-	return b->is_open ? EROFS_BLOCK - b->used : 0;
-}
+	size_t best = EROFS_META_OPEN, least = EROFS_BLOCK + 1;
 
-/* The one in which least room is left over, or NULL. */
-static struct erofs_meta_block *best_fit(struct erofs_meta *m, size_t size)
-{
-	struct erofs_meta_block *best = NULL;
-
-	for (size_t i = 0; i < EROFS_META_OPEN; i++) {
-		struct erofs_meta_block *b = &m->open[i];
-
-		if (room_of(b) >= size && (!best || room_of(b) < room_of(best)))
-			best = b;
-	}
+	for (size_t k = 0; k < EROFS_META_OPEN; k++)
+		if (m->rooms[k] >= size && m->rooms[k] < least) {
+			best = k;
+			least = m->rooms[k];
+		}
 	return best;
 }
 
 /* One that is not open, else the fullest. */
-static struct erofs_meta_block *fullest(struct erofs_meta *m)
+static size_t fullest(const struct erofs_meta *m)
 {
-	struct erofs_meta_block *full = &m->open[0];
+	size_t full = 0;
 
-	for (size_t i = 1; i < EROFS_META_OPEN; i++)
-		if (room_of(&m->open[i]) < room_of(full))
-			full = &m->open[i];
+	for (size_t k = 1; k < EROFS_META_OPEN; k++)
+		if (m->rooms[k] < m->rooms[full])
+			full = k;
 	return full;
 }
 
-static int open_block(struct erofs_meta *m, struct erofs_meta_block **ret_block, struct err *err)
+static int open_block(struct erofs_meta *m, size_t *ret_block, struct err *err)
 {
-	struct erofs_meta_block *b = fullest(m);
-	int rc = b->is_open ? close_block(m, b, err) : OK;
+	size_t k = fullest(m);
+	int rc = close_block(m, k, err);
 
 	if (rc == OK)
-		rc = new_number(m, &b->number, err);
+		rc = new_number(m, &m->open[k].number, err);
 	if (rc != OK)
 		return rc;
-	b->is_open = true;
-	b->used = 0;
-	memset(b->bytes, 0, sizeof b->bytes);
-	*ret_block = b;
+	m->is_open[k] = true;
+	m->rooms[k] = EROFS_BLOCK;
+	memset(m->open[k].bytes, 0, EROFS_BLOCK);
+	*ret_block = k;
 	return OK;
 }
 
 /* ---- what is put ----------------------------------------------------------------- */
 
-static void copy_parts(struct erofs_meta_block *b, const struct bytes *parts, size_t n_parts)
+static void copy_parts(uint8_t *to, const struct bytes *parts, size_t n_parts)
 {
 	for (size_t i = 0; i < n_parts; i++) {
 		if (parts[i].len)
-			memcpy(b->bytes + b->used, parts[i].data, parts[i].len);
-		b->used += parts[i].len;
+			memcpy(to, parts[i].data, parts[i].len);
+		to += parts[i].len;
 	}
-	b->used += -b->used % EROFS_SLOT;
 }
 
 static int put_alone(struct erofs_meta *m, const struct bytes *parts, size_t n_parts, struct erofs_place *ret_place,
@@ -146,8 +143,7 @@ static int put_alone(struct erofs_meta *m, const struct bytes *parts, size_t n_p
 int erofs_meta_put(struct erofs_meta *m, const struct bytes *parts, size_t n_parts, struct erofs_place *ret_place,
 		   struct err *err)
 {
-	struct erofs_meta_block *b;
-	size_t size = 0;
+	size_t size = 0, k, used;
 	int rc = OK;
 
 	assert(erofs_output_end(m->output) % EROFS_BLOCK == 0);
@@ -155,13 +151,15 @@ int erofs_meta_put(struct erofs_meta *m, const struct bytes *parts, size_t n_par
 		size += parts[i].len;
 	if (size > EROFS_BLOCK)
 		return put_alone(m, parts, n_parts, ret_place, err);
-	b = best_fit(m, size);
-	if (!b)
-		rc = open_block(m, &b, err);
+	k = best_fit(m, size);
+	if (k == EROFS_META_OPEN)
+		rc = open_block(m, &k, err);
 	if (rc != OK)
 		return rc;
-	*ret_place = (struct erofs_place){ b->number, (uint8_t)(b->used / EROFS_SLOT) };
-	copy_parts(b, parts, n_parts);
+	used = EROFS_BLOCK - m->rooms[k];
+	*ret_place = (struct erofs_place){ m->open[k].number, (uint8_t)(used / EROFS_SLOT) };
+	copy_parts(m->open[k].bytes + used, parts, n_parts);
+	m->rooms[k] = (uint16_t)(m->rooms[k] - size - -size % EROFS_SLOT);
 	return OK;
 }
 
@@ -169,9 +167,8 @@ int erofs_meta_flush(struct erofs_meta *m, struct err *err)
 {
 	int rc = OK;
 
-	for (size_t i = 0; rc == OK && i < EROFS_META_OPEN; i++)
-		if (m->open[i].is_open)
-			rc = close_block(m, &m->open[i], err);
+	for (size_t k = 0; rc == OK && k < EROFS_META_OPEN; k++)
+		rc = close_block(m, k, err);
 	if (rc == OK)
 		rc = append_run(m, err);
 	return rc == OK ? erofs_output_only_metadata(m->output, err) : rc;

@@ -20,9 +20,7 @@
 enum { EROFS_META_OPEN = 64, EROFS_META_RUN = 256 };
 
 struct erofs_meta_block {
-	bool is_open;
 	uint32_t number;
-	size_t used; /* a multiple of EROFS_SLOT */
 	uint8_t bytes[EROFS_BLOCK];
 };
 
@@ -36,8 +34,10 @@ struct erofs_meta_run {
 struct erofs_meta {
 	struct erofs_output *output;
 	struct erofs_meta_run *run;
-	struct erofs_meta_block *open; /* EROFS_META_OPEN */
-	uint32_t *blocks;	       /* n: where in the image each number is */
+	struct erofs_meta_block *open;	 /* EROFS_META_OPEN */
+	uint16_t rooms[EROFS_META_OPEN]; /* what is left in each, a multiple of EROFS_SLOT */
+	bool is_open[EROFS_META_OPEN];	 /* else there is no room */
+	uint32_t *blocks;		 /* n: where in the image each number is */
 	size_t n, room;
 };
 
