@@ -72,28 +72,33 @@ static int close_block(struct erofs_meta *m, size_t k, struct err *err)
 	return run->n == EROFS_META_RUN ? append_run(m, err) : OK;
 }
 
+/* Room and place in one number, so that the least is found without a branch for each. */
+static uint32_t rank(const struct erofs_meta *m, size_t k)
+{
+	return (uint32_t)m->rooms[k] << 8 | (uint32_t)k;
+}
+
 /* The one in which least room is left over, or EROFS_META_OPEN. */
 static size_t best_fit(const struct erofs_meta *m, size_t size)
 {
-	size_t best = EROFS_META_OPEN, least = EROFS_BLOCK + 1;
+	uint32_t best = UINT32_MAX;
 
-	for (size_t k = 0; k < EROFS_META_OPEN; k++)
-		if (m->rooms[k] >= size && m->rooms[k] < least) {
-			best = k;
-			least = m->rooms[k];
-		}
-	return best;
+	for (size_t k = 0; k < EROFS_META_OPEN; k++) {
+		uint32_t this = m->rooms[k] >= size ? rank(m, k) : UINT32_MAX;
+
+		best = this < best ? this : best;
+	}
+	return best == UINT32_MAX ? EROFS_META_OPEN : best & 0xff;
 }
 
 /* One that is not open, else the fullest. */
 static size_t fullest(const struct erofs_meta *m)
 {
-	size_t full = 0;
+	uint32_t best = UINT32_MAX;
 
-	for (size_t k = 1; k < EROFS_META_OPEN; k++)
-		if (m->rooms[k] < m->rooms[full])
-			full = k;
-	return full;
+	for (size_t k = 0; k < EROFS_META_OPEN; k++)
+		best = rank(m, k) < best ? rank(m, k) : best;
+	return best & 0xff;
 }
 
 static int open_block(struct erofs_meta *m, size_t *ret_block, struct err *err)
