@@ -1,7 +1,6 @@
 #include "service/layer/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <string.h>
@@ -122,13 +121,6 @@ static int allow_on(scmp_filter_ctx filter, int call, int fd)
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd, 0));
 }
 
-static int allow_direct_writes(scmp_filter_ctx filter, int fd)
-{
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 3, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd, 0),
-				SCMP_A1(SCMP_CMP_EQ, F_SETFL, 0),
-				SCMP_A2(SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)O_DIRECT, 0));
-}
-
 static int allow_work(scmp_filter_ctx filter, enum sandbox_work work)
 {
 	int rc = 0;
@@ -140,7 +132,7 @@ static int allow_work(scmp_filter_ctx filter, enum sandbox_work work)
 	if (work == SANDBOX_WRITES_IMAGES)
 		rc = allow_on(filter, SCMP_SYS(pwrite64), LAYER_SECOND_FD)
 			     ?: allow_on(filter, SCMP_SYS(sync_file_range), LAYER_SECOND_FD)
-			     ?: allow_direct_writes(filter, LAYER_SECOND_FD);
+			     ?: allow_on(filter, SCMP_SYS(fadvise64), LAYER_SECOND_FD);
 	if (work == SANDBOX_WRITES_IMAGES && !SANITIZED)
 		rc = rc ?: allow_on(filter, SCMP_SYS(read), LAYER_FIRST_FD);
 	if (work == SANDBOX_FILTERS && !SANITIZED)

@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
-enum { PUSH_BYTES = 8 * 1024 * 1024, DIRECT_BYTES = 128 * 1024 };
+enum { PUSH_BYTES = 8 * 1024 * 1024, DROP_BYTES = 128 * 1024 };
 
 int erofs_output_init(struct erofs_output *o, int fd, uint64_t max, struct err *err)
 {
 	*o = (struct erofs_output){ .fd = fd, .max = max, .at = EROFS_BLOCK };
-	o->buffer = aligned_alloc(EROFS_BLOCK, EROFS_OUTPUT_BYTES);
+	o->buffer = malloc(EROFS_OUTPUT_BYTES);
 	return o->buffer ? OK : fail_nomem(err);
 }
 
@@ -19,40 +19,14 @@ void erofs_output_free(struct erofs_output *o)
 
 /* ---- writing --------------------------------------------------------------------- */
 
-static bool set_direct(struct erofs_output *o, bool on)
-{
-	if (fcntl(o->fd, F_SETFL, on ? O_DIRECT : 0) < 0)
-		return false;
-	o->is_direct = on;
-	return true;
-}
-
-/* What is small is not worth waiting for the disk. */
-static void choose_way(struct erofs_output *o)
-{
-	bool direct = !o->no_direct && o->used >= DIRECT_BYTES && o->used % EROFS_BLOCK == 0;
-
-	if (direct != o->is_direct && !set_direct(o, direct))
-		o->no_direct = true;
-}
-
-/* Some file systems let the flag be set and then do not take the write. */
-static bool goes_buffered(struct erofs_output *o, int number)
-{
-	if (number != EINVAL || !o->is_direct)
-		return false;
-	o->no_direct = true;
-	return set_direct(o, false);
-}
-
-static int write_at(struct erofs_output *o, uint64_t at, const void *data, size_t len, struct err *err)
+int erofs_output_patch(struct erofs_output *o, uint64_t at, const void *data, size_t len, struct err *err)
 {
 	const uint8_t *from = data;
 
 	while (len) {
 		ssize_t n = pwrite(o->fd, from, len, (off_t)at);
 
-		if (n < 0 && errno != EINTR && !goes_buffered(o, errno))
+		if (n < 0 && errno != EINTR)
 			return fail_errno(err, "write the layer's image");
 		if (n > 0) {
 			from += n;
@@ -74,7 +48,7 @@ static void push(struct erofs_output *o)
 
 static int write_out(struct erofs_output *o, const void *data, size_t len, struct err *err)
 {
-	int rc = write_at(o, o->at, data, len, err);
+	int rc = erofs_output_patch(o, o->at, data, len, err);
 
 	if (rc != OK)
 		return rc;
@@ -83,34 +57,49 @@ static int write_out(struct erofs_output *o, const void *data, size_t len, struc
 	return OK;
 }
 
+/* ---- what is dropped from the cache --------------------------------------------- */
+
+/* Waits until it is on the disk. An error is told here, and once only: the fsync of who
+ * opens the file later would not hear of it. */
+static int drop(const struct erofs_output *o, const struct erofs_extent *x, struct err *err)
+{
+	const unsigned until_written = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	int rc = sync_file_range(o->fd, (off_t)x->at, (off_t)x->len, until_written);
+
+	if (rc && (errno == EIO || errno == ENOSPC || errno == EDQUOT))
+		return fail_errno(err, "write the layer's image");
+	if (!rc)
+		posix_fadvise(o->fd, (off_t)x->at, (off_t)x->len, POSIX_FADV_DONTNEED);
+	return OK;
+}
+
+/* To be dropped when as many others have come after it, so that the disk is kept busy and
+ * seldom waited for. Little is left to the fsync: several files' are cheaper together. */
+static int drop_behind(struct erofs_output *o, struct erofs_extent x, struct err *err)
+{
+	struct erofs_extent *place = &o->behind[o->n_behind % EROFS_OUTPUT_BEHIND];
+	int rc = OK;
+
+	if (x.len < DROP_BYTES)
+		return OK;
+	sync_file_range(o->fd, (off_t)x.at, (off_t)x.len, SYNC_FILE_RANGE_WRITE);
+	if (o->n_behind++ >= EROFS_OUTPUT_BEHIND)
+		rc = drop(o, place, err);
+	*place = x;
+	return rc;
+}
+
+/* ---- the buffer ------------------------------------------------------------------- */
+
 int erofs_output_flush(struct erofs_output *o, struct err *err)
 {
-	int rc;
+	const struct erofs_extent x = { o->at, o->used };
+	int rc = write_out(o, o->buffer, o->used, err);
 
-	if (!o->used)
-		return OK;
-	choose_way(o);
-	rc = write_out(o, o->buffer, o->used, err);
-	if (rc == OK)
-		o->used = 0;
-	return rc;
-}
-
-/* Everything that was appended is in the file, and what follows goes through the cache. */
-static int to_cache(struct erofs_output *o, struct err *err)
-{
-	int rc = erofs_output_flush(o, err);
-
-	if (rc == OK && o->is_direct && !set_direct(o, false))
-		return fail_errno(err, "write the layer's image");
-	return rc;
-}
-
-int erofs_output_patch(struct erofs_output *o, uint64_t at, const void *data, size_t len, struct err *err)
-{
-	int rc = to_cache(o, err);
-
-	return rc == OK ? write_at(o, at, data, len, err) : rc;
+	if (rc != OK)
+		return rc;
+	o->used = 0;
+	return o->only_metadata ? OK : drop_behind(o, x, err);
 }
 
 /* ---- appending ------------------------------------------------------------------- */
@@ -145,15 +134,15 @@ int erofs_output_append_metadata(struct erofs_output *o, const void *data, size_
 	int rc = check_room(o, len, err);
 
 	if (rc == OK)
-		rc = to_cache(o, err);
+		rc = erofs_output_flush(o, err);
 	return rc == OK ? write_out(o, data, len, err) : rc;
 }
 
 int erofs_output_only_metadata(struct erofs_output *o, struct err *err)
 {
-	int rc = to_cache(o, err);
+	int rc = erofs_output_flush(o, err);
 
-	o->no_direct = true;
+	o->only_metadata = true;
 	return rc;
 }
 

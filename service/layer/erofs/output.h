@@ -2,11 +2,10 @@
  * The image file while it is written: bytes are appended from block 1 on, in large
  * writes; block 0 and single fields are put in their places at the end.
  *
- * Bytes of files go past the page cache (O_DIRECT): few of them are read soon, and to find
- * room for them in the cache costs more than the disk does. Metadata is looked at as soon
- * as it is there, and goes through the cache, like the little that a small image has, and
- * all where the file system does not write directly; it is pushed out to the disk behind,
- * so that the fsync of who commits the file finds little to do.
+ * What has been written is pushed out to the disk behind, so that the fsync of who commits
+ * the file finds little to do. Bytes of files, few of which are read soon, are then dropped
+ * from the page cache, and their pages serve those that follow: fresh ones for a whole layer
+ * cost more than its writing. Metadata stays, as it is looked at as soon as it is there.
  *
  * One thread. Failures: E_DISK_FULL, E_IO, and E_LIMIT past the largest image.
  */
@@ -16,17 +15,23 @@
 #include "proto/runtime/mem.h"
 #include "service/layer/erofs/format.h"
 
-enum { EROFS_OUTPUT_BYTES = 1024 * 1024 };
+enum { EROFS_OUTPUT_BYTES = 1024 * 1024, EROFS_OUTPUT_BEHIND = 32 };
+
+struct erofs_extent {
+	uint64_t at;
+	size_t len;
+};
 
 struct erofs_output {
 	int fd;		 /* the caller's */
 	uint64_t max;	 /* bytes of the image */
 	uint64_t at;	 /* of the file: everything before it is in the file, but block 0 */
-	uint64_t pushed; /* before it, all was given to the disk */
-	bool is_direct;	 /* as the file is now */
-	bool no_direct;	 /* any more */
-	uint8_t *buffer; /* at a border of blocks */
-	size_t used;	 /* < EROFS_OUTPUT_BYTES after each call */
+	uint64_t pushed; /* before it, the writing of all was started */
+	bool only_metadata;
+	uint64_t n_behind; /* ever; the last ones are in behind[], each in the place of its number */
+	struct erofs_extent behind[EROFS_OUTPUT_BEHIND];
+	uint8_t *buffer;
+	size_t used; /* < EROFS_OUTPUT_BYTES after each call */
 };
 
 int erofs_output_init(struct erofs_output *o, int fd, uint64_t max, struct err *err);
