@@ -96,12 +96,11 @@ static int read_piece(struct image_run *r, size_t *ret_len, struct err *err)
 	return OK;
 }
 
-static int write_image(struct image_run *r, struct erofs_result *result, struct err *err)
+static int write_image(struct image_run *r, struct erofs_writer *w, struct erofs_result *result, struct err *err)
 {
-	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
 	uint64_t read = 0;
 	size_t len = 0;
-	int rc = erofs_writer_new(r->order.image, &r->order.limits, &w, err);
+	int rc = OK;
 
 	r->reported = 0;
 	while (rc == OK) {
@@ -133,12 +132,16 @@ static int answer(const struct image_run *r, int code, const struct erofs_result
 	return layer_message_send(r->socket, &m, -1, 0, err);
 }
 
+/* Its names are forgotten after the answer, for which somebody waits. */
 static int serve_order(struct image_run *r, struct err *err)
 {
+	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
 	struct erofs_result result = { 0 };
 	struct err why = ERR_INIT;
-	int rc = write_image(r, &result, &why);
+	int rc = erofs_writer_new(r->order.image, &r->order.limits, &w, &why);
 
+	if (rc == OK)
+		rc = write_image(r, w, &result, &why);
 	close_order(&r->order);
 	return answer(r, rc, &result, &why, err);
 }

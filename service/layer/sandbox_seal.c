@@ -131,7 +131,8 @@ static int allow_work(scmp_filter_ctx filter, enum sandbox_work work)
 		rc = rc ?: allow_on(filter, SCMP_SYS(write), LAYER_FIRST_FD);
 	if (work == SANDBOX_WRITES_IMAGES)
 		rc = allow_on(filter, SCMP_SYS(pwrite64), LAYER_SECOND_FD)
-			     ?: allow_on(filter, SCMP_SYS(sync_file_range), LAYER_SECOND_FD);
+			     ?: allow_on(filter, SCMP_SYS(sync_file_range), LAYER_SECOND_FD)
+			     ?: allow_on(filter, SCMP_SYS(fadvise64), LAYER_SECOND_FD);
 	if (work == SANDBOX_WRITES_IMAGES && !SANITIZED)
 		rc = rc ?: allow_on(filter, SCMP_SYS(read), LAYER_FIRST_FD);
 	if (work == SANDBOX_FILTERS && !SANITIZED)

@@ -87,17 +87,19 @@ static bool read_number(const uint8_t *block, struct field f, int64_t *ret_value
  * bytes: each byte from 128 on makes that sum 256 smaller. */
 static bool checksum_matches(const uint8_t *block, int64_t wanted)
 {
-	int64_t sum = 0, high = 0;
+	uint32_t sum = 0, high = 0;
 
-	for (size_t i = 0; i < TAR_BLOCK; i++) {
+	for (size_t i = 0; i < TAR_BLOCK; i++)
 		sum += block[i];
+	for (size_t i = 0; i < field_checksum.len; i++)
+		sum += (uint32_t)' ' - block[field_checksum.at + i];
+	if (wanted == sum)
+		return true;
+	for (size_t i = 0; i < TAR_BLOCK; i++)
 		high += block[i] >> 7;
-	}
-	for (size_t i = 0; i < field_checksum.len; i++) {
-		sum += ' ' - block[field_checksum.at + i];
+	for (size_t i = 0; i < field_checksum.len; i++)
 		high -= block[field_checksum.at + i] >> 7;
-	}
-	return wanted == sum || wanted == sum - 256 * high;
+	return wanted == (int64_t)sum - 256 * (int64_t)high;
 }
 
 static size_t text_len(const uint8_t *block, struct field f)

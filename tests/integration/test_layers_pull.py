@@ -17,7 +17,7 @@ from ociimage import Image, Layer, random_bytes, tar
 from rpc import reason
 
 MIB = 1 << 20
-VERSION = 1
+VERSION = 2
 
 
 class LayersCase(TestCase):

@@ -6,12 +6,20 @@ enum { NUMBERS_MIN = 1024 };
 
 int erofs_meta_init(struct erofs_meta *m, struct erofs_output *o, struct err *err)
 {
-	*m = (struct erofs_meta){ .output = o, .open = calloc(EROFS_META_OPEN, sizeof *m->open) };
-	return m->open ? OK : fail_nomem(err);
+	*m = (struct erofs_meta){
+		.output = o,
+		.run = malloc(sizeof *m->run),
+		.open = calloc(EROFS_META_OPEN, sizeof *m->open),
+	};
+	if (!m->run || !m->open)
+		return fail_nomem(err);
+	m->run->n = 0;
+	return OK;
 }
 
 void erofs_meta_free(struct erofs_meta *m)
 {
+	free(TAKE(m->run));
 	free(TAKE(m->open));
 	free(TAKE(m->blocks));
 }
@@ -38,69 +46,86 @@ static int new_number(struct erofs_meta *m, uint32_t *ret_number, struct err *er
 
 /* ---- open blocks ----------------------------------------------------------------- */
 
-static int close_block(struct erofs_meta *m, struct erofs_meta_block *b, struct err *err)
+static int append_run(struct erofs_meta *m, struct err *err)
 {
-	m->blocks[b->number] = erofs_output_block(m->output);
-	b->is_open = false;
-	return erofs_output_append(m->output, b->bytes, sizeof b->bytes, err);
+	struct erofs_meta_run *run = m->run;
+	uint32_t first = erofs_output_block(m->output);
+	int rc = erofs_output_append_metadata(m->output, run->bytes, run->n * EROFS_BLOCK, err);
+
+	for (size_t i = 0; i < run->n; i++)
+		m->blocks[run->numbers[i]] = first + (uint32_t)i;
+	run->n = 0;
+	return rc;
 }
 
-static size_t room_of(const struct erofs_meta_block *b)
+/* Nothing is done for a block that is not open. */
+static int close_block(struct erofs_meta *m, size_t k, struct err *err)
 {
-	return b->is_open ? EROFS_BLOCK - b->used : 0;
+	struct erofs_meta_run *run = m->run;
+
+	if (!m->is_open[k])
+		return OK;
+	run->numbers[run->n] = m->open[k].number;
+	memcpy(run->bytes[run->n++], m->open[k].bytes, EROFS_BLOCK);
+	m->is_open[k] = false;
+	m->rooms[k] = 0;
+	return run->n == EROFS_META_RUN ? append_run(m, err) : OK;
 }
 
-/* The one in which least room is left over, or NULL. */
-static struct erofs_meta_block *best_fit(struct erofs_meta *m, size_t size)
+/* Room and place in one number, so that the least is found without a branch for each. */
+static uint32_t rank(const struct erofs_meta *m, size_t k)
 {
-	struct erofs_meta_block *best = NULL;
+	return (uint32_t)m->rooms[k] << 8 | (uint32_t)k;
+}
 
-	for (size_t i = 0; i < EROFS_META_OPEN; i++) {
-		struct erofs_meta_block *b = &m->open[i];
+/* The one in which least room is left over, or EROFS_META_OPEN. */
+static size_t best_fit(const struct erofs_meta *m, size_t size)
+{
+	uint32_t best = UINT32_MAX;
 
-		if (room_of(b) >= size && (!best || room_of(b) < room_of(best)))
-			best = b;
+	for (size_t k = 0; k < EROFS_META_OPEN; k++) {
+		uint32_t this = m->rooms[k] >= size ? rank(m, k) : UINT32_MAX;
+
+		best = this < best ? this : best;
 	}
-	return best;
+	return best == UINT32_MAX ? EROFS_META_OPEN : best & 0xff;
 }
 
 /* One that is not open, else the fullest. */
-static struct erofs_meta_block *fullest(struct erofs_meta *m)
+static size_t fullest(const struct erofs_meta *m)
 {
-	struct erofs_meta_block *full = &m->open[0];
+	uint32_t best = UINT32_MAX;
 
-	for (size_t i = 1; i < EROFS_META_OPEN; i++)
-		if (room_of(&m->open[i]) < room_of(full))
-			full = &m->open[i];
-	return full;
+	for (size_t k = 0; k < EROFS_META_OPEN; k++)
+		best = rank(m, k) < best ? rank(m, k) : best;
+	return best & 0xff;
 }
 
-static int open_block(struct erofs_meta *m, struct erofs_meta_block **ret_block, struct err *err)
+static int open_block(struct erofs_meta *m, size_t *ret_block, struct err *err)
 {
-	struct erofs_meta_block *b = fullest(m);
-	int rc = b->is_open ? close_block(m, b, err) : OK;
+	size_t k = fullest(m);
+	int rc = close_block(m, k, err);
 
 	if (rc == OK)
-		rc = new_number(m, &b->number, err);
+		rc = new_number(m, &m->open[k].number, err);
 	if (rc != OK)
 		return rc;
-	b->is_open = true;
-	b->used = 0;
-	memset(b->bytes, 0, sizeof b->bytes);
-	*ret_block = b;
+	m->is_open[k] = true;
+	m->rooms[k] = EROFS_BLOCK;
+	memset(m->open[k].bytes, 0, EROFS_BLOCK);
+	*ret_block = k;
 	return OK;
 }
 
 /* ---- what is put ----------------------------------------------------------------- */
 
-static void copy_parts(struct erofs_meta_block *b, const struct bytes *parts, size_t n_parts)
+static void copy_parts(uint8_t *to, const struct bytes *parts, size_t n_parts)
 {
 	for (size_t i = 0; i < n_parts; i++) {
 		if (parts[i].len)
-			memcpy(b->bytes + b->used, parts[i].data, parts[i].len);
-		b->used += parts[i].len;
+			memcpy(to, parts[i].data, parts[i].len);
+		to += parts[i].len;
 	}
-	b->used += -b->used % EROFS_SLOT;
 }
 
 static int put_alone(struct erofs_meta *m, const struct bytes *parts, size_t n_parts, struct erofs_place *ret_place,
@@ -123,8 +148,7 @@ static int put_alone(struct erofs_meta *m, const struct bytes *parts, size_t n_p
 int erofs_meta_put(struct erofs_meta *m, const struct bytes *parts, size_t n_parts, struct erofs_place *ret_place,
 		   struct err *err)
 {
-	struct erofs_meta_block *b;
-	size_t size = 0;
+	size_t size = 0, k, used;
 	int rc = OK;
 
 	assert(erofs_output_end(m->output) % EROFS_BLOCK == 0);
@@ -132,13 +156,15 @@ int erofs_meta_put(struct erofs_meta *m, const struct bytes *parts, size_t n_par
 		size += parts[i].len;
 	if (size > EROFS_BLOCK)
 		return put_alone(m, parts, n_parts, ret_place, err);
-	b = best_fit(m, size);
-	if (!b)
-		rc = open_block(m, &b, err);
+	k = best_fit(m, size);
+	if (k == EROFS_META_OPEN)
+		rc = open_block(m, &k, err);
 	if (rc != OK)
 		return rc;
-	*ret_place = (struct erofs_place){ b->number, (uint8_t)(b->used / EROFS_SLOT) };
-	copy_parts(b, parts, n_parts);
+	used = EROFS_BLOCK - m->rooms[k];
+	*ret_place = (struct erofs_place){ m->open[k].number, (uint8_t)(used / EROFS_SLOT) };
+	copy_parts(m->open[k].bytes + used, parts, n_parts);
+	m->rooms[k] = (uint16_t)(m->rooms[k] - size - -size % EROFS_SLOT);
 	return OK;
 }
 
@@ -146,8 +172,9 @@ int erofs_meta_flush(struct erofs_meta *m, struct err *err)
 {
 	int rc = OK;
 
-	for (size_t i = 0; rc == OK && i < EROFS_META_OPEN; i++)
-		if (m->open[i].is_open)
-			rc = close_block(m, &m->open[i], err);
-	return rc;
+	for (size_t k = 0; rc == OK && k < EROFS_META_OPEN; k++)
+		rc = close_block(m, k, err);
+	if (rc == OK)
+		rc = append_run(m, err);
+	return rc == OK ? erofs_output_only_metadata(m->output, err) : rc;
 }

@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
-enum { PUSH_BYTES = 8 * 1024 * 1024 };
+enum { PUSH_BYTES = 8 * 1024 * 1024, DROP_BYTES = 128 * 1024 };
 
 int erofs_output_init(struct erofs_output *o, int fd, uint64_t max, struct err *err)
 {
-	*o = (struct erofs_output){ .fd = fd, .max = max, .at = EROFS_BLOCK, .buffer = malloc(EROFS_OUTPUT_BYTES) };
+	*o = (struct erofs_output){ .fd = fd, .max = max, .at = EROFS_BLOCK };
+	o->buffer = malloc(EROFS_OUTPUT_BYTES);
 	return o->buffer ? OK : fail_nomem(err);
 }
 
@@ -15,6 +16,8 @@ void erofs_output_free(struct erofs_output *o)
 {
 	free(TAKE(o->buffer));
 }
+
+/* ---- writing --------------------------------------------------------------------- */
 
 int erofs_output_patch(struct erofs_output *o, uint64_t at, const void *data, size_t len, struct err *err)
 {
@@ -54,14 +57,52 @@ static int write_out(struct erofs_output *o, const void *data, size_t len, struc
 	return OK;
 }
 
-int erofs_output_flush(struct erofs_output *o, struct err *err)
-{
-	int rc = write_out(o, o->buffer, o->used, err);
+/* ---- what is dropped from the cache --------------------------------------------- */
 
-	if (rc == OK)
-		o->used = 0;
+/* Waits until it is on the disk. An error is told here, and once only: the fsync of who
+ * opens the file later would not hear of it. */
+static int drop(const struct erofs_output *o, const struct erofs_extent *x, struct err *err)
+{
+	const unsigned until_written = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	int rc = sync_file_range(o->fd, (off_t)x->at, (off_t)x->len, until_written);
+
+	if (rc && (errno == EIO || errno == ENOSPC || errno == EDQUOT))
+		return fail_errno(err, "write the layer's image");
+	if (!rc)
+		posix_fadvise(o->fd, (off_t)x->at, (off_t)x->len, POSIX_FADV_DONTNEED);
+	return OK;
+}
+
+/* To be dropped when as many others have come after it, so that the disk is kept busy and
+ * seldom waited for. Little is left to the fsync: several files' are cheaper together. */
+static int drop_behind(struct erofs_output *o, struct erofs_extent x, struct err *err)
+{
+	struct erofs_extent *place = &o->behind[o->n_behind % EROFS_OUTPUT_BEHIND];
+	int rc = OK;
+
+	if (x.len < DROP_BYTES)
+		return OK;
+	sync_file_range(o->fd, (off_t)x.at, (off_t)x.len, SYNC_FILE_RANGE_WRITE);
+	if (o->n_behind++ >= EROFS_OUTPUT_BEHIND)
+		rc = drop(o, place, err);
+	*place = x;
 	return rc;
 }
+
+/* ---- the buffer ------------------------------------------------------------------- */
+
+int erofs_output_flush(struct erofs_output *o, struct err *err)
+{
+	const struct erofs_extent x = { o->at, o->used };
+	int rc = write_out(o, o->buffer, o->used, err);
+
+	if (rc != OK)
+		return rc;
+	o->used = 0;
+	return o->only_metadata ? OK : drop_behind(o, x, err);
+}
+
+/* ---- appending ------------------------------------------------------------------- */
 
 static int check_room(const struct erofs_output *o, uint64_t len, struct err *err)
 {
@@ -85,6 +126,23 @@ int erofs_output_append(struct erofs_output *o, const void *data, size_t len, st
 		if (o->used == EROFS_OUTPUT_BYTES)
 			rc = erofs_output_flush(o, err);
 	}
+	return rc;
+}
+
+int erofs_output_append_metadata(struct erofs_output *o, const void *data, size_t len, struct err *err)
+{
+	int rc = check_room(o, len, err);
+
+	if (rc == OK)
+		rc = erofs_output_flush(o, err);
+	return rc == OK ? write_out(o, data, len, err) : rc;
+}
+
+int erofs_output_only_metadata(struct erofs_output *o, struct err *err)
+{
+	int rc = erofs_output_flush(o, err);
+
+	o->only_metadata = true;
 	return rc;
 }
 

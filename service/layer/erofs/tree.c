@@ -27,17 +27,37 @@ union key {
 	uint8_t room[sizeof(struct erofs_name) + EROFS_NAME_MAX];
 };
 
+static int compare_key(const void *key, const void *element)
+{
+	return compare_names(key, *(struct erofs_name *const *)element);
+}
+
+static struct erofs_name *last_in_order(const struct erofs_directory *d)
+{
+	return d->n_in_order ? d->in_order[d->n_in_order - 1] : NULL;
+}
+
+static struct erofs_name *find(const struct erofs_directory *d, const struct erofs_name *key)
+{
+	const struct erofs_name *last = last_in_order(d);
+	struct erofs_name **found = NULL;
+
+	if (last && compare_names(key, last) <= 0)
+		found = bsearch(key, d->in_order, d->n_in_order, sizeof *d->in_order, compare_key);
+	if (!found && d->others)
+		found = tfind(key, &d->others, compare_names);
+	return found ? *found : NULL;
+}
+
 struct erofs_name *erofs_tree_find(const struct erofs_directory *d, struct bytes name)
 {
 	union key key;
-	void *found;
 
 	if (name.len > EROFS_NAME_MAX)
 		return NULL;
 	key.name.len = (uint8_t)name.len;
 	memcpy(key.name.text, name.data, name.len);
-	found = tfind(&key.name, &d->names, compare_names);
-	return found ? *(struct erofs_name **)found : NULL;
+	return find(d, &key.name);
 }
 
 static int fail_memory(const struct erofs_tree *t, size_t wanted, struct err *err)
@@ -56,6 +76,30 @@ static void *take(struct erofs_tree *t, size_t size, struct err *err)
 	return p;
 }
 
+static bool append_in_order(struct erofs_directory *d, struct erofs_name *n)
+{
+	uint32_t used = d->n_in_order;
+
+	if (!(used & (used - 1))) { /* full: it doubles */
+		struct erofs_name **grown = reallocarray(d->in_order, used ? 2 * (size_t)used : 1, sizeof *grown);
+
+		if (!grown)
+			return false;
+		d->in_order = grown;
+	}
+	d->in_order[d->n_in_order++] = n;
+	return true;
+}
+
+static bool put_name(struct erofs_directory *d, struct erofs_name *n)
+{
+	const struct erofs_name *last = last_in_order(d);
+
+	if (!last || compare_names(n, last) > 0)
+		return append_in_order(d, n);
+	return tsearch(n, &d->others, compare_names) != NULL;
+}
+
 static int add_name(struct erofs_tree *t, struct erofs_directory *d, struct bytes name, struct erofs_inode *inode,
 		    struct err *err)
 {
@@ -66,7 +110,7 @@ static int add_name(struct erofs_tree *t, struct erofs_directory *d, struct byte
 	n->inode = inode;
 	n->len = (uint8_t)name.len;
 	memcpy(n->text, name.data, name.len);
-	if (!tsearch(n, &d->names, compare_names))
+	if (!put_name(d, n))
 		return fail_nomem(err);
 	d->n_names++;
 	return OK;
@@ -95,9 +139,19 @@ static void list_one(const void *node, VISIT visit, void *arg)
 		*l->next++ = *(struct erofs_name *const *)node;
 }
 
+/* The others go to the end of the list first, and are merged from there: what is written
+ * never overtakes what is still to be read. */
 void erofs_tree_list(const struct erofs_directory *d, struct erofs_name **out)
 {
-	twalk_r(d->names, list_one, &(struct listing){ out });
+	struct erofs_name *const *in_order = d->in_order, *const *end = in_order + d->n_in_order;
+	struct erofs_name **other = out + d->n_in_order, **others_end = out + d->n_names;
+
+	twalk_r(d->others, list_one, &(struct listing){ other });
+	while (in_order < end) {
+		bool takes_other = other < others_end && compare_names(*other, *in_order) < 0;
+
+		*out++ = takes_other ? *other++ : *in_order++;
+	}
 }
 
 /* ---- inodes -------------------------------------------------------------------- */
@@ -184,8 +238,10 @@ static void keep_in_arena(void *name UNUSED)
 
 void erofs_tree_free(struct erofs_tree *t)
 {
-	for (struct erofs_directory *d = t->directories; d; d = d->next)
-		tdestroy(d->names, keep_in_arena);
+	for (struct erofs_directory *d = t->directories; d; d = d->next) {
+		free(d->in_order);
+		tdestroy(d->others, keep_in_arena);
+	}
 	arena_free(&t->arena);
 	t->directories = t->root = NULL;
 }

@@ -35,7 +35,7 @@
 
 #include "proto/runtime/mem.h"
 
-enum { EROFS_WRITER_VERSION = 1 }; /* of the bytes that it makes of a tar */
+enum { EROFS_WRITER_VERSION = 2 }; /* of the bytes that it makes of a tar */
 
 struct erofs_limits {
 	uint64_t entries;     /* of the tar */
