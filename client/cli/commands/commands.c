@@ -2,11 +2,14 @@
 
 /* clang-format off */
 static const struct command image_commands[] = {
+	{ "export", NULL, &spec_export, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },
 	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
 	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "ls", "list", &spec_images, NULL, NULL },
+	{ "mount", NULL, &spec_image_mount, NULL, NULL },
+	{ "mounts", NULL, &spec_image_mounts, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "push", NULL, &spec_push, NULL, NULL },
@@ -15,6 +18,7 @@ static const struct command image_commands[] = {
 	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ "tags", NULL, &spec_tags, NULL, NULL },
+	{ "unmount", NULL, &spec_image_unmount, NULL, NULL },
 	{ 0 },
 };
 
