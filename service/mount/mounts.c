@@ -34,6 +34,7 @@ int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err)
 	m->directory = -1;
 	pthread_mutex_init(&m->mu, NULL);
 	pthread_mutex_init(&m->probing, NULL);
+	layer_cache_init(&m->layers);
 	if (!store_read_only(s))
 		r = open_directory(m, err);
 	if (r == OK)
@@ -50,6 +51,7 @@ void mounts_free(struct mounts *m)
 	if (!m)
 		return;
 	closep(&m->directory);
+	layer_cache_free(&m->layers);
 	pthread_mutex_destroy(&m->mu);
 	pthread_mutex_destroy(&m->probing);
 	free(m);
