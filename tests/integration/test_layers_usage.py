@@ -3,7 +3,9 @@ them, what they take, and what becomes of damaged ones."""
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 
 import grpc
@@ -435,8 +437,15 @@ class Checked(LayersCase):
 class Descriptors(LayersCase):
     """An image that is not published yet has a descriptor open for each layer that came."""
 
+    def setUp(self):
+        # The store is in memory, where a sync of each file costs nothing; it goes after its daemon.
+        self.memory = tempfile.mkdtemp(prefix="imaged-test-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.addCleanup(shutil.rmtree, self.memory, ignore_errors=True)
+        super().setUp()
+
     def daemon(self, *args, **options):
-        return super().daemon(*args, wrapper=("prlimit", f"--nofile={self.limit}", "--"), **options)
+        wrapper = ("prlimit", f"--nofile={self.limit}", "--")
+        return super().daemon(*args, root=os.path.join(self.memory, "root"), wrapper=wrapper, **options)
 
     def tiny(self, first, n):
         return [layer(number, 1, how="plain") for number in range(first, first + n)]
