@@ -34,6 +34,7 @@ int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err)
 	m->directory = -1;
 	pthread_mutex_init(&m->mu, NULL);
 	pthread_mutex_init(&m->probing, NULL);
+	layer_cache_init(&m->layers);
 	if (!store_read_only(s))
 		r = open_directory(m, err);
 	if (r == OK)
@@ -50,6 +51,7 @@ void mounts_free(struct mounts *m)
 	if (!m)
 		return;
 	closep(&m->directory);
+	layer_cache_free(&m->layers);
 	pthread_mutex_destroy(&m->mu);
 	pthread_mutex_destroy(&m->probing);
 	free(m);
@@ -178,7 +180,7 @@ static int mount_claimed(struct mounts *m, const struct mount_request *q, Imaged
 	return r;
 }
 
-int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel *cancel, struct arena *arena,
+int mounts_mount(struct mounts *m, const struct mount_request *request, struct cancel *cancel, struct arena *arena,
 		 struct mount_entry *ret_entry, struct err *err)
 {
 	CLEANUP(target_close) struct target target = TARGET_INIT;
@@ -186,11 +188,12 @@ int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel 
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (target_open(q->target, store_root(m->store), &target, err) < 0 || choose_way(m, q->way, &way, err) < 0)
+	if (target_open(request->target, store_root(m->store), &target, err) < 0 ||
+	    choose_way(m, request->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", target.path);
-	r = mount_claimed(m, q, way, &target, cancel, arena, ret_entry, err);
+	r = mount_claimed(m, request, way, &target, cancel, arena, ret_entry, err);
 	claim_end(m, &claim);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "service/mount/layer_cache.h"
 #include "service/mount/mounts.h"
 #include "service/mount/target.h"
 
@@ -24,6 +25,7 @@ struct mounts {
 	pthread_mutex_t probing;
 	bool probed; /* guarded by probing, like the next until it is true */
 	struct probe probe;
+	struct layer_cache layers;
 };
 
 /* False when another call has it. */

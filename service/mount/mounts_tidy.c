@@ -179,6 +179,7 @@ int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_free
 	int64_t freed = 0, content = 0;
 	int r = detach(e, err);
 
+	layer_cache_release(&m->layers, &e->id);
 	if (r == OK)
 		r = mounts_remove_directory(m, &e->id, &freed, err);
 	if (r == OK)

@@ -201,6 +201,33 @@ class Trees(MountsCase):
             self.assertEqual(b"0", open(self.path("mnt", "f0"), "rb").read())
             self.unmount(mount.id)
 
+    def test_mounts_of_a_layer_share_one_file_system(self):
+        """As many images as there are: what is read of it is in memory once."""
+        base = tar({"base": random_bytes(100000, 1)})
+        self.load("a:1", base), self.load("b:1", base, tar({"b": b""}))
+        for way in (FILE, LOOP):
+            before = self.kernel_file_systems()
+            self.mount("a:1", self.directory("a"), way=way)
+            self.mount("b:1", self.directory("b"), way=way), self.mount("a:1", self.directory("c"), way=way)
+            self.assertEqual(2, self.kernel_file_systems() - before)
+            self.unmount(self.directory("a")), self.unmount(self.directory("b"))
+            self.assertEqual(1, self.kernel_file_systems() - before)
+            self.unmount(self.directory("c"))
+            self.wait_until(lambda: self.kernel_file_systems() == before, "all are gone")
+
+    def kernel_file_systems(self):
+        """Instances of erofs: the daemon has a descriptor of each that it shares."""
+        fds = f"/proc/{self.imaged.pid}/fd"
+        devices = set()
+        for fd in os.listdir(fds):
+            try:
+                s = os.stat(os.path.join(fds, fd))
+            except OSError:  # closed meanwhile
+                continue
+            if stat.S_ISDIR(s.st_mode) and s.st_dev != os.stat(self.imaged.root).st_dev:
+                devices.add(s.st_dev)
+        return len(devices)
+
     def test_a_layer_without_its_image_gets_it(self):
         self.small()
         for folder, _, names in os.walk(os.path.join(self.imaged.root, "layers")):
