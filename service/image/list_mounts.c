@@ -82,5 +82,5 @@ int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsR
 		return err->code;
 	while (*request->page_token && at < n && !is_after(&entries[at], &place))
 		at++;
-	return fill(a, entries + at, n - at, limit, response, err);
+	return fill(a, n ? entries + at : entries, n - at, limit, response, err);
 }
