@@ -666,7 +666,7 @@ class WithoutPrivileges(MountsCase):
             self.unmount(mount.id)
             self.assertEqual([], self.mounted_there())
             self.assertEqual([], os.listdir(self.target()))
-        self.assertEqual([], self.programs())
+        self.wait_until(lambda: not self.programs(), "the programs end with what they served")
 
     def programs(self):
         """Programs of mounts of this test that run."""
