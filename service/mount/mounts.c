@@ -38,8 +38,6 @@ int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err)
 	if (!store_read_only(s))
 		r = open_directory(m, err);
 	if (r == OK)
-		r = mounts_tidy(m, err);
-	if (r == OK)
 		*ret_mounts = m;
 	else
 		mounts_free(m);
@@ -242,6 +240,8 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 	struct claim claim;
 	int r;
 
+	if (m->directory < 0)
+		return fail(err, E_READ_ONLY, "root '%s' is read-only", store_root(m->store));
 	if (find_entry(m, which, arena, ret_entry, err) < 0)
 		return err->code;
 	claim.target = arena_bytes(arena,
@@ -264,18 +264,15 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n, struct err *err)
 {
 	struct mount_entry *entries;
-	char point[PATH_MAX];
 	size_t found, n = 0;
-	bool covered;
+	bool *stands;
 
-	if (mount_records_read(m->store, arena, &entries, &found, err) < 0)
+	if (mount_records_read(m->store, arena, &entries, &found, err) < 0 ||
+	    mounts_standing(entries, found, arena, &stands, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < found; i++) {
-		if (mounts_find(&entries[i], point, &covered, err) < 0)
-			return err->code;
-		if (*point && entries[i].record->committed)
+	for (size_t i = 0; i < found; i++)
+		if (stands[i] && entries[i].record->committed)
 			entries[n++] = entries[i];
-	}
 	*ret_entries = entries;
 	*ret_n = n;
 	return OK;

@@ -43,6 +43,10 @@ int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_
  * something else is mounted over it. */
 int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err);
 
+/* Of many at once; in the arena. */
+int mounts_standing(const struct mount_entry *entries, size_t n, struct arena *arena, bool **ret_stands,
+		    struct err *err);
+
 /* Takes down all that is left of it in the kernel and below ROOT/mounts, and its record. */
 int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_freed, struct err *err);
 

@@ -53,8 +53,9 @@ class MountsCase(TestCase):
         for target in mounted:
             subprocess.run(["umount", "-l", target], check=False)
         self.assertEqual([], mounted)
-        loops = subprocess.run(["losetup", "-a"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        self.assertNotIn(self.dir, loops)
+        # The kernel lets go of a file system a little after its last user.
+        loops = lambda: subprocess.run(["losetup", "-a"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.wait_until(lambda: self.dir not in loops(), "no loop device stays")
 
     def directory(self, name="mnt"):
         os.makedirs(self.path(name), exist_ok=True)
@@ -666,7 +667,7 @@ class WithoutPrivileges(MountsCase):
             self.unmount(mount.id)
             self.assertEqual([], self.mounted_there())
             self.assertEqual([], os.listdir(self.target()))
-        self.assertEqual([], self.programs())
+        self.wait_until(lambda: not self.programs(), "the programs end with what they served")
 
     def programs(self):
         """Programs of mounts of this test that run."""
