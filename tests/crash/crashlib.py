@@ -53,3 +53,9 @@ def fill(registry):
     for name, image in images.items():
         registry.repo(name).add(image, "1")
     return images
+
+
+def mount_directories(root):
+    """What a store keeps of mounts that can be written to. Where ways of mounting are tried is
+    no mount's: the next try uses it again and takes it away."""
+    return sorted(name for name in os.listdir(os.path.join(root, "mounts")) if name != "probe")

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import erofs
 import grpc
-from crashlib import Control, fill, traced
+from crashlib import Control, fill, mount_directories, traced
 from engines import unmount_below
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
@@ -137,7 +137,7 @@ class MountSweep(TestCase):
         if "two" in listed and self.written:
             with open(self.path("at", "two", "written"), encoding="ascii") as file:
                 self.assertEqual("kept", file.read())
-        self.assertEqual({m.id for m in listed.values() if m.read_write}, set(os.listdir(os.path.join(daemon.root, "mounts"))))
+        self.assertEqual({m.id for m in listed.values() if m.read_write}, set(mount_directories(daemon.root)))
         self.assertEqual([], incomplete(daemon.root, client))
         self.take_down(daemon, client, listed)
 
@@ -147,7 +147,7 @@ class MountSweep(TestCase):
             client.UnmountImage(mount=os.fsencode(self.path("at", name)))
         self.assertEqual(([], []), (mount_points(self.dir), list(client.ListMounts().mounts)))
         self.wait_until(lambda: not loop_devices(daemon.root), "loop devices go with their last user")
-        self.assertEqual([], os.listdir(os.path.join(daemon.root, "mounts")))
+        self.assertEqual([], mount_directories(daemon.root))
         self.assert_clean(client)
         client.PruneImages(all=True)
         self.wait_until(lambda: client.GetDiskUsage().blob_count == 0, "no lease holds content")

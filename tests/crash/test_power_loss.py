@@ -16,7 +16,7 @@ import erofs
 import grpc
 import powerloss
 from archives import docker_files, import_requests, layout_files, load
-from crashlib import fill, traced
+from crashlib import fill, mount_directories, traced
 from engines import unmount_below
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
@@ -169,7 +169,7 @@ class PowerLoss(TestCase):
         client = daemon.client()
         self.assertEqual([], incomplete(root, client), "listed means complete")
         self.assertEqual([], erofs.amiss(root, client), "and each layer mountable")
-        self.assertEqual(([], []), (list(client.ListMounts().mounts), os.listdir(os.path.join(root, "mounts"))), "no mount of another boot")
+        self.assertEqual(([], []), (list(client.ListMounts().mounts), mount_directories(root)), "no mount of another boot")
         self.assert_clean(client)
         self.assertLessEqual(due, self.named(client), "what was acknowledged is there")
         client.pull(self.ref("app"))
