@@ -29,6 +29,8 @@ packages() {
 		echo erofs-utils attr acl # the referees of layers' images, and what their trees need
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
+		# mounts: calls that fail or kill, and the overlay of those without privileges
+		echo strace fuse3 fuse-overlayfs
 		echo groff-base # renders the man pages
 		echo python3 python3-grpcio python3-protobuf
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
