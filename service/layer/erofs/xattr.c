@@ -123,6 +123,12 @@ static int check_name(const struct tar_item *item, struct bytes name, const stru
 	return OK;
 }
 
+/* Of user.* Linux would list those of other kinds and not read them (xattr(7)). */
+static bool may_have(const struct tar_item *item, uint8_t index)
+{
+	return index != EROFS_XATTR_USER || item->kind == TAR_KIND_REGULAR || item->kind == TAR_KIND_DIRECTORY;
+}
+
 /* ---- ACLs ------------------------------------------------------------------------- */
 
 static bool may_have_acl(const struct tar_item *item, uint8_t index)
@@ -186,7 +192,7 @@ static int take_xattr(struct erofs_xattr_set *x, const struct tar_item *item, co
 	if (!p)
 		return OK;
 	rc = check_name(item, name, p, err);
-	if (rc != OK || (rules->drop_trusted && p->index == EROFS_XATTR_TRUSTED))
+	if (rc != OK || (rules->drop_trusted && p->index == EROFS_XATTR_TRUSTED) || !may_have(item, p->index))
 		return rc;
 	return add(x, p->index, after(name, p->text), r->value, err);
 }
