@@ -93,6 +93,19 @@ class Trees(ErofsCase):
             self.assertEqual(b"v" * size, got[b"d%d" % size]["xattrs"]["user.v"])
             self.assertIn(b"d%d/f" % size, got)
 
+    def test_user_attributes_are_of_files_and_directories(self):
+        """Linux lists those of other kinds and cannot read them, so that cp -a would complain."""
+        tar, records = Tar(self.path("t")), {"SCHILY.xattr.user.v": "v", "SCHILY.xattr.trusted.v": "t"}
+        tar.add("file", data=b"f", pax_headers=records)
+        tar.directory("directory", pax_headers=records)
+        tar.symlink("link", "file", pax_headers=records)
+        tar.add("fifo", tarfile.FIFOTYPE, pax_headers=records)
+        got = self.show(tar.done())
+        for name in (b"file", b"directory"):
+            self.assertEqual({"user.v": b"v", "trusted.v": b"t"}, got[name]["xattrs"])
+        for name in (b"link", b"fifo"):
+            self.assertEqual({"trusted.v": b"t"}, got[name]["xattrs"])
+
     def test_names_of_any_bytes_and_lengths(self):
         root = self.path("tree").encode()
         names = [b"\xff\xfe not utf-8", b"new\nline", b"-dash", b"!first", b"...", b"..a", b".hidden", b"a", b"a.", b"a/b"[:1] + b" b",

@@ -5,9 +5,10 @@
  * as SCHILY.acl.access and .default. Kept are user.*, trusted.* (unless the policy says
  * otherwise), security.* and the two ACLs; other namespaces are not of a file but of a
  * file system, and are left out, as are ACLs with users that only the writer's machine
- * knows, and ACLs of symlinks. E_BAD_CONTENT: overlayfs's own (trusted.overlay.*,
- * user.overlay.*), by which a layer could show files of other layers under wrong names,
- * and names, values and ACLs that Linux would not take. E_LIMIT: too many, too large.
+ * knows, ACLs of symlinks, and user.* of what is neither file nor directory.
+ * E_BAD_CONTENT: overlayfs's own (trusted.overlay.*, user.overlay.*), by which a layer
+ * could show files of other layers under wrong names, and names, values and ACLs that
+ * Linux would not take. E_LIMIT: too many, too large.
  *
  * Memory: buffers of at most TAR_EXTENDED_MAX that are used again. One thread.
  */
