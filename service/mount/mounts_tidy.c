@@ -1,17 +1,11 @@
 /*
  * What stands in the kernel against what is on record.
  */
-#include <dirent.h>
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "service/mount/fuse.h"
 #include "service/mount/mountinfo.h"
 #include "service/mount/mounts_internal.h"
-#include "service/mount/stage.h"
 
 char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 {
@@ -71,89 +65,6 @@ int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret
 	r = mountinfo_read(look_at, &f, err);
 	*ret_covered = f.covered;
 	return r;
-}
-
-/* ---- what was written ----------------------------------------------------------------- */
-
-static int remove_tree(int parent, const char *name, int64_t *freed, struct err *err);
-
-/* A symlink's or a file's bytes count as the file system keeps them. */
-static int remove_entry(int directory, const char *name, int64_t *freed, struct err *err)
-{
-	enum { SECTOR = 512 };
-	struct stat st;
-
-	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? OK : fail_errno(err, "'%s' of what was written", name);
-	if (S_ISDIR(st.st_mode))
-		return remove_tree(directory, name, freed, err);
-	if (unlinkat(directory, name, 0) < 0 && errno != ENOENT)
-		return fail_errno(err, "remove '%s' of what was written", name);
-	if (st.st_nlink == 1)
-		*freed += (int64_t)st.st_blocks * SECTOR;
-	return OK;
-}
-
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static int remove_entries(int directory, int64_t *freed, struct err *err)
-{
-	CLEANUP(closedirp) DIR *d = fdopendir(directory);
-	const struct dirent *e;
-	int r = OK;
-
-	if (!d) {
-		close(directory);
-		return fail_errno(err, "read a directory of what was written");
-	}
-	while (r == OK && (errno = 0, e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			r = remove_entry(dirfd(d), e->d_name, freed, err);
-	return r == OK && errno ? fail_errno(err, "read a directory of what was written") : r;
-}
-
-/* Never into what is mounted there. */
-static int open_below(int parent, const char *name)
-{
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
-				.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
-
-	return (int)syscall(SYS_openat2, parent, name, &how, sizeof how);
-}
-
-/* NOLINTNEXTLINE(misc-no-recursion): as deep as what was written */
-static int remove_tree(int parent, const char *name, int64_t *freed, struct err *err)
-{
-	int fd = open_below(parent, name), r;
-
-	if (fd < 0)
-		return errno == ENOENT ? OK : fail_errno(err, "open '%s' of what was written", name);
-	r = remove_entries(fd, freed, err);
-	if (r == OK && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return fail_errno(err, "remove '%s' of what was written", name);
-	return r;
-}
-
-char *mounts_path(struct mounts *m, const struct mount_id *id)
-{
-	char name[MOUNT_ID_TEXT_MAX];
-
-	return format("%s/mounts/%s", store_root(m->store), mount_id_text(id, name));
-}
-
-int mounts_remove_directory(struct mounts *m, const struct mount_id *id, int64_t *freed, struct err *err)
-{
-	CLEANUP(freep) char *path = mounts_path(m, id);
-	char name[MOUNT_ID_TEXT_MAX];
-
-	if (!path)
-		return fail_nomem(err);
-	stage_clear(path);
-	return remove_tree(m->directory, mount_id_text(id, name), freed, err);
 }
 
 /* ---- taking down ------------------------------------------------------------------------ */

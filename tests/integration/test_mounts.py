@@ -268,6 +268,23 @@ class ReadAndWrite(MountsCase):
             self.assertEqual(["motd"], os.listdir(self.path("mnt", "etc")))
             self.unmount(self.directory())
 
+    def test_what_is_deeper_than_the_limit_of_open_files(self):
+        self.small()
+        self.imaged.stop()
+        self.imaged = self.daemon(name="few", wrapper=["prlimit", "--nofile=2048:2048"], root=self.imaged.root)
+        self.client = self.imaged.client()
+        mount = self.mount("small:1", read_write=True)
+        here = os.open(self.directory(), os.O_RDONLY)
+        for name in ["d"] * 2200:
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=below))
+            os.close(here)
+            here = below
+        os.close(here)
+        self.unmount(mount.id)
+        self.assertNotIn(mount.id, os.listdir(os.path.join(self.imaged.root, "mounts")))
+
     def test_two_mounts_do_not_see_what_the_other_wrote(self):
         self.small()
         for name in ("a", "b"):
