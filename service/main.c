@@ -172,13 +172,24 @@ static int open_server(struct daemon *d, struct err *err)
 	return rpc_server_start(d->server, err);
 }
 
+/* What cannot be tidied up is no reason not to serve. */
+static int open_mounts(struct daemon *d, struct err *err)
+{
+	struct err left = ERR_INIT;
+
+	if (mounts_new(d->store, &d->mounts, err) < 0)
+		return err->code;
+	if (mounts_tidy(d->mounts, &left) < 0)
+		log_line(LOG_WARN, "%s", left.text);
+	return OK;
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker(d->worker_program, err) < 0 ||
 	    store_open(d->config.root, &d->store, err) < 0 ||
 	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0 ||
-	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 ||
-	    mounts_new(d->store, &d->mounts, err) < 0)
+	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 || open_mounts(d, err) < 0)
 		return err->code;
 	d->images = (struct image_service){
 		.store = d->store,

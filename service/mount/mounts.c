@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "proto/runtime/clock.h"
-#include "service/mount/fuse.h"
 #include "store/gc/lease.h"
 #include "store/record.h"
 
@@ -37,8 +36,6 @@ int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err)
 	layer_cache_init(&m->layers);
 	if (!store_read_only(s))
 		r = open_directory(m, err);
-	if (r == OK)
-		r = mounts_tidy(m, err);
 	if (r == OK)
 		*ret_mounts = m;
 	else
@@ -222,20 +219,6 @@ static int find_entry(struct mounts *m, struct bytes which, struct arena *arena,
 		    (int)which.len, (const char *)which.data);
 }
 
-static int take_down(const struct mount_entry *e, bool lazy, struct err *err)
-{
-	char point[PATH_MAX];
-	bool covered;
-
-	if (mounts_find(e, point, &covered, err) < 0)
-		return err->code;
-	if (!*point)
-		return OK; /* somebody else did */
-	if (covered)
-		return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first", point);
-	return unmount_at(point, lazy, err);
-}
-
 int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena *arena, struct mount_entry *ret_entry,
 		   int64_t *ret_freed, struct err *err)
 {
@@ -252,7 +235,7 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", claim.target);
 	r = find_entry(m, which, arena, ret_entry, err); /* as it is now */
 	if (r == OK)
-		r = take_down(ret_entry, lazy, err);
+		r = mounts_take_down(ret_entry, lazy, err);
 	if (r == OK)
 		r = mounts_drop(m, ret_entry, ret_freed, err);
 	claim_end(m, &claim);
@@ -263,19 +246,20 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n, struct err *err)
 {
+	CLEANUP(freep) bool *stand = NULL;
 	struct mount_entry *entries;
-	char point[PATH_MAX];
 	size_t found, n = 0;
-	bool covered;
 
 	if (mount_records_read(m->store, arena, &entries, &found, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < found; i++) {
-		if (mounts_find(&entries[i], point, &covered, err) < 0)
-			return err->code;
-		if (*point && entries[i].record->committed)
+	stand = calloc(found + 1, sizeof *stand);
+	if (!stand)
+		return fail_nomem(err);
+	if (mounts_which_stand(entries, found, stand, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < found; i++)
+		if (stand[i] && entries[i].record->committed)
 			entries[n++] = entries[i];
-	}
 	*ret_entries = entries;
 	*ret_n = n;
 	return OK;

@@ -11,7 +11,7 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 {
 	char text[MOUNT_ID_TEXT_MAX];
 
-	snprintf(out, MOUNT_SOURCE_MAX, "imaged:%s", mount_id_text(id, text));
+	snprintf(out, MOUNT_SOURCE_MAX, MOUNT_SOURCE_PREFIX "%s", mount_id_text(id, text));
 	return out;
 }
 
@@ -21,7 +21,7 @@ struct finding {
 	const char *source;
 	const Imaged__Store__V1__MountRecord *record;
 	char *point; /* PATH_MAX */
-	bool covered;
+	bool at_target, covered;
 };
 
 static bool bytes_are(struct bytes b, const char *text)
@@ -29,25 +29,30 @@ static bool bytes_are(struct bytes b, const char *text)
 	return b.len == strlen(text) && !memcmp(b.data, text, b.len);
 }
 
-/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
-static bool is_ours(const struct finding *f, const struct mountinfo_line *line)
+static bool is_at_target(const Imaged__Store__V1__MountRecord *record, const struct mountinfo_line *line)
 {
-	ProtobufCBinaryData target = f->record->target;
-
-	if (bytes_are(line->source, f->source))
-		return true;
-	return f->record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE &&
-	       bytes_are(line->type, "fuse.fuse-overlayfs") && target.len == line->point.len &&
-	       !memcmp(target.data, line->point.data, target.len);
+	return record->target.len == line->point.len && !memcmp(record->target.data, line->point.data, line->point.len);
 }
 
+/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
+static bool is_ours(const char *source, const Imaged__Store__V1__MountRecord *record, const struct mountinfo_line *line)
+{
+	if (bytes_are(line->source, source))
+		return true;
+	return record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && bytes_are(line->type, "fuse.fuse-overlayfs") &&
+	       is_at_target(record, line);
+}
+
+/* It may have been bound to other places, too: its own directory comes before those. */
 static int look_at(void *arg, const struct mountinfo_line *line)
 {
 	struct finding *f = arg;
+	bool at_target = is_at_target(f->record, line);
 
-	if (is_ours(f, line) && line->point.len < PATH_MAX) {
+	if ((at_target || !f->at_target) && line->point.len < PATH_MAX && is_ours(f->source, f->record, line)) {
 		memcpy(f->point, line->point.data, line->point.len);
 		f->point[line->point.len] = 0;
+		f->at_target = at_target;
 		f->covered = false;
 	} else if (*f->point && bytes_are(line->point, f->point)) {
 		f->covered = true; /* later ones at the same place lie on top */
@@ -67,28 +72,66 @@ int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret
 	return r;
 }
 
+/* ---- which of many stand -------------------------------------------------------------- */
+
+struct roll_call {
+	const struct mount_entry *entries;
+	size_t n;
+	bool *stands;
+};
+
+static void tick(struct roll_call *c, const struct mount_id *id, const struct mountinfo_line *line)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (id ? mount_id_eq(id, &c->entries[i].id) : is_ours("", c->entries[i].record, line))
+			c->stands[i] = true;
+}
+
+static int call_out(void *arg, const struct mountinfo_line *line)
+{
+	static const char prefix[] = MOUNT_SOURCE_PREFIX;
+	size_t len = strlen(prefix);
+	struct bytes source = line->source;
+	struct mount_id id;
+
+	if (bytes_are(line->type, "fuse.fuse-overlayfs"))
+		tick(arg, NULL, line);
+	else if (source.len > len && !memcmp(source.data, prefix, len) &&
+		 mount_id_parse((struct bytes){ source.data + len, source.len - len }, &id))
+		tick(arg, &id, line);
+	return OK;
+}
+
+int mounts_which_stand(const struct mount_entry *entries, size_t n, bool *ret_stand, struct err *err)
+{
+	struct roll_call c = { entries, n, ret_stand };
+
+	memset(ret_stand, 0, n * sizeof *ret_stand);
+	return n ? mountinfo_read(call_out, &c, err) : OK;
+}
+
 /* ---- taking down ------------------------------------------------------------------------ */
 
-/* All of it: it may have been bound to other places, too. */
-static int detach(const struct mount_entry *e, struct err *err)
+int mounts_take_down(const struct mount_entry *e, bool lazy, struct err *err)
 {
 	char point[PATH_MAX];
 	bool covered;
+	int r;
 
-	for (;;) {
-		if (mounts_find(e, point, &covered, err) < 0)
-			return err ? err->code : E_IO;
-		if (!*point)
-			return OK;
-		if (unmount_at(point, true, err) < 0)
-			return err ? err->code : E_IO;
+	while ((r = mounts_find(e, point, &covered, err)) == OK && *point) {
+		if (covered)
+			return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first", point);
+		r = unmount_at(point, lazy, err);
+		if (r != OK)
+			return r;
 	}
+	return r;
 }
 
 int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_freed, struct err *err)
 {
 	int64_t freed = 0, content = 0;
-	int r = detach(e, err);
+	int r = mounts_take_down(e, true, err);
 
 	layer_cache_release(&m->layers, &e->id);
 	if (r == OK)
@@ -99,20 +142,24 @@ int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_free
 	return r;
 }
 
+/* ---- tidying up ------------------------------------------------------------------------- */
+
 /* Of a record that nobody works on, as it is now: what is committed and stands stays. */
 static int tidy_one(struct mounts *m, const struct mount_id *id, struct arena *arena, struct err *err)
 {
 	struct mount_entry now;
-	char point[PATH_MAX];
+	char point[PATH_MAX], text[MOUNT_ID_TEXT_MAX];
 	int64_t freed;
 	bool covered;
 	int r = mount_record_get(m->store, id, arena, &now, err);
 
 	if (r == OK)
 		r = mounts_find(&now, point, &covered, err);
-	if (r != OK)
-		return r == E_NOT_FOUND ? OK : r;
-	return *point && now.record->committed ? OK : mounts_drop(m, &now, &freed, err);
+	if (r == OK && !(*point && now.record->committed))
+		r = mounts_drop(m, &now, &freed, err);
+	if (r == OK || r == E_NOT_FOUND)
+		return OK;
+	return err_wrap(err, "what is left of mount %s", mount_id_text(id, text));
 }
 
 static int tidy_claimed(struct mounts *m, const struct mount_entry *e, struct arena *arena, struct err *err)
@@ -131,9 +178,26 @@ static int tidy_claimed(struct mounts *m, const struct mount_entry *e, struct ar
 	return r;
 }
 
+/* Each of them, whatever becomes of the others. */
+static int tidy_each(struct mounts *m, const struct mount_entry *entries, const bool *stand, size_t n,
+		     struct arena *arena, struct err *err)
+{
+	int first = OK;
+
+	for (size_t i = 0; i < n; i++) {
+		bool stays = stand[i] && entries[i].record->committed;
+		int r = stays ? OK : tidy_claimed(m, &entries[i], arena, first == OK ? err : NULL);
+
+		if (first == OK)
+			first = r;
+	}
+	return first;
+}
+
 int mounts_tidy(struct mounts *m, struct err *err)
 {
 	CLEANUP(arena_free) struct arena arena;
+	CLEANUP(freep) bool *stand = NULL;
 	struct mount_entry *entries;
 	size_t n;
 	int r;
@@ -142,7 +206,11 @@ int mounts_tidy(struct mounts *m, struct err *err)
 	if (m->directory < 0)
 		return OK;
 	r = mount_records_read(m->store, &arena, &entries, &n, err);
-	for (size_t i = 0; r == OK && i < n; i++)
-		r = tidy_claimed(m, &entries[i], &arena, err);
-	return r;
+	if (r != OK)
+		return r;
+	stand = calloc(n + 1, sizeof *stand);
+	if (!stand)
+		return fail_nomem(err);
+	r = mounts_which_stand(entries, n, stand, err);
+	return r == OK ? tidy_each(m, entries, stand, n, &arena, err) : r;
 }

@@ -473,6 +473,38 @@ class Unmounting(MountsCase):
         self.unmount(mount.id)
         self.assertEqual(([], []), (os.listdir(self.directory()), os.listdir(self.directory("bound"))))
 
+    def test_one_in_use_stays_though_it_is_bound_elsewhere(self):
+        """A bind mount comes after the mount itself, and is taken for no other place of it."""
+        self.small()
+        mount = self.mount("small:1", read_write=True)
+        bound = self.directory("bound")
+        subprocess.run(["mount", "--bind", self.path("mnt", "etc"), bound], check=True)
+        with open(self.path("mnt", "etc", "motd"), "rb"):
+            self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, text="/mnt' is in use.*--lazy")
+            self.assertEqual(([self.directory()], ["motd"]), (self.mounted(), os.listdir(bound)))
+        with open(os.path.join(bound, "motd"), "rb") as file:
+            self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, text="/bound' is in use.*--lazy")
+            self.assertEqual(["motd"], os.listdir(bound))
+            self.unmount(mount.id, lazy=True)
+            self.assertEqual(b"hello", file.read())
+        self.assertEqual(([], []), (os.listdir(self.directory()), os.listdir(bound)))
+
+    def test_what_others_mounted_over_a_bound_one_stays(self):
+        self.small()
+        mount = self.mount("small:1")
+        bound = self.directory("bound")
+        subprocess.run(["mount", "--bind", self.directory(), bound], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", bound], check=True)
+        subprocess.run(["mount", "--bind", self.directory(), self.directory("third")], check=True)
+        try:
+            open(os.path.join(bound, "mine"), "w").close()
+            for lazy in (False, True):
+                self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, lazy=lazy, text="mounted over '.*bound'")
+                self.assertEqual(["mine"], os.listdir(bound))
+        finally:
+            subprocess.run(["umount", bound], check=False)
+        self.unmount(mount.id)
+
 
 class Kept(MountsCase):
     """A mount keeps the image's content."""
@@ -580,6 +612,28 @@ class Restarts(MountsCase):
         self.assertEqual([], [n for n in os.listdir(os.path.join(self.imaged.root, "mounts")) if not n.startswith("empty")])
         self.assertEqual([], [n for _, _, names in os.walk(os.path.join(self.imaged.root, "content")) for n in names])
 
+
+    def test_what_cannot_be_taken_down_is_in_nobodys_way(self):
+        """One mount of which something stays: the service starts, and other images are removed."""
+        self.small(), self.small("other:1")
+        mount = self.mount("small:1", read_write=True)
+        busy = os.path.join(self.imaged.root, "mounts", mount.id, "upper", "busy")
+        os.makedirs(busy)
+        self.imaged.stop()
+        subprocess.run(["umount", self.directory()], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", busy], check=True)
+        try:
+            self.imaged.start()
+            self.client = self.imaged.client()
+            self.assertRegex(self.imaged.log, f"mount {mount.id}.*busy")
+            self.assertEqual([], self.mounted())
+            self.client.RemoveImage(image="other:1")
+            self.client.PruneImages()
+            self.assert_rpc_fails("INTERNAL", "IO_ERROR", self.unmount, mount.id, text="busy")
+        finally:
+            subprocess.run(["umount", busy], check=True)
+        self.unmount(mount.id)
+        self.assertNotIn(mount.id, os.listdir(os.path.join(self.imaged.root, "mounts")))
 
 class OtherKernels(MountsCase):
     """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails
