@@ -313,6 +313,7 @@ class Targets(MountsCase):
     def test_what_is_no_good_directory(self):
         self.small()
         open(self.path("file"), "w").close()
+        os.symlink("loop", self.path("loop"))
         root = self.imaged.root
         for target, code, reason_, text in (
             (self.path("missing"), "NOT_FOUND", "NOT_FOUND", "there is no directory .*: make it first"),
@@ -322,6 +323,8 @@ class Targets(MountsCase):
             ("/", "INVALID_ARGUMENT", "INVALID_ARGUMENT", "'/'"),
             ("/a\0b", "INVALID_ARGUMENT", "INVALID_ARGUMENT", "absolute path"),
             ("/" + "a/" * 3000, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "longer than"),
+            ("/" + "a" * 300, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "name too long"),
+            (self.path("loop"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "symbolic links"),
             (root, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
             (os.path.join(root, "content"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
             (os.path.dirname(root), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
@@ -634,6 +637,20 @@ class Restarts(MountsCase):
             subprocess.run(["umount", busy], check=True)
         self.unmount(mount.id)
         self.assertNotIn(mount.id, os.listdir(os.path.join(self.imaged.root, "mounts")))
+
+    def test_what_a_killed_probe_left(self):
+        """The overlay that it tries by names."""
+        left = os.path.join(self.imaged.root, "mounts", "probe", "m")
+        os.makedirs(left)
+        for _ in range(2):
+            subprocess.run(["mount", "-t", "tmpfs", "none", left], check=True)
+        try:
+            self.assertIn(FILE, self.client.GetInfo().mount_ways)
+            self.assertNotIn(left, all_mounts())
+            self.assertFalse(os.path.exists(os.path.dirname(left)))
+        finally:
+            for _ in range(all_mounts().count(left)):
+                subprocess.run(["umount", left], check=True)
 
 class OtherKernels(MountsCase):
     """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails
