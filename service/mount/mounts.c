@@ -54,6 +54,11 @@ void mounts_free(struct mounts *m)
 	free(m);
 }
 
+static int check_writable(const struct mounts *m, struct err *err)
+{
+	return m->directory < 0 ? fail(err, E_READ_ONLY, "the store is read-only: mounts stay as they are") : OK;
+}
+
 /* ---- ways ------------------------------------------------------------------------------ */
 
 static void probe(struct mounts *m)
@@ -185,7 +190,7 @@ int mounts_mount(struct mounts *m, const struct mount_request *request, struct c
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (target_open(request->target, store_root(m->store), &target, err) < 0 ||
+	if (check_writable(m, err) < 0 || target_open(request->target, store_root(m->store), &target, err) < 0 ||
 	    choose_way(m, request->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
@@ -225,7 +230,7 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 	struct claim claim;
 	int r;
 
-	if (find_entry(m, which, arena, ret_entry, err) < 0)
+	if (check_writable(m, err) < 0 || find_entry(m, which, arena, ret_entry, err) < 0)
 		return err->code;
 	claim.target = arena_bytes(arena,
 				   (struct bytes){ ret_entry->record->target.data, ret_entry->record->target.len });

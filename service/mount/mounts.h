@@ -47,7 +47,8 @@ struct mount_request {
 	void *arg;
 };
 
-/* E_INVALID, E_NOT_FOUND, E_DENIED: the directory (target.h); E_EXISTS: an image is mounted
+/* E_READ_ONLY: the store, as with unmount; E_INVALID, E_NOT_FOUND, E_DENIED: the directory
+ * (target.h); E_EXISTS: an image is mounted
  * there; E_CONFLICT: another call is about to; E_LIMIT: too many layers or mounts;
  * E_CANNOT_MOUNT: not on this machine, and why; E_NOT_FOUND: content is missing; what
  * open_layer() fails with. */

@@ -456,6 +456,26 @@ class Unmounting(MountsCase):
             subprocess.run(["umount", self.directory()], check=True)
         self.unmount(mount.id)
 
+    def test_a_store_that_cannot_be_written_to(self):
+        """Then nothing is taken down that stays on record."""
+        self.small()
+        mount = self.mount("small:1")
+        self.imaged.stop()
+        subprocess.run(["mount", "--bind", self.imaged.root, self.imaged.root], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", self.imaged.root], check=True)
+            self.imaged.start()
+            self.client = self.imaged.client()
+            self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", self.unmount, mount.id)
+            self.refuse_mount("FAILED_PRECONDITION", "READ_ONLY_STORE", "small:1", self.directory("other"), "read-only")
+            self.assertEqual(([self.directory()], ["etc"]), (self.mounted(), os.listdir(self.directory())))
+            self.imaged.stop()
+        finally:
+            subprocess.run(["umount", self.imaged.root], check=True)
+        self.imaged.start()
+        self.client = self.imaged.client()
+        self.unmount(mount.id)
+
     def test_one_that_somebody_else_unmounted(self):
         self.small()
         mount = self.mount("small:1", read_write=True)
