@@ -34,12 +34,15 @@ static bool is_at_target(const Imaged__Store__V1__MountRecord *record, const str
 	return record->target.len == line->point.len && !memcmp(record->target.data, line->point.data, line->point.len);
 }
 
-/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
-static bool is_ours(const char *source, const Imaged__Store__V1__MountRecord *record, const struct mountinfo_line *line)
+static bool is_fuse_overlay(const struct mountinfo_line *line)
 {
-	if (bytes_are(line->source, source))
-		return true;
-	return record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && bytes_are(line->type, "fuse.fuse-overlayfs") &&
+	return bytes_are(line->type, "fuse.fuse-overlayfs");
+}
+
+/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
+static bool is_fuse_of(const Imaged__Store__V1__MountRecord *record, const struct mountinfo_line *line)
+{
+	return record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && is_fuse_overlay(line) &&
 	       is_at_target(record, line);
 }
 
@@ -49,7 +52,8 @@ static int look_at(void *arg, const struct mountinfo_line *line)
 	struct finding *f = arg;
 	bool at_target = is_at_target(f->record, line);
 
-	if ((at_target || !f->at_target) && line->point.len < PATH_MAX && is_ours(f->source, f->record, line)) {
+	if ((at_target || !f->at_target) && line->point.len < PATH_MAX &&
+	    (bytes_are(line->source, f->source) || is_fuse_of(f->record, line))) {
 		memcpy(f->point, line->point.data, line->point.len);
 		f->point[line->point.len] = 0;
 		f->at_target = at_target;
@@ -83,7 +87,7 @@ struct roll_call {
 static void tick(struct roll_call *c, const struct mount_id *id, const struct mountinfo_line *line)
 {
 	for (size_t i = 0; i < c->n; i++)
-		if (id ? mount_id_eq(id, &c->entries[i].id) : is_ours("", c->entries[i].record, line))
+		if (id ? mount_id_eq(id, &c->entries[i].id) : is_fuse_of(c->entries[i].record, line))
 			c->stands[i] = true;
 }
 
@@ -94,7 +98,7 @@ static int call_out(void *arg, const struct mountinfo_line *line)
 	struct bytes source = line->source;
 	struct mount_id id;
 
-	if (bytes_are(line->type, "fuse.fuse-overlayfs"))
+	if (is_fuse_overlay(line))
 		tick(arg, NULL, line);
 	else if (source.len > len && !memcmp(source.data, prefix, len) &&
 		 mount_id_parse((struct bytes){ source.data + len, source.len - len }, &id))
