@@ -172,14 +172,16 @@ static int open_server(struct daemon *d, struct err *err)
 	return rpc_server_start(d->server, err);
 }
 
-/* A mount that cannot be taken down is no reason not to serve. */
+/* What cannot be tidied up is no reason not to serve. */
 static int open_mounts(struct daemon *d, struct err *err)
 {
-	int r = mounts_new(d->store, &d->mounts, err);
+	struct err left = ERR_INIT;
 
-	if (r == OK && mounts_tidy(d->mounts, err) < 0)
-		log_line(LOG_WARN, "mounts of the last run: %s", err->text);
-	return r;
+	if (mounts_new(d->store, &d->mounts, err) < 0)
+		return err->code;
+	if (mounts_tidy(d->mounts, &left) < 0)
+		log_line(LOG_WARN, "%s", left.text);
+	return OK;
 }
 
 static int daemon_open(struct daemon *d, struct err *err)

@@ -17,8 +17,7 @@ int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImag
 		.arg = &list,
 	};
 
-	/* What somebody unmounted keeps nothing. */
-	if (!request->dry_run)
+	if (!request->dry_run) /* what somebody unmounted keeps nothing */
 		mounts_tidy(service->mounts, NULL);
 	if (answer_arena(call, &list.arena, err) < 0 || image_remove(service->store, request->image, &removal, err) < 0)
 		return err->code;

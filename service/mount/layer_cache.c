@@ -1,6 +1,7 @@
 #include "service/mount/layer_cache.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 struct cached_layer {
 	struct layer_key key;
@@ -11,9 +12,18 @@ struct cached_layer {
 	struct cached_layer *next;
 };
 
+static size_t share_of_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / LAYER_CACHE_SHARE > LAYER_CACHE_MAX)
+		return LAYER_CACHE_MAX;
+	return (size_t)(limit.rlim_cur / LAYER_CACHE_SHARE);
+}
+
 void layer_cache_init(struct layer_cache *c)
 {
-	*c = (struct layer_cache){ .first = NULL };
+	*c = (struct layer_cache){ .first = NULL, .max = share_of_descriptors() };
 	pthread_mutex_init(&c->mu, NULL);
 }
 
@@ -91,7 +101,7 @@ void layer_cache_put(struct layer_cache *c, const struct layer_key *key, const s
 	struct cached_layer *l;
 
 	pthread_mutex_lock(&c->mu);
-	l = c->n < LAYER_CACHE_MAX && !find(c, key) ? cached_new(key, user, mount, opaque) : NULL;
+	l = c->n < c->max && !find(c, key) ? cached_new(key, user, mount, opaque) : NULL;
 	if (l) {
 		l->next = c->first;
 		c->first = l;

@@ -13,7 +13,9 @@
 #include "imaged/v1/mount.pb-c.h"
 #include "store/meta/keys.h"
 
-enum { LAYER_CACHE_MAX = 1024 }; /* descriptors; what comes after is not shared */
+/* Descriptors, and no more than a share of the limit of open files; what comes after is not
+ * shared. */
+enum { LAYER_CACHE_MAX = 1024, LAYER_CACHE_SHARE = 16 };
 
 struct cached_layer;
 
@@ -21,6 +23,7 @@ struct layer_cache {
 	pthread_mutex_t mu;
 	struct cached_layer *first; /* guarded by mu, like n */
 	size_t n;
+	size_t max;
 };
 
 struct layer_key {

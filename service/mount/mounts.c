@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "proto/runtime/clock.h"
-#include "service/mount/fuse.h"
 #include "store/gc/lease.h"
 #include "store/record.h"
 
@@ -53,6 +52,11 @@ void mounts_free(struct mounts *m)
 	pthread_mutex_destroy(&m->mu);
 	pthread_mutex_destroy(&m->probing);
 	free(m);
+}
+
+static int check_writable(const struct mounts *m, struct err *err)
+{
+	return m->directory < 0 ? fail(err, E_READ_ONLY, "the store is read-only: mounts stay as they are") : OK;
 }
 
 /* ---- ways ------------------------------------------------------------------------------ */
@@ -186,7 +190,7 @@ int mounts_mount(struct mounts *m, const struct mount_request *request, struct c
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (target_open(request->target, store_root(m->store), &target, err) < 0 ||
+	if (check_writable(m, err) < 0 || target_open(request->target, store_root(m->store), &target, err) < 0 ||
 	    choose_way(m, request->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
@@ -220,29 +224,13 @@ static int find_entry(struct mounts *m, struct bytes which, struct arena *arena,
 		    (int)which.len, (const char *)which.data);
 }
 
-static int take_down(const struct mount_entry *e, bool lazy, struct err *err)
-{
-	char point[PATH_MAX];
-	bool covered;
-
-	if (mounts_find(e, point, &covered, err) < 0)
-		return err->code;
-	if (!*point)
-		return OK; /* somebody else did */
-	if (covered)
-		return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first", point);
-	return unmount_at(point, lazy, err);
-}
-
 int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena *arena, struct mount_entry *ret_entry,
 		   int64_t *ret_freed, struct err *err)
 {
 	struct claim claim;
 	int r;
 
-	if (m->directory < 0)
-		return fail(err, E_READ_ONLY, "root '%s' is read-only", store_root(m->store));
-	if (find_entry(m, which, arena, ret_entry, err) < 0)
+	if (check_writable(m, err) < 0 || find_entry(m, which, arena, ret_entry, err) < 0)
 		return err->code;
 	claim.target = arena_bytes(arena,
 				   (struct bytes){ ret_entry->record->target.data, ret_entry->record->target.len });
@@ -252,7 +240,7 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", claim.target);
 	r = find_entry(m, which, arena, ret_entry, err); /* as it is now */
 	if (r == OK)
-		r = take_down(ret_entry, lazy, err);
+		r = mounts_take_down(ret_entry, lazy, err);
 	if (r == OK)
 		r = mounts_drop(m, ret_entry, ret_freed, err);
 	claim_end(m, &claim);
@@ -263,15 +251,19 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n, struct err *err)
 {
+	CLEANUP(freep) bool *stand = NULL;
 	struct mount_entry *entries;
 	size_t found, n = 0;
-	bool *stands;
 
-	if (mount_records_read(m->store, arena, &entries, &found, err) < 0 ||
-	    mounts_standing(entries, found, arena, &stands, err) < 0)
+	if (mount_records_read(m->store, arena, &entries, &found, err) < 0)
+		return err->code;
+	stand = calloc(found + 1, sizeof *stand);
+	if (!stand)
+		return fail_nomem(err);
+	if (mounts_which_stand(entries, found, stand, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < found; i++)
-		if (stands[i] && entries[i].record->committed)
+		if (stand[i] && entries[i].record->committed)
 			entries[n++] = entries[i];
 	*ret_entries = entries;
 	*ret_n = n;

@@ -24,7 +24,7 @@
 
 struct mounts;
 
-/* What the last run left is for mounts_tidy(). On a read-only store none is made. */
+/* On a read-only store there are none, and none is made. mounts_tidy() comes next. */
 int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err);
 /* The mounts stay. */
 void mounts_free(struct mounts *m);
@@ -47,7 +47,8 @@ struct mount_request {
 	void *arg;
 };
 
-/* E_INVALID, E_NOT_FOUND, E_DENIED: the directory (target.h); E_EXISTS: an image is mounted
+/* E_READ_ONLY: the store, as with unmount; E_INVALID, E_NOT_FOUND, E_DENIED: the directory
+ * (target.h); E_EXISTS: an image is mounted
  * there; E_CONFLICT: another call is about to; E_LIMIT: too many layers or mounts;
  * E_CANNOT_MOUNT: not on this machine, and why; E_NOT_FOUND: content is missing; what
  * open_layer() fails with. */
@@ -63,7 +64,9 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n,
 		struct err *err);
 
-/* Undoes intents, and forgets what is not mounted any more. Cheap when nothing is on record. */
+/* Undoes what the last run left half-made and forgets what is not mounted any more: all that
+ * it can, and fails for the first of which something stays. That is in the way of nothing but
+ * its own image's removal. Cheap when nothing is on record. */
 int mounts_tidy(struct mounts *m, struct err *err);
 
 /* Found out at the first call. */

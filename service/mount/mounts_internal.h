@@ -32,6 +32,7 @@ struct mounts {
 bool claim_begin(struct mounts *m, struct claim *c);
 void claim_end(struct mounts *m, struct claim *c);
 
+#define MOUNT_SOURCE_PREFIX "imaged:"
 enum { MOUNT_SOURCE_MAX = 8 + MOUNT_ID_TEXT_MAX };
 char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX]); /* "imaged:ID" */
 
@@ -39,13 +40,16 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX]); /* "i
 int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_request *request,
 		Imaged__V1__MountWay way, const struct target *target, struct cancel *cancel, struct err *err);
 
-/* Where it stands: the canonical path of the directory, "" when it is nowhere. *ret_covered:
- * something else is mounted over it. */
+/* Where it stands: the canonical path of its own directory, else of the last one that it was
+ * bound to, "" when it is nowhere. *ret_covered: something else is mounted over it. */
 int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err);
 
-/* Of many at once; in the arena. */
-int mounts_standing(const struct mount_entry *entries, size_t n, struct arena *arena, bool **ret_stands,
-		    struct err *err);
+/* The same of n mounts at once, without where. */
+int mounts_which_stand(const struct mount_entry *entries, size_t n, bool *ret_stand, struct err *err);
+
+/* Unmounts it wherever it stands, its own directory first. E_CONFLICT: in use there, and not
+ * `lazy`, or something else is mounted over it. */
+int mounts_take_down(const struct mount_entry *e, bool lazy, struct err *err);
 
 /* Takes down all that is left of it in the kernel and below ROOT/mounts, and its record. */
 int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_freed, struct err *err);

@@ -82,7 +82,6 @@ static int try_named(int layer, const char *own, struct err *err)
 {
 	CLEANUP(stage_close) struct stage stage = STAGE_INIT;
 
-	stage_clear(own); /* of a run that was killed just then */
 	if (stage_open(&stage, own, err) < 0 || stage_place(&stage, layer, err) < 0)
 		return err->code;
 	return overlay_by_name(own, &stage, err);
@@ -142,10 +141,8 @@ static int try_fuse(int directory, const char *own, int image, struct probe *p, 
 {
 	CLEANUP(stage_close) struct stage stage = STAGE_INIT;
 	CLEANUP(freep) char *layer = NULL;
-	int r;
+	int r = stage_open(&stage, own, err);
 
-	stage_clear(own);
-	r = stage_open(&stage, own, err);
 	if (r == OK)
 		r = stage_next(&stage, &layer, err);
 	if (r == OK)
@@ -174,11 +171,22 @@ static void note(struct probe *p, Imaged__V1__MountWay way, int r, const struct 
 		note_problem(p, way, err);
 }
 
+/* What a run left that was killed just then. */
+static void clear(const char *own)
+{
+	CLEANUP(freep) char *target = format("%s/m", own);
+
+	while (target && rmdir(target) < 0 && errno == EBUSY && unmount_at(target, true, NULL) == OK)
+		;
+	stage_clear(own);
+}
+
 static void try_all(struct probe *p, int directory, const char *own, int image)
 {
 	struct err err = ERR_INIT;
 	int r;
 
+	clear(own);
 	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++) {
 		r = try_kernel_way(kernel_ways[i].mount, directory, own, image, &p->by_name, &err);
 		note(p, kernel_ways[i].way, r, &err);

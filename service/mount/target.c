@@ -13,6 +13,9 @@ static int fail_open(struct err *err, const char *path)
 		return fail(err, E_NOT_FOUND, "there is no directory '%s': make it first", path);
 	case ENOTDIR:
 		return fail(err, E_INVALID, "'%s' is not a directory", path);
+	case ELOOP:
+	case ENAMETOOLONG:
+		return fail(err, E_INVALID, "directory '%s': %s", path, strerrordesc_np(errno));
 	case EACCES:
 		return fail(err, E_DENIED, "directory '%s': %s", path, strerrordesc_np(errno));
 	default:

@@ -9,7 +9,10 @@
 #include "store/record.h"
 #include "store/types/digest.h"
 
-enum { HELD_MAX = 1024 }; /* an image's layers, its configuration and its manifest */
+enum {
+	HELD_MAX = 1024,	      /* an image's layers, its configuration and its manifest */
+	READ_MAX = MOUNTS_MAX + 1024, /* calls that run at the same time may each add one to the limit */
+};
 
 typedef Imaged__Store__V1__MountRecord mount_record;
 
@@ -228,9 +231,9 @@ static int read_keys(struct store *s, struct arena *arena, struct mount_entry **
 	if (!scan)
 		return fail_nomem(err);
 	meta_scan_prefix(scan, s->local, &prefix);
-	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && n < MOUNTS_MAX) {
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && n < READ_MAX) {
 		if (!entries)
-			entries = arena_array(arena, MOUNTS_MAX, sizeof *entries);
+			entries = arena_array(arena, READ_MAX, sizeof *entries);
 		if (!entries)
 			return fail_nomem(err);
 		n += key_parse_mount(key_bytes(k), &entries[n].id);

@@ -269,6 +269,23 @@ class ReadAndWrite(MountsCase):
             self.assertEqual(["motd"], os.listdir(self.path("mnt", "etc")))
             self.unmount(self.directory())
 
+    def test_what_is_deeper_than_the_limit_of_open_files(self):
+        self.small()
+        self.imaged.stop()
+        self.imaged = self.daemon(name="few", wrapper=["prlimit", "--nofile=2048:2048"], root=self.imaged.root)
+        self.client = self.imaged.client()
+        mount = self.mount("small:1", read_write=True)
+        here = os.open(self.directory(), os.O_RDONLY)
+        for name in ["d"] * 2200:
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=below))
+            os.close(here)
+            here = below
+        os.close(here)
+        self.unmount(mount.id)
+        self.assertNotIn(mount.id, os.listdir(os.path.join(self.imaged.root, "mounts")))
+
     def test_two_mounts_do_not_see_what_the_other_wrote(self):
         self.small()
         for name in ("a", "b"):
@@ -297,6 +314,7 @@ class Targets(MountsCase):
     def test_what_is_no_good_directory(self):
         self.small()
         open(self.path("file"), "w").close()
+        os.symlink("loop", self.path("loop"))
         root = self.imaged.root
         for target, code, reason_, text in (
             (self.path("missing"), "NOT_FOUND", "NOT_FOUND", "there is no directory .*: make it first"),
@@ -306,6 +324,8 @@ class Targets(MountsCase):
             ("/", "INVALID_ARGUMENT", "INVALID_ARGUMENT", "'/'"),
             ("/a\0b", "INVALID_ARGUMENT", "INVALID_ARGUMENT", "absolute path"),
             ("/" + "a/" * 3000, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "longer than"),
+            ("/" + "a" * 300, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "name too long"),
+            (self.path("loop"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "symbolic links"),
             (root, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
             (os.path.join(root, "content"), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
             (os.path.dirname(root), "INVALID_ARGUMENT", "INVALID_ARGUMENT", "choose another directory"),
@@ -437,6 +457,26 @@ class Unmounting(MountsCase):
             subprocess.run(["umount", self.directory()], check=True)
         self.unmount(mount.id)
 
+    def test_a_store_that_cannot_be_written_to(self):
+        """Then nothing is taken down that stays on record."""
+        self.small()
+        mount = self.mount("small:1")
+        self.imaged.stop()
+        subprocess.run(["mount", "--bind", self.imaged.root, self.imaged.root], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", self.imaged.root], check=True)
+            self.imaged.start()
+            self.client = self.imaged.client()
+            self.assert_rpc_fails("FAILED_PRECONDITION", "READ_ONLY_STORE", self.unmount, mount.id)
+            self.refuse_mount("FAILED_PRECONDITION", "READ_ONLY_STORE", "small:1", self.directory("other"), "read-only")
+            self.assertEqual(([self.directory()], ["etc"]), (self.mounted(), os.listdir(self.directory())))
+            self.imaged.stop()
+        finally:
+            subprocess.run(["umount", self.imaged.root], check=True)
+        self.imaged.start()
+        self.client = self.imaged.client()
+        self.unmount(mount.id)
+
     def test_one_that_somebody_else_unmounted(self):
         self.small()
         mount = self.mount("small:1", read_write=True)
@@ -456,6 +496,38 @@ class Unmounting(MountsCase):
         subprocess.run(["mount", "--bind", self.directory(), self.directory("bound")], check=True)
         self.unmount(mount.id)
         self.assertEqual(([], []), (os.listdir(self.directory()), os.listdir(self.directory("bound"))))
+
+    def test_one_in_use_stays_though_it_is_bound_elsewhere(self):
+        """A bind mount comes after the mount itself, and is taken for no other place of it."""
+        self.small()
+        mount = self.mount("small:1", read_write=True)
+        bound = self.directory("bound")
+        subprocess.run(["mount", "--bind", self.path("mnt", "etc"), bound], check=True)
+        with open(self.path("mnt", "etc", "motd"), "rb"):
+            self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, text="/mnt' is in use.*--lazy")
+            self.assertEqual(([self.directory()], ["motd"]), (self.mounted(), os.listdir(bound)))
+        with open(os.path.join(bound, "motd"), "rb") as file:
+            self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, text="/bound' is in use.*--lazy")
+            self.assertEqual(["motd"], os.listdir(bound))
+            self.unmount(mount.id, lazy=True)
+            self.assertEqual(b"hello", file.read())
+        self.assertEqual(([], []), (os.listdir(self.directory()), os.listdir(bound)))
+
+    def test_what_others_mounted_over_a_bound_one_stays(self):
+        self.small()
+        mount = self.mount("small:1")
+        bound = self.directory("bound")
+        subprocess.run(["mount", "--bind", self.directory(), bound], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", bound], check=True)
+        subprocess.run(["mount", "--bind", self.directory(), self.directory("third")], check=True)
+        try:
+            open(os.path.join(bound, "mine"), "w").close()
+            for lazy in (False, True):
+                self.assert_rpc_fails("FAILED_PRECONDITION", "CONFLICT", self.unmount, mount.id, lazy=lazy, text="mounted over '.*bound'")
+                self.assertEqual(["mine"], os.listdir(bound))
+        finally:
+            subprocess.run(["umount", bound], check=False)
+        self.unmount(mount.id)
 
 
 class Kept(MountsCase):
@@ -564,6 +636,42 @@ class Restarts(MountsCase):
         self.assertEqual([], [n for n in os.listdir(os.path.join(self.imaged.root, "mounts")) if not n.startswith("empty")])
         self.assertEqual([], [n for _, _, names in os.walk(os.path.join(self.imaged.root, "content")) for n in names])
 
+
+    def test_what_cannot_be_taken_down_is_in_nobodys_way(self):
+        """One mount of which something stays: the service starts, and other images are removed."""
+        self.small(), self.small("other:1")
+        mount = self.mount("small:1", read_write=True)
+        busy = os.path.join(self.imaged.root, "mounts", mount.id, "upper", "busy")
+        os.makedirs(busy)
+        self.imaged.stop()
+        subprocess.run(["umount", self.directory()], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", busy], check=True)
+        try:
+            self.imaged.start()
+            self.client = self.imaged.client()
+            self.assertRegex(self.imaged.log, f"mount {mount.id}.*busy")
+            self.assertEqual([], self.mounted())
+            self.client.RemoveImage(image="other:1")
+            self.client.PruneImages()
+            self.assert_rpc_fails("INTERNAL", "IO_ERROR", self.unmount, mount.id, text="busy")
+        finally:
+            subprocess.run(["umount", busy], check=True)
+        self.unmount(mount.id)
+        self.assertNotIn(mount.id, os.listdir(os.path.join(self.imaged.root, "mounts")))
+
+    def test_what_a_killed_probe_left(self):
+        """The overlay that it tries by names."""
+        left = os.path.join(self.imaged.root, "mounts", "probe", "m")
+        os.makedirs(left)
+        for _ in range(2):
+            subprocess.run(["mount", "-t", "tmpfs", "none", left], check=True)
+        try:
+            self.assertIn(FILE, self.client.GetInfo().mount_ways)
+            self.assertNotIn(left, all_mounts())
+            self.assertFalse(os.path.exists(os.path.dirname(left)))
+        finally:
+            for _ in range(all_mounts().count(left)):
+                subprocess.run(["umount", left], check=True)
 
 class OtherKernels(MountsCase):
     """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails

@@ -3,6 +3,7 @@ of the same tar."""
 
 import contextlib
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -99,7 +100,8 @@ def overlaid(images, directory):
 def layer_file(root, diff_id):
     """Where a store keeps the image of a layer."""
     algorithm, _, value = diff_id.partition(":")
-    return os.path.join(root, "layers", algorithm, value[:2], value + ".1")
+    (file,) = glob.glob(os.path.join(glob.escape(root), "layers", algorithm, value[:2], value + ".*"))  # of one writer
+    return file
 
 
 def gnu_extract(tar, directory):
