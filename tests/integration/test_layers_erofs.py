@@ -513,6 +513,16 @@ class ByTheWorker(ErofsCase):
             with open(self.path("made"), "rb") as file:
                 self.assertEqual(wanted, hashlib.file_digest(file, "sha256").hexdigest())
 
+    def test_an_acl_of_as_many_entries_as_there_may_be(self):
+        """Sorted within the worker's filter of system calls."""
+        users = [f"user:{id}:r--" for id in range(5000, 5000 - 1020, -1)]
+        acl = ",".join(["user::rwx", *users, "group::r-x", "mask::rwx", "other::---"])
+        tar = Tar(self.path("t")).add("f", pax_headers={"SCHILY.acl.access": acl}).done()
+        said = erofs.convert(tar, self.path("worker"), program=self.WORKER)
+        self.assertNotIn("code", said, said)
+        with open(self.convert(tar), "rb") as one, open(self.path("worker"), "rb") as other:
+            self.assertEqual(one.read(), other.read())
+
     def test_the_workers_refuse_with_the_same_words(self):
         tar = Tar(self.path("t")).add("../out").done()
         said = erofs.convert(tar, self.path("made"), program=self.WORKER)
