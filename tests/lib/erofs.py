@@ -96,12 +96,6 @@ def overlaid(images, directory):
         yield root
 
 
-def layer_file(root, diff_id):
-    """Where a store keeps the image of a layer."""
-    algorithm, _, value = diff_id.partition(":")
-    return os.path.join(root, "layers", algorithm, value[:2], value + ".1")
-
-
 def gnu_extract(tar, directory):
     os.makedirs(directory, exist_ok=True)
     subprocess.run(
