@@ -437,9 +437,9 @@ struct layer_image *transfer_image(const struct transfer *t)
 	return t->image;
 }
 
-bool transfer_is_from(const struct transfer *t, const struct digest *source)
+bool transfer_is_from(const struct transfer *t, const struct digest *source, bool no_image)
 {
-	return digest_eq(&t->source, source);
+	return digest_eq(&t->source, source) && (!t->is_layer || t->no_image == no_image);
 }
 
 int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer_facts *ret_facts, struct err *err)
