@@ -92,8 +92,8 @@ int layer_images_release(struct store *s, const struct digest *diff_ids, size_t 
 int layer_images_sweep_versions(struct store *s, uint32_t writer_version, struct cancel *cancel, int64_t *freed,
 				struct err *err);
 
-/* Those whose layer is gone, and files without a record that were linked before
- * `older_than_ns`. */
+/* Those whose layer is gone, files without a record that were linked before
+ * `older_than_ns`, and what an earlier run of the store left on its way in. */
 int layer_images_sweep(struct store *s, int64_t older_than_ns, struct cancel *cancel, int64_t *freed, struct err *err);
 
 #endif

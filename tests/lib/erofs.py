@@ -44,7 +44,7 @@ def amiss(root, client):
     found, wrong = set(), []
     for folder, _, names in os.walk(os.path.join(root, "layers")):
         for name in names:
-            if name.startswith("new-"):  # it was on its way, and goes with time
+            if name.startswith("new-"):  # it was on its way, and goes soon
                 continue
             found.add("sha256:" + name.partition(".")[0])
             said = check(os.path.join(folder, name))
