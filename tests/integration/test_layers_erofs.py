@@ -423,6 +423,20 @@ class Hostile(ErofsCase):
         self.refuse(Tar(self.path("t")).symlink("a", "b").symlink("b", "a").add("a/x").done(), "INVALID_CONTENT", "too many symbolic")
         self.refuse(Tar(self.path("t")).symlink("a", "a/a/a/a").add("a/x").done(), "INVALID_CONTENT", "too many symbolic")
 
+    def test_symlinks_that_make_each_entry_a_long_way_are_refused(self):
+        """40 of them are followed for one name, each of 810 directories to and fro."""
+
+        def tar(entries):
+            made = Tar(self.path("t")).directory("d").symlink("s0", "d")
+            for n in range(1, 40):
+                made.symlink(f"s{n}", "d/../" * 810 + f"s{n - 1}")
+            for n in range(entries):
+                made.add(f"s39/{n}")
+            return made.done()
+
+        self.convert(tar(10))
+        self.refuse(tar(100), "LIMIT_EXCEEDED", "too many symbolic links")
+
     def test_limits(self):
         tar = Tar(self.path("t"))
         for i in range(200):
