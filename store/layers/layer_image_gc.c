@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "store/content/content.h"
+#include "store/gc/in_use.h"
 #include "store/layers/layer_image_state.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
@@ -9,6 +10,16 @@
 enum { REMOVED_AT_ONCE = META_TXN_OPS / 2 };
 
 /* ---- whether somebody needs one --------------------------------------------------- */
+
+/* One that is missing is wanted as long as something needs it: a repair may have put it aside
+ * and fetch it again, and the image is of use all the while. */
+static int is_wanted(struct store *s, const struct digest *blob, bool *ret_wanted, struct err *err)
+{
+	const struct doomed dead = { .dead_leases = true };
+
+	*ret_wanted = content_exists(s, blob, NULL);
+	return *ret_wanted ? OK : blob_in_use(s, blob, &dead, ret_wanted, err);
+}
 
 static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has, struct err *err)
 {
@@ -24,7 +35,10 @@ static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && !*ret_has) {
 		struct digest same, blob;
 
-		*ret_has = key_parse_diff(key_bytes(k), &same, &blob) && content_exists(s, &blob, NULL);
+		if (key_parse_diff(key_bytes(k), &same, &blob))
+			r = is_wanted(s, &blob, ret_has, err);
+		if (r != OK)
+			return r;
 	}
 	return r;
 }

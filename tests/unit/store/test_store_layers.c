@@ -236,6 +236,30 @@ static void the_audit_takes_files_that_nobody_knows(void **state)
 	assert_true(stat(path_of(f, "kept"), &st) < 0);
 }
 
+/* A repair puts what is damaged aside, and may fetch for long. */
+static void an_image_stays_while_its_blob_is_fetched_again(void **state)
+{
+	struct fixture *f = *state;
+	struct layer_image *i = sealed(f->store, "image");
+	struct digest diff, blob = digest_of_text("layer");
+	struct gc_result result;
+	struct err err = ERR_INIT;
+	int64_t freed;
+	char *text;
+
+	make_layered(f->store, "one", "layer");
+	diff = diff_of(f->store, "layer");
+	assert_ok(layer_images_commit(f->store, &i, &diff, 1, &err), &err);
+	layer_image_free(i);
+	assert_ok(content_quarantine(f->store, &blob, &err), &err);
+	assert_ok(gc_run(f->store, years_ns, NULL, &result, &err), &err);
+	assert_true(layer_image_exists(f->store, &diff, VERSION));
+	assert_ok(removal_text(f->store, "one", false, false, &text, &freed, &err), &err);
+	free(text);
+	assert_false(layer_image_exists(f->store, &diff, VERSION));
+	assert_int_equal(usage(f->store), 0);
+}
+
 /* Under "new-…", below ROOT/layers. */
 static unsigned count_new(const struct fixture *f)
 {
@@ -504,6 +528,7 @@ int main(void)
 		TEST(a_file_without_a_record_is_replaced),
 		TEST(an_image_goes_with_the_last_blob_of_its_layer),
 		TEST(the_audit_takes_files_that_nobody_knows),
+		TEST(an_image_stays_while_its_blob_is_fetched_again),
 		TEST(what_is_on_its_way_in_stays_as_long_as_it_takes),
 		TEST(what_an_earlier_run_left_on_its_way_in_goes_at_once),
 		TEST(a_record_whose_file_is_gone_says_so),
