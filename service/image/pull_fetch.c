@@ -293,7 +293,7 @@ static int on_done(struct pull *p, struct pull_blob *b, const struct transfer_st
 }
 
 /* Somebody else's transfer may have failed for reasons that are theirs (their
- * credentials, their repository): then with ours. Each time one who failed goes
+ * credentials, their repository, the image of a layer): then with ours. Each time one who failed goes
  * away, so this ends. */
 static int on_failed(struct pull *p, struct pull_blob *b, struct err *err)
 {
@@ -301,7 +301,7 @@ static int on_failed(struct pull *p, struct pull_blob *b, struct err *err)
 	struct ingest *ingest;
 	int r = transfer_result(b->transfer, &ingest, &facts, err);
 
-	if (b->started || transfer_is_from(b->transfer, &p->source))
+	if (b->started || transfer_is_from(b->transfer, &p->source, p->no_layers))
 		return r;
 	leave(p, b);
 	return join(p, b, err);

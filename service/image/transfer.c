@@ -139,10 +139,12 @@ void transfer_unref_locked(struct transfer *t)
 
 	if (--t->refs)
 		return;
-	/* Closing may write a journal: not under the lock. The entry stays listed,
-	 * without watchers, so that nobody joins it. */
+	/* Closing may write a journal, or give back the blocks of an image that nobody has
+	 * committed: not under the lock. The entry stays listed, without watchers, so that
+	 * nobody joins it. */
 	pthread_mutex_unlock(&table->mu);
 	ingest_unref(TAKE(t->ingest));
+	layer_image_free(TAKE(t->image));
 	pthread_mutex_lock(&table->mu);
 	transfer_unlist_locked(t);
 	transfer_free(t);
@@ -435,9 +437,9 @@ struct layer_image *transfer_image(const struct transfer *t)
 	return t->image;
 }
 
-bool transfer_is_from(const struct transfer *t, const struct digest *source)
+bool transfer_is_from(const struct transfer *t, const struct digest *source, bool no_image)
 {
-	return digest_eq(&t->source, source);
+	return digest_eq(&t->source, source) && (!t->is_layer || t->no_image == no_image);
 }
 
 int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer_facts *ret_facts, struct err *err)

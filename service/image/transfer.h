@@ -98,8 +98,9 @@ int transfer_result(struct transfer *t, struct ingest **ret_ingest, struct layer
 /* The image of a layer whose transfer is done; NULL: none was made. It stays the transfer's. */
 struct layer_image *transfer_image(const struct transfer *t);
 
-/* Whether it was started with this source, so that its failure is ours as well. */
-bool transfer_is_from(const struct transfer *t, const struct digest *source);
+/* Whether it was started with this source and for as much, so that its failure is ours as
+ * well. A layer of which no image can be made may be good enough for who wants none. */
+bool transfer_is_from(const struct transfer *t, const struct digest *source, bool no_image);
 
 /* Where all of them are listed, and where others list what they move. */
 struct transfer_list *transfers_list(struct transfers *t);

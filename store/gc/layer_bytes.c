@@ -25,9 +25,9 @@ static int other_counts(struct store *s, const struct digest *blob, const struct
 			const struct doomed *doomed, bool *ret_counts, struct err *err)
 {
 	*ret_counts = false;
-	if (digest_eq(blob, other) || !content_exists(s, other, NULL))
+	if (digest_eq(blob, other))
 		return OK;
-	if (memcmp(other->bytes, blob->bytes, sizeof blob->bytes) < 0) {
+	if (content_exists(s, other, NULL) && memcmp(other->bytes, blob->bytes, sizeof blob->bytes) < 0) {
 		*ret_counts = true;
 		return OK;
 	}

@@ -46,13 +46,22 @@ bool layer_image_parse(const char *algorithm, const char *name, struct digest *r
 
 /* ---- on their way in -------------------------------------------------------------- */
 
+char *layer_image_new_prefix(const struct store *s, char out[LAYER_NEW_PREFIX_MAX])
+{
+	snprintf(out, LAYER_NEW_PREFIX_MAX, "%s%02x%02x%02x%02x-", layer_image_new_prefix_of_any, s->run[0], s->run[1],
+		 s->run[2], s->run[3]);
+	return out;
+}
+
 static bool choose_name(struct layer_image *i)
 {
+	char prefix[LAYER_NEW_PREFIX_MAX];
 	uint64_t number;
 
 	if (getrandom(&number, sizeof number, 0) != sizeof number)
 		return false;
-	snprintf(i->name, sizeof i->name, "new-%016llx", (unsigned long long)number);
+	snprintf(i->name, sizeof i->name, "%s%016llx", layer_image_new_prefix(i->store, prefix),
+		 (unsigned long long)number);
 	return true;
 }
 

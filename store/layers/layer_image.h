@@ -11,8 +11,9 @@
  * says that the file is complete; a file without one is garbage. The image of a diff ID
  * that is there already is kept, and the new one dropped.
  *
- * They go with the last blob of their diff ID (gc.h): commit them after the layer's own
- * record was written, and before what makes the layer be listed.
+ * They go with the last blob of their diff ID (gc.h), and stay while one is missing that
+ * something needs: commit them after the layer's own record was written, and before what
+ * makes the layer be listed.
  *
  * Threads: a struct layer_image belongs to one at a time, until it is sealed; then several
  * may commit it. All else from any.
@@ -85,15 +86,16 @@ int layer_image_drop(struct store *s, const struct layer_image_entry *entry, str
 
 /* ---- for the collector --------------------------------------------------------------- */
 
-/* Removes the images of those of the diff IDs of which no blob is left; adds to *freed. */
+/* Removes the images of those of the diff IDs of which no blob is left or needed; adds to
+ * *freed. */
 int layer_images_release(struct store *s, const struct digest *diff_ids, size_t n, int64_t *freed, struct err *err);
 
 /* Those of other versions of the writer than this one: nobody opens them. */
 int layer_images_sweep_versions(struct store *s, uint32_t writer_version, struct cancel *cancel, int64_t *freed,
 				struct err *err);
 
-/* Those whose layer is gone, and files without a record that were linked before
- * `older_than_ns`. */
+/* Those whose layer is gone, files without a record that were linked before
+ * `older_than_ns`, and what an earlier run of the store left on its way in. */
 int layer_images_sweep(struct store *s, int64_t older_than_ns, struct cancel *cancel, int64_t *freed, struct err *err);
 
 #endif

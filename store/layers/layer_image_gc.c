@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "store/content/content.h"
+#include "store/gc/in_use.h"
 #include "store/layers/layer_image_state.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
@@ -9,6 +10,16 @@
 enum { REMOVED_AT_ONCE = META_TXN_OPS / 2 };
 
 /* ---- whether somebody needs one --------------------------------------------------- */
+
+/* One that is missing is wanted as long as something needs it: a repair may have put it aside
+ * and fetch it again, and the image is of use all the while. */
+static int is_wanted(struct store *s, const struct digest *blob, bool *ret_wanted, struct err *err)
+{
+	const struct doomed dead = { .dead_leases = true };
+
+	*ret_wanted = content_exists(s, blob, NULL);
+	return *ret_wanted ? OK : blob_in_use(s, blob, &dead, ret_wanted, err);
+}
 
 static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has, struct err *err)
 {
@@ -24,7 +35,10 @@ static int has_blob(struct store *s, const struct digest *diff_id, bool *ret_has
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && !*ret_has) {
 		struct digest same, blob;
 
-		*ret_has = key_parse_diff(key_bytes(k), &same, &blob) && content_exists(s, &blob, NULL);
+		if (key_parse_diff(key_bytes(k), &same, &blob))
+			r = is_wanted(s, &blob, ret_has, err);
+		if (r != OK)
+			return r;
 	}
 	return r;
 }
@@ -54,7 +68,8 @@ static void unlink_one(struct removal *r, const struct digest *diff_id, uint32_t
 	layer_image_path(diff_id, version, path);
 	digest_lock(r->store, diff_id);
 	if (!layer_image_exists(r->store, diff_id, version) && has_blob(r->store, diff_id, &has, NULL) == OK && !has &&
-	    !fstatat(r->store->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) && !unlinkat(r->store->layers_fd, path, 0))
+	    !fstatat(r->store->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) && !unlinkat(r->store->layers_fd, path, 0) &&
+	    st.st_nlink == 1)
 		*r->freed += (int64_t)st.st_size;
 	digest_unlock(r->store, diff_id);
 }
@@ -184,14 +199,19 @@ static int64_t linked_ns(const struct stat *st)
 	return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
 }
 
-/* With the lock of its diff ID, if it has one. */
+/* With the lock of its diff ID, if it has one. What has another name is not freed. */
 static void remove_old(int dir_fd, const char *name, int64_t older_than_ns, int64_t *freed)
 {
 	struct stat st;
 
 	if (!fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) && linked_ns(&st) < older_than_ns &&
-	    !unlinkat(dir_fd, name, 0))
+	    !unlinkat(dir_fd, name, 0) && st.st_nlink == 1)
 		*freed += (int64_t)st.st_size;
+}
+
+static bool begins_with(const char *text, const char *prefix)
+{
+	return !strncmp(text, prefix, strlen(prefix));
 }
 
 struct sweep {
@@ -244,12 +264,16 @@ static int sweep_shard(const struct sweep *w, int dir_fd, const char *name, stru
 	return each_name(w, dir_fd, name, sweep_file, err);
 }
 
+/* What is on its way in stays however long it takes, and nobody goes on with what another
+ * run has left. */
 static int sweep_top(const struct sweep *w, int dir_fd, const char *name, struct err *err)
 {
+	char ours[LAYER_NEW_PREFIX_MAX];
 	struct sweep below = *w;
 
-	if (!strncmp(name, "new-", 4)) {
-		remove_old(dir_fd, name, w->older_than_ns, w->freed);
+	if (begins_with(name, layer_image_new_prefix_of_any)) {
+		if (!begins_with(name, layer_image_new_prefix(w->store, ours)))
+			remove_old(dir_fd, name, INT64_MAX, w->freed);
 		return OK;
 	}
 	below.algorithm = name;

@@ -16,9 +16,15 @@ struct layer_image {
 	bool sealed;
 	/* In layers_fd; "": it has none. Parked ones have one, and all where the file system
 	 * knows no unnamed files. */
-	char name[32];
+	char name[32]; /* begins with the run of the store, whose others leave nothing of use */
 	struct layer_image_facts facts;
 };
+
+enum { LAYER_NEW_PREFIX_MAX = 16 };
+
+/* How the names of those begin that are on their way in: in this run, in any. */
+char *layer_image_new_prefix(const struct store *s, char out[LAYER_NEW_PREFIX_MAX]);
+static const char layer_image_new_prefix_of_any[] = "new-";
 
 /* Of layer_image_commit.c. */
 int layer_image_make_dirs(struct store *s, const struct digest *diff_id);

@@ -436,6 +436,20 @@ class Hostile(ErofsCase):
         self.refuse(Tar(self.path("t")).symlink("a", "b").symlink("b", "a").add("a/x").done(), "INVALID_CONTENT", "too many symbolic")
         self.refuse(Tar(self.path("t")).symlink("a", "a/a/a/a").add("a/x").done(), "INVALID_CONTENT", "too many symbolic")
 
+    def test_symlinks_that_make_each_entry_a_long_way_are_refused(self):
+        """40 of them are followed for one name, each of 810 directories to and fro."""
+
+        def tar(entries):
+            made = Tar(self.path("t")).directory("d").symlink("s0", "d")
+            for n in range(1, 40):
+                made.symlink(f"s{n}", "d/../" * 810 + f"s{n - 1}")
+            for n in range(entries):
+                made.add(f"s39/{n}")
+            return made.done()
+
+        self.convert(tar(10))
+        self.refuse(tar(100), "LIMIT_EXCEEDED", "too many symbolic links")
+
     def test_limits(self):
         tar = Tar(self.path("t"))
         for i in range(200):
@@ -525,6 +539,16 @@ class ByTheWorker(ErofsCase):
             self.assertNotIn("code", said, said)
             with open(self.path("made"), "rb") as file:
                 self.assertEqual(wanted, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def test_an_acl_of_as_many_entries_as_there_may_be(self):
+        """Sorted within the worker's filter of system calls."""
+        users = [f"user:{id}:r--" for id in range(5000, 5000 - 1020, -1)]
+        acl = ",".join(["user::rwx", *users, "group::r-x", "mask::rwx", "other::---"])
+        tar = Tar(self.path("t")).add("f", pax_headers={"SCHILY.acl.access": acl}).done()
+        said = erofs.convert(tar, self.path("worker"), program=self.WORKER)
+        self.assertNotIn("code", said, said)
+        with open(self.convert(tar), "rb") as one, open(self.path("worker"), "rb") as other:
+            self.assertEqual(one.read(), other.read())
 
     def test_the_workers_refuse_with_the_same_words(self):
         tar = Tar(self.path("t")).add("../out").done()

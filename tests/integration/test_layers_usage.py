@@ -91,6 +91,28 @@ class NoLayers(LayersCase):
                 self.assertEqual([shared.diff_id], list(self.files()))
                 self.client.PruneImages(all=True)
 
+    def test_what_fails_for_its_image_does_not_fail_who_wants_none(self):
+        """Who shared the transfer of another goes on with one of its own."""
+        files = {f"f{n}": random_bytes(MIB, n) for n in range(3)}
+        odd, gate = Layer(tar({**files, "h": ("hard", "nowhere")})), threading.Event()
+        self.addCleanup(gate.set)
+        first, second = self.add("odd:1", odd), self.add("odd:2", odd)
+        self.registry.fault("GET", "/blobs/" + odd.blob.digest, times=1, cut=2 * MIB, gate=gate)
+        call = self.client.Pull(reference=first)
+        for event in call:
+            if event.WhichOneof("event") == "layer" and event.layer.current >= MIB:
+                break
+        other = self.client.Pull(reference=second, no_layers=True)
+        for event in other:
+            if event.WhichOneof("event") == "layer" and event.layer.current >= MIB:
+                break
+        gate.set()
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(call)
+        self.assertRegex(caught.exception.details(), "hard link to a file that is not in it")
+        self.assertEqual("done", list(other)[-1].WhichOneof("event"))
+        self.assertEqual({}, self.files())
+
 
 class NoLayersAtAll(LayersCase):
     def flags(self):

@@ -3,7 +3,6 @@ of the same tar."""
 
 import contextlib
 import errno
-import glob
 import hashlib
 import io
 import json
@@ -45,7 +44,7 @@ def amiss(root, client):
     found, wrong = set(), []
     for folder, _, names in os.walk(os.path.join(root, "layers")):
         for name in names:
-            if name.startswith("new-"):  # it was on its way, and goes with time
+            if name.startswith("new-"):  # it was on its way, and goes soon
                 continue
             found.add("sha256:" + name.partition(".")[0])
             said = check(os.path.join(folder, name))
@@ -95,13 +94,6 @@ def overlaid(images, directory):
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={names}", root], cwd=directory, check=True, timeout=60)
         stack.callback(subprocess.run, ["umount", root], check=True, timeout=60)
         yield root
-
-
-def layer_file(root, diff_id):
-    """Where a store keeps the image of a layer."""
-    algorithm, _, value = diff_id.partition(":")
-    (file,) = glob.glob(os.path.join(glob.escape(root), "layers", algorithm, value[:2], value + ".*"))  # of one writer
-    return file
 
 
 def gnu_extract(tar, directory):

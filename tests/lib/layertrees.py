@@ -2,7 +2,6 @@
 makes of their layers' tars."""
 
 import contextlib
-import json
 import os
 import subprocess
 
@@ -35,8 +34,8 @@ class LayerCase(TestCase):
 
     def layer_files(self, reference):
         """The images of its layers, the lowest first."""
-        config = json.loads(self.client.InspectImage(image=reference, include_raw=True).raw_config)
-        return [erofs.layer_file(self.imaged.root, diff) for diff in config["rootfs"]["diff_ids"]]
+        answer = self.client.InspectImage(image=reference)
+        return [os.path.join(self.imaged.root, layer.image_file) for layer in answer.layers]
 
     @contextlib.contextmanager
     def mounted(self, reference, **fields):

@@ -103,13 +103,23 @@ static enum acl_text read_text(struct bytes line, struct acl_entry *ret_entry)
 	return ACL_TEXT_READ;
 }
 
-static int compare_entries(const void *a, const void *b)
+static bool comes_before(struct acl_entry x, struct acl_entry y)
 {
-	const struct acl_entry *x = a, *y = b;
+	return x.tag != y.tag ? x.tag < y.tag : x.id < y.id;
+}
 
-	if (x->tag != y->tag)
-		return x->tag < y->tag ? -1 : 1;
-	return (x->id > y->id) - (x->id < y->id);
+/* Of few entries, which are mostly in order. qsort(3) of the C library asks the system how
+ * much memory there is, and the worker's filter kills for that. */
+static void sort(struct acl_entry *entries, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct acl_entry e = entries[i];
+		size_t at = i;
+
+		for (; at && comes_before(e, entries[at - 1]); at--)
+			entries[at] = entries[at - 1];
+		entries[at] = e;
+	}
 }
 
 static enum acl_text read_lines(struct bytes text, struct acl_entry *entries, size_t *ret_n)
@@ -142,6 +152,6 @@ enum acl_text acl_from_text(struct bytes text, struct buf *out)
 
 	if (got != ACL_TEXT_READ)
 		return got;
-	qsort(entries, n, sizeof *entries, compare_entries);
+	sort(entries, n);
 	return acl_write(entries, n, out) ? ACL_TEXT_READ : ACL_TEXT_BAD;
 }

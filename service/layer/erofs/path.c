@@ -170,6 +170,7 @@ static int enter(struct walk *w, struct bytes name, struct err *err)
 {
 	struct erofs_name *known;
 
+	w->tree->steps++;
 	if (tar_text_is(name, "."))
 		return OK;
 	if (tar_text_is(name, "..")) {

@@ -6,7 +6,8 @@
  *   - a leading "/" says nothing, "." and empty components neither; ".." takes back the
  *     component before it, and where there is none E_BAD_CONTENT
  *   - symlinks of this layer on the way are followed, within the layer's root, as often
- *     as the kernel would; the last component never
+ *     as the kernel would; the last component never. What all of them lead over is
+ *     counted in the tree, for who sets a limit
  *   - missing directories on the way are made; something else on the way is
  *     E_BAD_CONTENT
  *   - ".wh.NAME" is a whiteout, ".wh..wh..opq" makes its directory opaque, other names

@@ -80,6 +80,7 @@ struct erofs_tree {
 	struct arena arena;
 	struct erofs_directory *root, *directories;
 	struct erofs_inode *linked;
+	uint64_t steps; /* components of names that were looked for, those of symlinks among them */
 };
 
 /* Not for copying once initialised. `max_bytes`: of the arena. */

@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-enum { TARGET_MAX = 4095 }; /* of a symlink: PATH_MAX with its NUL */
+enum {
+	TARGET_MAX = 4095, /* of a symlink: PATH_MAX with its NUL */
+	STEPS_FREE = 1 << 20,
+};
 
 static const uint64_t image_max = UINT64_C(1) << 44; /* block numbers have 32 bits */
 
@@ -241,6 +244,15 @@ static void take_time(struct erofs_writer *w, const struct tar_item *item)
 	w->has_time = true;
 }
 
+/* A name has fewer components than bytes, but symlinks of a layer can make 512 bytes of it
+ * lead over tens of thousands of them. */
+static int check_steps(const struct erofs_writer *w, struct err *err)
+{
+	if (w->tree.steps > STEPS_FREE + tar_stream_bytes(w->stream))
+		return fail(err, E_LIMIT, "layer has names that lead over too many symbolic links");
+	return OK;
+}
+
 static int begin_entry(void *arg, const struct tar_item *item, struct err *err)
 {
 	struct erofs_writer *w = arg;
@@ -251,6 +263,8 @@ static int begin_entry(void *arg, const struct tar_item *item, struct err *err)
 		return rc;
 	take_time(w, item);
 	rc = erofs_path_directory(&w->path, &w->tree, true, &w->directory, err);
+	if (rc == OK)
+		rc = check_steps(w, err);
 	if (rc != OK)
 		return rc;
 	switch (w->path.kind) {

@@ -351,8 +351,8 @@ static void a_failure_is_told_to_all_and_joined_by_nobody(void **state)
 	watcher_failed(&x, E_NOT_FOUND, &err);
 	assert_memory_equal(err.text, start, strlen(start));
 	watcher_failed(&y, E_NOT_FOUND, &err);
-	assert_true(transfer_is_from(y.transfer, &w->source));
-	assert_false(transfer_is_from(y.transfer, &elsewhere));
+	assert_true(transfer_is_from(y.transfer, &w->source, false));
+	assert_false(transfer_is_from(y.transfer, &elsewhere, false));
 	failed = x.transfer;
 	world_answer(w, SERVE);
 	watcher_join(&z, w);

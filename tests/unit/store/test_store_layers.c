@@ -1,6 +1,7 @@
 /* Images of layers in the store: in by one door, out with the last blob. */
 #include "store/layers/layer_image.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -235,6 +236,77 @@ static void the_audit_takes_files_that_nobody_knows(void **state)
 	assert_true(stat(path_of(f, "kept"), &st) < 0);
 }
 
+/* A repair puts what is damaged aside, and may fetch for long. */
+static void an_image_stays_while_its_blob_is_fetched_again(void **state)
+{
+	struct fixture *f = *state;
+	struct layer_image *i = sealed(f->store, "image");
+	struct digest diff, blob = digest_of_text("layer");
+	struct gc_result result;
+	struct err err = ERR_INIT;
+	int64_t freed;
+	char *text;
+
+	make_layered(f->store, "one", "layer");
+	diff = diff_of(f->store, "layer");
+	assert_ok(layer_images_commit(f->store, &i, &diff, 1, &err), &err);
+	layer_image_free(i);
+	assert_ok(content_quarantine(f->store, &blob, &err), &err);
+	assert_ok(gc_run(f->store, years_ns, NULL, &result, &err), &err);
+	assert_true(layer_image_exists(f->store, &diff, VERSION));
+	assert_ok(removal_text(f->store, "one", false, false, &text, &freed, &err), &err);
+	free(text);
+	assert_false(layer_image_exists(f->store, &diff, VERSION));
+	assert_int_equal(usage(f->store), 0);
+}
+
+/* Under "new-…", below ROOT/layers. */
+static unsigned count_new(const struct fixture *f)
+{
+	DIR *dir = opendir(fixture_path(f, "layers"));
+	struct dirent *e;
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)))
+		n += !strncmp(e->d_name, "new-", 4);
+	closedir(dir);
+	return n;
+}
+
+static void what_is_on_its_way_in_stays_as_long_as_it_takes(void **state)
+{
+	struct fixture *f = *state;
+	struct layer_image *i = sealed(f->store, "image");
+	struct digest diff = digest_of_text("diff");
+	struct gc_result result;
+	struct err err = ERR_INIT;
+
+	assert_ok(layer_image_park(i, &err), &err);
+	assert_int_equal(count_new(f), 1);
+	assert_ok(gc_run(f->store, years_ns, NULL, &result, &err), &err);
+	assert_ok(layer_images_commit(f->store, &i, &diff, 1, &err), &err);
+	layer_image_free(i);
+	assert_int_equal(count_new(f), 0);
+	assert_holds(f->store, "diff", "image");
+}
+
+static void what_an_earlier_run_left_on_its_way_in_goes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(freep) char *left = format("%s", fixture_path(f, "layers/new-00000000-0123456789abcdef"));
+	int fd = open(left, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, "left", 4), 4);
+	close(fd);
+	assert_int_equal(sweep(f->store, 0), 4);
+	assert_int_equal(count_new(f), 0);
+	commit(f->store, "diff", "image");
+	assert_int_equal(link(path_of(f, "diff"), left), 0);
+	assert_int_equal(sweep(f->store, 0), 5); /* nothing needs it: once, though it had two names */
+	assert_int_equal(count_new(f), 0);
+}
+
 static void a_record_whose_file_is_gone_says_so(void **state)
 {
 	struct fixture *f = *state;
@@ -456,6 +528,9 @@ int main(void)
 		TEST(a_file_without_a_record_is_replaced),
 		TEST(an_image_goes_with_the_last_blob_of_its_layer),
 		TEST(the_audit_takes_files_that_nobody_knows),
+		TEST(an_image_stays_while_its_blob_is_fetched_again),
+		TEST(what_is_on_its_way_in_stays_as_long_as_it_takes),
+		TEST(what_an_earlier_run_left_on_its_way_in_goes_at_once),
 		TEST(a_record_whose_file_is_gone_says_so),
 		TEST(another_takes_the_place_of_a_damaged_or_lost_one),
 		TEST(a_record_that_changed_meanwhile_is_left_alone),
