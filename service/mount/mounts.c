@@ -134,9 +134,9 @@ static bool is_target(const struct mount_entry *e, const char *target)
 static int check_free(struct mounts *m, const char *target, struct arena *arena, struct err *err)
 {
 	struct mount_entry *entries;
-	char point[PATH_MAX], id[MOUNT_ID_TEXT_MAX];
+	struct mount_place place;
+	char id[MOUNT_ID_TEXT_MAX];
 	int64_t freed;
-	bool covered;
 	size_t n;
 
 	if (mount_records_read(m->store, arena, &entries, &n, err) < 0)
@@ -146,9 +146,9 @@ static int check_free(struct mounts *m, const char *target, struct arena *arena,
 	for (size_t i = 0; i < n; i++) {
 		if (!is_target(&entries[i], target))
 			continue;
-		if (mounts_find(&entries[i], point, &covered, err) < 0)
+		if (mounts_find(&entries[i], &place, err) < 0)
 			return err->code;
-		if (*point)
+		if (*place.point)
 			return fail(err, E_EXISTS, "image '%s' is mounted at '%s' (mount %s): unmount it first",
 				    entries[i].record->image, target, mount_id_text(&entries[i].id, id));
 		if (mounts_drop(m, &entries[i], &freed, err) < 0)

@@ -410,6 +410,41 @@ class Targets(MountsCase):
             stop.set()
             thread.join()
 
+    def test_what_stands_there_is_what_is_unmounted(self):
+        """A directory above is swapped for a symlink all the while: the mount of somebody else stays."""
+        self.small()
+        target, theirs = self.directory("real/mnt"), self.directory("elsewhere/mnt")
+        subprocess.run(["mount", "-t", "tmpfs", "none", theirs], check=True)
+        self.addCleanup(subprocess.run, ["umount", theirs], check=False)
+        stop = threading.Event()
+
+        def swap():
+            while not stop.is_set():
+                os.rename(self.path("real"), self.path("aside"))
+                os.symlink(self.path("elsewhere"), self.path("real"))
+                stop.wait(0.0002)
+                os.unlink(self.path("real"))
+                os.rename(self.path("aside"), self.path("real"))
+                stop.wait(0.0002)
+
+        for _ in range(100):
+            mount = self.mount("small:1", target)
+            stop.clear()
+            thread = threading.Thread(target=swap)
+            thread.start()
+            try:
+                while True:
+                    try:
+                        self.unmount(mount.id, lazy=True)
+                        break
+                    except grpc.RpcError as error:
+                        self.assertEqual("CONFLICT", reason(error), error.details())
+                        self.assertRegex(error.details(), "not seen at")
+            finally:
+                stop.set()
+                thread.join()
+            self.assertTrue(os.path.ismount(theirs))
+
     def test_only_over_a_unix_socket(self):
         self.small()
         port = free_port()
