@@ -191,6 +191,17 @@ class Trees(MountsCase):
         self.assertEqual(["one"], os.listdir(self.path("mnt", "d")))
         self.unmount(self.directory())
 
+    def test_no_layer_at_all(self):
+        """Its root is one that everybody may look into, whatever umask the service has."""
+        self.imaged.stop()
+        self.imaged = self.daemon(name="strict", wrapper=["sh", "-c", 'umask 077; exec "$@"', "sh"])
+        self.client = self.imaged.client()
+        self.load("scratch:1")
+        for fields in ({}, {"read_write": True}):
+            self.mount("scratch:1", **fields)
+            self.assertEqual((0o755, []), (stat.S_IMODE(os.stat(self.directory()).st_mode), os.listdir(self.directory())))
+            self.unmount(self.directory())
+
     def test_500_layers(self):
         self.load("many:500", *[tar({f"f{i}": str(i).encode(), "all": str(i).encode()}) for i in range(500)])
         for way in (FILE, LOOP):
