@@ -61,24 +61,34 @@ static int check_writable(const struct mounts *m, struct err *err)
 
 /* ---- ways ------------------------------------------------------------------------------ */
 
-static void probe(struct mounts *m)
+static bool probe(const struct mounts *m, struct probe *ret_probe)
 {
 	CLEANUP(freep) char *path = format("%s/mounts", store_root(m->store));
 
+	*ret_probe = (struct probe){ .problem = "no memory" };
 	if (m->directory < 0)
-		snprintf(m->probe.problem, sizeof m->probe.problem, "the store is read-only");
-	else if (path)
-		probe_ways(m->directory, path, &m->probe);
-	m->probed = m->directory < 0 || path;
+		snprintf(ret_probe->problem, sizeof ret_probe->problem, "the store is read-only");
+	return path && (m->directory < 0 || probe_ways(m->directory, path, ret_probe));
 }
 
+/* What somebody reads does not change any more: the first failure is told until it is over. */
 const struct probe *mounts_probe(struct mounts *m)
 {
+	const struct probe *now;
+	struct probe p;
+
 	pthread_mutex_lock(&m->probing);
-	if (!m->probed)
-		probe(m);
+	if (!m->probed) {
+		m->probed = probe(m, &p);
+		if (m->probed)
+			m->probe = p;
+		else if (!m->failed)
+			m->failure = p;
+		m->failed = m->failed || !m->probed;
+	}
+	now = m->probed ? &m->probe : &m->failure;
 	pthread_mutex_unlock(&m->probing);
-	return &m->probe;
+	return now;
 }
 
 static int choose_way(struct mounts *m, Imaged__V1__MountWay wanted, Imaged__V1__MountWay *ret_way, struct err *err)

@@ -23,8 +23,8 @@ struct mounts {
 	pthread_mutex_t mu;
 	struct claim *claims; /* guarded by mu */
 	pthread_mutex_t probing;
-	bool probed; /* guarded by probing, like the next until it is true */
-	struct probe probe;
+	bool probed, failed; /* guarded by probing, like each of the next until its one is true */
+	struct probe probe, failure;
 	struct layer_cache layers;
 };
 

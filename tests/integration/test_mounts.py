@@ -718,6 +718,26 @@ class Restarts(MountsCase):
             for _ in range(all_mounts().count(left)):
                 subprocess.run(["umount", left], check=True)
 
+    def test_a_probe_that_could_try_nothing_is_made_again(self):
+        """As with a disk that was full."""
+        mounts = os.path.join(self.imaged.root, "mounts")
+        self.imaged.stop()
+        subprocess.run(["mount", "--bind", mounts, mounts], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", mounts], check=True)
+            self.imaged.start()
+            self.client = self.imaged.client()
+            info = self.client.GetInfo()
+            self.assertEqual([], list(info.mount_ways))
+            self.assertIn("Read-only file system", info.mount_problem)
+            subprocess.run(["mount", "-o", "remount,bind,rw", mounts], check=True)
+            self.assertIn(FILE, self.client.GetInfo().mount_ways)
+            self.small()
+            self.unmount(self.mount("small:1").id)
+            self.imaged.stop()
+        finally:
+            subprocess.run(["umount", "-l", mounts], check=True)
+
 class OtherKernels(MountsCase):
     """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails
     the first try of it, which is the fifth call of fsconfig(2)."""
