@@ -1,5 +1,6 @@
 #include "service/mount/fuse.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -76,12 +77,13 @@ static int fail_busy(const char *path, struct err *err)
 	return fail(err, E_CONFLICT, "'%s' is in use: end what uses it, or unmount it when that ends (--lazy)", path);
 }
 
-int unmount_at(const char *path, bool lazy, struct err *err)
+/* `place` leads to the same as `path`, which is what people know. */
+static int unmount(const char *place, const char *path, bool lazy, struct err *err)
 {
 	char *argv[] = { (char *)"fusermount3", (char *)(lazy ? "-uz" : "-u"), (char *)"--", (char *)path, NULL };
 	struct err why = ERR_INIT;
 
-	if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
+	if (umount2(place, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
 		return OK;
 	if (errno == EBUSY)
 		return fail_busy(path, err);
@@ -91,4 +93,51 @@ int unmount_at(const char *path, bool lazy, struct err *err)
 		return OK;
 	return strstr(why.text, "busy") ? fail_busy(path, err)
 					: fail(err, why.code, "unmount '%s': %s", path, why.text);
+}
+
+int unmount_at(const char *path, bool lazy, struct err *err)
+{
+	return unmount(path, path, lazy, err);
+}
+
+/* The mount that a name leads to, by what proc(5) says of a descriptor: stat(2) would ask a
+ * program that serves it, and may hang. */
+static bool is_number(int directory, const char *name, uint64_t mount_id)
+{
+	enum { INFO_MAX = 512 };
+	static const char key[] = "mnt_id:";
+	CLEANUP(closep) int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(closep) int info = -1;
+	char path[64], text[INFO_MAX];
+	const char *line;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info < 0 ? -1 : read(info, text, sizeof text - 1);
+	if (n < 0)
+		return false;
+	text[n] = 0;
+	line = strstr(text, key);
+	return line && strtoull(line + strlen(key), NULL, 10) == mount_id;
+}
+
+/* A directory on which something is mounted cannot be renamed, so its parent is held. */
+int unmount_number(const char *path, uint64_t mount_id, bool lazy, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(freep) char *parent = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+	CLEANUP(freep) char *place = NULL;
+	CLEANUP(closep) int directory = -1;
+
+	if (!parent)
+		return fail_nomem(err);
+	directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 || !is_number(directory, slash + 1, mount_id))
+		return fail(err, E_CONFLICT,
+			    "the mount is not seen at '%s': something lies over it, or it is moved just now", path);
+	place = format("/proc/self/fd/%d/%s", directory, slash + 1);
+	return place ? unmount(place, path, lazy, err) : fail_nomem(err);
 }

@@ -26,4 +26,8 @@ int fuse_mount_overlay(const struct fuse_overlay *o, struct err *err);
 /* By umount2(2), or, where that is not allowed, by fusermount3. E_CONFLICT: it is in use. */
 int unmount_at(const char *path, bool lazy, struct err *err);
 
+/* The same for a path in which others may rename what they like meanwhile: unmounts this
+ * mount (mountinfo's number) and no other one. E_CONFLICT as well when it is not seen there. */
+int unmount_number(const char *path, uint64_t mount_id, bool lazy, struct err *err);
+
 #endif

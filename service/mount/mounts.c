@@ -61,24 +61,34 @@ static int check_writable(const struct mounts *m, struct err *err)
 
 /* ---- ways ------------------------------------------------------------------------------ */
 
-static void probe(struct mounts *m)
+static bool probe(const struct mounts *m, struct probe *ret_probe)
 {
 	CLEANUP(freep) char *path = format("%s/mounts", store_root(m->store));
 
+	*ret_probe = (struct probe){ .problem = "no memory" };
 	if (m->directory < 0)
-		snprintf(m->probe.problem, sizeof m->probe.problem, "the store is read-only");
-	else if (path)
-		probe_ways(m->directory, path, &m->probe);
-	m->probed = m->directory < 0 || path;
+		snprintf(ret_probe->problem, sizeof ret_probe->problem, "the store is read-only");
+	return path && (m->directory < 0 || probe_ways(m->directory, path, ret_probe));
 }
 
+/* What somebody reads does not change any more: the first failure is told until it is over. */
 const struct probe *mounts_probe(struct mounts *m)
 {
+	const struct probe *now;
+	struct probe p;
+
 	pthread_mutex_lock(&m->probing);
-	if (!m->probed)
-		probe(m);
+	if (!m->probed) {
+		m->probed = probe(m, &p);
+		if (m->probed)
+			m->probe = p;
+		else if (!m->failed)
+			m->failure = p;
+		m->failed = m->failed || !m->probed;
+	}
+	now = m->probed ? &m->probe : &m->failure;
 	pthread_mutex_unlock(&m->probing);
-	return &m->probe;
+	return now;
 }
 
 static int choose_way(struct mounts *m, Imaged__V1__MountWay wanted, Imaged__V1__MountWay *ret_way, struct err *err)
@@ -134,9 +144,9 @@ static bool is_target(const struct mount_entry *e, const char *target)
 static int check_free(struct mounts *m, const char *target, struct arena *arena, struct err *err)
 {
 	struct mount_entry *entries;
-	char point[PATH_MAX], id[MOUNT_ID_TEXT_MAX];
+	struct mount_place place;
+	char id[MOUNT_ID_TEXT_MAX];
 	int64_t freed;
-	bool covered;
 	size_t n;
 
 	if (mount_records_read(m->store, arena, &entries, &n, err) < 0)
@@ -146,9 +156,9 @@ static int check_free(struct mounts *m, const char *target, struct arena *arena,
 	for (size_t i = 0; i < n; i++) {
 		if (!is_target(&entries[i], target))
 			continue;
-		if (mounts_find(&entries[i], point, &covered, err) < 0)
+		if (mounts_find(&entries[i], &place, err) < 0)
 			return err->code;
-		if (*point)
+		if (*place.point)
 			return fail(err, E_EXISTS, "image '%s' is mounted at '%s' (mount %s): unmount it first",
 				    entries[i].record->image, target, mount_id_text(&entries[i].id, id));
 		if (mounts_drop(m, &entries[i], &freed, err) < 0)

@@ -69,7 +69,7 @@ int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_
  * its own image's removal. Cheap when nothing is on record. */
 int mounts_tidy(struct mounts *m, struct err *err);
 
-/* Found out at the first call. */
+/* Found out at the first call at which it can be. */
 const struct probe *mounts_probe(struct mounts *m);
 
 #endif

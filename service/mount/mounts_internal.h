@@ -23,8 +23,8 @@ struct mounts {
 	pthread_mutex_t mu;
 	struct claim *claims; /* guarded by mu */
 	pthread_mutex_t probing;
-	bool probed; /* guarded by probing, like the next until it is true */
-	struct probe probe;
+	bool probed, failed; /* guarded by probing, like each of the next until its one is true */
+	struct probe probe, failure;
 	struct layer_cache layers;
 };
 
@@ -40,9 +40,14 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX]); /* "i
 int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_request *request,
 		Imaged__V1__MountWay way, const struct target *target, struct cancel *cancel, struct err *err);
 
-/* Where it stands: the canonical path of its own directory, else of the last one that it was
- * bound to, "" when it is nowhere. *ret_covered: something else is mounted over it. */
-int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err);
+/* Where a mount stands. */
+struct mount_place {
+	char point[PATH_MAX]; /* its own directory, else the last one that it was bound to; "": nowhere */
+	uint64_t number;      /* mountinfo's */
+	bool covered;	      /* something else is mounted over it */
+};
+
+int mounts_find(const struct mount_entry *e, struct mount_place *ret_place, struct err *err);
 
 /* The same of n mounts at once, without where. */
 int mounts_which_stand(const struct mount_entry *entries, size_t n, bool *ret_stand, struct err *err);

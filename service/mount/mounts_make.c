@@ -12,7 +12,7 @@
 #include "service/mount/overlay.h"
 #include "service/mount/stage.h"
 
-enum { PATHS_ARENA_MAX = 8 * 1024 * 1024, NAMES_MAX = 4096 };
+enum { PATHS_ARENA_MAX = 8 * 1024 * 1024, NAMES_MAX = 4096, EMPTY_MODE = 0755 };
 
 struct making {
 	struct mounts *mounts;
@@ -134,12 +134,14 @@ static int add_empty(struct making *k, struct err *err)
 	while (k->n < (k->upper < 0 ? 2 : 1)) {
 		const char *name = k->n ? "empty" : "empty2";
 
-		if (mkdirat(k->mounts->directory, name, 0755) < 0 && errno != EEXIST)
+		if (mkdirat(k->mounts->directory, name, EMPTY_MODE) < 0 && errno != EEXIST)
 			return fail_errno(err, "make an empty directory");
 		fd = openat(k->mounts->directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			return fail_errno(err, "open an empty directory");
 		k->layers[k->n++] = fd;
+		if (fchmod(fd, EMPTY_MODE) < 0) /* whatever the umask: it is seen where there is no layer */
+			return fail_errno(err, "mode of an empty directory");
 	}
 	return OK;
 }

@@ -20,8 +20,8 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 struct finding {
 	const char *source;
 	const Imaged__Store__V1__MountRecord *record;
-	char *point; /* PATH_MAX */
-	bool at_target, covered;
+	struct mount_place *place;
+	bool at_target;
 };
 
 static bool bytes_are(struct bytes b, const char *text)
@@ -50,30 +50,30 @@ static bool is_fuse_of(const Imaged__Store__V1__MountRecord *record, const struc
 static int look_at(void *arg, const struct mountinfo_line *line)
 {
 	struct finding *f = arg;
+	struct mount_place *p = f->place;
 	bool at_target = is_at_target(f->record, line);
 
 	if ((at_target || !f->at_target) && line->point.len < PATH_MAX &&
 	    (bytes_are(line->source, f->source) || is_fuse_of(f->record, line))) {
-		memcpy(f->point, line->point.data, line->point.len);
-		f->point[line->point.len] = 0;
+		memcpy(p->point, line->point.data, line->point.len);
+		p->point[line->point.len] = 0;
+		p->number = line->mount_id;
+		p->covered = false;
 		f->at_target = at_target;
-		f->covered = false;
-	} else if (*f->point && bytes_are(line->point, f->point)) {
-		f->covered = true; /* later ones at the same place lie on top */
+	} else if (*p->point && bytes_are(line->point, p->point)) {
+		p->covered = true; /* later ones at the same place lie on top */
 	}
 	return OK;
 }
 
-int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err)
+int mounts_find(const struct mount_entry *e, struct mount_place *ret_place, struct err *err)
 {
 	char source[MOUNT_SOURCE_MAX];
-	struct finding f = { .source = mount_source(&e->id, source), .record = e->record, .point = ret_point };
-	int r;
+	struct finding f = { .source = mount_source(&e->id, source), .record = e->record, .place = ret_place };
 
-	*ret_point = 0;
-	r = mountinfo_read(look_at, &f, err);
-	*ret_covered = f.covered;
-	return r;
+	*ret_place->point = 0;
+	ret_place->covered = false;
+	return mountinfo_read(look_at, &f, err);
 }
 
 /* ---- which of many stand -------------------------------------------------------------- */
@@ -118,14 +118,14 @@ int mounts_which_stand(const struct mount_entry *entries, size_t n, bool *ret_st
 
 int mounts_take_down(const struct mount_entry *e, bool lazy, struct err *err)
 {
-	char point[PATH_MAX];
-	bool covered;
+	struct mount_place p;
 	int r;
 
-	while ((r = mounts_find(e, point, &covered, err)) == OK && *point) {
-		if (covered)
-			return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first", point);
-		r = unmount_at(point, lazy, err);
+	while ((r = mounts_find(e, &p, err)) == OK && *p.point) {
+		if (p.covered)
+			return fail(err, E_CONFLICT, "something else is mounted over '%s': unmount that first",
+				    p.point);
+		r = unmount_number(p.point, p.number, lazy, err);
 		if (r != OK)
 			return r;
 	}
@@ -152,14 +152,14 @@ int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_free
 static int tidy_one(struct mounts *m, const struct mount_id *id, struct arena *arena, struct err *err)
 {
 	struct mount_entry now;
-	char point[PATH_MAX], text[MOUNT_ID_TEXT_MAX];
+	struct mount_place place;
+	char text[MOUNT_ID_TEXT_MAX];
 	int64_t freed;
-	bool covered;
 	int r = mount_record_get(m->store, id, arena, &now, err);
 
 	if (r == OK)
-		r = mounts_find(&now, point, &covered, err);
-	if (r == OK && !(*point && now.record->committed))
+		r = mounts_find(&now, &place, err);
+	if (r == OK && !(*place.point && now.record->committed))
 		r = mounts_drop(m, &now, &freed, err);
 	if (r == OK || r == E_NOT_FOUND)
 		return OK;

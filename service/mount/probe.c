@@ -196,18 +196,18 @@ static void try_all(struct probe *p, int directory, const char *own, int image)
 	rmdir(own);
 }
 
-void probe_ways(int directory, const char *path, struct probe *ret_probe)
+bool probe_ways(int directory, const char *path, struct probe *ret_probe)
 {
 	CLEANUP(freep) char *own = format("%s/probe", path);
 	CLEANUP(closep) int image = -1;
 	struct probe p = { .n_ways = 0 };
 	struct err err = ERR_INIT;
+	int r = own ? make_image(directory, &image, &err) : fail_nomem(&err);
 
-	if (!own)
-		fail_nomem(&err);
-	if (own && make_image(directory, &image, &err) == OK)
+	if (r == OK)
 		try_all(&p, directory, own, image);
 	else
 		snprintf(p.problem, sizeof p.problem, "%.*s", PROBE_PROBLEM_MAX - 1, err.text);
 	*ret_probe = p;
+	return r == OK;
 }

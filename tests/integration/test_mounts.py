@@ -192,6 +192,17 @@ class Trees(MountsCase):
         self.assertEqual(["one"], os.listdir(self.path("mnt", "d")))
         self.unmount(self.directory())
 
+    def test_no_layer_at_all(self):
+        """Its root is one that everybody may look into, whatever umask the service has."""
+        self.imaged.stop()
+        self.imaged = self.daemon(name="strict", wrapper=["sh", "-c", 'umask 077; exec "$@"', "sh"])
+        self.client = self.imaged.client()
+        self.load("scratch:1")
+        for fields in ({}, {"read_write": True}):
+            self.mount("scratch:1", **fields)
+            self.assertEqual((0o755, []), (stat.S_IMODE(os.stat(self.directory()).st_mode), os.listdir(self.directory())))
+            self.unmount(self.directory())
+
     def test_500_layers(self):
         self.load("many:500", *[tar({f"f{i}": str(i).encode(), "all": str(i).encode()}) for i in range(500)])
         for way in (FILE, LOOP):
@@ -410,6 +421,41 @@ class Targets(MountsCase):
         finally:
             stop.set()
             thread.join()
+
+    def test_what_stands_there_is_what_is_unmounted(self):
+        """A directory above is swapped for a symlink all the while: the mount of somebody else stays."""
+        self.small()
+        target, theirs = self.directory("real/mnt"), self.directory("elsewhere/mnt")
+        subprocess.run(["mount", "-t", "tmpfs", "none", theirs], check=True)
+        self.addCleanup(subprocess.run, ["umount", theirs], check=False)
+        stop = threading.Event()
+
+        def swap():
+            while not stop.is_set():
+                os.rename(self.path("real"), self.path("aside"))
+                os.symlink(self.path("elsewhere"), self.path("real"))
+                stop.wait(0.0002)
+                os.unlink(self.path("real"))
+                os.rename(self.path("aside"), self.path("real"))
+                stop.wait(0.0002)
+
+        for _ in range(100):
+            mount = self.mount("small:1", target)
+            stop.clear()
+            thread = threading.Thread(target=swap)
+            thread.start()
+            try:
+                while True:
+                    try:
+                        self.unmount(mount.id, lazy=True)
+                        break
+                    except grpc.RpcError as error:
+                        self.assertEqual("CONFLICT", reason(error), error.details())
+                        self.assertRegex(error.details(), "not seen at")
+            finally:
+                stop.set()
+                thread.join()
+            self.assertTrue(os.path.ismount(theirs))
 
     def test_only_over_a_unix_socket(self):
         self.small()
@@ -672,6 +718,26 @@ class Restarts(MountsCase):
         finally:
             for _ in range(all_mounts().count(left)):
                 subprocess.run(["umount", left], check=True)
+
+    def test_a_probe_that_could_try_nothing_is_made_again(self):
+        """As with a disk that was full."""
+        mounts = os.path.join(self.imaged.root, "mounts")
+        self.imaged.stop()
+        subprocess.run(["mount", "--bind", mounts, mounts], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", mounts], check=True)
+            self.imaged.start()
+            self.client = self.imaged.client()
+            info = self.client.GetInfo()
+            self.assertEqual([], list(info.mount_ways))
+            self.assertIn("Read-only file system", info.mount_problem)
+            subprocess.run(["mount", "-o", "remount,bind,rw", mounts], check=True)
+            self.assertIn(FILE, self.client.GetInfo().mount_ways)
+            self.small()
+            self.unmount(self.mount("small:1").id)
+            self.imaged.stop()
+        finally:
+            subprocess.run(["umount", "-l", mounts], check=True)
 
 class OtherKernels(MountsCase):
     """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails
