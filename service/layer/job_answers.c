@@ -144,12 +144,27 @@ static void take_imaged(struct layer_job *j, const struct layer_message *m)
 	look_whether_done(j);
 }
 
+/* Who only says that it goes on does not. */
+static void take_image_progress(struct layer_job *j, uint64_t read)
+{
+	struct err why = ERR_INIT;
+
+	if (read < j->image_read) {
+		fail(&why, E_WORKER, "imaged-layer speaks nonsense: progress that cannot be");
+		fail_image(j, &why);
+		return;
+	}
+	if (read > j->image_read)
+		patience_moved(&j->patience);
+	j->image_read = read;
+}
+
 static void take_image_message(struct layer_job *j, const struct layer_message *m)
 {
 	struct err why = ERR_INIT;
 
 	if (m->layer == j->image_number && m->type == LAYER_PROGRESS) {
-		patience_moved(&j->patience);
+		take_image_progress(j, m->u.progress.read);
 	} else if (m->layer == j->image_number && m->type == LAYER_IMAGED) {
 		take_imaged(j, m);
 	} else if (m->layer == j->image_number && m->type == LAYER_FAILED) {

@@ -54,6 +54,7 @@ static int send_image(struct layer_job *j, int stream, struct err *err)
 
 	m.u.image.limits = workers_policy(j->workers)->image_limits;
 	j->image_number = m.layer;
+	j->image_read = 0;
 	return rc == OK ? process_send(p, &m, j->image, err) : rc;
 }
 

@@ -30,6 +30,7 @@ struct layer_job {
 	bool told_end;
 	uint64_t read, written; /* of the last PROGRESS */
 	uint32_t image_number;	/* of the IMAGE */
+	uint64_t image_read;	/* of the last PROGRESS of its worker */
 	bool has_facts, has_image;
 
 	/* JOB_DONE */

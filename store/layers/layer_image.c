@@ -53,7 +53,7 @@ char *layer_image_new_prefix(const struct store *s, char out[LAYER_NEW_PREFIX_MA
 	return out;
 }
 
-static bool choose_name(struct layer_image *i)
+bool layer_image_choose_name(struct layer_image *i)
 {
 	char prefix[LAYER_NEW_PREFIX_MAX];
 	uint64_t number;
@@ -67,7 +67,7 @@ static bool choose_name(struct layer_image *i)
 
 static int open_named(struct layer_image *i)
 {
-	if (!choose_name(i))
+	if (!layer_image_choose_name(i))
 		return -1;
 	return openat(i->store->layers_fd, i->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
@@ -144,7 +144,7 @@ static bool link_named(struct layer_image *i)
 	if (i->name[0])
 		return true;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", i->fd);
-	if (!choose_name(i) || linkat(AT_FDCWD, self, i->store->layers_fd, i->name, AT_SYMLINK_FOLLOW)) {
+	if (!layer_image_choose_name(i) || linkat(AT_FDCWD, self, i->store->layers_fd, i->name, AT_SYMLINK_FOLLOW)) {
 		i->name[0] = 0;
 		return false;
 	}

@@ -219,6 +219,63 @@ static int put_records(const struct batch *b, struct err *err)
 	return r;
 }
 
+/* ---- a commit that failed --------------------------------------------------------------- */
+
+/* An unnamed file that has had a name gets no other one after it: it goes back under one of
+ * those on their way in, so that others may still commit it. */
+static void put_aside(struct layer_image *i, const char *path)
+{
+	int at = i->store->layers_fd;
+
+	if (i->name[0])
+		unlinkat(at, path, 0);
+	else if (!layer_image_choose_name(i) || renameat(at, path, at, i->name))
+		i->name[0] = 0;
+}
+
+/* What is in place without a record would take its room for long, perhaps of a disk that is
+ * full. Another call that has put the same file there counts on it. */
+static void take_back(struct layer_image *i, const struct digest *diff_id)
+{
+	uint32_t version = i->facts.writer_version;
+	char path[LAYER_PATH_MAX];
+
+	layer_image_path(diff_id, version, path);
+	digest_lock(i->store, diff_id);
+	if (i->commits == 1 && is_same_file(i, path) && !layer_image_exists(i->store, diff_id, version))
+		put_aside(i, path);
+	digest_unlock(i->store, diff_id);
+}
+
+static void begin(const struct batch *b)
+{
+	for (size_t k = 0; k < b->n; k++)
+		if (b->images[k])
+			b->images[k]->commits++;
+}
+
+static void end(const struct batch *b, int r)
+{
+	for (size_t k = 0; k < b->n; k++) {
+		if (!b->images[k])
+			continue;
+		if (r != OK)
+			take_back(b->images[k], &b->diff_ids[k]);
+		b->images[k]->commits--;
+	}
+}
+
+static int commit(const struct batch *b, struct err *err)
+{
+	int r = sync_data(b, err);
+
+	if (r == OK)
+		r = place_all(b, err);
+	if (r == OK)
+		r = sync_dirs(b, err);
+	return r == OK ? put_records(b, err) : r;
+}
+
 int layer_images_commit(struct store *s, struct layer_image *const *images, const struct digest *diff_ids, size_t n,
 			struct err *err)
 {
@@ -227,10 +284,8 @@ int layer_images_commit(struct store *s, struct layer_image *const *images, cons
 
 	if (r != OK || !count_images(&b))
 		return r;
-	r = sync_data(&b, err);
-	if (r == OK)
-		r = place_all(&b, err);
-	if (r == OK)
-		r = sync_dirs(&b, err);
-	return r == OK ? put_records(&b, err) : r;
+	begin(&b);
+	r = commit(&b, err);
+	end(&b, r);
+	return r;
 }

@@ -4,6 +4,8 @@
 #ifndef STORE_LAYERS_LAYER_IMAGE_STATE_H
 #define STORE_LAYERS_LAYER_IMAGE_STATE_H
 
+#include <stdatomic.h>
+
 #include "store/internal.h"
 #include "store/layers/layer_image.h"
 #include "store/meta/meta.h"
@@ -14,6 +16,7 @@ struct layer_image {
 	struct store *store;
 	int fd; /* -1: parked, or taken */
 	bool sealed;
+	atomic_uint commits; /* calls that put it into place now */
 	/* In layers_fd; "": it has none. Parked ones have one, and all where the file system
 	 * knows no unnamed files. */
 	char name[32]; /* begins with the run of the store, whose others leave nothing of use */
@@ -25,6 +28,9 @@ enum { LAYER_NEW_PREFIX_MAX = 16 };
 /* How the names of those begin that are on their way in: in this run, in any. */
 char *layer_image_new_prefix(const struct store *s, char out[LAYER_NEW_PREFIX_MAX]);
 static const char layer_image_new_prefix_of_any[] = "new-";
+
+/* Sets `name` to one that nothing has; false when there is no random number. */
+bool layer_image_choose_name(struct layer_image *i);
 
 /* Of layer_image_commit.c. */
 int layer_image_make_dirs(struct store *s, const struct digest *diff_id);

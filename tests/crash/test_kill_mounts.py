@@ -34,7 +34,7 @@ class KillMounts(TestCase):
         os.makedirs(self.target)
 
     def standing(self):
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             return [line.split()[4] for line in file if line.split()[4].startswith(self.dir)]
 
     def unmount_all(self):

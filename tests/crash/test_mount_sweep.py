@@ -26,7 +26,7 @@ FILE, LOOP, FUSE = pb.MOUNT_WAY_FILE, pb.MOUNT_WAY_LOOP, pb.MOUNT_WAY_FUSE
 
 def mount_points(directory):
     """Where something is mounted below a directory, as often as it is."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split()[4] for line in file]
     return sorted(point for point in points if point.startswith(directory + "/"))
 

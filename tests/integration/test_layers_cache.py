@@ -43,7 +43,7 @@ class PageCache(TestCase):
 
     def on_disk(self):
         """Not on a file system that is nothing but page cache."""
-        with open("/proc/mounts", encoding="utf-8") as file:
+        with open("/proc/mounts", encoding="utf-8", errors="surrogateescape") as file:
             kinds = {fields[1]: fields[2] for fields in map(str.split, file)}
         path = os.path.realpath(self.dir)
         while path not in kinds:

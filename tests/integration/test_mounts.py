@@ -758,7 +758,7 @@ class OtherKernels(MountsCase):
         self.assertLessEqual({FILE, LOOP}, set(ways))
 
     def super_options(self):
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             [line] = [line for line in file if line.split()[4] == self.directory()]
         return line.split()[-1].split(",")
 
@@ -808,7 +808,7 @@ class WithoutPrivileges(MountsCase):
         return os.path.join(f"/proc/{self.imaged.pid}/root", self.path(*names).lstrip("/"))
 
     def mounted_there(self):
-        with open(f"/proc/{self.imaged.pid}/mountinfo", encoding="utf-8") as file:
+        with open(f"/proc/{self.imaged.pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             return [line.split()[4] for line in file if self.dir in line.split()[4]]
 
     def as_user(self, *command):

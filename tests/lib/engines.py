@@ -11,7 +11,7 @@ from harness import SLOW, stop
 
 
 def unmount_below(directory):
-    with open("/proc/mounts", encoding="utf-8") as file:
+    with open("/proc/mounts", encoding="utf-8", errors="surrogateescape") as file:
         mounts = [line.split()[1] for line in file]
     for path in reversed(mounts):
         if path.startswith(directory + "/"):

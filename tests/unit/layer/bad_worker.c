@@ -727,6 +727,30 @@ static void image_stalls(void)
 }
 
 /* Its answer is sound, its file is nothing, and stays open. */
+/* For longer than anybody should listen; then all is well. */
+static void image_repeats(void)
+{
+	enum { TIMES = 200, PAUSE_US = 10 * 1000 };
+	struct layer_message m = layer_message_of(LAYER_PROGRESS, await_image());
+
+	m.u.progress.read = 512;
+	for (int i = 0; i < TIMES; i++) {
+		layer_message_send(LAYER_SOCKET_FD, &m, -1, 0, NULL);
+		usleep(PAUSE_US);
+	}
+	say_imaged(imaged(m.layer));
+}
+
+static void image_goes_back(void)
+{
+	struct layer_message m = layer_message_of(LAYER_PROGRESS, await_image());
+
+	m.u.progress.read = 1024;
+	layer_message_send(LAYER_SOCKET_FD, &m, -1, 0, NULL);
+	m.u.progress.read = 512;
+	say_imaged(m);
+}
+
 static void image_lies(void)
 {
 	say_imaged(imaged(await_image()));
@@ -807,6 +831,8 @@ static const struct {
 	{ "image-control-text", image_control_text },
 	{ "image-crashes", image_crashes },
 	{ "image-stalls", image_stalls },
+	{ "image-repeats", image_repeats },
+	{ "image-goes-back", image_goes_back },
 	{ "image-lies", image_lies },
 };
 

@@ -67,6 +67,7 @@ static void a_worker_that_speaks_nonsense_fails_its_layer(void **state UNUSED)
 		{ "image-other-layer", "nonsense: an answer to an image that it does not make" },
 		{ "image-result", "nonsense: an answer to an image that it does not make" },
 		{ "image-cancels", "nonsense: an answer to an image that it does not make" },
+		{ "image-goes-back", "nonsense: progress that cannot be" },
 		{ "image-foreign-code", "with a bad field" },
 	};
 
@@ -83,6 +84,7 @@ static void a_worker_that_dies_or_hangs_fails_its_layer(void **state UNUSED)
 {
 	assert_fails_with("image-crashes", LONG_STALL_MS, E_WORKER, "killed by SIGSEGV");
 	assert_fails_with("image-stalls", SHORT_STALL_MS, E_WORKER, "makes no progress");
+	assert_fails_with("image-repeats", SHORT_STALL_MS, E_WORKER, "makes no progress");
 }
 
 static void a_sound_answer_about_nothing_is_not_accepted(void **state UNUSED)

@@ -190,6 +190,28 @@ static void a_file_without_a_record_is_replaced(void **state)
 	assert_holds(f->store, "diff", "image");
 }
 
+/* A directory in the way of the second one. */
+static void a_commit_that_fails_leaves_no_file(void **state)
+{
+	struct fixture *f = *state;
+	struct layer_image *images[] = { sealed(f->store, "one"), sealed(f->store, "two") };
+	struct digest diffs[] = { digest_of_text("first"), digest_of_text("second") };
+	struct err err = ERR_INIT;
+	struct stat st;
+
+	commit(f->store, "second", "other"); /* its directories */
+	assert_int_equal(sweep(f->store, 0), 5);
+	assert_int_equal(mkdir(path_of(f, "second"), 0700), 0);
+	assert_code(layer_images_commit(f->store, images, diffs, 2, &err), E_IO);
+	assert_true(stat(path_of(f, "first"), &st) < 0);
+	assert_int_equal(rmdir(path_of(f, "second")), 0);
+	assert_ok(layer_images_commit(f->store, images, diffs, 2, &err), &err);
+	assert_holds(f->store, "first", "one");
+	assert_holds(f->store, "second", "two");
+	layer_image_free(images[0]);
+	layer_image_free(images[1]);
+}
+
 /* ---- out -------------------------------------------------------------------------- */
 
 static void an_image_goes_with_the_last_blob_of_its_layer(void **state)
@@ -526,6 +548,7 @@ int main(void)
 		TEST(the_first_of_two_equal_images_stays),
 		TEST(many_are_committed_at_once),
 		TEST(a_file_without_a_record_is_replaced),
+		TEST(a_commit_that_fails_leaves_no_file),
 		TEST(an_image_goes_with_the_last_blob_of_its_layer),
 		TEST(the_audit_takes_files_that_nobody_knows),
 		TEST(an_image_stays_while_its_blob_is_fetched_again),
