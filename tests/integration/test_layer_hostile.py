@@ -101,8 +101,11 @@ class HostileCase(LayerCase):
             self.assertFalse(os.path.lexists(name), name)
         for folder, directories, names in os.walk(self.imaged.root):
             for name in directories + names:
-                mode = os.lstat(os.path.join(folder, name)).st_mode
-                self.assertIn(mode & 0o177777, (0o40700, 0o100600, 0o140660), os.path.join(folder, name))
+                path = os.path.join(folder, name)
+                allowed = (0o40700, 0o100600, 0o140660)
+                if path == os.path.join(self.imaged.root, "mounts", "empty"):
+                    allowed = (0o40755,)  # what a mount shows as the root of an image without layers
+                self.assertIn(os.lstat(path).st_mode & 0o177777, allowed, path)
 
 
 class Rows(HostileCase):
