@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 
 from harness import stop
@@ -78,11 +79,13 @@ class Podman(Peer):
 
     @contextlib.contextmanager
     def running(self):
-        podman = ["podman", "--root", f"{self.directory}/data", "--runroot", f"{self.directory}/run", "--storage-driver", "overlay"]
-        try:
-            yield lambda reference: [*podman, "pull", "-q", "--tls-verify=false", reference]
-        finally:
-            unmount_below(self.directory)
+        with tempfile.TemporaryDirectory() as run:  # podman takes no more than 50 characters there
+            podman = ["podman", "--root", f"{self.directory}/data", "--runroot", run, "--storage-driver", "overlay"]
+            try:
+                yield lambda reference: [*podman, "pull", "-q", "--tls-verify=false", reference]
+            finally:
+                unmount_below(self.directory)
+                unmount_below(run)
 
 
 PEERS = (Docker, Containerd, Podman)
