@@ -61,46 +61,63 @@ static int check_writable(const struct mounts *m, struct err *err)
 
 /* ---- ways ------------------------------------------------------------------------------ */
 
-static bool probe(const struct mounts *m, struct probe *ret_probe)
+static bool probe(const struct mounts *m, bool first_only, struct probe *ret_probe)
 {
 	CLEANUP(freep) char *path = format("%s/mounts", store_root(m->store));
 
 	*ret_probe = (struct probe){ .problem = "no memory" };
 	if (m->directory < 0)
 		snprintf(ret_probe->problem, sizeof ret_probe->problem, "the store is read-only");
-	return path && (m->directory < 0 || probe_ways(m->directory, path, ret_probe));
+	return path && (m->directory < 0 || probe_ways(m->directory, path, first_only, ret_probe));
 }
 
-/* What somebody reads does not change any more: the first failure is told until it is over. */
-const struct probe *mounts_probe(struct mounts *m)
+/* The first failure is told until it is over. */
+static const struct probe *find_out(struct mounts *m, struct finding_out *f, bool first_only)
 {
-	const struct probe *now;
 	struct probe p;
 
-	pthread_mutex_lock(&m->probing);
-	if (!m->probed) {
-		m->probed = probe(m, &p);
-		if (m->probed)
-			m->probe = p;
-		else if (!m->failed)
-			m->failure = p;
-		m->failed = m->failed || !m->probed;
-	}
-	now = m->probed ? &m->probe : &m->failure;
-	pthread_mutex_unlock(&m->probing);
-	return now;
+	if (f->done)
+		return &f->probe;
+	f->done = probe(m, first_only, &p);
+	if (f->done)
+		f->probe = p;
+	else if (!f->failed)
+		f->failure = p;
+	f->failed = f->failed || !f->done;
+	return f->done ? &f->probe : &f->failure;
 }
 
-static int choose_way(struct mounts *m, Imaged__V1__MountWay wanted, Imaged__V1__MountWay *ret_way, struct err *err)
+const struct probe *mounts_probe(struct mounts *m)
 {
-	const struct probe *p = mounts_probe(m);
+	const struct probe *p;
+
+	pthread_mutex_lock(&m->probing);
+	p = find_out(m, &m->all, false);
+	pthread_mutex_unlock(&m->probing);
+	return p;
+}
+
+/* Without waiting for ways that are not needed. */
+static const struct probe *probe_first(struct mounts *m)
+{
+	const struct probe *p;
+
+	pthread_mutex_lock(&m->probing);
+	p = m->all.done ? &m->all.probe : find_out(m, &m->first, true);
+	pthread_mutex_unlock(&m->probing);
+	return p;
+}
+
+static int choose_way(struct mounts *m, Imaged__V1__MountWay wanted, struct choice *ret_choice, struct err *err)
+{
+	const struct probe *p = wanted ? mounts_probe(m) : probe_first(m);
 
 	if (!p->n_ways)
 		return fail(err, E_CANNOT_MOUNT, "images cannot be mounted here: %s", p->problem);
 	if (wanted != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED && !probe_has(p, wanted))
 		return fail(err, E_CANNOT_MOUNT, "images cannot be mounted here by '%s': %s", way_name(wanted),
 			    p->problem);
-	*ret_way = wanted ? wanted : p->ways[0];
+	*ret_choice = (struct choice){ wanted ? wanted : p->ways[0], p->by_name, p->fuse_overlay };
 	return OK;
 }
 
@@ -167,7 +184,7 @@ static int check_free(struct mounts *m, const char *target, struct arena *arena,
 	return OK;
 }
 
-static int mount_claimed(struct mounts *m, const struct mount_request *q, Imaged__V1__MountWay way,
+static int mount_claimed(struct mounts *m, const struct mount_request *q, const struct choice *choice,
 			 const struct target *target, struct cancel *cancel, struct arena *arena,
 			 struct mount_entry *ret_entry, struct err *err)
 {
@@ -177,13 +194,14 @@ static int mount_claimed(struct mounts *m, const struct mount_request *q, Imaged
 
 	if (!record)
 		return fail_nomem(err);
-	if (check_free(m, target->path, arena, err) < 0 || fill_record(arena, q, way, target->path, record, err) < 0 ||
+	if (check_free(m, target->path, arena, err) < 0 ||
+	    fill_record(arena, q, choice->way, target->path, record, err) < 0 ||
 	    mount_record_begin(m->store, record, q->blobs, q->n_blobs, &ret_entry->id, err) < 0)
 		return err->code;
 	ret_entry->record = record;
 	r = check_content(m->store, q, err);
 	if (r == OK)
-		r = mounts_make(m, &ret_entry->id, q, way, target, cancel, err);
+		r = mounts_make(m, &ret_entry->id, q, choice, target, cancel, err);
 	if (r == OK)
 		r = mount_record_commit(m->store, &ret_entry->id, err);
 	if (r != OK)
@@ -197,15 +215,15 @@ int mounts_mount(struct mounts *m, const struct mount_request *request, struct c
 {
 	CLEANUP(target_close) struct target target = TARGET_INIT;
 	struct claim claim = { .target = target.path };
-	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
+	struct choice choice;
 	int r;
 
 	if (check_writable(m, err) < 0 || target_open(request->target, store_root(m->store), &target, err) < 0 ||
-	    choose_way(m, request->way, &way, err) < 0)
+	    choose_way(m, request->way, &choice, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", target.path);
-	r = mount_claimed(m, request, way, &target, cancel, arena, ret_entry, err);
+	r = mount_claimed(m, request, &choice, &target, cancel, arena, ret_entry, err);
 	claim_end(m, &claim);
 	return r;
 }

@@ -17,14 +17,26 @@ struct claim {
 	struct claim *next;
 };
 
+/* Of the ways to mount. What somebody reads does not change any more: each struct probe is
+ * written once, under the lock. */
+struct finding_out {
+	bool done, failed;
+	struct probe probe, failure;
+};
+
+/* A way to mount, and what goes with it (probe.h). */
+struct choice {
+	Imaged__V1__MountWay way;
+	bool by_name, fuse_overlay;
+};
+
 struct mounts {
 	struct store *store;
 	int directory; /* ROOT/mounts; -1: read-only */
 	pthread_mutex_t mu;
 	struct claim *claims; /* guarded by mu */
 	pthread_mutex_t probing;
-	bool probed, failed; /* guarded by probing, like each of the next until its one is true */
-	struct probe probe, failure;
+	struct finding_out first, all; /* guarded by probing: the best way, and all */
 	struct layer_cache layers;
 };
 
@@ -38,7 +50,7 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX]); /* "i
 
 /* Makes the mount of an intent and moves it to `target`. */
 int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_request *request,
-		Imaged__V1__MountWay way, const struct target *target, struct cancel *cancel, struct err *err);
+		const struct choice *choice, const struct target *target, struct cancel *cancel, struct err *err);
 
 /* Where a mount stands. */
 struct mount_place {

@@ -18,7 +18,7 @@ struct making {
 	struct mounts *mounts;
 	const struct mount_id *id;
 	const struct mount_request *request;
-	Imaged__V1__MountWay way;
+	const struct choice *choice;
 	struct cancel *cancel;
 	int layers[OVERLAY_LAYERS_MAX + 1]; /* the topmost first, and an empty directory */
 	size_t n, n_layers;		    /* with and without that */
@@ -62,7 +62,7 @@ static int mount_fuse(struct making *k, int image, int *ret_mount, struct err *e
 
 static int mount_layer(struct making *k, int image, int *ret_mount, struct err *err)
 {
-	switch (k->way) {
+	switch (k->choice->way) {
 	case IMAGED__V1__MOUNT_WAY__MOUNT_WAY_LOOP:
 		return layer_mount_loop(image, ret_mount, err);
 	case IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE:
@@ -90,12 +90,12 @@ static int make_layer(struct making *k, const struct layer_key *key, struct err 
 /* What has a directory while it is mounted is not there for others. */
 static bool is_shared(const struct making *k)
 {
-	return k->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !mounts_probe(k->mounts)->by_name;
+	return k->choice->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !k->choice->by_name;
 }
 
 static int add_layer(struct making *k, const struct digest *diff_id, struct err *err)
 {
-	struct layer_key key = { *diff_id, k->way };
+	struct layer_key key = { *diff_id, k->choice->way };
 	struct layer_cache *cache = &k->mounts->layers;
 
 	if (k->n == OVERLAY_LAYERS_MAX)
@@ -282,28 +282,26 @@ static int mount_by_name(struct making *k, const struct target *target, struct e
 
 static int open_stage(struct making *k, struct err *err)
 {
-	if (k->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !mounts_probe(k->mounts)->by_name)
+	if (k->choice->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !k->choice->by_name)
 		return OK;
 	return stage_open(&k->stage, k->path, err);
 }
 
 static int mount_all(struct making *k, const struct target *target, struct err *err)
 {
-	const struct probe *p = mounts_probe(k->mounts);
-
-	if (k->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && p->fuse_overlay)
+	if (k->choice->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && k->choice->fuse_overlay)
 		return mount_by_fuse(k, target, err);
-	return p->by_name ? mount_by_name(k, target, err) : mount_by_kernel(k, target, err);
+	return k->choice->by_name ? mount_by_name(k, target, err) : mount_by_kernel(k, target, err);
 }
 
 int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_request *request,
-		Imaged__V1__MountWay way, const struct target *target, struct cancel *cancel, struct err *err)
+		const struct choice *choice, const struct target *target, struct cancel *cancel, struct err *err)
 {
 	CLEANUP(making_release)
 	struct making k = { .mounts = m,
 			    .id = id,
 			    .request = request,
-			    .way = way,
+			    .choice = choice,
 			    .cancel = cancel,
 			    .upper = -1,
 			    .work = -1,

@@ -181,22 +181,24 @@ static void clear(const char *own)
 	stage_clear(own);
 }
 
-static void try_all(struct probe *p, int directory, const char *own, int image)
+static void try_ways(struct probe *p, bool first_only, int directory, const char *own, int image)
 {
 	struct err err = ERR_INIT;
 	int r;
 
 	clear(own);
-	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(kernel_ways) && !(first_only && p->n_ways); i++) {
 		r = try_kernel_way(kernel_ways[i].mount, directory, own, image, &p->by_name, &err);
 		note(p, kernel_ways[i].way, r, &err);
 	}
-	r = try_fuse(directory, own, image, p, &err);
-	note(p, IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE, r, &err);
+	if (!(first_only && p->n_ways)) {
+		r = try_fuse(directory, own, image, p, &err);
+		note(p, IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE, r, &err);
+	}
 	rmdir(own);
 }
 
-bool probe_ways(int directory, const char *path, struct probe *ret_probe)
+bool probe_ways(int directory, const char *path, bool first_only, struct probe *ret_probe)
 {
 	CLEANUP(freep) char *own = format("%s/probe", path);
 	CLEANUP(closep) int image = -1;
@@ -205,7 +207,7 @@ bool probe_ways(int directory, const char *path, struct probe *ret_probe)
 	int r = own ? make_image(directory, &image, &err) : fail_nomem(&err);
 
 	if (r == OK)
-		try_all(&p, directory, own, image);
+		try_ways(&p, first_only, directory, own, image);
 	else
 		snprintf(p.problem, sizeof p.problem, "%.*s", PROBE_PROBLEM_MAX - 1, err.text);
 	*ret_probe = p;

@@ -19,9 +19,10 @@ struct probe {
 	char problem[PROBE_PROBLEM_MAX]; /* what is missing, when there is none; else "" */
 };
 
-/* `directory`: ROOT/mounts, and its path. False: nothing could be tried, for the reason in
+/* `directory`: ROOT/mounts, and its path. first_only: no more than the first that works, so
+ * that a mount need not wait for the others. False: nothing could be tried, for the reason in
  * `problem`, which may pass (a full disk). */
-bool probe_ways(int directory, const char *path, struct probe *ret_probe);
+bool probe_ways(int directory, const char *path, bool first_only, struct probe *ret_probe);
 bool probe_has(const struct probe *p, Imaged__V1__MountWay way);
 /* "file", "loop", "fuse" */
 const char *way_name(Imaged__V1__MountWay way);
