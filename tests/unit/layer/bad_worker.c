@@ -726,7 +726,6 @@ static void image_stalls(void)
 	pause();
 }
 
-/* Its answer is sound, its file is nothing, and stays open. */
 /* For longer than anybody should listen; then all is well. */
 static void image_repeats(void)
 {
@@ -751,6 +750,7 @@ static void image_goes_back(void)
 	say_imaged(m);
 }
 
+/* Its answer is sound, its file is nothing, and stays open. */
 static void image_lies(void)
 {
 	say_imaged(imaged(await_image()));
