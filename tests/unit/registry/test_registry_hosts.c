@@ -225,6 +225,15 @@ static void too_many_of_anything_is_refused(void **state)
 	assert_int_equal(parse(buf_text(&headers), &l, &err), E_BAD_CONTENT);
 }
 
+/* In a buffer: a test that is skipped does not come back to free anything. */
+static char *read_recorded(const char *number)
+{
+	char name[256];
+
+	snprintf(name, sizeof name, "cases/registry/hosts-toml/doc-%s.hosts.toml", number);
+	return shared_read(name);
+}
+
 /* Fragments of containerd's manual. */
 static void samples_of_the_manual_are_read(void **state)
 {
@@ -233,8 +242,7 @@ static void samples_of_the_manual_are_read(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		CLEANUP(freep) char *name = format("cases/registry/hosts-toml/doc-%s.hosts.toml", names[i]);
-		CLEANUP(freep) char *text = shared_read(name);
+		CLEANUP(freep) char *text = read_recorded(names[i]);
 		CLEANUP(host_list_free) struct host_list l = { 0 };
 		struct err err = ERR_INIT;
 
