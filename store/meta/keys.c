@@ -550,6 +550,21 @@ bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_
 	return at_end(&c);
 }
 
+struct key key_context(const struct digest *id)
+{
+	return one_digest('d', id);
+}
+
+struct key key_context_prefix(void)
+{
+	return begin('d');
+}
+
+bool key_parse_context(struct bytes key, struct digest *ret_id)
+{
+	return parse_one(key, 'd', ret_id);
+}
+
 struct key key_use(const struct digest *manifest)
 {
 	return one_digest('u', manifest);

@@ -33,6 +33,7 @@
  *   f D(diff) D(blob)           -             diff ID → blobs
  *   t D(diff) VERSION           LayerImageRecord  a layer's image that is complete, made by
  *                                             this version of the writer (4 bytes big endian)
+ *   d D(id)                     ContextRecord files of a client's build context; sha256 of its id
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
@@ -146,6 +147,9 @@ bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest 
 struct key key_layer_image(const struct digest *diff_id, uint32_t version);
 struct key key_layer_image_prefix(const struct digest *diff_id); /* NULL: all */
 bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_t *ret_version);
+struct key key_context(const struct digest *id);
+struct key key_context_prefix(void);
+bool key_parse_context(struct bytes key, struct digest *ret_id);
 struct key key_use(const struct digest *manifest);
 struct key key_use_prefix(void);
 bool key_parse_use(struct bytes key, struct digest *ret_manifest);
