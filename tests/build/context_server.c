@@ -1,0 +1,245 @@
+/*
+ * context_server ROOT SOCKET: a service whose Build opens the main context and answers the
+ * steps of context_steps.h in BuildDone.metadata_json. Says "ready" on standard output; ends
+ * at SIGTERM, or when its standard input does.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "imaged/v1/image_service.server.h"
+#include "service/rpc/server.h"
+#include "tests/build/context_steps.h"
+
+enum { ANSWER_MAX = 256 * 1024 * 1024 };
+
+struct service {
+	struct store *store;
+	struct contexts *contexts;
+};
+
+struct build {
+	struct service *service;
+	struct rpc_call *call;
+	pthread_mutex_t send_mu;
+	struct build_context *context;
+	struct step *steps;
+	size_t n_steps;
+};
+
+static int send_event(struct build *b, const Imaged__V1__BuildEvent *event, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&b->send_mu);
+	r = imaged__v1__image_service__build_send(b->call, event, err);
+	pthread_mutex_unlock(&b->send_mu);
+	return r;
+}
+
+/* ---- asking --------------------------------------------------------------------- */
+
+static int want_list(void *build, const char *context, struct err *err)
+{
+	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
+	Imaged__V1__WantList want = IMAGED__V1__WANT_LIST__INIT;
+
+	want.context = (char *)context;
+	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_WANT_LIST;
+	event.want_list = &want;
+	return send_event(build, &event, err);
+}
+
+static int want_files(void *build, const char *context, const uint32_t *files, size_t n, struct err *err)
+{
+	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
+	Imaged__V1__WantFiles want = IMAGED__V1__WANT_FILES__INIT;
+
+	want.context = (char *)context;
+	want.files = (uint32_t *)files;
+	want.n_files = n;
+	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_WANT_FILES;
+	event.want_files = &want;
+	return send_event(build, &event, err);
+}
+
+/* ---- receiving -------------------------------------------------------------------- */
+
+static int dispatch(struct build *b, const Imaged__V1__BuildRequest *m, struct err *err)
+{
+	switch (m->request_case) {
+	case IMAGED__V1__BUILD_REQUEST__REQUEST_LIST:
+		return b->context ? build_context_take_list(b->context, m->list, err) : fail(err, E_INVALID, "list");
+	case IMAGED__V1__BUILD_REQUEST__REQUEST_DATA:
+		return b->context ? build_context_take_data(b->context, m->data, err) : fail(err, E_INVALID, "data");
+	case IMAGED__V1__BUILD_REQUEST__REQUEST__NOT_SET:
+		return OK;
+	default:
+		return fail(err, E_INVALID, "a message that was not asked for");
+	}
+}
+
+static void *receive(void *build)
+{
+	struct build *b = build;
+	const Imaged__V1__BuildRequest *m;
+	struct err err = ERR_INIT;
+	int r;
+
+	while ((r = imaged__v1__image_service__build_recv(b->call, &m, &err)) > 0)
+		if (dispatch(b, m, &err) < 0)
+			break;
+	if (r == 0)
+		fail(&err, E_INVALID, "the client has ended its part of the build");
+	if (b->context)
+		build_context_fail(b->context, &err);
+	return NULL;
+}
+
+/* ---- the call ----------------------------------------------------------------------- */
+
+static int send_done(struct build *b, const struct buf *answers, struct err *err)
+{
+	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
+	Imaged__V1__BuildDone done = IMAGED__V1__BUILD_DONE__INIT;
+
+	done.metadata_json = (char *)buf_text(answers);
+	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_DONE;
+	event.done = &done;
+	return send_event(b, &event, err);
+}
+
+static int run_steps(struct build *b, struct err *err)
+{
+	CLEANUP(buf_free) struct buf answers = BUF_INIT(ANSWER_MAX);
+	struct cancel *cancel = rpc_call_cancel(b->call);
+	int r = OK;
+
+	if (b->context)
+		r = build_context_begin(b->context, err);
+	if (r == OK && b->context)
+		r = build_context_wait(b->context, cancel, err);
+	buf_putc(&answers, '[');
+	for (size_t i = 0; r == OK && i < b->n_steps; i++)
+		r = run_step(b->service->contexts, b->context, &b->steps[i], cancel, &answers, err);
+	buf_putc(&answers, ']');
+	if (r == OK && !buf_ok(&answers))
+		return fail_nomem(err);
+	return r == OK ? send_done(b, &answers, err) : r;
+}
+
+static int copy_steps(struct build *b, const Imaged__V1__BuildStart *start)
+{
+	b->steps = calloc(start->n_arguments + 1, sizeof *b->steps);
+	for (size_t i = 0; b->steps && i < start->n_arguments; i++, b->n_steps++) {
+		b->steps[i].name = strdup(start->arguments[i]->name);
+		b->steps[i].value = strdup(start->arguments[i]->value);
+	}
+	return OK;
+}
+
+static int open_context(struct build *b, const Imaged__V1__BuildContext *context, struct err *err)
+{
+	const struct build_context_peer peer = { want_list, want_files, b };
+
+	if (!context || context->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE__NOT_SET)
+		return OK;
+	if (context->source_case != IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY)
+		return fail(err, E_UNIMPLEMENTED, "only directories");
+	return build_context_open_directory(b->service->contexts, context->name, context->directory, &peer, &b->context,
+					    err);
+}
+
+static int receive_start(struct build *b, struct err *err)
+{
+	const Imaged__V1__BuildRequest *m;
+	int r = imaged__v1__image_service__build_recv(b->call, &m, err);
+
+	if (r < 0)
+		return r;
+	if (!r || m->request_case != IMAGED__V1__BUILD_REQUEST__REQUEST_START)
+		return fail(err, E_INVALID, "the first message must be `start`");
+	copy_steps(b, m->start);
+	return open_context(b, m->start->context, err);
+}
+
+static void close_context(void *context)
+{
+	struct err err = ERR_INIT;
+
+	if (build_context_close(context, &err) < 0)
+		fprintf(stderr, "close context: %s\n", err.text);
+}
+
+static void release(struct build *b)
+{
+	for (size_t i = 0; i < b->n_steps; i++) {
+		free(b->steps[i].name);
+		free(b->steps[i].value);
+	}
+	free(b->steps);
+	if (b->context)
+		rpc_call_defer(b->call, close_context, b->context, NULL);
+	pthread_mutex_destroy(&b->send_mu);
+}
+
+static int build(void *self, struct rpc_call *call, struct err *err)
+{
+	struct build b = { .service = self, .call = call };
+	pthread_t receiver;
+	int r;
+
+	pthread_mutex_init(&b.send_mu, NULL);
+	r = receive_start(&b, err);
+	if (r == OK && !pthread_create(&receiver, NULL, receive, &b)) {
+		r = run_steps(&b, err);
+		rpc_call_stop_recv(call);
+		pthread_join(receiver, NULL);
+	}
+	release(&b);
+	return r;
+}
+
+/* ---- the process ------------------------------------------------------------------------ */
+
+static int serve(struct service *s, const char *root, const char *address, const sigset_t *signals, struct err *err)
+{
+	static const struct imaged__v1__image_service__impl handlers = { .build = build };
+	CLEANUP(rpc_server_freep) struct rpc_server *server = NULL;
+	struct rpc_binding binding = imaged__v1__image_service__bind(&handlers, s);
+	const struct rpc_server_options options = { .handlers = 0 };
+	int number;
+
+	if (store_open(root, &s->store, err) < 0 || contexts_new(s->store, &s->contexts, err) < 0 ||
+	    rpc_server_new(&options, NULL, NULL, &server, err) < 0 || rpc_server_add(server, &binding, err) < 0 ||
+	    rpc_server_listen(server, address, NULL, err) < 0 || rpc_server_start(server, err) < 0)
+		return err->code;
+	puts("ready");
+	fflush(stdout);
+	sigwait(signals, &number);
+	rpc_server_drain(server);
+	return OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct service s = { .store = NULL };
+	struct err err = ERR_INIT;
+	sigset_t signals;
+	int r;
+
+	if (argc != 3) {
+		fputs("usage: context_server ROOT ADDRESS\n", stderr);
+		return 64;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	r = serve(&s, argv[1], argv[2], &signals, &err);
+	contexts_free(s.contexts);
+	store_close(s.store);
+	if (r < 0)
+		fprintf(stderr, "context_server: %s\n", err.text);
+	return r < 0;
+}
