@@ -124,6 +124,16 @@ void context_release(struct context *x)
 	unref(x);
 }
 
+size_t contexts_in_use(struct contexts *c)
+{
+	size_t n;
+
+	pthread_mutex_lock(&c->mu);
+	n = HASH_COUNT(c->in_use);
+	pthread_mutex_unlock(&c->mu);
+	return n;
+}
+
 int contexts_enter(struct contexts *c, struct bytes id, struct context **ret_context, struct err *err)
 {
 	struct digest digest;

@@ -59,6 +59,9 @@ typedef bool context_visit(void *arg, const struct context_usage *usage);
 /* As of the last commits; in order of the ids. */
 int contexts_each(struct contexts *c, context_visit *visit, void *arg, struct err *err);
 
+/* How many of them builds are in, or were in and make durable what came. */
+size_t contexts_in_use(struct contexts *c);
+
 struct context_limits {
 	int64_t max_bytes;    /* of all; < 0: any */
 	int64_t unused_since; /* those last used before this time go too; 0: none */

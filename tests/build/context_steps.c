@@ -177,13 +177,19 @@ static int usage(struct doing *d, struct err *err)
 
 static int prune(struct doing *d, struct err *err)
 {
-	struct context_limits limits = { .max_bytes = atoll(d->value) };
+	struct context_limits limits = { .max_bytes = strtoll(d->value, NULL, 10) };
 	struct context_freed freed;
 	int r = contexts_prune(d->contexts, &limits, &freed, err);
 
 	if (r == OK)
 		buf_printf(d->out, "{\"bytes\":%lld,\"count\":%lld}", (long long)freed.bytes, (long long)freed.count);
 	return r;
+}
+
+static int in_use(struct doing *d, struct err *err UNUSED)
+{
+	buf_printf(d->out, "%zu", contexts_in_use(d->contexts));
+	return OK;
 }
 
 static int hold(struct doing *d, struct err *err)
@@ -201,9 +207,9 @@ static const struct {
 	int (*run)(struct doing *d, struct err *err);
 	bool answers, of_context;
 } steps[] = {
-	{ "need", need, false, true },	 { "list", list, true, true },	   { "digest", digest, true, true },
-	{ "hash", hash, true, true },	 { "xattrs", xattrs, true, true }, { "usage", usage, true, false },
-	{ "prune", prune, true, false }, { "hold", hold, false, false },
+	{ "need", need, false, true },	   { "list", list, true, true },     { "digest", digest, true, true },
+	{ "hash", hash, true, true },	   { "xattrs", xattrs, true, true }, { "usage", usage, true, false },
+	{ "in-use", in_use, true, false }, { "prune", prune, true, false },  { "hold", hold, false, false },
 };
 
 int run_step(struct contexts *contexts, struct build_context *c, const struct step *step, struct cancel *cancel,

@@ -8,6 +8,7 @@
  *   hash PATH       sha256 of the file's bytes as they lie in the pack
  *   xattrs PATH     of the entry
  *   usage, prune N  all contexts; down to N bytes
+ *   in-use          how many are
  *   hold PATH       until the file exists on this machine
  *
  * The answers, one a step that has one, are a JSON array.

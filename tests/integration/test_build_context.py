@@ -1,0 +1,555 @@
+"""Contexts of builds: what a service asks of a client's directory, what it keeps, and
+clients that lie."""
+
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import stat
+import subprocess
+import threading
+
+from buildclient import Build, Directory, Entry, build, listed
+from harness import BIN, TestCase
+from rpc import Client, pb
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(BIN)), "tests", "context_server")
+TREE = {
+    "Dockerfile": b"FROM scratch\n",
+    "src": None,
+    "src/a.c": b"int a;\n",
+    "src/b.c": b"int b;\n",
+    "src-x": b"beside\n",
+    "empty": b"",
+    "link": "src/a.c",
+    "large": bytes(range(256)) * 4096,
+}
+
+
+class Server:
+    def __init__(self, directory):
+        os.makedirs(directory, exist_ok=True)
+        self.root, self.address = os.path.join(directory, "root"), f"unix://{directory}/s.sock"
+        self.errors = open(os.path.join(directory, "errors"), "a+", encoding="utf-8")
+        self.process = subprocess.Popen([PROGRAM, self.root, self.address], stdout=subprocess.PIPE, stderr=self.errors)
+        if self.process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"context_server did not start: {self.said()}")
+        self.client = Client(self.address)
+
+    def said(self):
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def stop(self, number=signal.SIGTERM):
+        self.client.close()
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process.stdout.close()
+        self.errors.close()
+        return status
+
+    def anonymous_memory(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("RssAnon"))
+
+
+class ContextTestCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self.path("s"))
+        self.addCleanup(self.stop)
+
+    def stop(self):
+        if self.server is None:
+            return
+        server, self.server = self.server, None
+        said = server.said()
+        self.assertEqual(0, server.stop(), said)
+        self.assertEqual("", said)
+
+    def restart(self, number=signal.SIGTERM):
+        server, self.server = self.server, None
+        status = server.stop(number)
+        self.assertEqual(0 if number == signal.SIGTERM else -number, status)
+        self.server = Server(self.path("s"))
+
+    @property
+    def client(self):
+        return self.server.client
+
+    def build(self, tree, *steps, ident="d", kind=Directory):
+        """(answers, the directory with what was asked of it)."""
+        directory = kind(ident, tree)
+        return build(self.client, directory, *steps), directory
+
+    def usage(self):
+        return build(self.client, None, ("usage", ""))[0]
+
+    def settle(self):
+        """A context is made durable behind the answer."""
+        self.settled_but(0)
+
+    def settled_but(self, n):
+        self.wait_until(lambda: build(self.client, None, ("in-use", ""))[0] <= n, "builds are over")
+
+    def files(self):
+        return sorted(
+            os.path.relpath(os.path.join(d, n), self.server.root)
+            for d, _, names in os.walk(os.path.join(self.server.root, "contexts"))
+            for n in names
+        )
+
+
+class TestTransfer(ContextTestCase):
+    def test_what_is_needed_comes_and_nothing_else(self):
+        _, directory = self.build(TREE, ("need", "src"))
+        self.assertEqual((1, ["src/a.c", "src/b.c"]), (directory.list_asked, directory.paths()))
+
+    def test_a_second_build_sends_nothing(self):
+        self.build(TREE, ("need", ""))
+        answers, directory = self.build(TREE, ("need", ""), ("hash", "large"))
+        self.assertEqual((0, [], 0), (directory.list_asked, directory.asked, directory.sent))
+        self.assertEqual("sha256:" + hashlib.sha256(TREE["large"]).hexdigest(), answers[0])
+
+    def test_a_second_build_after_a_restart_sends_nothing(self):
+        self.build(TREE, ("need", ""))
+        self.restart()
+        answers, directory = self.build(TREE, ("need", ""), ("hash", "src/b.c"))
+        self.assertEqual((0, []), (directory.list_asked, directory.asked))
+        self.assertEqual("sha256:" + hashlib.sha256(b"int b;\n").hexdigest(), answers[0])
+
+    def test_of_one_changed_file_that_file_alone_is_sent(self):
+        self.build(TREE, ("need", ""))
+        _, directory = self.build({**TREE, "src/b.c": b"int c;\n"}, ("need", ""))
+        self.assertEqual((1, ["src/b.c"], 7), (directory.list_asked, directory.paths(), directory.sent))
+
+    def test_what_was_not_needed_before_comes_when_it_is(self):
+        self.build(TREE, ("need", "src"))
+        _, directory = self.build(TREE, ("need", "src"), ("need", "empty"), ("need", "large"), ("need", ""))
+        self.assertEqual(0, directory.list_asked)
+        self.assertEqual(["empty", "large", "Dockerfile", "src-x"], directory.paths())
+
+    def test_new_removed_and_renamed_files(self):
+        self.build(TREE, ("need", ""))
+        tree = {**TREE, "src/new.c": b"new", "src/a": None, "src/a/deep": b"d"}
+        del tree["large"]
+        answers, directory = self.build(tree, ("need", ""), ("list", "src"))
+        self.assertEqual(["src/a/deep", "src/new.c"], directory.paths())
+        self.assertEqual(["src", "src/a", "src/a/deep", "src/a.c", "src/b.c", "src/new.c"], [e["path"] for e in answers[0]])
+
+    def test_a_file_without_a_stamp_comes_each_time(self):
+        tree = {**TREE, "loose": Entry(b"x", stamp=0)}
+        self.build(tree, ("need", ""))
+        for _ in range(2):
+            _, directory = self.build(tree, ("need", ""))
+            self.assertEqual((0, ["loose"]), (directory.list_asked, directory.paths()))
+
+    def test_an_unsettled_file_comes_once_more(self):
+        class Unsettled(Directory):
+            def pieces(self, index):
+                for piece in super().pieces(index):
+                    piece.unsettled = piece.end and self.entries[index][0] == b"src/a.c"
+                    yield piece
+
+        self.build(TREE, ("need", ""), kind=Unsettled)
+        _, directory = self.build(TREE, ("need", ""))
+        self.assertEqual(["src/a.c"], directory.paths())
+        _, directory = self.build(TREE, ("need", ""))
+        self.assertEqual([], directory.paths())
+
+    def test_contexts_share_nothing(self):
+        self.build(TREE, ("need", ""), ident="one")
+        _, directory = self.build(TREE, ("need", ""), ident="two")
+        self.assertEqual(8 - 2, len(directory.asked))
+
+    def test_entries_come_as_they_are(self):
+        tree = {
+            b"caf\xe9": b"not utf-8",
+            "a": None,
+            "a/b": b"1",
+            "a-b": b"2",
+            "a.b": b"3",
+            "hard": Entry(b"1", same_as="a/b"),
+            "fifo": Entry(mode=stat.S_IFIFO | 0o600),
+            "null": Entry(mode=stat.S_IFCHR | 0o666, device=1 << 32 | 3),
+            "suid": Entry(b"s", mode=stat.S_IFREG | 0o4755, mtime=-5),
+            "x" * 255: b"long",
+            "ln": "../../etc/passwd",
+        }
+        answers, directory = self.build(tree, ("list", ""), ("need", ""), ("hash", "hard"), ("hash", b"caf\xe9"))
+        wanted = [
+            (p.decode("latin-1"), e.mode, e.size, e.mtime, e.device, e.link.decode(), e.same_as.decode())
+            for p, e in listed(tree)
+        ]
+        got = [(e["path"], e["mode"], e["size"], e["mtime_ns"], e["device"], e["link"], e["same_as"]) for e in answers[0]]
+        self.assertEqual(wanted, got)
+        self.assertNotIn("hard", directory.paths())
+        self.assertEqual("sha256:" + hashlib.sha256(b"1").hexdigest(), answers[1])
+
+    def test_extended_attributes(self):
+        capability = bytes.fromhex("0100000200000400000000000000000000000000")
+        tree = {
+            "d": Entry(xattrs=[(b"user.of", b"a directory")]),
+            "f": Entry(b"bytes", xattrs=[(b"security.capability", capability), (b"user.k", b"v" * 3000)]),
+            "g": b"none",
+        }
+        for _ in range(2):
+            answers, _ = self.build(tree, ("need", ""), ("xattrs", "d"), ("xattrs", "f"), ("xattrs", "g"))
+            wanted = {"security.capability": capability.decode("latin-1"), "user.k": "v" * 3000}
+            self.assertEqual([{"user.of": "a directory"}, wanted, {}], answers)
+            self.restart()
+
+    def test_an_empty_context(self):
+        answers, directory = self.build({}, ("need", ""), ("list", ""), ("digest", ""))
+        self.assertEqual((1, [], []), (directory.list_asked, directory.asked, answers[0]))
+
+    def test_two_builds_of_one_context_at_once(self):
+        gate = self.path("gate")
+        first = Build(self.client, Directory("d", TREE), ("need", "src"), ("hold", gate), ("hash", "src/a.c"))
+        done = []
+        thread = threading.Thread(target=lambda: done.append(first.run()))
+        thread.start()
+        self.wait_until(lambda: len(first.context.asked) == 2, "the first one waits")
+        changed = {**TREE, "src/a.c": b"int changed;\n"}
+        answers, directory = self.build(changed, ("need", ""), ("hash", "src/a.c"))
+        self.assertEqual("sha256:" + hashlib.sha256(b"int changed;\n").hexdigest(), answers[0])
+        self.assertNotIn("src/b.c", directory.paths(), "the first one has it already")
+        with open(gate, "wb"):
+            pass
+        thread.join()
+        self.assertEqual("sha256:" + hashlib.sha256(TREE["src/a.c"]).hexdigest(), done[0][0])
+
+    def test_many_builds_of_one_context_at_once(self):
+        rng = random.Random(7)
+        trees = [{f"f{i}": rng.randbytes(rng.choice([10, 70000])) for i in range(40)} for _ in range(3)]
+        for tree in trees[1:]:
+            for name in list(tree)[::2]:
+                tree[name] = trees[0][name]
+        wrong = []
+
+        def one(tree):
+            answers, _ = self.build(tree, ("need", ""), *[("hash", name) for name in tree])
+            if answers != ["sha256:" + hashlib.sha256(data).hexdigest() for data in tree.values()]:
+                wrong.append(tree)
+
+        threads = [threading.Thread(target=one, args=(trees[i % 3],)) for i in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], wrong)
+
+
+class TestDigests(ContextTestCase):
+    """What must and must not change the key of a step (build.md 2.1)."""
+
+    def digest(self, tree, path="src"):
+        answers, _ = self.build(tree, ("need", ""), ("digest", path))
+        return answers[0]
+
+    def changed(self, path="src", **files):
+        """Whether files of `src` make another digest of it."""
+        tree = {**TREE, "src/l": "a.c", **{f"src/{n}": v for n, v in files.items()}}
+        return self.digest(tree, path) != self.digest({**TREE, "src/l": "a.c"}, path)
+
+    def test_what_counts(self):
+        self.assertTrue(self.changed(**{"a.c": b"other\n"}), "bytes")
+        self.assertTrue(self.changed(**{"a.c": Entry(b"int a;\n", mode=stat.S_IFREG | 0o755)}), "mode")
+        self.assertTrue(self.changed(**{"n.c": b""}), "a new file")
+        self.assertTrue(self.changed(l="b.c"), "the target of a link")
+        self.assertTrue(self.changed(**{"a.c": Entry(b"int a;\n", xattrs=[(b"user.a", b"1")], stamp=7)}), "xattrs")
+        self.assertTrue(self.changed(l=b"a.c"), "a file for a link")
+
+    def test_what_does_not_count(self):
+        self.assertFalse(self.changed(**{"a.c": Entry(b"int a;\n", mtime=77, stamp=99)}), "time")
+        self.assertFalse(self.changed(l=Entry(mode=stat.S_IFLNK | 0o700, link="a.c")), "mode of a link")
+
+    def test_the_own_mode_counts_in_the_tree_and_not_in_the_contents(self):
+        other = {**TREE, "src": Entry(mode=stat.S_IFDIR | 0o700)}
+        self.assertNotEqual(self.digest(TREE), self.digest(other))
+        self.assertEqual(self.digest(TREE, "src/"), self.digest(other, "src/"))
+
+    def test_names_and_nesting_count(self):
+        self.assertNotEqual(self.digest({"d": None, "d/a": b"1", "d/b": b""}, "d"), self.digest({"d": None, "d/a": b"", "d/b": b"1"}, "d"))
+        flat = {"d": None, "d/e": None, "d/f": b"1"}
+        deep = {"d": None, "d/e": None, "d/e/f": b"1"}
+        self.assertNotEqual(self.digest(flat, "d"), self.digest(deep, "d"))
+
+    def test_the_same_everywhere(self):
+        self.assertEqual(
+            self.digest({"d": None, "d/x": None, "d/x/y": b"1", "d/x-y": b"2"}, "d"),
+            self.digest({"top": None, "top/x": None, "top/x/y": b"1", "top/x-y": b"2"}, "top"),
+        )
+
+
+class TestLies(ContextTestCase):
+    def refused(self, kind, reason, text, tree=None, steps=(("need", ""),), code="INVALID_ARGUMENT"):
+        directory = kind(f"liar {kind.__name__}", tree or TREE)
+        self.assert_rpc_fails(code, reason, lambda: build(self.client, directory, *steps), text=text)
+        self.alive()
+
+    def alive(self):
+        answers, _ = self.build(TREE, ("need", ""), ("hash", "src/a.c"), ident="honest")
+        self.assertEqual("sha256:" + hashlib.sha256(TREE["src/a.c"]).hexdigest(), answers[0])
+
+    def test_paths(self):
+        for path in ("/abs", "../up", "a/../b", "./a", "a//b", "a/", "..", ".", "a/./b", "y" * 256, "nul\0"):
+            with self.subTest(path):
+                self.refused(Directory, "INVALID_ARGUMENT", "context path", {path: b"x"})
+
+    def test_entries_that_cannot_be(self):
+        for entry in (
+            Entry(b"", mode=stat.S_IFSOCK | 0o600),
+            Entry(b"", mode=0o644),
+            Entry(b"", size=-1),
+            Entry(mode=stat.S_IFDIR | 0o755, size=5),
+            Entry(mode=stat.S_IFLNK | 0o777),
+            Entry(b"", link="x"),
+            Entry(b"", device=5),
+            Entry(mode=stat.S_IFDIR | 0o755, stamp=5),
+            Entry(mode=stat.S_IFDIR | 0o755, xattrs=[(b"trusted.overlay.opaque", b"y")]),
+            Entry(mode=stat.S_IFDIR | 0o755, xattrs=[(b"user.b", b""), (b"user.a", b"")]),
+            Entry(mode=stat.S_IFDIR | 0o755, xattrs=[(b"user.b", b"x" * 70000)]),
+            Entry(b"", same_as="nothing"),
+            Entry(b"", same_as="m"),
+        ):
+            with self.subTest(entry.__dict__):
+                self.refused(Directory, "INVALID_ARGUMENT", "context entry \"m\"", {"l": b"1", "m": entry})
+
+    def test_the_order(self):
+        class Unsorted(Directory):
+            def __init__(self, *args):
+                super().__init__(*args)
+                self.entries.reverse()
+
+        class Twice(Directory):
+            def __init__(self, *args):
+                super().__init__(*args)
+                self.entries = [self.entries[0]] * 2
+
+        self.refused(Unsorted, "INVALID_ARGUMENT", "not in order")
+        self.refused(Twice, "INVALID_ARGUMENT", "not in order")
+        for tree in ({"a/b": b""}, {"a": b"", "a/b": b""}, {"a": "b", "a/b": b""}, {"a": None, "a-b": None, "a/b/c": b""}):
+            self.refused(Directory, "INVALID_ARGUMENT", "no directory of the list", tree)
+
+    def test_another_digest(self):
+        class Other(Directory):
+            def digest(self):
+                return hashlib.sha256(b"").digest()
+
+        class Short(Directory):
+            def digest(self):
+                return b"short"
+
+        self.refused(Other, "INVALID_ARGUMENT", "not the one of its digest")
+        self.refused(Short, "INVALID_ARGUMENT", "32 bytes")
+
+    def test_ids(self):
+        for ident in (b"", b"x" * 257):
+            self.assert_rpc_fails("INVALID_ARGUMENT", None, lambda i=ident: build(self.client, Directory(i, TREE)), text="id of a build context")
+
+    def test_bytes_of_another_length(self):
+        class Longer(Directory):
+            def pieces(self, index):
+                yield pb.FilePiece(file=index, data=self.entries[index][1].data + b"!", end=True)
+
+        class Shorter(Directory):
+            def pieces(self, index):
+                yield pb.FilePiece(file=index, data=self.entries[index][1].data[:-1], end=True)
+
+        self.refused(Longer, "INVALID_ARGUMENT", "more bytes came")
+        self.refused(Shorter, "INVALID_ARGUMENT", "fewer bytes came")
+        _, directory = self.build(TREE, ("need", ""), ident="liar Longer")
+        self.assertEqual(5 + 1, len(directory.asked), "nothing of it was kept")
+
+    def test_files_that_were_not_asked_for(self):
+        class Other(Directory):
+            def send_files(self, files):
+                return super().send_files(files[::-1])
+
+        class More(Directory):
+            def send_files(self, files):
+                return super().send_files([*files, files[-1]])
+
+        class Early(Directory):
+            def send_list(self, pieces=1000):
+                yield from super().send_files([0])
+
+        class Again(Directory):
+            def send_files(self, files):
+                yield from self.send_list()
+
+        self.refused(Other, "INVALID_ARGUMENT", "came where")
+        self.refused(More, "INVALID_ARGUMENT", "not asked for", steps=(("need", "src"), ("need", ""), ("hold", self.path("never"))))
+        self.refused(Early, "INVALID_ARGUMENT", "not asked for")
+        self.refused(Again, "INVALID_ARGUMENT", "not asked for")
+
+    def test_a_file_that_cannot_be_given(self):
+        class Gone(Directory):
+            def pieces(self, index):
+                yield pb.FilePiece(file=index, failed="open /x/src/a.c: no such file or directory")
+
+        self.refused(Gone, "ABORTED", "src/a.c\": open /x/src/a.c: no such file", steps=(("need", "src"),), code="ABORTED")
+
+    def test_extended_attributes(self):
+        tree = {"f": Entry(b"1", xattrs=[(b"security.selinux", b"x")])}
+        self.refused(Directory, "INVALID_ARGUMENT", "no such extended attribute", tree)
+
+    def test_a_size_that_no_disk_has(self):
+        class Huge(Directory):
+            def send_files(self, files):
+                return []
+
+        for size in (1 << 50, (1 << 62) + 1, (1 << 63) - 1):
+            tree = {"a": Entry(b"", size=size), "b": Entry(b"", size=size)}
+            directory = Huge("liar", tree)
+            self.assert_rpc_fails("RESOURCE_EXHAUSTED", None, lambda d=directory: build(self.client, d, ("need", "")))
+        self.alive()
+
+    def test_a_lie_about_a_stamp_harms_the_own_context_only(self):
+        lie = {**TREE, "src/a.c": Entry(b"evil a;", stamp=5)}
+        truth = {**TREE, "src/a.c": Entry(b"int a;\n", stamp=5)}
+        self.build(lie, ("need", ""), ident="liar")
+        answers, _ = self.build(truth, ("need", ""), ("hash", "src/a.c"), ident="honest")
+        self.assertEqual("sha256:" + hashlib.sha256(b"int a;\n").hexdigest(), answers[0])
+
+    def test_clients_that_go_away(self):
+        class Half(Directory):
+            def send_files(self, files):
+                yield pb.BuildRequest(data=pb.ContextData(pieces=[pb.FilePiece(file=files[0], data=b"FRO")]))
+
+        for tree in ({"Dockerfile": TREE["Dockerfile"]}, TREE):
+            half = Build(self.client, Half("liar", tree), ("need", ""))
+            half.run(until=lambda event: event.WhichOneof("event") == "want_files")
+            for request in half.context.send_files(half.events[-1].want_files.files):
+                half.send(request)
+            half.call.cancel()
+            half.end()
+        self.settle()
+        _, directory = self.build(TREE, ("need", "Dockerfile"), ("hash", "Dockerfile"), ident="liar")
+        self.assertEqual(["Dockerfile"], directory.paths())
+
+    def test_what_has_come_before_a_failure_is_kept(self):
+        class Stops(Directory):
+            def pieces(self, index):
+                if self.entries[index][0] == b"src/b.c":
+                    yield pb.FilePiece(file=index, failed="unreadable")
+                else:
+                    yield from super().pieces(index)
+
+        directory = Stops("d", TREE)
+        self.assert_rpc_fails("ABORTED", None, lambda: build(self.client, directory, ("need", "")))
+        self.settle()
+        _, directory = self.build(TREE, ("need", ""))
+        self.assertEqual(["src/b.c", "src-x"], directory.paths())
+
+
+class TestKept(ContextTestCase):
+    def test_usage_is_what_is_on_the_disk(self):
+        for ident in ("a", "b"):
+            self.build({**TREE, "own": ident.encode()}, ("need", ""), ident=ident)
+        self.settle()
+        self.assertEqual(2, len(self.usage()))
+        on_disk = sum(os.stat(os.path.join(self.server.root, name)).st_size for name in self.files())
+        self.assertEqual(on_disk, sum(u["bytes"] for u in self.usage()))
+
+    def test_the_longest_unused_goes_first_and_what_is_in_use_stays(self):
+        for ident in ("old", "new"):
+            self.build(TREE, ("need", ""), ident=ident)
+            self.settle()
+        held = Build(self.client, Directory("held", TREE), ("need", ""), ("hold", self.path("gate")), ("hash", "large"))
+        done = []
+        thread = threading.Thread(target=lambda: done.append(held.run()))
+        thread.start()
+        self.wait_until(lambda: len(held.context.asked) == 6, "the third one is here")
+        one = max(u["bytes"] for u in self.usage())
+        freed = build(self.client, None, ("prune", str(one)))[0]
+        self.assertEqual(1, freed["count"])
+        _, directory = self.build(TREE, ("need", ""), ident="new")
+        self.assertEqual([], directory.asked)
+        self.settled_but(1)
+        build(self.client, None, ("prune", "0"))
+        with open(self.path("gate"), "wb"):
+            pass
+        thread.join()
+        self.assertEqual("sha256:" + hashlib.sha256(TREE["large"]).hexdigest(), done[0][0])
+        self.settle()
+        self.assertEqual([hashlib.sha256(b"held").hexdigest()], [u["id"][7:] for u in self.usage()])
+        build(self.client, None, ("prune", "0"))
+        self.assertEqual([], self.files())
+
+    def test_old_lists_and_lost_room_go(self):
+        big = os.urandom(70 << 20)
+        self.build({"keep": b"k", "big": big}, ("need", ""))
+        for i in range(3):
+            self.build({"keep": b"k", f"big{i}": Entry(big, stamp=i + 1)}, ("need", ""))
+            self.settle()
+        answers, directory = self.build({"keep": b"k"}, ("need", ""), ("hash", "keep"))
+        self.assertEqual([], directory.asked)
+        self.assertEqual("sha256:" + hashlib.sha256(b"k").hexdigest(), answers[0])
+        self.settle()
+        self.assertEqual(3, len(self.files()), self.files())
+        self.assertLess(self.usage()[0]["bytes"], 8192)
+
+    def test_a_killed_service_leaves_nothing_and_loses_nothing_committed(self):
+        self.build(TREE, ("need", "src"))
+        self.settle()
+        held = Build(self.client, Directory("d", {**TREE, "new": b"new"}), ("need", "large"), ("hold", self.path("never")))
+        thread = threading.Thread(target=lambda: contextlib.suppress(Exception) and self.swallow(held))
+        thread.start()
+        self.wait_until(lambda: held.context.asked, "bytes are coming")
+        self.restart(signal.SIGKILL)
+        thread.join()
+        answers, directory = self.build(TREE, ("need", ""), ("hash", "src/b.c"), ("hash", "large"))
+        self.assertEqual(["Dockerfile", "empty", "large", "src-x"], directory.paths())
+        self.assertEqual("sha256:" + hashlib.sha256(TREE["large"]).hexdigest(), answers[1])
+        self.settle()
+        self.assertEqual(3, len(self.files()), self.files())
+
+    def swallow(self, held):
+        with contextlib.suppress(Exception):
+            held.run()
+
+    def test_damaged_files_begin_anew(self):
+        for kind in ("list", "places", "pack"):
+            with self.subTest(kind):
+                self.build(TREE, ("need", ""))
+                self.settle()
+                self.restart()
+                path = next(os.path.join(self.server.root, n) for n in self.files() if n.endswith(kind))
+                os.truncate(path, os.stat(path).st_size // 2)
+                answers, directory = self.build(TREE, ("need", ""), ("hash", "large"))
+                self.assertEqual(6, len(directory.asked))
+                self.assertEqual("sha256:" + hashlib.sha256(TREE["large"]).hexdigest(), answers[0])
+
+
+class TestSize(ContextTestCase):
+    def many(self, n):
+        tree = {}
+        for i in range(n):
+            if i % 1000 == 0:
+                tree[f"d{i // 1000:06}"] = None
+            tree[f"d{i // 1000:06}/file-{i:08}"] = Entry(b"x", stamp=i + 1)
+        return tree
+
+    def test_memory_does_not_grow_with_names(self):
+        self.build(TREE, ("need", ""))
+        before = self.server.anonymous_memory()
+        _, directory = self.build(self.many(100_000), ("need", "d000001"), ident="many")
+        grown = self.server.anonymous_memory() - before
+        self.assertEqual(1000, len(directory.asked))
+        self.assertLess(grown, 12 << 20)
+        _, directory = self.build(self.many(100_000), ("need", "d000001"), ident="many")
+        self.assertEqual((0, []), (directory.list_asked, directory.asked))
+
+    def test_a_list_without_end_is_refused(self):
+        class Endless(Directory):
+            def send_list(self, pieces=1000):
+                for n in range(0, 5_000_000, 1000):
+                    entries = [pb.ContextEntry(path=b"%08d" % (n + i), mode=stat.S_IFREG | 0o644) for i in range(1000)]
+                    yield pb.BuildRequest(list=pb.ContextList(entries=entries))
+
+        endless = Endless("endless", {})
+        if os.environ.get("IMAGED_TEST_LONG"):
+            self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", lambda: build(self.client, endless), text="more than 4194304 files")
