@@ -155,10 +155,10 @@ static void say(struct build_stage *s, const char *fmt, ...)
 		buf_puts(s->created_by, text);
 }
 
-/* `CMD ["a" "b"]` */
+/* `CMD ["a" "b"]` of "CMD ". */
 static void say_quoted(struct build_stage *s, const char *keyword, const struct string_list *words)
 {
-	say(s, "%s [", keyword);
+	say(s, "%s[", keyword);
 	for (size_t i = 0; s->created_by && i < words->n; i++) {
 		buf_puts(s->created_by, i ? " " : "");
 		quote_go(s->created_by, bytes_of(words->items[i]));
@@ -234,7 +234,7 @@ static int apply_cmd(const struct instruction *i, struct build_stage *s, struct 
 	s->command_set = s->command_set || i->words.n || s->building;
 	r = stage_shell_command(s, &i->words, i->for_shell, &c->cmd, err);
 	if (r == OK)
-		say_quoted(s, "CMD", &c->cmd);
+		say_quoted(s, "CMD ", &c->cmd);
 	return r;
 }
 
@@ -256,7 +256,7 @@ static int apply_entrypoint(const struct instruction *i, struct build_stage *s, 
 	}
 	r = stage_shell_command(s, &i->words, i->for_shell, &c->entrypoint, err);
 	if (r == OK)
-		say_quoted(s, "ENTRYPOINT", &c->entrypoint);
+		say_quoted(s, "ENTRYPOINT ", &c->entrypoint);
 	return r;
 }
 
@@ -504,7 +504,7 @@ static int set_workdir(const struct instruction *i, struct build_stage *s, const
 	s->workdir_set = true;
 	if (stage_path(s, wanted, &clean, err) < 0)
 		return err->code;
-	say(s, "WORKDIR %s", buf_text(&clean));
+	say(s, "WORKDIR %s", *wanted == '/' ? wanted : buf_text(&clean));
 	return text_set(&s->image->config.working_dir, buf_text(&clean), err);
 }
 
