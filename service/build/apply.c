@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "service/build/duration.h"
-#include "service/build/path.h"
 #include "service/build/ports.h"
 #include "service/build/quote.h"
 #include "service/build/secret_name.h"
@@ -11,6 +10,7 @@
 #include "service/build/shell_pattern.h"
 #include "service/build/signal_name.h"
 #include "service/build/suggest.h"
+#include "store/types/path.h"
 
 void stage_init(struct build_stage *s, struct image_config *image, char escape)
 {

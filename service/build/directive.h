@@ -8,7 +8,7 @@
 #ifndef SERVICE_BUILD_DIRECTIVE_H
 #define SERVICE_BUILD_DIRECTIVE_H
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 enum directive_kind { DIRECTIVE_CHECK, DIRECTIVE_ESCAPE, DIRECTIVE_SYNTAX, N_DIRECTIVES };
 

@@ -17,8 +17,8 @@
 
 #include "service/build/apply.h"
 #include "service/build/git_ref.h"
-#include "service/build/ignore.h"
 #include "service/build/plan.h"
+#include "store/types/ignore.h"
 
 /* Of all configurations together, as JSON: each stage has what the one below has. */
 enum { EVALUATION_BYTES_MAX = 256 * 1024 * 1024 };

@@ -2,8 +2,8 @@
 #include "service/build/evaluate.h"
 
 #include "service/build/file_mode.h"
-#include "service/build/path.h"
 #include "service/build/quote.h"
+#include "store/types/path.h"
 
 static bool is_url(const char *text)
 {

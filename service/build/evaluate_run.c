@@ -1,9 +1,9 @@
 /* RUN with its values. */
 #include "service/build/evaluate.h"
 
-#include "service/build/path.h"
 #include "service/build/quote.h"
 #include "service/build/set.h"
+#include "store/types/path.h"
 
 /* ---- the command ----------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 #include "service/build/file_mode.h"
 
 #include "service/build/number.h"
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 enum { ALL_BITS = 07777, SET_USER = 04000, SET_GROUP = 02000, STICKY = 01000, EXECUTE = 0111 };
 

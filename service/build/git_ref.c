@@ -1,8 +1,8 @@
 #include "service/build/git_ref.h"
 
 #include "service/build/number.h"
-#include "service/build/path.h"
 #include "service/build/quote.h"
+#include "store/types/path.h"
 
 /* A text that is cut into its parts. */
 struct parts {

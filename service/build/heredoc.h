@@ -8,7 +8,7 @@
 #ifndef SERVICE_BUILD_HEREDOC_H
 #define SERVICE_BUILD_HEREDOC_H
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 struct heredoc {
 	struct bytes name; /* the word without its quotes */

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 /* What has a letter of its own behind a backslash. */
 static char short_escape(uint32_t rune)

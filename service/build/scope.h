@@ -7,7 +7,7 @@
 #ifndef SERVICE_BUILD_SCOPE_H
 #define SERVICE_BUILD_SCOPE_H
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 struct scope_arg {
 	const char *name;

@@ -1,6 +1,6 @@
 #include "service/build/shell_pattern.h"
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 /* Beside characters a pattern holds these. */
 enum { ANY_TEXT = RUNE_BAD + 0x1000, ANY_RUNE };

@@ -9,8 +9,8 @@
 #ifndef SERVICE_BUILD_WORDS_H
 #define SERVICE_BUILD_WORDS_H
 
-#include "service/build/text.h"
 #include "store/types/image_config.h"
+#include "store/types/text.h"
 
 int words_between_blanks(struct bytes text, struct arena *a, struct word_list *ret_words, struct err *err);
 int words_of_shell(struct bytes text, char escape, struct arena *a, struct word_list *ret_words, struct err *err);

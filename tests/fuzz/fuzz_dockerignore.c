@@ -3,8 +3,8 @@
  * says of the directories above: a walk that leaves out excluded directories, but for those
  * where an exception could match below, finds every file that is not excluded.
  */
-#include "service/build/ignore.h"
-#include "service/build/path.h"
+#include "store/types/ignore.h"
+#include "store/types/path.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 /* Paths of a root file system, as texts: nothing is looked up. Pure. */
-#ifndef SERVICE_BUILD_PATH_H
-#define SERVICE_BUILD_PATH_H
+#ifndef STORE_TYPES_PATH_H
+#define STORE_TYPES_PATH_H
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 /* Go's path.Clean: without "//", "." and, where something is before it, ".."; "." for "".
  * A path that begins with '/' stays below it. False: memory is short. */

@@ -1,6 +1,6 @@
-#include "service/build/ignore_pattern.h"
+#include "store/types/ignore_pattern.h"
 
-#include "service/build/path.h"
+#include "store/types/path.h"
 
 /* ---- reading -------------------------------------------------------------------- */
 

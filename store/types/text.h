@@ -4,8 +4,8 @@
  *
  * Pure.
  */
-#ifndef SERVICE_BUILD_TEXT_H
-#define SERVICE_BUILD_TEXT_H
+#ifndef STORE_TYPES_TEXT_H
+#define STORE_TYPES_TEXT_H
 
 #include "proto/runtime/arena.h"
 #include "proto/runtime/buf.h"

@@ -1,4 +1,4 @@
-#include "service/build/path.h"
+#include "store/types/path.h"
 
 /* Takes the last part off what stands behind `from`. False when there is none to take. */
 static bool go_up(struct buf *out, size_t from)

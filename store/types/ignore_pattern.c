@@ -1,4 +1,4 @@
-#include "service/build/ignore_pattern.h"
+#include "store/types/ignore_pattern.h"
 
 struct ignore_token {
 	enum {

@@ -1,8 +1,8 @@
 /* One pattern of ignore.h: its syntax, and what it matches. Pure. Private to ignore*.c. */
-#ifndef SERVICE_BUILD_IGNORE_PATTERN_H
-#define SERVICE_BUILD_IGNORE_PATTERN_H
+#ifndef STORE_TYPES_IGNORE_PATTERN_H
+#define STORE_TYPES_IGNORE_PATTERN_H
 
-#include "service/build/ignore.h"
+#include "store/types/ignore.h"
 
 /* `text`, `exception` and `line` are set. E_INVALID "syntax error in pattern". */
 int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err *err);

@@ -13,10 +13,10 @@
  * Pure; in the caller's arena. E_INVALID "illegal exclusion pattern: \"!\"", "syntax error
  * in pattern"; E_LIMIT, E_NO_MEMORY. Matching is by one thread or by many.
  */
-#ifndef SERVICE_BUILD_IGNORE_H
-#define SERVICE_BUILD_IGNORE_H
+#ifndef STORE_TYPES_IGNORE_H
+#define STORE_TYPES_IGNORE_H
 
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 enum { IGNORE_FILE_MAX = 1024 * 1024, IGNORE_PATTERN_MAX = 4096, IGNORE_PATTERNS_MAX = 10 * 1000 };
 

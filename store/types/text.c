@@ -1,4 +1,4 @@
-#include "service/build/text.h"
+#include "store/types/text.h"
 
 #include <strings.h>
 
