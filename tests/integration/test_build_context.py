@@ -3,18 +3,23 @@ clients that lie."""
 
 import contextlib
 import hashlib
+import json
 import os
 import random
+import shutil
 import signal
+import socket
 import stat
 import subprocess
 import threading
+import time
 
 from buildclient import Build, Directory, Entry, build, listed
 from harness import BIN, TestCase
 from rpc import Client, pb
 
-PROGRAM = os.path.join(os.path.dirname(os.path.abspath(BIN)), "tests", "context_server")
+TESTS = os.path.join(os.path.dirname(os.path.abspath(BIN)), "tests")
+PROGRAM, CLIENT = os.path.join(TESTS, "context_server"), os.path.join(TESTS, "context_client")
 TREE = {
     "Dockerfile": b"FROM scratch\n",
     "src": None,
@@ -553,3 +558,178 @@ class TestSize(ContextTestCase):
         endless = Endless("endless", {})
         if os.environ.get("IMAGED_TEST_LONG"):
             self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", lambda: build(self.client, endless), text="more than 4194304 files")
+
+
+class TestClient(ContextTestCase):
+    """imagectl's side: a real directory."""
+
+    def setUp(self):
+        super().setUp()
+        self.context = self.path("context")
+        os.mkdir(self.context)
+
+    def write(self, name, data=b"", mode=None):
+        path = os.path.join(os.fsencode(self.context), name if isinstance(name, bytes) else name.encode())
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(data)
+        if mode is not None:
+            os.chmod(path, mode)
+        return path
+
+    def age(self):
+        """Files whose times are those of now are asked for once more."""
+        newest = max(os.lstat(os.path.join(d, n)).st_ctime for d, ds, ns in os.walk(self.context) for n in ds + ns)
+        self.wait_until(lambda: time.time() > newest + 0.05, "time goes on")
+
+    def run_client(self, *steps, context=None, ignore=None, user=None, check=True, **options):
+        command = [CLIENT]
+        if ignore is not None:
+            with open(self.path("ignore"), "w", encoding="utf-8") as f:
+                f.write(ignore)
+            command += ["-i", self.path("ignore")]
+        command += [self.server.address, context or self.context, *[f"{n}={v}" for n, v in steps]]
+        environment = {**os.environ, "XDG_STATE_HOME": self.path("state")}
+        done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=120, user=user, **options)
+        if not check:
+            return done
+        self.assertEqual((0, b""), (done.returncode, done.stderr))
+        return json.loads(done.stdout)
+
+    def paths(self, **options):
+        return [e["path"] for e in self.run_client(("list", ""), **options)["answers"][0]]
+
+    def test_files_come_as_they_are(self):
+        self.write("a/b", b"1")
+        self.write("a-b", b"2" * 1_000_000, 0o4755)
+        self.write(b"caf\xe9", b"3")
+        self.write("a/empty")
+        os.symlink("/etc/passwd", os.path.join(self.context, "link"))
+        os.symlink("a", os.path.join(self.context, "to-a"))
+        os.link(os.path.join(self.context, "a/b"), os.path.join(self.context, "hard"))
+        os.mkfifo(os.path.join(self.context, "fifo"))
+        os.utime(os.path.join(self.context, "a-b"), ns=(5, 1_500_000_000_123_456_789))
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(os.path.join(self.context, "socket"))
+        listening.close()
+        answers = self.run_client(("list", ""), ("need", ""), ("hash", "a-b"), ("hash", "hard"))["answers"]
+        found = {e["path"]: e for e in answers[0]}
+        self.assertEqual(["a", "a/b", "a/empty", "a-b", "caf\xe9", "fifo", "hard", "link", "to-a"], list(found))
+        self.assertEqual((0o104755, 1_000_000, 1_500_000_000_123_456_789), tuple(found["a-b"][k] for k in ("mode", "size", "mtime_ns")))
+        self.assertEqual(("a/b", "/etc/passwd", "a"), (found["hard"]["same_as"], found["link"]["link"], found["to-a"]["link"]))
+        self.assertEqual(["sha256:" + hashlib.sha256(d).hexdigest() for d in (b"2" * 1_000_000, b"1")], answers[1:])
+
+    def test_nothing_is_sent_twice(self):
+        for i in range(600):
+            self.write(f"d{i % 7}/f{i}", b"%d" % i)
+        self.write("large", os.urandom(3_000_000))
+        self.age()
+        first = self.run_client(("need", ""), ("digest", ""))
+        second = self.run_client(("need", ""), ("digest", ""))
+        self.assertEqual((1, 601), (first["lists"], first["files"]))
+        self.assertEqual((0, 0, 0, first["answers"]), (second["lists"], second["files"], second["bytes"], second["answers"]))
+        self.write("d3/f3", b"changed")
+        self.age()
+        third = self.run_client(("need", ""), ("digest", ""))
+        self.assertEqual((1, 1, 7), (third["lists"], third["files"], third["bytes"]))
+        self.assertNotEqual(first["answers"], third["answers"])
+
+    def test_a_change_that_size_and_mtime_do_not_show(self):
+        path = self.write("f", b"one")
+        os.utime(path, ns=(0, 1))
+        self.age()
+        self.run_client(("need", ""))
+        self.write("f", b"two")
+        os.utime(path, ns=(0, 1))
+        answers = self.run_client(("need", ""), ("hash", "f"))["answers"]
+        self.assertEqual(["sha256:" + hashlib.sha256(b"two").hexdigest()], answers)
+
+    def test_the_digest_is_of_what_counts(self):
+        self.write("d/f", b"1")
+        first = self.run_client(("need", ""), ("digest", ""))["answers"]
+        os.utime(os.path.join(self.context, "d/f"), ns=(7, 7))
+        os.chown(os.path.join(self.context, "d/f"), 12345, 54321)
+        self.assertEqual(first, self.run_client(("need", ""), ("digest", ""))["answers"])
+        os.chmod(os.path.join(self.context, "d/f"), 0o600)
+        self.assertNotEqual(first, self.run_client(("need", ""), ("digest", ""))["answers"])
+
+    def test_dockerignore(self):
+        for name in ("Dockerfile", "a.log", "keep.log", "d/a.log", "d/x/y/deep", "d/x/keep/this", "node/m/1", "node/m/2"):
+            self.write(name)
+        self.assertEqual(["Dockerfile", "d", "d/x", "d/x/keep", "d/x/keep/this", "keep.log"],
+                         [p for p in self.paths(ignore="*.log\n!keep.log\nd\n!d/x/keep\nnode\n")])
+        self.assertEqual(["Dockerfile", "a.log", "keep.log"], self.paths(ignore="# all\nd/\n/node\n"))
+        self.assertEqual(["node", "node/m", "node/m/2"], self.paths(ignore="**\n!node/m/2\n"))
+
+    def test_a_walk_that_is_as_deep_as_paths_are(self):
+        deep = self.context
+        for _ in range(1200):
+            deep += "/d"
+            os.mkdir(deep)
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.context], check=True)
+        with open(os.path.join(deep, "f"), "wb") as f:
+            f.write(b"deep")
+        path = "/".join(["d"] * 1200) + "/f"
+        answers = self.run_client(("need", ""), ("hash", path), ("digest", ""))["answers"]
+        self.assertEqual("sha256:" + hashlib.sha256(b"deep").hexdigest(), answers[0])
+
+    def test_extended_attributes(self):
+        path = self.write("f", b"1")
+        capability = bytes.fromhex("0100000200000400000000000000000000000000")
+        os.setxattr(path, "user.k", b"v")
+        os.setxattr(path, "security.capability", capability)
+        os.setxattr(path, "trusted.k", b"v")
+        os.mkdir(os.path.join(self.context, "d"))
+        os.setxattr(os.path.join(self.context, "d"), "user.d", b"w")
+        answers = self.run_client(("need", ""), ("xattrs", "f"), ("xattrs", "d"))["answers"]
+        self.assertEqual([{"security.capability": capability.decode("latin-1"), "user.k": "v"}, {"user.d": "w"}], answers)
+
+    def test_files_that_cannot_be_read(self):
+        os.chmod(self.dir, 0o755)
+        self.write("d/secret", b"1", 0o600)
+        os.chmod(os.path.join(self.server.root, "..", "s.sock"), 0o666)
+        os.chmod(os.path.dirname(self.server.root), 0o755)
+        done = self.run_client(("need", ""), user=65534, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertIn(f'file "d/secret": open {self.context}/d/secret: permission denied', done.stderr.decode())
+        answers = self.run_client(("list", ""), user=65534)["answers"]
+        self.assertEqual(2, len(answers[0]), "nobody needs it")
+        os.chmod(os.path.join(self.context, "d"), 0o700)
+        done = self.run_client(("need", ""), user=65534, check=False)
+        self.assertEqual(f"open {self.context}/d: permission denied\n", done.stderr.decode())
+
+    def test_a_context_that_is_none(self):
+        done = self.run_client(context=self.path("nothing"), check=False)
+        self.assertEqual(f"open {self.path('nothing')}: no such file or directory\n", done.stderr.decode())
+
+    def test_files_that_change_while_the_build_reads(self):
+        path = self.write("f", b"one")
+        gate = self.path("gate")
+        for change in (lambda: os.unlink(path), lambda: self.write("f", b"other size"), lambda: os.symlink("/etc/passwd", path)):
+            with self.subTest(change):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                self.write("f", os.urandom(8))
+                command = [CLIENT, self.server.address, self.context, f"hold={gate}", "need="]
+                environment = {**os.environ, "XDG_STATE_HOME": self.path("state")}
+                client = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
+                self.wait_until(lambda: build(self.client, None, ("in-use", ""))[0] == 1, "the list is there")
+                self.wait_until(lambda: any(n.endswith(".places") for n in self.files()), "the list is there")
+                if os.path.islink(path) or change.__code__.co_names[-1:] == ("symlink",):
+                    os.unlink(path)
+                change()
+                with open(gate, "wb"):
+                    pass
+                _, said = client.communicate(timeout=60)
+                self.assertEqual(1, client.returncode)
+                self.assertRegex(said.decode(), 'file "f": .*(no such file|changed while|too many levels)')
+                os.unlink(gate)
+                self.settle()
+                build(self.client, None, ("prune", "0"))
+
+    def test_two_users_do_not_share(self):
+        self.write("f", b"1")
+        self.age()
+        self.assertEqual(1, self.run_client(("need", ""))["files"])
+        shutil.rmtree(self.path("state"))
+        self.assertEqual(1, self.run_client(("need", ""))["files"])
