@@ -62,8 +62,9 @@ static int choose_pack(struct store *s, const char *directory, struct context_fi
 	return OK;
 }
 
-int context_files_new(struct store *s, const char *directory, struct context_list *list, struct context_files *before,
-		      struct err *err, struct context_files **ret_files)
+/* Takes the list. */
+static int create(struct store *s, const char *directory, struct context_list *list, struct context_files **ret_files,
+		  struct err *err)
 {
 	CLEANUP(context_list_unrefp) struct context_list *taken = list;
 	CLEANUP(context_files_unrefp) struct context_files *f = new_files();
@@ -79,12 +80,37 @@ int context_files_new(struct store *s, const char *directory, struct context_lis
 	if (r == OK)
 		r = map_places(f, err);
 	if (r == OK)
+		*ret_files = TAKE(f);
+	return r;
+}
+
+int context_files_new(struct store *s, const char *directory, struct context_list *list, struct context_files *before,
+		      struct context_files **ret_files, struct err *err)
+{
+	CLEANUP(context_files_unrefp) struct context_files *f = NULL;
+	int r = create(s, directory, list, &f, err);
+
+	if (r == OK)
 		r = choose_pack(s, directory, f, before, err);
 	if (r == OK && before)
 		r = context_files_carry(before, f, err);
 	if (r == OK)
 		*ret_files = TAKE(f);
 	return r;
+}
+
+int context_files_of_pack(struct store *s, struct context_list *list, struct context_pack *pack,
+			  struct context_files **ret_files, struct err *err)
+{
+	CLEANUP(context_pack_unrefp) struct context_pack *taken = pack;
+	CLEANUP(context_files_unrefp) struct context_files *f = NULL;
+	int r = create(s, NULL, list, &f, err);
+
+	if (r != OK)
+		return r;
+	f->pack = TAKE(taken);
+	*ret_files = TAKE(f);
+	return OK;
 }
 
 /* ---- open --------------------------------------------------------------------------- */

@@ -42,10 +42,14 @@ struct context_files {
 /* Takes the list; nothing is known but what `before`, which may be NULL, knows of the same
  * files (the same path, size and stamp). */
 int context_files_new(struct store *s, const char *directory, struct context_list *list, struct context_files *before,
-		      struct err *err, struct context_files **ret_files);
+		      struct context_files **ret_files, struct err *err);
 /* Those of a record. Takes list and pack. What lies behind the pack's end is forgotten. */
 int context_files_open(struct store *s, const char *directory, uint64_t number, struct context_list *list,
 		       struct context_pack *pack, struct context_files **ret_files, struct err *err);
+/* Of a pack and a list that are one build's own, without a name. Takes both; nothing is
+ * known. */
+int context_files_of_pack(struct store *s, struct context_list *list, struct context_pack *pack,
+			  struct context_files **ret_files, struct err *err);
 struct context_files *context_files_ref(struct context_files *f);
 void context_files_unref(struct context_files *f); /* NULL is fine */
 void context_files_unrefp(struct context_files **f);

@@ -1,5 +1,5 @@
 /*
- * context_server ROOT SOCKET: a service whose Build opens the main context and answers the
+ * context_server ROOT ADDRESS IMAGED-LAYER: a service whose Build opens the main context and answers the
  * steps of context_steps.h in BuildDone.metadata_json. Says "ready" on standard output; ends
  * at SIGTERM, or when its standard input does.
  */
@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "imaged/v1/image_service.server.h"
+#include "service/build/context/archive_feed.h"
+#include "service/build/context/context_url.h"
 #include "service/rpc/server.h"
 #include "tests/build/context_steps.h"
 
@@ -16,6 +18,8 @@ enum { ANSWER_MAX = 256 * 1024 * 1024 };
 struct service {
 	struct store *store;
 	struct contexts *contexts;
+	struct registry *registry;
+	const char *worker_program;
 };
 
 struct build {
@@ -23,6 +27,10 @@ struct build {
 	struct rpc_call *call;
 	pthread_mutex_t send_mu;
 	struct build_context *context;
+	bool is_archive;
+	char *url; /* NULL: none */
+	struct archive_feed feed;
+	struct buf dockerfile; /* of an archive that was one */
 	struct step *steps;
 	size_t n_steps;
 };
@@ -72,6 +80,8 @@ static int dispatch(struct build *b, const Imaged__V1__BuildRequest *m, struct e
 		return b->context ? build_context_take_list(b->context, m->list, err) : fail(err, E_INVALID, "list");
 	case IMAGED__V1__BUILD_REQUEST__REQUEST_DATA:
 		return b->context ? build_context_take_data(b->context, m->data, err) : fail(err, E_INVALID, "data");
+	case IMAGED__V1__BUILD_REQUEST__REQUEST_ARCHIVE:
+		return b->is_archive ? archive_feed_put(&b->feed, m->archive, err) : fail(err, E_INVALID, "archive");
 	case IMAGED__V1__BUILD_REQUEST__REQUEST__NOT_SET:
 		return OK;
 	default:
@@ -91,7 +101,9 @@ static void *receive(void *build)
 			break;
 	if (r == 0)
 		fail(&err, E_INVALID, "the client has ended its part of the build");
-	if (b->context)
+	if (b->is_archive)
+		archive_feed_fail(&b->feed, &err);
+	else if (b->context)
 		build_context_fail(b->context, &err);
 	return NULL;
 }
@@ -109,17 +121,58 @@ static int send_done(struct build *b, const struct buf *answers, struct err *err
 	return send_event(b, &event, err);
 }
 
+static int read_archive(struct build *b, struct err *err)
+{
+	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
+	Imaged__V1__WantArchive want = IMAGED__V1__WANT_ARCHIVE__INIT;
+	const struct context_archive archive = {
+		.store = b->service->store,
+		.worker_program = b->service->worker_program,
+		.cancel = rpc_call_cancel(b->call),
+		.name = "",
+	};
+	const struct archive_reader from = archive_feed_reader(&b->feed);
+	int r;
+
+	if (b->url)
+		return context_url_read(b->service->registry, b->url, &archive, &b->dockerfile, &b->context, err);
+	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_WANT_ARCHIVE;
+	event.want_archive = &want;
+	r = send_event(b, &event, err);
+	if (r == OK)
+		r = context_archive_read(&archive, &from, &b->dockerfile, &b->context, err);
+	archive_feed_close(&b->feed);
+	return r;
+}
+
+static int open_now(struct build *b, struct err *err)
+{
+	int r;
+
+	if (b->is_archive || b->url)
+		return read_archive(b, err);
+	r = b->context ? build_context_begin(b->context, err) : OK;
+	return r == OK && b->context ? build_context_wait(b->context, rpc_call_cancel(b->call), err) : r;
+}
+
+static void put_dockerfile(struct build *b, struct buf *answers)
+{
+	if (!b->dockerfile.data)
+		return;
+	buf_puts(answers, "{\"dockerfile\":\"");
+	for (size_t i = 0; i < b->dockerfile.len; i++)
+		buf_printf(answers, "\\u%04x", b->dockerfile.data[i]);
+	buf_puts(answers, "\"}");
+}
+
 static int run_steps(struct build *b, struct err *err)
 {
 	CLEANUP(buf_free) struct buf answers = BUF_INIT(ANSWER_MAX);
 	struct cancel *cancel = rpc_call_cancel(b->call);
-	int r = OK;
+	int r = open_now(b, err);
 
-	if (b->context)
-		r = build_context_begin(b->context, err);
-	if (r == OK && b->context)
-		r = build_context_wait(b->context, cancel, err);
 	buf_putc(&answers, '[');
+	put_dockerfile(b, &answers);
 	for (size_t i = 0; r == OK && i < b->n_steps; i++)
 		r = run_step(b->service->contexts, b->context, &b->steps[i], cancel, &answers, err);
 	buf_putc(&answers, ']');
@@ -144,8 +197,11 @@ static int open_context(struct build *b, const Imaged__V1__BuildContext *context
 
 	if (!context || context->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE__NOT_SET)
 		return OK;
+	b->is_archive = context->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_ARCHIVE;
+	if (context->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL)
+		b->url = strdup(context->url);
 	if (context->source_case != IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY)
-		return fail(err, E_UNIMPLEMENTED, "only directories");
+		return OK;
 	return build_context_open_directory(b->service->contexts, context->name, context->directory, &peer, &b->context,
 					    err);
 }
@@ -178,6 +234,9 @@ static void release(struct build *b)
 		free(b->steps[i].value);
 	}
 	free(b->steps);
+	free(b->url);
+	buf_free(&b->dockerfile);
+	archive_feed_free(&b->feed);
 	if (b->context)
 		rpc_call_defer(b->call, close_context, b->context, NULL);
 	pthread_mutex_destroy(&b->send_mu);
@@ -190,6 +249,8 @@ static int build(void *self, struct rpc_call *call, struct err *err)
 	int r;
 
 	pthread_mutex_init(&b.send_mu, NULL);
+	archive_feed_init(&b.feed, rpc_call_cancel(call));
+	b.dockerfile = (struct buf)BUF_INIT(DOCKERFILE_BYTES_MAX + 1024 * 1024);
 	r = receive_start(&b, err);
 	if (r == OK && !pthread_create(&receiver, NULL, receive, &b)) {
 		r = run_steps(&b, err);
@@ -208,11 +269,13 @@ static int serve(struct service *s, const char *root, const char *address, const
 	CLEANUP(rpc_server_freep) struct rpc_server *server = NULL;
 	struct rpc_binding binding = imaged__v1__image_service__bind(&handlers, s);
 	const struct rpc_server_options options = { .handlers = 0 };
+	const struct registry_options registry = { .http = { .user_agent = "imaged" } };
 	int number;
 
 	if (store_open(root, &s->store, err) < 0 || contexts_new(s->store, &s->contexts, err) < 0 ||
-	    rpc_server_new(&options, NULL, NULL, &server, err) < 0 || rpc_server_add(server, &binding, err) < 0 ||
-	    rpc_server_listen(server, address, NULL, err) < 0 || rpc_server_start(server, err) < 0)
+	    registry_new(&registry, &s->registry, err) < 0 || rpc_server_new(&options, NULL, NULL, &server, err) < 0 ||
+	    rpc_server_add(server, &binding, err) < 0 || rpc_server_listen(server, address, NULL, err) < 0 ||
+	    rpc_server_start(server, err) < 0)
 		return err->code;
 	puts("ready");
 	fflush(stdout);
@@ -228,15 +291,17 @@ int main(int argc, char **argv)
 	sigset_t signals;
 	int r;
 
-	if (argc != 3) {
-		fputs("usage: context_server ROOT ADDRESS\n", stderr);
+	if (argc != 4) {
+		fputs("usage: context_server ROOT ADDRESS IMAGED-LAYER\n", stderr);
 		return 64;
 	}
+	s.worker_program = argv[3];
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	r = serve(&s, argv[1], argv[2], &signals, &err);
+	registry_free(s.registry);
 	contexts_free(s.contexts);
 	store_close(s.store);
 	if (r < 0)

@@ -1,9 +1,14 @@
 """Contexts of builds: what a service asks of a client's directory, what it keeps, and
 clients that lie."""
 
+import bz2
 import contextlib
+import gzip
 import hashlib
+import http.server
+import io
 import json
+import lzma
 import os
 import random
 import shutil
@@ -11,11 +16,12 @@ import signal
 import socket
 import stat
 import subprocess
+import tarfile
 import threading
 import time
 
 from buildclient import Build, Directory, Entry, build, listed
-from harness import BIN, TestCase
+from harness import BIN, TestCase, program
 from rpc import Client, pb
 
 TESTS = os.path.join(os.path.dirname(os.path.abspath(BIN)), "tests")
@@ -37,7 +43,7 @@ class Server:
         os.makedirs(directory, exist_ok=True)
         self.root, self.address = os.path.join(directory, "root"), f"unix://{directory}/s.sock"
         self.errors = open(os.path.join(directory, "errors"), "a+", encoding="utf-8")
-        self.process = subprocess.Popen([PROGRAM, self.root, self.address], stdout=subprocess.PIPE, stderr=self.errors)
+        self.process = subprocess.Popen([PROGRAM, self.root, self.address, program("imaged-layer")], stdout=subprocess.PIPE, stderr=self.errors)
         if self.process.stdout.readline() != b"ready\n":
             raise RuntimeError(f"context_server did not start: {self.said()}")
         self.client = Client(self.address)
@@ -733,3 +739,188 @@ class TestClient(ContextTestCase):
         self.assertEqual(1, self.run_client(("need", ""))["files"])
         shutil.rmtree(self.path("state"))
         self.assertEqual(1, self.run_client(("need", ""))["files"])
+
+
+class WebServer(http.server.ThreadingHTTPServer):
+    """Files by path; a redirect is a path whose value is a str."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.files = {}
+        super().__init__(("127.0.0.1", 0), WebHandler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class WebHandler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        file = self.server.files.get(self.path)
+        self.send_response(404 if file is None else 302 if isinstance(file, str) else 200)
+        if isinstance(file, str):
+            self.send_header("Location", file)
+        body = file if isinstance(file, bytes) else b"no"
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Archive:
+    """A ClientArchive, in pieces."""
+
+    def __init__(self, data, piece=100_000, end=True):
+        self.data, self.piece, self.end = data, piece, end
+
+    def context(self):
+        return pb.BuildContext(archive=pb.ClientArchive())
+
+    def answer(self, event):
+        if event.WhichOneof("event") != "want_archive":
+            return
+        for at in range(0, len(self.data), self.piece):
+            yield pb.BuildRequest(archive=pb.ArchiveData(data=self.data[at : at + self.piece]))
+        if self.end:
+            yield pb.BuildRequest(archive=pb.ArchiveData(end=True))
+
+
+def tar_of(*members, fmt=tarfile.PAX_FORMAT):
+    """(name, bytes or a dict of TarInfo's fields)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=fmt) as t:
+        for name, value in members:
+            info = tarfile.TarInfo(name)
+            data = value if isinstance(value, bytes) else b""
+            info.size, info.mode, info.mtime = len(data), 0o644, 1234567890
+            for key, field in (value if isinstance(value, dict) else {}).items():
+                setattr(info, key, field)
+            t.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+DIRECTORY = {"type": tarfile.DIRTYPE, "mode": 0o750}
+
+
+class TestArchive(ContextTestCase):
+    def read(self, data, *steps, **options):
+        return build(self.client, Archive(data, **options), *steps)
+
+    def refused(self, data, text, code="FAILED_PRECONDITION", **options):
+        self.assert_rpc_fails(code, None, lambda: self.read(data, **options), text=text)
+        self.assertEqual(["a"], [e["path"] for e in self.read(tar_of(("a", b"1")), ("list", ""))[0]])
+
+    def test_entries_become_a_list(self):
+        data = tar_of(
+            ("z", b"last"),
+            ("./dir/", DIRECTORY),
+            ("./dir/b", b"bytes" * 10000),
+            ("missing/parent/f", b""),
+            ("dir-x", b"beside"),
+            ("/abs", b"absolute"),
+            ("hard", {"type": tarfile.LNKTYPE, "linkname": "./dir/b"}),
+            ("a-hard", {"type": tarfile.LNKTYPE, "linkname": "z"}),
+            ("link", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}),
+            ("fifo", {"type": tarfile.FIFOTYPE}),
+            ("null", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}),
+            ("z", b"really the last"),
+        )
+        answers = self.read(data, ("list", ""), ("hash", "dir/b"), ("hash", "hard"), ("hash", "a-hard"), ("hash", "z"))
+        found = {e["path"]: e for e in answers[0]}
+        names = ["a-hard", "abs", "dir", "dir/b", "dir-x", "fifo", "hard", "link", "missing", "missing/parent", "missing/parent/f", "null", "z"]
+        self.assertEqual(names, list(found))
+        self.assertEqual((0o40750, 0o40755, "/etc/passwd"), (found["dir"]["mode"], found["missing"]["mode"], found["link"]["link"]))
+        self.assertEqual((1234567890 * 10**9, 1 << 32 | 3), (found["z"]["mtime_ns"], found["null"]["device"]))
+        self.assertEqual("dir/b", found["hard"]["same_as"])
+        wanted = [b"bytes" * 10000, b"bytes" * 10000, b"really the last", b"really the last"]
+        self.assertEqual(["sha256:" + hashlib.sha256(w).hexdigest() for w in wanted], answers[1:])
+
+    def test_compressed_ones_and_pieces_of_any_size(self):
+        data = tar_of(("f", os.urandom(200_000)), ("d", DIRECTORY))
+        wanted = self.read(data, ("digest", ""))
+        zstd = subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout
+        for compressed in (gzip.compress(data), bz2.compress(data), lzma.compress(data), zstd):
+            self.assertEqual(wanted, self.read(compressed, ("digest", "")))
+        self.assertEqual(wanted, self.read(data, ("digest", ""), piece=777))
+
+    def test_the_same_digest_as_of_a_directory(self):
+        tree = {"d": Entry(mode=stat.S_IFDIR | 0o750), "d/f": b"1", "d/l": "f"}
+        members = ("d", DIRECTORY), ("d/f", b"1"), ("d/l", {"type": tarfile.SYMTYPE, "linkname": "f"})
+        self.assertEqual(self.build(tree, ("need", ""), ("digest", ""))[0], self.read(tar_of(*members), ("digest", "")))
+
+    def test_extended_attributes(self):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as t:
+            info = tarfile.TarInfo("f")
+            info.pax_headers = {"SCHILY.xattr.user.b": "2", "SCHILY.xattr.user.a": "1", "SCHILY.xattr.trusted.x": "3"}
+            t.addfile(info)
+        self.assertEqual([{"user.a": "1", "user.b": "2"}], self.read(out.getvalue(), ("xattrs", "f")))
+
+    def test_sparse_files(self):
+        path = self.path("sparse")
+        with open(path, "wb") as f:
+            f.truncate(3_000_000)
+            f.seek(1_000_000)
+            f.write(b"middle")
+        with open(path, "rb") as f:
+            wanted = "sha256:" + hashlib.sha256(f.read()).hexdigest()
+        for form in ("gnu", "pax"):
+            data = subprocess.run(["tar", "-C", self.dir, f"--format={form}", "-cSf", "-", "sparse"], capture_output=True, check=True).stdout
+            self.assertEqual([wanted], self.read(data, ("hash", "sparse")))
+
+    def test_a_dockerfile(self):
+        for text in (b"FROM scratch\n", b"", b"# " + b"x" * 100_000 + b"\nFROM scratch\n"):
+            self.assertEqual([{"dockerfile": text.decode()}], self.read(text))
+        self.refused(b"x" * (3 << 20), "Dockerfile is larger", code="RESOURCE_EXHAUSTED")
+
+    def test_names_that_lead_out(self):
+        self.refused(tar_of(("../up", b"")), "archive")
+        self.refused(tar_of(("a/../../up", b"")), "archive")
+        self.refused(tar_of(("f", b""), ("f/x", b"")), "no directory of the list")
+        self.refused(tar_of(("h", {"type": tarfile.LNKTYPE, "linkname": "h"})), "hard link")
+        self.refused(tar_of(("h", {"type": tarfile.LNKTYPE, "linkname": "../../etc/passwd"})), "archive")
+        self.refused(tar_of(("h", {"type": tarfile.LNKTYPE, "linkname": "d"}), ("d", DIRECTORY)), "hard link")
+
+    def test_what_is_no_sound_archive(self):
+        whole = tar_of(("f", os.urandom(100_000)))
+        self.refused(whole[:50_000], "middle of an entry")
+        self.refused(gzip.compress(whole)[:50_000], "truncated")
+        self.refused(gzip.compress(b"no tar" * 1000), "not a sound tar")
+        damaged = bytearray(gzip.compress(whole))
+        damaged[5000] ^= 0xFF
+        self.refused(bytes(damaged), "archive")
+
+    def test_a_client_that_goes_away_or_says_that_it_cannot(self):
+        self.assert_rpc_fails("INVALID_ARGUMENT", None, self.half, text="has ended its part")
+        failed = Archive(b"")
+        failed.answer = lambda event: [pb.BuildRequest(archive=pb.ArchiveData(failed="read stdin: input/output error"))]
+        self.assert_rpc_fails("ABORTED", None, lambda: build(self.client, failed), text="read stdin: input/output error")
+
+    def half(self):
+        call = Build(self.client, Archive(tar_of(("f", b"x" * 5000))[:3000], end=False))
+        for event in call.call:
+            for request in call.context.answer(event):
+                call.send(request)
+            call.end()
+
+    def test_nothing_stays(self):
+        self.read(tar_of(("f", b"x" * 5000)), ("hash", "f"))
+        self.wait_until(lambda: not self.files(), "nothing is left")
+
+    def test_imagectls_side(self):
+        data = tar_of(("f", os.urandom(3_000_000)))
+        done = subprocess.run([CLIENT, "-a", self.server.address, "-", "hash=f"], input=data, capture_output=True, check=True)
+        self.assertEqual(len(data), json.loads(done.stdout)["bytes"])
+
+    def test_urls(self):
+        web = WebServer()
+        self.addCleanup(web.shutdown)
+        web.files["/c.tar.gz"] = gzip.compress(tar_of(("d/f", b"1")))
+        web.files["/moved"] = "/c.tar.gz"
+        web.files["/Dockerfile"] = b"FROM scratch\n"
+        for path in ("/c.tar.gz", "/moved"):
+            answers = build(self.client, None, ("list", ""), source=pb.BuildContext(url=web.url + path))
+            self.assertEqual(["d", "d/f"], [e["path"] for e in answers[0]])
+        self.assertEqual([{"dockerfile": "FROM scratch\n"}], build(self.client, None, source=pb.BuildContext(url=web.url + "/Dockerfile")))
+        self.assert_rpc_fails("NOT_FOUND", None, lambda: build(self.client, None, source=pb.BuildContext(url=web.url + "/none")), text="failed to GET .* with status 404")

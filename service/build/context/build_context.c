@@ -14,7 +14,7 @@ static struct build_context *new_context(const char *name)
 	pthread_mutex_init(&c->send_mu, NULL);
 	pthread_mutex_init(&c->mu, NULL);
 	cond_init_monotonic(&c->changed);
-	c->intake.buffer = (struct buf)BUF_INIT(INTAKE_BYTES);
+	c->intake.writer = (struct pack_writer)PACK_WRITER_INIT;
 	c->name = strdup(name);
 	if (c->name)
 		return c;
@@ -28,7 +28,7 @@ static void give_back(struct build_context *c)
 	const struct want *last = c->last;
 
 	if (last)
-		context_pack_give_back(c->files->pack, c->intake.want == last ? c->intake.next : last->begin,
+		context_pack_give_back(c->files->pack, c->intake.want == last ? c->intake.writer.begin : last->begin,
 				       last->end);
 }
 
@@ -52,7 +52,7 @@ int build_context_close(struct build_context *c, struct err *err)
 	wants_free(c->spent);
 	context_files_unref(c->files);
 	context_leave(c->context);
-	buf_free(&c->intake.buffer);
+	pack_writer_free(&c->intake.writer);
 	free(c->asked);
 	free(c->name);
 	pthread_mutex_destroy(&c->send_mu);
@@ -76,6 +76,7 @@ int build_context_of_files(const char *name, struct context_files *files, struct
 	if (!c)
 		return fail_nomem(err);
 	c->files = TAKE(taken);
+	c->intake.writer.pack = c->files->pack;
 	c->state = CONTEXT_READY;
 	*ret_context = TAKE(c);
 	return OK;
@@ -102,6 +103,7 @@ static int set_files(struct build_context *c, struct context_files *files, struc
 		context_files_unref(files);
 		return fail_nomem(err);
 	}
+	c->intake.writer.pack = files->pack;
 	pthread_mutex_lock(&c->mu);
 	c->asked = asked;
 	c->files = files;
@@ -116,8 +118,8 @@ int build_context_set_list(struct build_context *c, struct context_list *list, s
 {
 	CLEANUP(context_files_unrefp) struct context_files *before = context_last(c->context);
 	struct context_files *files;
-	int r = context_files_new(contexts_store(c->contexts), context_directory(c->context), list, before, err,
-				  &files);
+	int r = context_files_new(contexts_store(c->contexts), context_directory(c->context), list, before, &files,
+				  err);
 
 	if (r != OK)
 		return r;

@@ -5,8 +5,9 @@
 #define SERVICE_BUILD_CONTEXT_BUILD_CONTEXT_STATE_H
 
 #include "service/build/context/build_context.h"
+#include "store/contexts/pack_writer.h"
 
-enum { INTAKE_BYTES = 1024 * 1024, INTAKE_PLACES = 1024, WANT_FILES_MAX = 65536 };
+enum { INTAKE_PLACES = 1024, WANT_FILES_MAX = 65536 };
 
 /* Files that were asked for at once, and room in the pack for all of them. */
 struct want {
@@ -20,10 +21,7 @@ struct want {
 struct intake {
 	struct want *want; /* the first one; NULL: nothing is expected */
 	size_t at;	   /* which of its files comes */
-	uint64_t next;	   /* in the pack: where that one begins */
-	uint64_t got;	   /* of its bytes */
-	struct hasher hasher;
-	struct buf buffer; /* not written yet: ends at next + got */
+	struct pack_writer writer;
 	/* Places of whole files, consecutive entries from run_begin on, not put yet. */
 	struct context_place run[INTAKE_PLACES];
 	uint32_t run_begin;

@@ -2,9 +2,6 @@
 #include "service/build/context/build_context_state.h"
 #include "store/contexts/context_xattrs.h"
 
-/* Those that are written at once, not by way of the buffer. */
-static const size_t large_piece = 128 * 1024;
-
 static const struct context_list *list_of(const struct build_context *c)
 {
 	return c->files->list;
@@ -30,16 +27,6 @@ static int fail_file(const struct build_context *c, int code, uint32_t index, co
 
 /* ---- into the pack ----------------------------------------------------------------------- */
 
-static int write_buffer(struct build_context *c, struct err *err)
-{
-	struct intake *in = &c->intake;
-	int r = context_file_write(pack_of(c), in->buffer.data, in->buffer.len, in->next + in->got - in->buffer.len,
-				   err);
-
-	buf_reset(&in->buffer);
-	return r;
-}
-
 static int put_run(struct build_context *c, struct err *err)
 {
 	struct intake *in = &c->intake;
@@ -51,43 +38,20 @@ static int put_run(struct build_context *c, struct err *err)
 
 int intake_flush(struct build_context *c, struct err *err)
 {
-	int r = write_buffer(c, err);
+	int r = pack_writer_flush(&c->intake.writer, err);
 
 	return r == OK ? put_run(c, err) : r;
 }
 
-static int add_bytes(struct build_context *c, struct bytes data, struct err *err)
-{
-	struct intake *in = &c->intake;
-	int r = OK;
-
-	hasher_update(&in->hasher, data.data, data.len);
-	if (data.len >= large_piece || in->buffer.len + data.len > INTAKE_BYTES)
-		r = write_buffer(c, err);
-	if (r == OK && data.len >= large_piece)
-		r = context_file_write(pack_of(c), data.data, data.len, in->next + in->got, err);
-	else if (r == OK && !buf_append(&in->buffer, data.data, data.len))
-		r = fail_nomem(err);
-	in->got += data.len;
-	return r;
-}
-
 /* ---- files -------------------------------------------------------------------------------- */
 
-/* The next file to come begins; leaves its room's beginning in `next`. */
+/* The next file to come begins, behind the one before it. */
 static int begin_file(struct build_context *c, struct err *err)
 {
 	struct intake *in = &c->intake;
-	uint64_t size = (uint64_t)context_list_entry(list_of(c), expected(in)).size;
-	uint64_t begin = in->want->begin + context_pack_align(in->next - in->want->begin, size);
-	int r = OK;
+	uint64_t size = (uint64_t)context_list_entry(list_of(c), expected(in)).size, room = in->want->begin;
 
-	if (begin != in->next) /* what is in the buffer ends before the gap */
-		r = write_buffer(c, err);
-	in->next = begin;
-	in->got = 0;
-	hasher_init(&in->hasher, DIGEST_SHA256);
-	return r;
+	return pack_writer_begin(&in->writer, room + context_pack_align(in->writer.begin - room, size), err);
 }
 
 static struct want *first_want(struct build_context *c)
@@ -103,13 +67,14 @@ static struct want *first_want(struct build_context *c)
 static int begin_want(struct build_context *c, struct err *err)
 {
 	struct intake *in = &c->intake;
+	int r;
 
 	in->want = first_want(c);
 	if (!in->want)
 		return fail(err, E_INVALID, "build context \"%s\": bytes that were not asked for", c->name);
 	in->at = 0;
-	in->next = in->want->begin;
-	return begin_file(c, err);
+	r = pack_writer_begin(&in->writer, in->want->begin, err);
+	return r == OK ? begin_file(c, err) : r;
 }
 
 static int end_want(struct build_context *c, struct err *err)
@@ -173,14 +138,12 @@ static int end_file(struct build_context *c, const Imaged__V1__FilePiece *m, str
 {
 	struct intake *in = &c->intake;
 	bool reliable = context_list_entry(list_of(c), m->file).stamp && !m->unsettled;
-	struct context_place place = { .offset = in->next,
+	struct context_place place = { .offset = in->writer.begin,
 				       .flags = CONTEXT_KNOWN | (reliable ? 0 : CONTEXT_UNSETTLED) };
-	struct digest sha256 = hasher_final(&in->hasher);
+	struct digest sha256 = pack_writer_end(&in->writer);
 	int r = m->n_xattrs ? take_xattrs(c, m, &place, err) : OK;
 
 	memcpy(place.sha256, sha256.bytes, sizeof place.sha256);
-	in->next += in->got;
-	in->got = 0;
 	if (r == OK)
 		r = add_place(c, m->file, &place, err);
 	if (r != OK)
@@ -204,12 +167,12 @@ static int take_piece(struct build_context *c, const Imaged__V1__FilePiece *m, s
 	if (*m->failed)
 		return fail_file(c, E_ABORTED, m->file, m->failed, err);
 	size = (uint64_t)context_list_entry(list_of(c), m->file).size;
-	if (m->data.len > size - in->got)
+	if (m->data.len > size - in->writer.got)
 		return fail_file(c, E_INVALID, m->file, "more bytes came than its size says", err);
-	r = m->data.len ? add_bytes(c, (struct bytes){ m->data.data, m->data.len }, err) : OK;
+	r = m->data.len ? pack_writer_add(&in->writer, (struct bytes){ m->data.data, m->data.len }, err) : OK;
 	if (r != OK || !m->end)
 		return r;
-	if (in->got != size)
+	if (in->writer.got != size)
 		return fail_file(c, E_INVALID, m->file, "fewer bytes came than its size says", err);
 	return end_file(c, m, err);
 }
