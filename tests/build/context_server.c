@@ -9,7 +9,9 @@
 
 #include "imaged/v1/image_service.server.h"
 #include "service/build/context/archive_feed.h"
+#include "service/build/context/context_git.h"
 #include "service/build/context/context_url.h"
+#include "service/build/git_ref.h"
 #include "service/rpc/server.h"
 #include "tests/build/context_steps.h"
 
@@ -28,7 +30,8 @@ struct build {
 	pthread_mutex_t send_mu;
 	struct build_context *context;
 	bool is_archive;
-	char *url; /* NULL: none */
+	char *url;	  /* NULL: none */
+	char commit[128]; /* of a git repository, and how many submodules */
 	struct archive_feed feed;
 	struct buf dockerfile; /* of an archive that was one */
 	struct step *steps;
@@ -115,17 +118,54 @@ static int send_done(struct build *b, const struct buf *answers, struct err *err
 	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
 	Imaged__V1__BuildDone done = IMAGED__V1__BUILD_DONE__INIT;
 
+	done.digest = b->commit;
 	done.metadata_json = (char *)buf_text(answers);
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_DONE;
 	event.done = &done;
 	return send_event(b, &event, err);
 }
 
+/* 0: it is no repository. */
+static int read_git(struct build *b, struct context_archive *archive, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct context_git_result result;
+	struct git_ref ref;
+	int r;
+
+	arena_init(&arena, 64 * 1024);
+	if (!strncmp(b->url, "file://", 7)) {
+		ref = (struct git_ref){ .remote = b->url, .ref = "", .subdir = "", .checksum = "" };
+	} else {
+		r = git_ref_parse(b->url, &arena, &ref, err);
+		if (r <= 0)
+			return r;
+	}
+	archive->subdir = ref.subdir;
+	r = context_git_read(&(struct context_git){ .remote = ref.remote,
+						    .ref = ref.ref,
+						    .checksum = ref.checksum,
+						    .program = getenv("CONTEXT_GIT") },
+			     archive, &result, &b->context, err);
+	if (r == OK)
+		snprintf(b->commit, sizeof b->commit, "%s %zu", result.commit, result.submodules);
+	return r == OK ? 1 : r;
+}
+
+static int read_url(struct build *b, struct context_archive *archive, struct err *err)
+{
+	int r = read_git(b, archive, err);
+
+	if (r)
+		return r > 0 ? OK : r;
+	return context_url_read(b->service->registry, b->url, archive, &b->dockerfile, &b->context, err);
+}
+
 static int read_archive(struct build *b, struct err *err)
 {
 	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
 	Imaged__V1__WantArchive want = IMAGED__V1__WANT_ARCHIVE__INIT;
-	const struct context_archive archive = {
+	struct context_archive archive = {
 		.store = b->service->store,
 		.worker_program = b->service->worker_program,
 		.cancel = rpc_call_cancel(b->call),
@@ -135,7 +175,7 @@ static int read_archive(struct build *b, struct err *err)
 	int r;
 
 	if (b->url)
-		return context_url_read(b->service->registry, b->url, &archive, &b->dockerfile, &b->context, err);
+		return read_url(b, &archive, err);
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_WANT_ARCHIVE;
 	event.want_archive = &want;
 	r = send_event(b, &event, err);

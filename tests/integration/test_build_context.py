@@ -21,7 +21,7 @@ import threading
 import time
 
 from buildclient import Build, Directory, Entry, build, listed
-from harness import BIN, TestCase, program
+from harness import BIN, TestCase, free_port, program, wait_listening
 from rpc import Client, pb
 
 TESTS = os.path.join(os.path.dirname(os.path.abspath(BIN)), "tests")
@@ -924,3 +924,118 @@ class TestArchive(ContextTestCase):
             self.assertEqual(["d", "d/f"], [e["path"] for e in answers[0]])
         self.assertEqual([{"dockerfile": "FROM scratch\n"}], build(self.client, None, source=pb.BuildContext(url=web.url + "/Dockerfile")))
         self.assert_rpc_fails("NOT_FOUND", None, lambda: build(self.client, None, source=pb.BuildContext(url=web.url + "/none")), text="failed to GET .* with status 404")
+
+
+class TestGit(ContextTestCase):
+    """A repository of a git daemon on this machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.repository = self.path("served", "r.git")
+        self.work = self.path("work")
+        os.makedirs(self.work)
+        self.git("init", "-q", "-b", "main")
+        self.commit({"Dockerfile": b"FROM scratch\n", "sub/f": b"one\n", "sub/run": b"#!/bin/sh\n", "hidden": b"h", "v": b"$Format:%H$"})
+        self.git("tag", "v1")
+        self.first = self.git("rev-parse", "HEAD").strip()
+        self.commit({"sub/f": b"two\n", ".gitattributes": b"hidden export-ignore\nv export-subst\n"})
+        self.git("branch", "other", "v1")
+        subprocess.run(["git", "clone", "-q", "--bare", self.work, self.repository], check=True, env=self.environment())
+        port = free_port()
+        command = ["git", "daemon", "--export-all", "--reuseaddr", f"--base-path={self.path('served')}", "--listen=127.0.0.1", f"--port={port}"]
+        self.git_daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(self.stop_git)
+        wait_listening(port, self.git_daemon)
+        self.url = f"git://127.0.0.1:{port}/r.git"
+
+    def stop_git(self):
+        os.killpg(self.git_daemon.pid, signal.SIGTERM)
+        self.git_daemon.wait(20)
+
+    def environment(self):
+        names = {f"GIT_{who}_{what}": "t@example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        dates = {f"GIT_{who}_DATE": "1500000000 +0000" for who in ("AUTHOR", "COMMITTER")}
+        return {**os.environ, **names, **dates, "HOME": self.dir, "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(self, *args):
+        return subprocess.run(["git", "-C", self.work, *args], check=True, capture_output=True, text=True, env=self.environment()).stdout
+
+    def commit(self, files):
+        for name, data in files.items():
+            os.makedirs(os.path.dirname(os.path.join(self.work, name)), exist_ok=True)
+            with open(os.path.join(self.work, name), "wb") as f:
+                f.write(data)
+            if name == "sub/run":
+                os.chmod(f.name, 0o777)
+        self.git("add", "-A")
+        self.git("commit", "-qm", "c")
+
+    def read(self, fragment, *steps):
+        call = Build(self.client, Directory("x", {}), *steps, source=pb.BuildContext(url=self.url + fragment))
+        return call.run(), call.events[-1].done.digest
+
+    def test_the_head(self):
+        answers, commit = self.read("", ("list", ""), ("hash", "v"), ("hash", "sub/f"))
+        found = {e["path"]: e for e in answers[0]}
+        self.assertEqual([".gitattributes", "Dockerfile", "hidden", "sub", "sub/f", "sub/run", "v"], list(found))
+        self.assertEqual((0o100644, 0o100755, 0o40755), tuple(found[n]["mode"] for n in ("sub/f", "sub/run", "sub")))
+        self.assertEqual(1500000000 * 10**9, found["sub/f"]["mtime_ns"])
+        wanted = ["sha256:" + hashlib.sha256(d).hexdigest() for d in (b"$Format:%H$", b"two\n")]
+        self.assertEqual(wanted, answers[1:], "nothing is substituted or left out")
+        self.assertEqual(self.git("rev-parse", "HEAD").strip() + " 0", commit)
+
+    def test_refs_and_subdirectories(self):
+        one = "sha256:" + hashlib.sha256(b"one\n").hexdigest()
+        for ref in ("v1", "other", "refs/tags/v1", self.first, self.first[:10]):
+            answers, commit = self.read(f"#{ref}:sub", ("hash", "f"), ("list", ""))
+            self.assertEqual((one, ["f", "run"]), (answers[0], [e["path"] for e in answers[1]]), ref)
+            self.assertEqual(self.first + " 0", commit)
+        answers, _ = self.read("#:sub", ("list", ""))
+        self.assertEqual(["f", "run"], [e["path"] for e in answers[0]])
+
+    def test_submodules_are_counted(self):
+        self.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", self.repository, "module")
+        self.git("commit", "-qm", "m")
+        self.git("push", "-q", self.repository, "main")
+        answers, commit = self.read("", ("list", "module"))
+        self.assertEqual((["module"], "1"), ([e["path"] for e in answers[0]], commit.split()[1]))
+
+    def test_what_cannot_be(self):
+        for fragment, code, text in (
+            ("#nothing", "UNAVAILABLE", "failed to fetch git repository .*nothing"),
+            ("#v1:nodir", "NOT_FOUND", "nodir"),
+            ("#v1:Dockerfile", "NOT_FOUND", "Dockerfile"),
+            ("#--upload-pack=touch", "INVALID_ARGUMENT", "none"),
+            ("?checksum=0123456789", "FAILED_PRECONDITION", "expected checksum"),
+        ):
+            with self.subTest(fragment):
+                self.assert_rpc_fails(code, None, self.read, fragment, text=text)
+        for url, text in (("file://" + self.repository, "only https"), ("ssh://git@127.0.0.1/r.git", "only https")):
+            self.assert_rpc_fails("FAILED_PRECONDITION", None, lambda u=url: build(self.client, None, source=pb.BuildContext(url=u)), text=text)
+        self.assertEqual([], self.left())
+
+    def left(self):
+        return [n for n in os.listdir(os.path.join(self.server.root, "contexts")) if n.startswith("git-")]
+
+    def test_a_cancelled_one_leaves_nothing(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        url = f"git://127.0.0.1:{listener.getsockname()[1]}/r.git"
+        call = Build(self.client, None, source=pb.BuildContext(url=url))
+        connection, _ = listener.accept()
+        call.call.cancel()
+        call.end()
+        connection.settimeout(20)
+        while connection.recv(4096):
+            pass
+        connection.close()
+        self.wait_until(lambda: not self.left(), "git is gone")
+
+    def test_without_git(self):
+        self.stop()
+        os.environ["CONTEXT_GIT"] = "no-such-git"
+        try:
+            self.server = Server(self.path("s"))
+        finally:
+            del os.environ["CONTEXT_GIT"]
+        self.assert_rpc_fails("FAILED_PRECONDITION", "UNSUPPORTED_CONTENT", self.read, "", text="git is not installed")
