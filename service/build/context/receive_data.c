@@ -100,9 +100,8 @@ static int end_want(struct build_context *c, struct err *err)
 static int take_xattrs(struct build_context *c, const Imaged__V1__FilePiece *m, struct context_place *place,
 		       struct err *err)
 {
-	struct context_xattr *xattrs = reallocarray(NULL, m->n_xattrs, sizeof *xattrs);
+	CLEANUP(freep) struct context_xattr *xattrs = reallocarray(NULL, m->n_xattrs, sizeof *xattrs);
 	CLEANUP(buf_free) struct buf packed = BUF_INIT(CONTEXT_XATTRS_PACKED_MAX);
-	CLEANUP(freep) void *owned = xattrs;
 	int r;
 
 	if (!xattrs)
