@@ -146,7 +146,7 @@ static int list_directory(struct walk *w, struct level *d, struct err *err)
 		return r;
 	e = &w->l->entries[w->l->n];
 	w->len = d->path_len; /* its own path is the beginning of the one below it */
-	r = fill(w, -1, NULL, &d->st, e, err);
+	r = fill(w, d->fd, "", &d->st, e, err);
 	w->len = len;
 	if (r == OK)
 		r = listing_xattrs(d->fd, &w->l->memory, &xattrs, &e->n_xattrs, err);
@@ -273,7 +273,7 @@ static bool is_worth_walking(const struct walk *w)
 static int walk_name(struct walk *w, struct level *d, const char *name, struct err *err)
 {
 	bool excluded = is_excluded(w);
-	struct statx st;
+	struct statx st = { .stx_mask = 0 };
 
 	if (excluded && !is_worth_walking(w))
 		return OK;

@@ -97,7 +97,7 @@ static int set_actions(posix_spawn_file_actions_t *a, const struct git *g, int o
 static int spawn(const struct git *g, const char *const *words, int out, int errors, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t actions;
-	struct environment environment;
+	struct environment environment = { .list = { NULL } };
 	posix_spawnattr_t attributes;
 	int rc = posix_spawn_file_actions_init(&actions);
 
@@ -161,8 +161,9 @@ static int start(const struct git *g, const char *const *args, struct git_proces
 	return fail_errno(err, "start git");
 }
 
-int git_start(const struct git *g, const char *const *args, struct git_process *p, struct err *err)
+int git_start(const struct git *g, const char *const *args, struct git_process *ret_process, struct err *err)
 {
+	struct git_process *p = ret_process;
 	int r;
 
 	*p = (struct git_process){ .out = -1, .errors = -1, .wake = -1, .said = BUF_INIT(GIT_SAID_MAX) };
