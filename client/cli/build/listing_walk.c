@@ -90,21 +90,21 @@ static int read_link(struct walk *w, int directory, const char *name, struct con
 /* Of a file with several names: what it is the same as, or that it is the first. */
 static int look_linked(struct walk *w, const struct statx *st, struct context_entry *e, struct err *err)
 {
-	struct linked *known, key = { .key = { (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor, st->stx_ino } };
+	struct linked *known, *own = arena_alloc(&w->l->memory, sizeof *own);
 
-	HASH_FIND(hh, w->linked, &key.key, sizeof key.key, known);
+	if (!own)
+		return fail_nomem(err);
+	own->key.device = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor;
+	own->key.inode = st->stx_ino;
+	HASH_FIND(hh, w->linked, &own->key, sizeof own->key, known);
 	if (known) {
 		e->same_as = known->path;
 		e->stamp = 0;
 		return OK;
 	}
-	known = arena_alloc(&w->l->memory, sizeof *known);
-	if (!known)
-		return fail_nomem(err);
-	*known = key;
-	known->path = e->path;
-	HASH_ADD(hh, w->linked, key, sizeof known->key, known);
-	return HASH_ADDED(known) ? OK : fail_nomem(err);
+	own->path = e->path;
+	HASH_ADD(hh, w->linked, key, sizeof own->key, own);
+	return HASH_ADDED(own) ? OK : fail_nomem(err);
 }
 
 static int fill(struct walk *w, int directory, const char *name, const struct statx *st, struct context_entry *e,
