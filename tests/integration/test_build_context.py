@@ -555,6 +555,9 @@ class TestSize(ContextTestCase):
         self.assertEqual((0, []), (directory.list_asked, directory.asked))
 
     def test_a_list_without_end_is_refused(self):
+        if not os.environ.get("IMAGED_TEST_LONG"):
+            self.skipTest("takes minutes: IMAGED_TEST_LONG=1")
+
         class Endless(Directory):
             def send_list(self, pieces=1000):
                 for n in range(0, 5_000_000, 1000):
@@ -562,8 +565,45 @@ class TestSize(ContextTestCase):
                     yield pb.BuildRequest(list=pb.ContextList(entries=entries))
 
         endless = Endless("endless", {})
-        if os.environ.get("IMAGED_TEST_LONG"):
-            self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", lambda: build(self.client, endless), text="more than 4194304 files")
+        before = self.server.anonymous_memory()
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", lambda: build(self.client, endless, timeout=900), text="more than 4194304 files")
+        self.assertLess(self.server.anonymous_memory() - before, 48 << 20)
+        self.settle()
+        self.assertEqual([], self.files())
+
+
+class TestFullDisk(ContextTestCase):
+    def setUp(self):
+        TestCase.setUp(self)
+        self.server = None
+        small = self.path("s", "root")
+        os.makedirs(small)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], stderr=subprocess.DEVNULL, check=False).returncode:
+            self.skipTest("no mounts here")
+        self.addCleanup(subprocess.run, ["umount", small], check=True)
+        self.server = Server(self.path("s"))
+        self.addCleanup(self.stop)
+
+    def test_what_does_not_fit_is_refused_before_it_is_asked_for(self):
+        directory = Directory("d", {"large": os.urandom(40 << 20), "small": b"1"})
+        error = self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", lambda: build(self.client, directory, ("need", "")))
+        self.assertIn("are needed and", error.details())
+        self.assertEqual([], directory.asked)
+        answers, _ = self.build({"small": b"1"}, ("need", ""), ("hash", "small"))
+        self.assertEqual(["sha256:" + hashlib.sha256(b"1").hexdigest()], answers)
+
+    def test_an_archive_that_does_not_fit(self):
+        archive = Archive(tar_of(("f", os.urandom(40 << 20))))
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", lambda: build(self.client, archive))
+        many = Archive(tar_of(*[(f"f{i}", os.urandom(1 << 20)) for i in range(40)]))
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", lambda: build(self.client, many))
+        self.assertEqual(1, len(build(self.client, Archive(tar_of(("f", b"1"))), ("list", ""))[0]))
+
+    def test_a_list_that_does_not_fit(self):
+        names = {f"{i:05}" + "n" * 240: Entry(b"", stamp=i + 1) for i in range(80_000)}
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "DISK_FULL", lambda: build(self.client, Directory("d", names)))
+        self.settle()
+        self.assertEqual([], self.files())
 
 
 class TestClient(ContextTestCase):
