@@ -13,8 +13,10 @@
 
 enum { PIECE_BYTES = 256 * 1024, TAR_CHECKSUM_AT = 148, TAR_CHECKSUM_LEN = 8, LOOK_BYTES = 16 * 1024 * 1024 };
 
-struct unpacking {
+struct archive_unpacking {
 	const struct context_archive *a;
+	const char *prefix;
+	struct context_pack *pack;
 	struct inflate_filter *filter;
 	struct archive_spool spool;
 	struct pack_writer writer;
@@ -60,7 +62,7 @@ static bool is_archive(const struct buf *first)
 }
 
 /* The first block into `first`; what came behind it stays in `raw`. */
-static int read_first(struct unpacking *u, struct buf *first, struct err *err)
+static int read_first(struct archive_unpacking *u, struct buf *first, struct err *err)
 {
 	while (first->len < TAR_BLOCK && !u->raw_ended) {
 		int r = u->from->receive(u->from->arg, &u->raw, err);
@@ -77,7 +79,7 @@ static int read_first(struct unpacking *u, struct buf *first, struct err *err)
 	return OK;
 }
 
-static int read_dockerfile(struct unpacking *u, const struct buf *first, struct buf *out, struct err *err)
+static int read_dockerfile(struct archive_unpacking *u, const struct buf *first, struct buf *out, struct err *err)
 {
 	struct bytes data = buf_bytes(first);
 	int r = 1;
@@ -98,7 +100,7 @@ static int read_dockerfile(struct unpacking *u, const struct buf *first, struct 
 
 /* ---- through the worker -------------------------------------------------------------------- */
 
-static int feed(struct unpacking *u, struct bytes *first, struct err *err)
+static int feed(struct archive_unpacking *u, struct bytes *first, struct err *err)
 {
 	size_t taken = 0;
 	int r = OK;
@@ -127,7 +129,7 @@ static int feed(struct unpacking *u, struct bytes *first, struct err *err)
 }
 
 /* More of what the worker says into `in`; nothing at the end. */
-static int next_piece(struct unpacking *u, struct bytes *first, struct err *err)
+static int next_piece(struct archive_unpacking *u, struct bytes *first, struct err *err)
 {
 	size_t len = 0;
 	int r;
@@ -142,7 +144,7 @@ static int next_piece(struct unpacking *u, struct bytes *first, struct err *err)
 }
 
 /* Exactly `len` bytes. *ret_end, which may be NULL: there is nothing more at all. */
-static int read_exactly(struct unpacking *u, struct bytes *first, void *data, size_t len, bool *ret_end,
+static int read_exactly(struct archive_unpacking *u, struct bytes *first, void *data, size_t len, bool *ret_end,
 			struct err *err)
 {
 	uint8_t *out = data;
@@ -188,7 +190,8 @@ static bool is_sound(const struct untar_head *h)
 	       h->size <= INT64_MAX / 2 && h->mtime_ns < 1000000000 && (!h->size || h->kind == TAR_KIND_REGULAR);
 }
 
-static int read_record(struct unpacking *u, struct bytes *first, struct record *rec, bool *ret_end, struct err *err)
+static int read_record(struct archive_unpacking *u, struct bytes *first, struct record *rec, bool *ret_end,
+		       struct err *err)
 {
 	int r = read_exactly(u, first, &rec->head, sizeof rec->head, ret_end, err);
 
@@ -202,14 +205,31 @@ static int read_record(struct unpacking *u, struct bytes *first, struct record *
 	return r == OK ? read_exactly(u, first, rec->xattrs, rec->head.xattrs_len, NULL, err) : r;
 }
 
+/* The name below the prefix; one that leads out of that is none. */
+static bool clean_below(const char *prefix, struct bytes name, struct buf *out)
+{
+	CLEANUP(buf_free) struct buf whole = BUF_INIT(2 * UNTAR_TEXT_MAX);
+	struct bytes below = bytes_of(prefix), path;
+
+	if (!below.len)
+		return path_clean(name, out);
+	buf_append(&whole, below.data, below.len);
+	buf_putc(&whole, '/');
+	buf_append(&whole, name.data, name.len);
+	if (!buf_ok(&whole) || !path_clean(buf_bytes(&whole), out))
+		return false;
+	path = buf_bytes(out);
+	return bytes_eq(path, below) || context_path_is_below(below, path);
+}
+
 /* Empty: it is the root. Into `out`, which holds it. */
-static int clean_name(struct bytes name, struct buf *out, struct bytes *ret_path, struct err *err)
+static int clean_name(const char *prefix, struct bytes name, struct buf *out, struct bytes *ret_path, struct err *err)
 {
 	char shown[CONTEXT_SHOWN_MAX];
 	struct bytes path;
 
 	buf_reset(out);
-	if (memchr(name.data, 0, name.len) || !path_clean(name, out))
+	if (memchr(name.data, 0, name.len) || !clean_below(prefix, name, out))
 		return fail(err, E_BAD_CONTENT, "archive entry \"%s\": its name cannot be",
 			    context_path_show(name, shown));
 	path = buf_bytes(out);
@@ -258,7 +278,7 @@ static int pack_xattrs(struct record *rec, struct bytes path, struct buf *out, s
 
 /* ---- files -------------------------------------------------------------------------------------- */
 
-static int look_at_disk(struct unpacking *u, size_t bytes, struct err *err)
+static int look_at_disk(struct archive_unpacking *u, size_t bytes, struct err *err)
 {
 	u->unchecked += (int64_t)bytes;
 	if (u->unchecked < LOOK_BYTES)
@@ -267,7 +287,7 @@ static int look_at_disk(struct unpacking *u, size_t bytes, struct err *err)
 	return store_reserve(u->a->store, LOOK_BYTES, err);
 }
 
-static int take_file(struct unpacking *u, struct bytes *first, uint64_t size, struct context_place *place,
+static int take_file(struct archive_unpacking *u, struct bytes *first, uint64_t size, struct context_place *place,
 		     struct err *err)
 {
 	uint64_t left = size, begin = context_pack_align(u->end, size);
@@ -301,7 +321,7 @@ static int take_file(struct unpacking *u, struct bytes *first, uint64_t size, st
 }
 
 /* Behind the file's bytes. */
-static int keep_xattrs(struct unpacking *u, struct bytes packed, struct context_place *place, struct err *err)
+static int keep_xattrs(struct archive_unpacking *u, struct bytes packed, struct context_place *place, struct err *err)
 {
 	int r;
 
@@ -322,7 +342,8 @@ struct scratch {
 	struct buf path, link, xattrs;
 };
 
-static int set_link(const struct record *rec, struct scratch *s, struct spool_entry *e, struct err *err)
+static int set_link(const struct archive_unpacking *u, const struct record *rec, struct scratch *s,
+		    struct spool_entry *e, struct err *err)
 {
 	struct bytes link = { rec->link, rec->head.link_len };
 	char shown[CONTEXT_SHOWN_MAX];
@@ -331,23 +352,23 @@ static int set_link(const struct record *rec, struct scratch *s, struct spool_en
 	if (rec->head.kind == TAR_KIND_SYMLINK)
 		e->link = link;
 	else if (rec->head.kind == TAR_KIND_HARD_LINK)
-		r = clean_name(link, &s->link, &e->link, err);
+		r = clean_name(u->prefix, link, &s->link, &e->link, err);
 	if (r == OK && rec->head.kind == TAR_KIND_SYMLINK && !link.len)
 		return fail(err, E_BAD_CONTENT, "archive entry \"%s\": a link without a target",
 			    context_path_show(e->path, shown));
 	return r;
 }
 
-static int take_entry(struct unpacking *u, struct bytes *first, struct scratch *s, struct err *err)
+static int take_entry(struct archive_unpacking *u, struct bytes *first, struct scratch *s, struct err *err)
 {
 	struct record *rec = &s->record;
 	const struct untar_head *h = &rec->head;
 	struct spool_entry e = { .head = { .size = (int64_t)h->size,
 					   .mode = types[h->kind] ? types[h->kind] | h->mode : 0 } };
-	int r = clean_name((struct bytes){ rec->name, h->name_len }, &s->path, &e.path, err);
+	int r = clean_name(u->prefix, (struct bytes){ rec->name, h->name_len }, &s->path, &e.path, err);
 
 	if (r == OK)
-		r = set_link(rec, s, &e, err);
+		r = set_link(u, rec, s, &e, err);
 	if (r == OK)
 		r = pack_xattrs(rec, e.path, &s->xattrs, err);
 	if (r == OK && h->kind == TAR_KIND_REGULAR)
@@ -366,7 +387,7 @@ static int take_entry(struct unpacking *u, struct bytes *first, struct scratch *
 	return r == OK && e.path.len ? spool_add(&u->spool, &e, err) : r;
 }
 
-static int take_entries(struct unpacking *u, struct bytes first, struct err *err)
+static int take_entries(struct archive_unpacking *u, struct bytes first, struct err *err)
 {
 	CLEANUP(freep) struct scratch *s = calloc(1, sizeof *s);
 	bool end = false;
@@ -389,8 +410,70 @@ static int take_entries(struct unpacking *u, struct bytes first, struct err *err
 
 /* ---- all of it ------------------------------------------------------------------------------------ */
 
-static int make_context(struct unpacking *u, struct context_pack *pack, struct build_context **ret_context,
-			struct err *err)
+void context_unpack_free(struct archive_unpacking *u)
+{
+	if (!u)
+		return;
+	inflate_filter_free(u->filter);
+	context_pack_unref(u->pack);
+	pack_writer_free(&u->writer);
+	spool_free(&u->spool);
+	free(u);
+}
+
+void context_unpack_freep(struct archive_unpacking **u)
+{
+	context_unpack_free(*u);
+}
+
+int context_unpack_begin(const struct context_archive *a, struct archive_unpacking **ret_unpacking, struct err *err)
+{
+	CLEANUP(context_unpack_freep) struct archive_unpacking *u = calloc(1, sizeof *u);
+	int r;
+
+	if (!u)
+		return fail_nomem(err);
+	u->a = a;
+	u->writer = (struct pack_writer)PACK_WRITER_INIT;
+	r = spool_begin(&u->spool, a->store, err);
+	if (r == OK)
+		r = context_pack_create(a->store, NULL, &u->pack, err);
+	u->writer.pack = u->pack;
+	if (r == OK)
+		*ret_unpacking = TAKE(u);
+	return r;
+}
+
+/* `first`: what was read of it before. */
+static int add(struct archive_unpacking *u, struct bytes first, struct err *err)
+{
+	struct layer_policy policy = layer_policy_default();
+	int r = untar_filter_new(u->a->worker_program, &policy, &u->filter, err);
+
+	if (r == OK)
+		r = take_entries(u, first, err);
+	inflate_filter_free(TAKE(u->filter));
+	return r;
+}
+
+static void begin_source(struct archive_unpacking *u, const char *prefix, const struct archive_reader *from)
+{
+	u->prefix = prefix;
+	u->from = from;
+	u->raw = u->in = (struct bytes){ 0 };
+	u->raw_ended = u->filter_ended = false;
+}
+
+int context_unpack_add(struct archive_unpacking *u, const char *prefix, const struct archive_reader *from,
+		       struct err *err)
+{
+	struct err local = ERR_INIT;
+
+	begin_source(u, prefix, from);
+	return add(u, (struct bytes){ 0 }, err ? err : &local);
+}
+
+int context_unpack_end(struct archive_unpacking *u, struct build_context **ret_context, struct err *err)
 {
 	CLEANUP(buf_free) struct buf cleaned = BUF_INIT(UNTAR_TEXT_MAX + 16);
 	struct context_files *files = NULL;
@@ -398,52 +481,30 @@ static int make_context(struct unpacking *u, struct context_pack *pack, struct b
 	int r = pack_writer_flush(&u->writer, err);
 
 	if (r == OK && u->a->subdir && *u->a->subdir)
-		r = clean_name(bytes_of(u->a->subdir), &cleaned, &subdir, err);
+		r = clean_name("", bytes_of(u->a->subdir), &cleaned, &subdir, err);
 	if (r == OK)
 		r = spool_end(&u->spool, err);
 	if (r == OK)
-		r = spool_to_files(&u->spool, subdir, context_pack_ref(pack), &files, err);
+		r = spool_to_files(&u->spool, subdir, context_pack_ref(u->pack), &files, err);
 	return r == OK ? build_context_of_files(u->a->name, files, ret_context, err) : r;
-}
-
-static int unpack(struct unpacking *u, struct bytes first, struct build_context **ret_context, struct err *err)
-{
-	CLEANUP(context_pack_unrefp) struct context_pack *pack = NULL;
-	struct layer_policy policy = layer_policy_default();
-	int r = spool_begin(&u->spool, u->a->store, err);
-
-	if (r == OK)
-		r = context_pack_create(u->a->store, NULL, &pack, err);
-	if (r == OK)
-		r = untar_filter_new(u->a->worker_program, &policy, &u->filter, err);
-	u->writer.pack = pack;
-	if (r == OK)
-		r = take_entries(u, first, err);
-	return r == OK ? make_context(u, pack, ret_context, err) : r;
 }
 
 int context_archive_read(const struct context_archive *a, const struct archive_reader *from, struct buf *dockerfile,
 			 struct build_context **ret_context, struct err *err)
 {
-	CLEANUP(freep) struct unpacking *u = calloc(1, sizeof *u);
+	CLEANUP(context_unpack_freep) struct archive_unpacking *u = NULL;
 	CLEANUP(buf_free) struct buf first = BUF_INIT(TAR_BLOCK);
 	struct err local = ERR_INIT, *e = err ? err : &local;
-	int r;
+	int r = context_unpack_begin(a, &u, e);
 
-	if (!u)
-		return fail_nomem(e);
 	*ret_context = NULL;
-	u->a = a;
-	u->from = from;
-	u->writer = (struct pack_writer)PACK_WRITER_INIT;
-	u->spool.file = (struct context_file)CONTEXT_FILE_INIT;
+	if (r != OK)
+		return r;
+	begin_source(u, "", from);
 	r = read_first(u, &first, e);
 	if (r == OK && dockerfile && !is_archive(&first))
-		r = read_dockerfile(u, &first, dockerfile, e);
-	else if (r == OK)
-		r = unpack(u, buf_bytes(&first), ret_context, e);
-	inflate_filter_free(u->filter);
-	pack_writer_free(&u->writer);
-	spool_free(&u->spool);
-	return r;
+		return read_dockerfile(u, &first, dockerfile, e);
+	if (r == OK)
+		r = add(u, buf_bytes(&first), e);
+	return r == OK ? context_unpack_end(u, ret_context, e) : r;
 }

@@ -33,7 +33,18 @@ struct context_archive {
 	const char *subdir; /* only what is below it, without it; NULL or "": all. E_NOT_FOUND */
 };
 
-/* *ret_context, or NULL and the Dockerfile in `dockerfile`, which is emptied first; NULL there:
+/* Several archives in one: begin, then add as often as there are, then end. `prefix`: the
+ * directory of the context that the archive's names are below; "" for the root. */
+struct archive_unpacking;
+
+int context_unpack_begin(const struct context_archive *a, struct archive_unpacking **ret_unpacking, struct err *err);
+int context_unpack_add(struct archive_unpacking *u, const char *prefix, const struct archive_reader *from,
+		       struct err *err);
+int context_unpack_end(struct archive_unpacking *u, struct build_context **ret_context, struct err *err);
+void context_unpack_free(struct archive_unpacking *u); /* NULL is fine */
+void context_unpack_freep(struct archive_unpacking **u);
+
+/* One. *ret_context, or NULL and the Dockerfile in `dockerfile`, which is emptied first; NULL there:
  * it must be a tar. */
 int context_archive_read(const struct context_archive *a, const struct archive_reader *from, struct buf *dockerfile,
 			 struct build_context **ret_context, struct err *err);

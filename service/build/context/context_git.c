@@ -7,17 +7,24 @@
 #include <sys/stat.h>
 
 #include "service/build/context/git_run.h"
+#include "service/build/context/git_submodules.h"
 #include "service/registry/url.h"
 
-enum { LIST_MAX = 1024 * 1024, COMMIT_TEXT_MAX = 128, PATH_TEXT_MAX = 4096 };
+enum { COMMIT_TEXT_MAX = 128, PATH_TEXT_MAX = 4096 };
 
 static const char directory_prefix[] = "git-";
 
 struct repository {
 	const struct context_git *what;
+	const struct context_archive *archive;
+	struct archive_unpacking *unpacking;
+	const char *prefix; /* where its files are in the context */
+	unsigned depth;	    /* of submodules */
 	struct git git;
 	char path[PATH_TEXT_MAX];
 	char *shown; /* the remote, for messages */
+	struct context_git_result *result;
+	char commit[GIT_COMMIT_MAX];
 };
 
 /* ---- the directory --------------------------------------------------------------------- */
@@ -209,82 +216,104 @@ static int check_commit(const struct repository *r, const char *commit, struct e
 		    r->what->checksum, commit);
 }
 
-static size_t count_submodules(const struct repository *r, const char *commit)
-{
-	CLEANUP(buf_free) struct buf list = BUF_INIT(LIST_MAX);
-	const char *const args[] = { "config", "--blob", NULL, "--name-only", "--get-regexp", "^submodule\\..*\\.path$",
-				     NULL };
-	CLEANUP(freep) char *blob = format("%s:.gitmodules", commit);
-	const char *words[ARRAY_LEN(args)];
-	size_t n = 0;
-
-	memcpy(words, args, sizeof args);
-	words[2] = blob;
-	if (!blob || git_run(&r->git, words, &list, NULL) != OK)
-		return 0;
-	for (size_t i = 0; i < list.len; i++)
-		n += list.data[i] == '\n';
-	return n;
-}
-
 static int receive(void *process, struct bytes *ret_data, struct err *err)
 {
 	return git_read(process, ret_data, err);
 }
 
-static int archive(const struct repository *r, const char *commit, const struct context_archive *a,
-		   struct build_context **ret_context, struct err *err)
+static int unpack(const struct repository *r, struct err *err)
 {
-	const char *const args[] = { "archive", "--format=tar", commit, NULL };
+	const char *const args[] = { "archive", "--format=tar", r->commit, NULL };
 	CLEANUP(git_end) struct git_process p;
 	const struct archive_reader from = { receive, &p };
 	int code = git_start(&r->git, args, &p, err);
 
-	return code == OK ? context_archive_read(a, &from, NULL, ret_context, err) : code;
+	return code == OK ? context_unpack_add(r->unpacking, r->prefix, &from, err) : code;
+}
+
+/* ---- submodules ------------------------------------------------------------------------------------ */
+
+static int read_repository(struct repository *r, struct err *err);
+
+static int read_submodule(void *repository, const struct git_submodule *m, struct err *err)
+{
+	const struct repository *r = repository;
+	CLEANUP(freep) char *prefix = *r->prefix ? format("%s/%s", r->prefix, m->path) : strdup(m->path);
+	const struct context_git what = {
+		.remote = m->url, .ref = m->commit, .checksum = m->commit, .allow_file = r->what->allow_file
+	};
+	CLEANUP(repository_free)
+	struct repository sub = { .what = &what,
+				  .archive = r->archive,
+				  .unpacking = r->unpacking,
+				  .prefix = prefix,
+				  .depth = r->depth + 1,
+				  .git = r->git,
+				  .shown = url_for_display(m->url),
+				  .result = r->result };
+
+	if (!prefix || !sub.shown)
+		return fail_nomem(err);
+	if (sub.depth > GIT_SUBMODULE_DEPTH || r->result->submodules++ == GIT_SUBMODULES_MAX)
+		return fail(err, E_LIMIT, "git repository %.256s: too many submodules", r->shown);
+	sub.git.directory = sub.path;
+	return read_repository(&sub, err);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------ */
 
-static int read_repository(struct repository *r, const struct context_archive *a, struct context_git_result *ret_result,
-			   struct build_context **ret_context, struct err *err)
+static int get_commit(struct repository *r, struct err *err)
 {
 	int code = check_remote(r, err);
 
 	if (code == OK)
 		code = check_ref(r->what->ref, err);
 	if (code == OK)
-		code = make_directory(r, a->store, err);
+		code = make_directory(r, r->archive->store, err);
 	if (code == OK)
 		code = init(r, err);
 	if (code == OK)
-		code = fetch(r, ret_result->commit, err);
+		code = fetch(r, r->commit, err);
+	return code == OK ? check_commit(r, r->commit, err) : code;
+}
+
+static int read_repository(struct repository *r, struct err *err)
+{
+	int code = get_commit(r, err);
+
 	if (code == OK)
-		code = check_commit(r, ret_result->commit, err);
-	if (code == OK)
-		code = archive(r, ret_result->commit, a, ret_context, err);
-	if (code == OK)
-		ret_result->submodules = count_submodules(r, ret_result->commit);
-	return code;
+		code = unpack(r, err);
+	if (code == OK && !r->what->without_submodules)
+		code = git_submodules(&r->git, r->what->remote, r->commit, read_submodule, r, err);
+	if (code != E_UNKNOWN || !err)
+		return code;
+	err->code = E_UNAVAILABLE; /* it is somebody else's machine that said no */
+	return err_wrap(err, "failed to fetch git repository %.256s", r->shown);
 }
 
 int context_git_read(const struct context_git *git, const struct context_archive *a,
 		     struct context_git_result *ret_result, struct build_context **ret_context, struct err *err)
 {
-	CLEANUP(repository_free) struct repository r = { .what = git, .shown = url_for_display(git->remote) };
+	CLEANUP(repository_free)
+	struct repository r = {
+		.what = git, .archive = a, .prefix = "", .shown = url_for_display(git->remote), .result = ret_result
+	};
+	CLEANUP(context_unpack_freep) struct archive_unpacking *unpacking = NULL;
 	struct err local = ERR_INIT, *e = err ? err : &local;
-	int code;
+	int code = r.shown ? context_unpack_begin(a, &unpacking, e) : fail_nomem(e);
 
-	if (!r.shown)
-		return fail_nomem(e);
+	ret_result->submodules = 0;
+	r.unpacking = unpacking;
 	r.git = (struct git){
 		.program = git->program ? git->program : "git",
 		.directory = r.path,
 		.protocols = git->allow_file ? "https:http:git:file" : "https:http:git",
 		.cancel = a->cancel,
 	};
-	code = read_repository(&r, a, ret_result, ret_context, e);
-	if (code != E_UNKNOWN)
-		return code;
-	e->code = E_UNAVAILABLE; /* it is somebody else's machine that said no */
-	return err_wrap(e, "failed to fetch git repository %.256s", r.shown);
+	if (code == OK)
+		code = read_repository(&r, e);
+	if (code == OK)
+		code = context_unpack_end(unpacking, ret_context, e);
+	memcpy(ret_result->commit, r.commit, sizeof r.commit);
+	return code;
 }

@@ -3,8 +3,9 @@
  *
  * Only the commit is fetched, without its history where the server allows that, into a
  * directory of its own that goes with the call. Its files come as git stores them: 0644 or
- * 0755, the commit's time, no filters, no export attributes; submodules are empty directories,
- * and counted. Protocols: https, http and git; file for tests and where the service says so.
+ * 0755, the commit's time, no filters, no export attributes; those of its submodules too, each
+ * at the commit that is written down. Protocols, also of submodules: https, http and git; file
+ * where the service says so.
  *
  * All of it runs on the caller's thread. Failure: E_UNSUPPORTED without git, or for another
  * protocol; E_UNAVAILABLE with git's words; E_NOT_FOUND: no such subdirectory; E_CONFLICT: the
@@ -15,18 +16,19 @@
 
 #include "service/build/context/context_archive.h"
 
-enum { GIT_COMMIT_MAX = 64 + 1 };
+enum { GIT_COMMIT_MAX = 64 + 1, GIT_SUBMODULES_MAX = 256, GIT_SUBMODULE_DEPTH = 8 };
 
 struct context_git {
 	const char *remote, *ref; /* as git_ref.h; "" is HEAD */
 	const char *checksum;	  /* how the commit must begin; "": any */
+	bool without_submodules;  /* they are empty directories */
 	bool allow_file;
 	const char *program; /* NULL: "git" */
 };
 
 struct context_git_result {
 	char commit[GIT_COMMIT_MAX];
-	size_t submodules;
+	size_t submodules; /* that were fetched */
 };
 
 /* `a`: its subdir is that of the repository. */
