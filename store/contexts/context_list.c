@@ -219,3 +219,8 @@ struct context_range context_list_range(const struct context_list *l, struct byt
 		return (struct context_range){ begin, begin };
 	return (struct context_range){ begin, end_of_run(l, path, begin + 1) };
 }
+
+uint32_t context_list_skip(const struct context_list *l, uint32_t index)
+{
+	return end_of_run(l, context_list_path(l, index), index + 1);
+}

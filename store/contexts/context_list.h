@@ -72,5 +72,13 @@ uint32_t context_list_find(const struct context_list *l, struct bytes path);
 /* The entry of the path, if it has one, and all below it; empty when there is nothing. "" is
  * the whole list. */
 struct context_range context_list_range(const struct context_list *l, struct bytes path);
+/* The first entry behind it and all that is below it: in one directory, the next one. */
+uint32_t context_list_skip(const struct context_list *l, uint32_t index);
+
+/* What a path leads to that a Dockerfile names: links on the way are followed, the last one
+ * too with follow_last, and nothing leads out of the context ("/" and ".." end at its root).
+ * CONTEXT_NO_ENTRY: the root itself. E_NOT_FOUND; E_LIMIT: too many links, too long a path. */
+int context_list_resolve(const struct context_list *l, struct bytes path, bool follow_last, uint32_t *ret_index,
+			 struct err *err);
 
 #endif

@@ -85,6 +85,83 @@ static void a_range_is_what_is_below_a_path(void **state)
 	assert_int_equal(context_list_find(l, bytes_of("nothing")), CONTEXT_NO_ENTRY);
 }
 
+static struct context_entry symlink_to(const char *path, const char *target)
+{
+	return (struct context_entry){ .path = bytes_of(path), .mode = S_IFLNK | 0777, .link = bytes_of(target) };
+}
+
+/* NULL: not found. "": the root. */
+static const char *resolved(const struct context_list *l, const char *path, bool follow_last)
+{
+	static char text[CONTEXT_PATH_MAX + 1];
+	struct bytes found = { 0 };
+	uint32_t index;
+
+	if (context_list_resolve(l, bytes_of(path), follow_last, &index, NULL) != OK)
+		return NULL;
+	if (index != CONTEXT_NO_ENTRY)
+		found = context_list_path(l, index);
+	snprintf(text, sizeof text, "%.*s", (int)found.len, (const char *)found.data);
+	return text;
+}
+
+static void links_lead_nowhere_out_of_the_context(void **state)
+{
+	struct fixture *f = *state;
+	const struct context_entry entries[] = {
+		symlink_to("abs", "/d/e"),
+		directory("d"),
+		directory("d/e"),
+		file("d/e/f", 0, 1),
+		symlink_to("d/self", "."),
+		file("file", 0, 1),
+		symlink_to("gone", "no"),
+		symlink_to("loop", "loop"),
+		symlink_to("out", "../../etc"),
+		symlink_to("to", "d/self/e"),
+		symlink_to("up", "d/../../file"),
+	};
+	CLEANUP(context_list_unrefp) struct context_list *l = make_list(f->store, NULL, entries, ARRAY_LEN(entries));
+	static const struct {
+		const char *path;
+		bool follow_last;
+		const char *wanted;
+	} cases[] = {
+		{ "", false, "" },
+		{ "/", false, "" },
+		{ "../..", false, "" },
+		{ "d/e/..", false, "d" },
+		{ "d/e/f", false, "d/e/f" },
+		{ "/d//e/./f", false, "d/e/f" },
+		{ "abs", false, "abs" },
+		{ "abs", true, "d/e" },
+		{ "abs/f", false, "d/e/f" },
+		{ "to/f", false, "d/e/f" },
+		{ "to", true, "d/e" },
+		{ "up", true, "file" },
+		{ "out", false, "out" },
+		{ "out", true, NULL },
+		{ "gone", true, NULL },
+		{ "loop", true, NULL },
+		{ "loop/x", false, NULL },
+		{ "file/x", false, NULL },
+		{ "nothing", false, NULL },
+		{ "d/self/self/e", false, "d/e" },
+		{ "d/../file", false, "file" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *got = resolved(l, cases[i].path, cases[i].follow_last);
+
+		if ((got == NULL) != (cases[i].wanted == NULL) || (got && strcmp(got, cases[i].wanted) != 0)) {
+			print_error("%s: %s\n", cases[i].path, got ? got : "not found");
+			_fail(__FILE__, __LINE__);
+		}
+	}
+	assert_int_equal(context_list_skip(l, 1), 5);
+	assert_int_equal(context_list_skip(l, 5), 6);
+}
+
 static void entries_out_of_order_or_without_a_directory_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -253,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_range_is_what_is_below_a_path, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(links_lead_nowhere_out_of_the_context, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(entries_out_of_order_or_without_a_directory_are_refused, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(what_is_known_goes_over_to_the_next_list, fixture_setup,
