@@ -60,6 +60,7 @@ static int follow(struct resolving *r, struct bytes link, struct err *err)
 {
 	const struct buf *rest = &r->rest[r->now];
 	struct buf *next = &r->rest[!r->now];
+	struct bytes from = { 0 };
 
 	if (++r->links > LINKS_MAX)
 		return fail(err, E_LIMIT, "too many levels of symbolic links in the build context");
@@ -69,7 +70,9 @@ static int follow(struct resolving *r, struct bytes link, struct err *err)
 	buf_append(next, rest->data + r->at, rest->len - r->at);
 	if (!buf_ok(next))
 		return fail(err, E_LIMIT, "a path through symbolic links of the build context is too long");
-	go_to(r, link.data[0] == '/' ? (struct bytes){ 0 } : context_path_parent(buf_bytes(&r->done)));
+	if (link.data[0] != '/')
+		from = context_path_parent(buf_bytes(&r->done));
+	go_to(r, from);
 	r->now = !r->now;
 	r->at = 0;
 	return OK;
