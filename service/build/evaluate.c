@@ -342,7 +342,8 @@ void evaluation_free(struct evaluation *e)
 {
 	for (size_t i = 0; i < e->n; i++)
 		image_freep(&e->stages[i].image);
-	e->n = 0;
+	free(e->stages);
+	*e = (struct evaluation){ .n = 0 };
 }
 
 int evaluate(const struct plan *p, const struct ignore *ignore, struct arena *a, struct evaluation *ret_evaluation,
@@ -352,7 +353,7 @@ int evaluate(const struct plan *p, const struct ignore *ignore, struct arena *a,
 	struct err ignored = ERR_INIT;
 	int r;
 
-	e.stages = arena_array(a, p->n, sizeof *e.stages);
+	e.stages = calloc(p->n, sizeof *e.stages);
 	if (!e.stages)
 		return fail_nomem(err);
 	e.n = p->n;

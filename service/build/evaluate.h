@@ -10,7 +10,7 @@
  * Nothing is run or read. Stages that are not reachable have no image and no steps.
  *
  * Pure; one thread. Configurations are on the heap (evaluation_free()), steps in the
- * arena. E_INVALID in BuildKit's words, about *ret_place; E_LIMIT, E_NO_MEMORY.
+ * arena, which lives longer. E_INVALID in BuildKit's words, about *ret_place; E_LIMIT, E_NO_MEMORY.
  */
 #ifndef SERVICE_BUILD_EVALUATE_H
 #define SERVICE_BUILD_EVALUATE_H
@@ -99,7 +99,7 @@ struct evaluated_stage {
 };
 
 struct evaluation {
-	struct evaluated_stage *stages; /* as in the plan */
+	struct evaluated_stage *stages; /* as in the plan; on the heap */
 	size_t n;
 };
 

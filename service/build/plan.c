@@ -143,6 +143,7 @@ static int add_file_stage(struct plan *p, size_t at, struct err *err)
 		return r;
 	if (*name && has_context(p, name)) {
 		s.kind = PLAN_CONTEXT;
+		s.replaced = true;
 		s.base = name;
 	} else if (choose_base(p, &s, err) < 0) {
 		return err->code;
@@ -235,7 +236,7 @@ static int set_command(struct plan *p, struct plan_command *c, const struct inst
 static int set_commands(struct plan *p, size_t stage, struct place *ret_place, struct err *err)
 {
 	const struct stage *s = p->stages[stage].stage;
-	size_t n = p->stages[stage].kind == PLAN_CONTEXT ? 0 : s->n_commands;
+	size_t n = p->stages[stage].replaced ? 0 : s->n_commands;
 	struct plan_command *commands = arena_array(p->arena, n, sizeof *commands);
 	int r = commands ? OK : fail_nomem(err);
 

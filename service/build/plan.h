@@ -46,6 +46,7 @@ struct plan_stage {
 	struct place place;
 	struct plan_command *commands;
 	size_t n_commands;
+	bool replaced; /* a named context has the stage's name: nothing of it is built */
 	bool reachable;
 	bool triggers_fired;
 	const struct image_config *image; /* of PLAN_IMAGE, PLAN_CONTEXT: the caller's; NULL: none yet */

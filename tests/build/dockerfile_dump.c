@@ -19,6 +19,13 @@ static const char *text_of(const json_t *request, const char *name)
 	return text ? text : "";
 }
 
+static struct bytes bytes_in(const json_t *request, const char *name)
+{
+	const json_t *text = json_object_get(request, name);
+
+	return (struct bytes){ (const uint8_t *)json_string_value(text), json_string_length(text) };
+}
+
 static json_t *string_of(struct bytes b)
 {
 	return json_stringn((const char *)b.data, b.len);
@@ -83,7 +90,7 @@ static void answer_tree(const json_t *request, json_t *answer, struct arena *a)
 
 	json_object_set_new(answer, "places", places);
 	json_object_set_new(answer, "heredocs", heredocs);
-	if (tree_parse(bytes_of(text_of(request, "text")), a, &tree, &place, &err) < 0) {
+	if (tree_parse(bytes_in(request, "text"), a, &tree, &place, &err) < 0) {
 		set_error(answer, &err, &place);
 		return;
 	}
@@ -165,7 +172,7 @@ static void answer_json(const json_t *request, json_t *answer, struct arena *a)
 	struct word_list words = { .n = 0 };
 	json_t *list = json_array();
 	struct err err = ERR_INIT;
-	int r = words_of_json(bytes_of(text_of(request, "text")), a, &words, &err);
+	int r = words_of_json(bytes_in(request, "text"), a, &words, &err);
 
 	json_object_set_new(answer, "is", json_boolean(r > 0));
 	json_object_set_new(answer, "words", list);
@@ -351,8 +358,7 @@ static int run_build(struct build *b)
 	int r = read_options(b);
 
 	if (r == OK)
-		r = dockerfile_parse(bytes_of(text_of(b->request, "text")), b->arena, &b->lint, &b->file, &b->place,
-				     &b->err);
+		r = dockerfile_parse(bytes_in(b->request, "text"), b->arena, &b->lint, &b->file, &b->place, &b->err);
 	if (r == OK)
 		r = plan_make(&b->file, &b->options, b->arena, &b->lint, &b->plan, &b->place, &b->err);
 	if (r == OK)
@@ -395,7 +401,7 @@ static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 		CLEANUP(buf_free) struct buf excerpt = BUF_INIT(1024 * 1024);
 
 		set_error(answer, &b.err, &b.place);
-		excerpt_write(bytes_of(text_of(request, "text")), "Dockerfile", b.place, &excerpt);
+		excerpt_write(bytes_in(request, "text"), "Dockerfile", b.place, &excerpt);
 		json_object_set_new(answer, "excerpt", json_string(buf_text(&excerpt)));
 	} else {
 		show_stages(&b, answer);
@@ -414,7 +420,7 @@ static void answer_ignore(const json_t *request, json_t *answer, struct arena *a
 	const struct ignore_pattern *decided;
 	struct ignore g = { .n = 0 };
 	struct err err = ERR_INIT;
-	int r = patterns ? OK : ignore_parse(bytes_of(text_of(request, "text")), a, &g, &err);
+	int r = patterns ? OK : ignore_parse(bytes_in(request, "text"), a, &g, &err);
 
 	for (size_t i = 0; r == OK && i < json_array_size(patterns); i++)
 		r = ignore_add(&g, bytes_of(json_string_value(json_array_get(patterns, i))), (int)i + 1, a, &err);
