@@ -120,6 +120,14 @@ static int arg_value(struct evaluating *g, const struct instruction *i, const st
 	return OK;
 }
 
+/* A value stays when the name is declared once more without one. */
+static int declare(struct evaluating *g, const char *name, const char *value)
+{
+	if (!value && scope_find(&g->to->args, bytes_of(name)))
+		return OK;
+	return scope_put(&g->to->args, name, value, g->err);
+}
+
 static int evaluate_arg(struct evaluating *g, const struct instruction *i)
 {
 	int r = OK;
@@ -134,7 +142,7 @@ static int evaluate_arg(struct evaluating *g, const struct instruction *i)
 		if (r != OK)
 			return r;
 		buf_printf(&g->created_by, value ? " %s=%s" : " %s", arg->key, value);
-		r = scope_put(&g->to->args, arg->key, is_no_variable(arg->key) ? NULL : value, g->err);
+		r = declare(g, arg->key, is_no_variable(arg->key) ? NULL : value);
 	}
 	g->env_changed = true;
 	return r;
@@ -291,6 +299,23 @@ static int begin_stage(struct evaluating *g)
 	return OK;
 }
 
+static void warn_platform(const struct evaluating *g)
+{
+	const struct platform *wanted = &g->plan->options->target_platform, *is = &g->to->image->platform;
+	struct platform given;
+	char a[PLATFORM_TEXT_MAX], b[PLATFORM_TEXT_MAX];
+
+	if (g->stage->kind != PLAN_IMAGE || !g->stage->image || !*is->os || !*is->architecture)
+		return;
+	if (*g->stage->platform && platform_parse(g->stage->platform, &given, NULL) == OK)
+		wanted = &given;
+	if (!strcmp(wanted->os, is->os) && !strcmp(wanted->architecture, is->architecture))
+		return;
+	lint_warn(g->plan->lint, NULL, LINT_INVALID_BASE_IMAGE_PLATFORM, g->stage->place,
+		  "Base image %s was pulled with platform \"%s\", expected \"%s\" for current build", g->stage->base,
+		  platform_text(is, a), platform_text(wanted, b));
+}
+
 /* The working directory of the image below may be written in any way. */
 static int clean_workdir(struct evaluating *g)
 {
@@ -309,6 +334,8 @@ static int evaluate_stage(struct evaluating *g, struct place *ret_place)
 	int r = begin_stage(g);
 
 	if (r == OK)
+		warn_platform(g);
+	if (r == OK)
 		r = clean_workdir(g);
 	for (size_t i = 0; r == OK && i < g->stage->n_commands; i++) {
 		*ret_place = g->stage->commands[i].instruction->place;
@@ -325,6 +352,7 @@ static int evaluate_reachable(const struct plan *p, const struct ignore *ignore,
 	int r = OK;
 
 	g.created_by = (struct buf)BUF_INIT(CREATED_BY_MAX);
+	r = proxies_of(p->options->build_args, a, &g.proxies, err);
 	for (size_t i = 0; r == OK && i < p->n; i++) {
 		if (!p->stages[i].reachable || !p->stages[i].stage)
 			continue;

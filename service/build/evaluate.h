@@ -19,6 +19,7 @@
 #include "service/build/git_ref.h"
 #include "service/build/ignore.h"
 #include "service/build/plan.h"
+#include "service/build/proxies.h"
 
 /* Of all configurations together, as JSON: each stage has what the one below has. */
 enum { EVALUATION_BYTES_MAX = 256 * 1024 * 1024 };
@@ -75,7 +76,8 @@ struct run_step {
 	const char *network, *security;
 	const struct device *devices;
 	size_t n_devices;
-	struct string_list env; /* NAME=value: of the image, then of ARGs */
+	struct string_list env;	    /* NAME=value: of the image, then of ARGs */
+	struct string_list proxies; /* likewise, behind them: no part of what the step is */
 };
 
 struct step {
@@ -119,6 +121,7 @@ struct evaluating {
 	size_t index;
 	struct build_stage values;
 	struct buf created_by;
+	struct string_list proxies;
 	struct string_list env; /* as the last RUN had it */
 	bool env_changed;
 	size_t spent; /* of EVALUATION_BYTES_MAX */

@@ -288,7 +288,8 @@ int evaluate_run(struct evaluating *g, const struct plan_command *c, struct step
 				.network = i->run.network,
 				.security = i->run.security,
 				.devices = i->run.devices,
-				.n_devices = i->run.n_devices };
+				.n_devices = i->run.n_devices,
+				.proxies = g->proxies };
 	r = set_mounts(g, c, s);
 	if (r == OK)
 		r = set_args(g, i, s);

@@ -252,6 +252,7 @@ static json_t *run_of(const struct run_step *s)
 	json_object_set_new(run, "mounts", mounts);
 	append_words(run, "args", &s->args);
 	append_words(run, "env", &s->env);
+	append_words(run, "proxies", &s->proxies);
 	return run;
 }
 

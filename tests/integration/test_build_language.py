@@ -482,6 +482,7 @@ class Variables(LanguageCase):
             ("FROM x\nENV v=2\nARG v=1\nRUN a", {}, {"v": "2"}),
             ("FROM x\nARG v=1\nENV v=${v}0\nRUN a", {"v": "3"}, {"v": "30"}),
             ("FROM x\nARG V=1\nARG v=2\nENV w=$V$v\nRUN a", {}, {"V": "1", "v": "2", "w": "12"}),
+            ("FROM x\nARG v=1\nARG v\nRUN a", {}, {"v": "1"}),
             ("FROM x\nRUN a", {"unused": "1"}, {}),
             ("FROM x\nARG TARGETARCH\nARG BUILDPLATFORM\nARG TARGETSTAGE\nRUN a", {},
              {"TARGETARCH": "amd64", "BUILDPLATFORM": "linux/amd64", "TARGETSTAGE": "default"}),
@@ -502,6 +503,19 @@ class Variables(LanguageCase):
             ["TARGETPLATFORM=linux/arm/v7", "TARGETVARIANT=v7", "TARGETARCH=arm", "BUILDARCH=amd64"],
             got["steps"][0]["run"]["env"][1:],
         )
+
+    def test_proxies(self):
+        for text, args, env, proxies in (
+            ("RUN a", {"http_proxy": "p"}, [], ["HTTP_PROXY=p", "http_proxy=p"]),
+            ("RUN a", {"HTTP_PROXY": "p", "http_proxy": "q"}, [], ["HTTP_PROXY=q", "http_proxy=q"]),
+            ("RUN a", {"NO_PROXY": "n", "ALL_PROXY": "", "XHTTP_PROXY": "x"}, [], ["NO_PROXY=n", "no_proxy=n"]),
+            ("ARG http_proxy\nRUN a", {"http_proxy": "p"}, ["http_proxy=p"], ["HTTP_PROXY=p", "http_proxy=p"]),
+        ):
+            with self.subTest(text, args=args):
+                got = self.target("FROM x\n" + text, args=args)
+                run = got["steps"][0]["run"]
+                self.assertEqual((env, proxies), (run["env"][1:], run["proxies"]))
+                self.assertEqual(bool(env), "proxy" in got["steps"][0]["created_by"])
 
     def test_bases(self):
         for text, args, base in (
@@ -861,6 +875,12 @@ class Warnings(LanguageCase):
         ):
             with self.subTest(text):
                 self.assertEqual(expected, self.warnings(text, args={"V": "1"} if "ARG V\n" in text else {}))
+
+    def test_platform_of_the_base(self):
+        for platform, expected in (("", []), ("linux/arm64", [("InvalidBaseImagePlatform", 1, 'Base image x was pulled with platform "linux/amd64", expected "linux/arm64" for current build')])):
+            with self.subTest(platform):
+                self.assertEqual(expected, self.warnings("FROM x\nCMD []", platform=platform))
+        self.assertEqual(["InvalidBaseImagePlatform"], [w[0] for w in self.warnings("FROM --platform=linux/s390x x AS s390x")])
 
     def test_ignored_files(self):
         for line, ignore, expected in (
