@@ -184,10 +184,12 @@ static int read_instructions(struct parsing *p)
 		if (r == OK)
 			r = sort_instruction(p, i);
 	}
-	*p->place = r == OK ? (struct place){ .first = 0 } : *p->place;
-	if (r == OK && !p->file->n_stages)
+	if (r != OK)
+		return r;
+	*p->place = (struct place){ .first = 0 };
+	if (!p->file->n_stages)
 		return fail(p->err, E_INVALID, "dockerfile contains no stages to build");
-	return r;
+	return OK;
 }
 
 /* ---- warnings of the whole --------------------------------------------------- */

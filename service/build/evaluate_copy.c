@@ -120,7 +120,7 @@ static int set_git(struct evaluating *g, const struct instruction *i, struct cop
 static int set_url(struct evaluating *g, const struct instruction *i, const char *url, struct copy_source *source)
 {
 	const char *rest = strstr(url, "://") + 3;
-	size_t len = strcspn(rest, "?#"), slash = len;
+	size_t len = strcspn(rest, "?#"), slash;
 
 	if (i->kind == INSTRUCTION_COPY)
 		return fail(g->err, E_INVALID, "source can't be a URL for COPY");

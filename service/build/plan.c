@@ -408,9 +408,10 @@ static int make_stages(struct plan *p, struct place *ret_place, struct err *err)
 		*ret_place = f->stages[i].from->place;
 		r = add_file_stage(p, i, err);
 	}
-	*ret_place = r == OK ? (struct place){ .first = 0 } : *ret_place;
-	if (r == OK)
-		r = find_target(p, err);
+	if (r != OK)
+		return r;
+	*ret_place = (struct place){ .first = 0 };
+	r = find_target(p, err);
 	for (size_t i = 0; r == OK && i < f->n_stages; i++)
 		r = set_commands(p, i, ret_place, err);
 	return r;
