@@ -42,8 +42,9 @@ const char *stage_value(void *stage, struct bytes name)
 	const char *value;
 
 	if (s->spent > BUILD_VALUES_MAX)
-		return NULL;			    /* spend() will say so */
-	s->spent += s->image->config.env.n / 8 + 1; /* to search costs, too */
+		return NULL; /* stage_check() will say so */
+	/* To search costs, too. */
+	s->spent += (s->image->config.env.n + (s->args ? s->args->n : 0)) / 8 + 1;
 	value = find_env(&s->image->config.env, name);
 	if (!value && s->args)
 		value = scope_value(s->args, name);
@@ -55,12 +56,17 @@ const char *stage_value(void *stage, struct bytes name)
 /* What a value costs beside its bytes, for places in lists and searches in them. */
 enum { VALUE_COST = 128 };
 
+int stage_check(struct build_stage *s, struct err *err)
+{
+	if (s->spent <= BUILD_VALUES_MAX)
+		return OK;
+	return fail(err, E_LIMIT, "the values are larger than %d bytes together", BUILD_VALUES_MAX);
+}
+
 static int spend(struct build_stage *s, size_t bytes, struct err *err)
 {
 	s->spent += bytes;
-	return s->spent <= BUILD_VALUES_MAX
-		       ? OK
-		       : fail(err, E_LIMIT, "the values are larger than %d bytes together", BUILD_VALUES_MAX);
+	return stage_check(s, err);
 }
 
 /* ---- warnings about variables ------------------------------------------------ */

@@ -49,6 +49,9 @@ int stage_expand(struct build_stage *s, const struct instruction *i, const char 
 int stage_expand_raw(struct build_stage *s, const struct instruction *i, const char *word, struct buf *out,
 		     struct err *err);
 
+/* E_LIMIT once the values have become too much. */
+int stage_check(struct build_stage *s, struct err *err);
+
 /* What the variable stands for in this stage: ENV of the image before ARG. NULL: unset. */
 const char *stage_value(void *stage, struct bytes name);
 

@@ -1,6 +1,6 @@
 #include "service/build/evaluate.h"
 
-#include "service/build/quote.h"
+#include "service/build/image_copy.h"
 #include "service/build/secret_name.h"
 #include "service/build/set.h"
 
@@ -27,12 +27,10 @@ static int spend(struct evaluating *g, size_t bytes)
 
 static int copy_image(struct evaluating *g, const struct image_config *from, struct image_config *to)
 {
-	CLEANUP(buf_free) struct buf json = BUF_INIT(2 * (size_t)CONFIG_BYTES_MAX);
-	int r = image_config_write(from, &json, g->err);
+	size_t bytes;
+	int r = image_copy(from, to, &bytes, g->err);
 
-	if (r == OK)
-		r = spend(g, json.len);
-	return r == OK ? image_config_parse(buf_bytes(&json), to, g->err) : r;
+	return r == OK ? spend(g, bytes) : r;
 }
 
 /* Of FROM scratch. */

@@ -21,8 +21,8 @@
 #include "service/build/plan.h"
 #include "service/build/proxies.h"
 
-/* Of all configurations together, as JSON: each stage has what the one below has. */
-enum { EVALUATION_BYTES_MAX = 256 * 1024 * 1024 };
+/* Of all configurations together: each stage has what the one below has. */
+enum { EVALUATION_BYTES_MAX = 64 * 1024 * 1024 };
 
 enum step_kind {
 	STEP_COPY, /* COPY, ADD */
@@ -123,6 +123,7 @@ struct evaluating {
 	struct buf created_by;
 	struct string_list proxies;
 	struct string_list env; /* as the last RUN had it */
+	const char *args_text;	/* likewise: "|2 A=1 B=2 " */
 	bool env_changed;
 	size_t spent; /* of EVALUATION_BYTES_MAX */
 	struct err *err;
