@@ -417,6 +417,15 @@ static int make_stages(struct plan *p, struct place *ret_place, struct err *err)
 	return r;
 }
 
+/* BuildKit counts what a mount stands on as a stage, be it nothing. */
+static bool has_mounts(const struct plan_stage *s)
+{
+	for (size_t i = 0; i < s->n_commands; i++)
+		if (s->commands[i].instruction->kind == INSTRUCTION_RUN && s->commands[i].n_sources)
+			return true;
+	return false;
+}
+
 int plan_make(const struct dockerfile *f, const struct plan_options *options, struct arena *a, struct lint *lint,
 	      struct plan *ret_plan, struct place *ret_place, struct err *err)
 {
@@ -435,7 +444,7 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 		r = mark_reachable(&p, err);
 	if (r != OK)
 		return r;
-	if (p.n == 1)
+	if (p.n == 1 && !has_mounts(&p.stages[0]))
 		p.stages[0].name = "";
 	*ret_plan = p;
 	return OK;

@@ -38,7 +38,7 @@ struct plan_command {
 
 struct plan_stage {
 	const struct stage *stage; /* NULL: an image that COPY --from or a mount names */
-	const char *name;	   /* "stage-1" when it has none; "" of the only stage */
+	const char *name;	   /* "stage-1" when it has none; "" of the only stage, without mounts */
 	enum plan_kind kind;
 	const char *base;     /* the image or the context, without variables */
 	size_t below;	      /* of PLAN_STAGE */
