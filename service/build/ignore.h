@@ -49,6 +49,13 @@ const struct ignore_pattern *ignore_match(const struct ignore *g, struct bytes p
 
 bool ignore_excludes(const struct ignore *g, struct bytes path);
 
+/* The same in a walk, where the directories above were asked about before: `above` says of
+ * each pattern whether it matches the directory that the path is in, or one above that
+ * (NULL: that is the context itself). ret_matched gets the same for the path, when it is a
+ * directory; NULL: it is none. Both have g->n items. */
+const struct ignore_pattern *ignore_match_in(const struct ignore *g, struct bytes path, const bool *above,
+					     bool *ret_matched);
+
 /* Whether an exception could match something below a directory that is excluded: then it
  * has to be walked. */
 bool ignore_may_except_below(const struct ignore *g, struct bytes directory);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "service/build/evaluate.h"
+#include "service/build/context_paths.h"
 #include "service/build/excerpt.h"
 #include "service/build/file_mode.h"
 #include "service/build/ports.h"
@@ -381,6 +381,22 @@ static json_t *warnings_of(const struct lint *l)
 	return list;
 }
 
+static void show_paths(struct build *b, json_t *answer)
+{
+	json_t *contexts = json_object_get(b->request, "contexts"), *value, *all = json_object();
+	struct string_list paths = { .n = 0 };
+	const char *name;
+
+	if (context_paths(&b->plan, &b->evaluation, "", b->arena, &paths, &b->err) == OK)
+		append_words(all, "", &paths);
+	json_object_foreach(contexts, name, value)
+	{
+		if (context_paths(&b->plan, &b->evaluation, name, b->arena, &paths, &b->err) == OK)
+			append_words(all, name, &paths);
+	}
+	json_object_set_new(answer, "paths", all);
+}
+
 static void show_stages(const struct build *b, json_t *answer)
 {
 	json_t *list = json_array();
@@ -406,6 +422,7 @@ static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 		json_object_set_new(answer, "excerpt", json_string(buf_text(&excerpt)));
 	} else {
 		show_stages(&b, answer);
+		show_paths(&b, answer);
 	}
 	json_object_set_new(answer, "warnings", warnings_of(&b.lint));
 	evaluation_free(&b.evaluation);
@@ -413,6 +430,21 @@ static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 }
 
 /* ---- ignored files ---------------------------------------------------------- */
+
+/* As a walk through the directories above comes to the path. */
+static const struct ignore_pattern *walk(const struct ignore *g, struct bytes path, struct arena *a)
+{
+	bool *above = NULL;
+
+	for (size_t i = 1; i < path.len; i++)
+		if (path.data[i] == '/') {
+			bool *matched = arena_array(a, g->n, sizeof *matched);
+
+			ignore_match_in(g, bytes_first(path, i), above, matched);
+			above = matched;
+		}
+	return bytes_are(path, ".") ? NULL : ignore_match_in(g, path, above, NULL);
+}
 
 static void answer_ignore(const json_t *request, json_t *answer, struct arena *a)
 {
@@ -430,6 +462,7 @@ static void answer_ignore(const json_t *request, json_t *answer, struct arena *a
 		return;
 	}
 	decided = ignore_match(&g, path);
+	json_object_set_new(answer, "walked", json_boolean(walk(&g, path, a) == decided));
 	json_object_set_new(answer, "excluded", json_boolean(ignore_excludes(&g, path)));
 	json_object_set_new(answer, "line", json_integer(decided ? decided->line : 0));
 	json_object_set_new(answer, "below", json_boolean(ignore_may_except_below(&g, path)));

@@ -469,6 +469,7 @@ class Variables(LanguageCase):
             ("FROM x\nARG v=1\nENV v=2\nRUN a", {}, {"v": "2"}),
             ("FROM x\nENV v=2\nARG v=1\nRUN a", {}, {"v": "2"}),
             ("FROM x\nARG v=1\nENV v=${v}0\nRUN a", {"v": "3"}, {"v": "30"}),
+            ("FROM x\nENV v=2\nARG v=1\nENV w=$v\nRUN a", {}, {"v": "2", "w": "2"}),
             ("FROM x\nARG V=1\nARG v=2\nENV w=$V$v\nRUN a", {}, {"V": "1", "v": "2", "w": "12"}),
             ("FROM x\nARG v=1\nARG v\nRUN a", {}, {"v": "1"}),
             ("FROM x\nRUN a", {"unused": "1"}, {}),
@@ -708,6 +709,27 @@ class Instructions(LanguageCase):
         add = self.target("FROM x\nADD http://h/p/f.tgz?q=1 https://h/r.git#main:sub git@h:o/r.git l /d/\n")["steps"][0]["copy"]
         self.assertEqual([("url", "f.tgz"), ("git", "/"), ("git", "/"), ("context", "/l")], [(s["kind"], s["path"]) for s in add["sources"]])
 
+    def test_paths_of_the_context(self):
+        for text, paths, named in (
+            ("RUN a", [], []),
+            ("COPY a b/c* d", ["a", "b/c*"], []),
+            ("COPY . /", [""], []),
+            ("COPY a .\nADD a /b ../c .\nCOPY . .", [""], []),
+            ("COPY b .\nCOPY a .\nCOPY b .", ["a", "b"], []),
+            ("COPY --parents a/./b/*.c d/**/e .", ["a/b/*.c", "d/**/e"], []),
+            ("ADD http://a/b .\nCOPY <<f .\nx\nf", [], []),
+            ("RUN --mount=target=/m,source=a/b x", ["a/b"], []),
+            ("RUN --mount=target=/m x", [""], []),
+            ("RUN --mount=type=cache,target=/m x", [], []),
+            ("COPY --from=ctx a b c/", [], ["a", "b"]),
+            ("RUN --mount=from=ctx,target=/m,source=d x", [], ["d"]),
+            ("COPY --from=other a b", [], []),
+        ):
+            with self.subTest(text):
+                got = self.good("FROM x AS unused\nCOPY nothing .\nFROM x\n" + text, contexts={"ctx": 1})
+                self.assertEqual({"": paths, "ctx": named}, got["paths"])
+        self.assertEqual([""], self.good("FROM ctx\nRUN a", contexts={"ctx": 1})["paths"]["ctx"])
+
     def test_mounts(self):
         for options, expected in (
             ("target=/a", {"type": "bind", "target": "/a", "ro": True, "stage": -1}),
@@ -941,7 +963,7 @@ class Ignored(LanguageCase):
             for path in excluded + kept:
                 with self.subTest(patterns, path=path):
                     got = self.ask("ignore", patterns=patterns, path=path)
-                    self.assertEqual(path in excluded, got.get("excluded"), got)
+                    self.assertEqual((path in excluded, True), (got.get("excluded"), got.get("walked")), got)
 
     def test_files(self):
         for text, path, excluded, line in (
@@ -954,7 +976,7 @@ class Ignored(LanguageCase):
             ("a\n! /a/b \n", "a/b", False, 2),
             (".\n", "a", False, 0),
             ("\n\n", "a", False, 0),
-            ("a\nb\na/c", "a/c", True, 1),
+            ("a\nb\na/c", "a/c", True, 3),
         ):
             with self.subTest(text, path=path):
                 got = self.ask("ignore", text=text, path=path)
