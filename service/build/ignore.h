@@ -29,6 +29,7 @@ struct ignore_pattern {
 	enum { IGNORE_EXACT, IGNORE_PREFIX, IGNORE_SUFFIX, IGNORE_GLOB } kind;
 	struct ignore_token *tokens; /* of IGNORE_GLOB */
 	size_t n_tokens;	     /* <= IGNORE_PATTERN_MAX */
+	struct bytes needle;	     /* of IGNORE_GLOB: a text that every match holds, or "" */
 };
 
 struct ignore {

@@ -113,6 +113,26 @@ static void choose_kind(struct ignore_pattern *p)
 		p->kind = IGNORE_SUFFIX;
 }
 
+/* The longest run of plain characters. */
+static int set_needle(struct ignore_pattern *p, struct arena *a, struct err *err)
+{
+	CLEANUP(buf_free) struct buf needle = BUF_INIT(4 * (size_t)IGNORE_PATTERN_MAX + 1);
+	size_t from = 0, len = 0;
+
+	for (size_t i = 0, run = 0; i < p->n_tokens; i++) {
+		run = p->tokens[i].kind == TOKEN_RUNE ? run + 1 : 0;
+		if (run > len) {
+			len = run;
+			from = i + 1 - run;
+		}
+	}
+	for (size_t i = from; i < from + len; i++)
+		rune_put(&needle, p->tokens[i].rune);
+	p->needle = buf_bytes(&needle);
+	p->needle.data = buf_ok(&needle) ? (const uint8_t *)arena_bytes(a, p->needle) : NULL;
+	return p->needle.data ? OK : fail_nomem(err);
+}
+
 int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err *err)
 {
 	struct bytes rest = p->text;
@@ -123,9 +143,10 @@ int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err
 		return fail_nomem(err);
 	while (r == OK && rest.len)
 		r = take_token(&rest, &p->tokens[p->n_tokens++], err);
-	if (r == OK)
-		choose_kind(p);
-	return r;
+	if (r != OK)
+		return r;
+	choose_kind(p);
+	return p->kind == IGNORE_GLOB ? set_needle(p, a, err) : OK;
 }
 
 /* ---- matching ------------------------------------------------------------------- */
@@ -209,6 +230,8 @@ static bool glob_matches(const struct ignore_pattern *p, struct bytes path)
 {
 	struct states both[2], *now = &both[0], *next = &both[1];
 
+	if (p->needle.len && !memmem(path.data, path.len, p->needle.data, p->needle.len))
+		return false; /* as most are */
 	clear(now, p->n_tokens);
 	enter(p, now, 0);
 	while (path.len) {
