@@ -134,8 +134,7 @@ static int add_image(struct making *m, size_t stage, size_t *ret_index)
 	CLEANUP(freep) char *text = format("FROM %s", s->base);
 	int r = text ? make_inputs(m, &op, 0) : fail_nomem(m->err);
 
-	platform_text(&m->plan->options->target_platform, platform);
-	op.own = digest_of_image(s->base, *s->platform ? s->platform : platform, found);
+	op.own = digest_of_image(s->base, plan_platform(m->plan, stage, platform), found);
 	if (r == OK && s->stage)
 		r = set_title(m, &op, 1, text);
 	return r == OK ? add_op(m, &op, ret_index) : r;
@@ -248,8 +247,7 @@ static int add_run(struct making *m, const struct step *step, size_t stage, size
 	for (size_t i = 0; r == OK && i < s->n_mounts; i++)
 		if (has_tree(&s->mounts[i]))
 			r = tree_of(m, s->mounts[i].stage, stage, &op.inputs[op.n_inputs++]);
-	platform_text(&m->plan->options->target_platform, platform);
-	op.own = digest_of_run(step, platform, m->options);
+	op.own = digest_of_run(step, plan_platform(m->plan, stage, platform), m->options);
 	if (r == OK)
 		r = set_title(m, &op, number, step->text);
 	return r == OK ? add_op(m, &op, top) : r;

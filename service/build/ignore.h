@@ -25,7 +25,8 @@ struct ignore_token;
 struct ignore_pattern {
 	struct bytes text; /* cleaned, without "!" */
 	bool exception;
-	int line; /* of the file, from 1 */
+	bool plain_stars; /* "**" is no more than "*" (path_glob.h) */
+	int line;	  /* of the file, from 1 */
 	enum { IGNORE_EXACT, IGNORE_PREFIX, IGNORE_SUFFIX, IGNORE_GLOB } kind;
 	struct ignore_token *tokens; /* of IGNORE_GLOB */
 	size_t n_tokens;	     /* <= IGNORE_PATTERN_MAX */

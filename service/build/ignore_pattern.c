@@ -64,23 +64,23 @@ static int take_class(struct bytes *rest, struct ignore_token *t, struct err *er
 }
 
 /* Behind "*". */
-static void take_star(struct bytes *rest, struct ignore_token *t)
+static void take_star(struct bytes *rest, bool plain, struct ignore_token *t)
 {
 	t->kind = TOKEN_STAR;
-	if (!bytes_begin(*rest, "*"))
+	if (plain || !bytes_begin(*rest, "*"))
 		return;
 	*rest = bytes_from(*rest, 1);
 	*rest = bytes_from(*rest, bytes_begin(*rest, "/"));
 	t->kind = rest->len ? TOKEN_DEPTH : TOKEN_REST;
 }
 
-static int take_token(struct bytes *rest, struct ignore_token *t, struct err *err)
+static int take_token(struct bytes *rest, bool plain_stars, struct ignore_token *t, struct err *err)
 {
 	*rest = bytes_from(*rest, rune_at(*rest, &t->rune));
 	if (t->rune == '[')
 		return take_class(rest, t, err);
 	if (t->rune == '*')
-		take_star(rest, t);
+		take_star(rest, plain_stars, t);
 	else if (t->rune == '?')
 		t->kind = TOKEN_ANY;
 	else if (t->rune == '\\' && !rest->len)
@@ -104,12 +104,12 @@ static void choose_kind(struct ignore_pattern *p)
 	size_t n = p->n_tokens;
 
 	p->kind = IGNORE_GLOB;
-	if (is_plain(p, 0, n))
+	if (!n || is_plain(p, 0, n))
 		p->kind = IGNORE_EXACT;
 	else if (p->tokens[n - 1].kind == TOKEN_REST && n > 1 && is_plain(p, 0, n - 1) &&
 		 bytes_find(p->text, '*') + 2 == p->text.len)
 		p->kind = IGNORE_PREFIX;
-	else if (bytes_begin(p->text, "**") && is_plain(p, 1, n))
+	else if (!p->plain_stars && bytes_begin(p->text, "**") && is_plain(p, 1, n))
 		p->kind = IGNORE_SUFFIX;
 }
 
@@ -142,7 +142,7 @@ int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err
 	if (!p->tokens)
 		return fail_nomem(err);
 	while (r == OK && rest.len)
-		r = take_token(&rest, &p->tokens[p->n_tokens++], err);
+		r = take_token(&rest, p->plain_stars, &p->tokens[p->n_tokens++], err);
 	if (r != OK)
 		return r;
 	choose_kind(p);

@@ -450,6 +450,16 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 	return OK;
 }
 
+const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX])
+{
+	const struct plan_stage *s = &p->stages[stage];
+
+	/* Those below come before it. */
+	while (!*s->platform && s->kind == PLAN_STAGE)
+		s = &p->stages[s->below];
+	return *s->platform ? s->platform : platform_text(&p->options->target_platform, out);
+}
+
 /* ---- triggers -------------------------------------------------------------------- */
 
 static int add_trigger(struct plan *p, struct place place, const char *text, struct plan_command *c, struct err *err)

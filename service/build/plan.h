@@ -81,4 +81,7 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
  * its own. */
 int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, struct err *err);
 
+/* For which platform a stage is built: FROM's, that of the stage below, or the target's. */
+const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX]);
+
 #endif

@@ -131,6 +131,8 @@ static void keys(void **state)
 		{ false, "FROM x\nARG http_proxy\nRUN a", "FROM x\nARG http_proxy\nRUN a", "http_proxy=1",
 		  "http_proxy=2" },
 		{ false, "FROM x\nUSER u\nRUN a", "FROM x\nRUN a", NULL, NULL },
+		{ false, "FROM --platform=linux/s390x scratch AS a\nFROM a\nRUN b", "FROM scratch AS a\nFROM a\nRUN b",
+		  NULL, NULL },
 		{ false, "FROM x\nRUN --network=none a", "FROM x\nRUN a", NULL, NULL },
 		{ false, "FROM x\nRUN --security=insecure a", "FROM x\nRUN a", NULL, NULL },
 		{ false, "FROM x\nSHELL [\"/s\"]\nRUN a", "FROM x\nRUN a", NULL, NULL },

@@ -4,6 +4,7 @@
 #include "service/build/duration.h"
 #include "service/build/number.h"
 #include "service/build/path.h"
+#include "service/build/path_glob.h"
 #include "service/build/quote.h"
 #include "service/build/secret_name.h"
 #include "service/build/suggest.h"
@@ -87,6 +88,48 @@ static void paths(void **state)
 	}
 }
 
+struct glob_row {
+	const char *pattern, *matching, *other;
+};
+
+static void globs(void **state)
+{
+	static const struct glob_row rows[] = {
+		{ "a", "a", "b" },
+		{ "", "", "a" },
+		{ "*", "a", "a/b" },
+		{ "**", "ab", "a/b" },
+		{ "a/**/b", "a/x/b", "a/x/y/b" },
+		{ "a*", "abc", "b" },
+		{ "*.[ch]", "a.h", "a.o" },
+		{ "[^a]", "b", "a" },
+		{ "a?c",
+		  "a\xe2\x98\xba"
+		  "c",
+		  "a/c" },
+		{ "a\\*", "a*", "ab" },
+		{ "[\\]a]", "]", "b" },
+		{ "*a*b", "xaxb", "xax" },
+		{ "\xff*", "\xff\xfe", "\xfe" },
+	};
+	static const char *const wrong[] = { "[", "[]a]", "[a", "[a-", "[-a]", "a\\", "[a-b-c]" };
+	CLEANUP(arena_free) struct arena a;
+	struct path_glob g;
+
+	(void)state;
+	arena_init(&a, 1024 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(path_glob_compile(bytes_of(rows[i].pattern), &a, &g, NULL), OK);
+		if (!path_glob_matches(&g, bytes_of(rows[i].matching)))
+			check_row("a match", "none", rows[i].pattern);
+		if (path_glob_matches(&g, bytes_of(rows[i].other)))
+			check_row("none", "a match", rows[i].pattern);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_int_equal(path_glob_compile(bytes_of(wrong[i]), &a, &g, NULL), E_INVALID);
+	assert_true(path_has_wildcards("a[b]") && path_has_wildcards("\\a*") && !path_has_wildcards("a\\*b"));
+}
+
 static void secret_names(void **state)
 {
 	static const char *const secret[] = { "KEY",	  "api_key",	"API_KEY_2", "TOKEN",	   "GITHUB_TOKEN",
@@ -168,8 +211,9 @@ static void sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(quotes),	cmocka_unit_test(suggestions),		 cmocka_unit_test(paths),
-		cmocka_unit_test(secret_names), cmocka_unit_test(durations_are_printed), cmocka_unit_test(sizes),
+		cmocka_unit_test(quotes),	cmocka_unit_test(suggestions), cmocka_unit_test(paths),
+		cmocka_unit_test(secret_names), cmocka_unit_test(globs),       cmocka_unit_test(durations_are_printed),
+		cmocka_unit_test(sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
