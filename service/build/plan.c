@@ -100,6 +100,7 @@ static int expand_platform(struct plan *p, struct plan_stage *s, struct err *err
 {
 	const struct instruction *from = s->stage->from;
 	struct word_list set = { .n = 0 }, unset = { .n = 0 };
+	struct err why = ERR_INIT;
 	struct platform ignored;
 	int r;
 
@@ -116,8 +117,9 @@ static int expand_platform(struct plan *p, struct plan_stage *s, struct err *err
 	if (!*s->platform)
 		return fail(err, E_INVALID, "empty platform value from expression %.256s%s", from->from.platform,
 			    unset.n ? suggest_global(p, unset.items[0]) : "");
-	if (platform_parse(s->platform, &ignored, err) < 0)
-		return err_wrap(err, "failed to parse platform %.256s", from->from.platform);
+	if (platform_parse(s->platform, &ignored, &why) < 0)
+		return fail(err, E_INVALID, "failed to parse platform %.256s: %.512s%s", from->from.platform, why.text,
+			    unset.n ? suggest_global(p, unset.items[0]) : "");
 	return OK;
 }
 

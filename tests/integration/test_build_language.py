@@ -518,6 +518,13 @@ class Variables(LanguageCase):
                 self.assertEqual(base, self.target(text, args=args)["base"])
         self.refused("ARG v\nFROM $v", "base name ($v) should not be blank", [2, 2])
         self.refused("FROM x\nRUN a\nFROM --platform=$P y", "empty platform value from expression $P", [3, 3])
+        self.refused(
+            "FROM --platform=$BULIDPLATFORM y",
+            "empty platform value from expression $BULIDPLATFORM (did you mean BUILDPLATFORM?)",
+            [1, 1],
+        )
+        got = self.build("ARG MY_ARCH=amd64\nFROM --platform=linux/${MYARCH} x")
+        self.assertRegex(got["error"], r"^failed to parse platform linux/\$\{MYARCH\}: .* \(did you mean MY_ARCH\?\)$")
 
     def test_argument_is_no_part_of_the_configuration(self):
         self.assertEqual(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], self.config("FROM x\nARG v=1\nCMD []")["Env"])
