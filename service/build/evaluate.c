@@ -180,22 +180,51 @@ static int add_step(struct evaluating *g, const struct plan_command *c, enum ste
 	return keep(g, config->working_dir && *config->working_dir ? config->working_dir : "/", &s->cwd);
 }
 
+/* The line with its values, as BuildKit shows it: what a shell will read keeps its quotes
+ * and what only the shell knows. */
+static int expand_line(struct evaluating *g, const struct step *s, struct buf *out)
+{
+	bool run = s->kind == STEP_RUN;
+	const struct expand_rules rules = { .escape = g->values.escape, .keep_quotes = run, .keep_unset = run };
+	const struct variables v = { .get = stage_value, .arg = &g->values, .steps = &g->values.steps };
+	const char *code = s->instruction->code;
+
+	if (expand(code, &rules, &v, out, NULL) < 0) {
+		buf_reset(out);
+		buf_puts(out, code);
+	}
+	for (size_t i = 0; i < out->len && !is_blank((char)out->data[i]); i++)
+		if (out->data[i] >= 'a' && out->data[i] <= 'z')
+			out->data[i] = (uint8_t)(out->data[i] - 0x20);
+	return spend(g, out->len);
+}
+
+/* " (first line...)" of a script. */
+static void put_summary(const struct instruction *i, struct buf *out)
+{
+	struct bytes text = bytes_trim(bytes_of(i->files[0].content));
+	size_t len = bytes_find(text, '\n');
+	struct bytes line = bytes_first(text, len);
+
+	line.len -= line.len && line.data[line.len - 1] == '\r';
+	buf_puts(out, " (");
+	buf_append(out, line.data, line.len);
+	buf_puts(out, len < text.len ? "...)" : ")");
+}
+
 static int finish_step(struct evaluating *g, struct step *s)
 {
-	const char *code = s->instruction->code;
-	const struct expand_rules rules = { .escape = g->values.escape, .keep_quotes = true, .keep_unset = true };
-	const struct variables v = { .get = stage_value, .arg = &g->values, .steps = &g->values.steps };
-	CLEANUP(buf_free) struct buf text = BUF_INIT(EXPANDED_MAX);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2 * EXPANDED_MAX);
 
 	if (!buf_ok(&g->created_by))
 		return fail(g->err, E_LIMIT, "an entry of the history is larger than %d bytes", CREATED_BY_MAX);
 	if (keep(g, buf_text(&g->created_by), &s->created_by) < 0)
 		return E_NO_MEMORY;
-	if (expand(code, &rules, &v, &text, NULL) < 0)
-		buf_reset(&text);
-	if (spend(g, text.len) < 0)
+	if (expand_line(g, s, &text) < 0)
 		return E_LIMIT;
-	return keep(g, text.len ? buf_text(&text) : code, &s->text);
+	if (s->kind == STEP_RUN && s->run.single_document)
+		put_summary(s->instruction, &text);
+	return keep(g, buf_ok(&text) ? buf_text(&text) : s->instruction->code, &s->text);
 }
 
 /* A directory is made, but for the root. */

@@ -71,6 +71,7 @@ struct run_step {
 	struct string_list args;
 	const char *script_name; /* mounted at /dev/pipes/; "" when there is none */
 	const char *script;
+	bool single_document; /* a here-document is all of the command */
 	struct run_mount *mounts;
 	size_t n_mounts;
 	const char *network, *security;

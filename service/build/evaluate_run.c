@@ -23,6 +23,7 @@ static int single_document(struct evaluating *g, const struct instruction *i, st
 	if (heredoc_content(doc, g->arena, &text, g->err) < 0)
 		return g->err->code;
 	*ret_text = text;
+	s->single_document = true;
 	if (strncmp(file->content, "#!", 2) != 0)
 		return OK;
 	s->script_name = file->name;

@@ -350,6 +350,17 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 	return OK;
 }
 
+const char *plan_setting(const struct plan *p, const char *name)
+{
+	const struct scope *given = p->options->build_args;
+	const char *value = given ? scope_value((void *)given, bytes_of(name)) : NULL;
+
+	if (value)
+		return value;
+	value = scope_value((void *)&p->globals, bytes_of(name));
+	return value && *value ? value : NULL;
+}
+
 const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX])
 {
 	const struct plan_stage *s = &p->stages[stage];

@@ -81,6 +81,11 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
  * its own. */
 int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, struct err *err);
 
+/* What a name that the builder itself heeds (SOURCE_DATE_EPOCH, BUILDKIT_SANDBOX_HOSTNAME)
+ * was given: by --build-arg, or an ARG before the first FROM. NULL: nothing, or an empty
+ * default. */
+const char *plan_setting(const struct plan *p, const char *name);
+
 /* For which platform a stage is built: FROM's, that of the stage below, or the target's. */
 const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX]);
 

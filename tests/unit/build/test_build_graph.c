@@ -50,6 +50,13 @@ static void shapes(void **state)
 		{ "FROM x\nADD http://h/a https://h/b.git /d/\nCOPY <<e /\nx\ne",
 		  "0 image [1/3] FROM x\n1 url\n2 git\n3 copy 0 1 2 [2/3] ADD http://h/a https://h/b.git /d/\n4 file\n"
 		  "5 copy 3 4 [3/3] COPY <<e / *\n" },
+		/* The shell's variables and quotes stay, those of other instructions do not. */
+		{ "FROM x\nENV v=1\nrun a \"$v\" $w\ncopy \"$v\" ${w}b",
+		  "0 image [1/3] FROM x\n1 run 0 [2/3] RUN a \"1\" $w\n2 context\n3 copy 1 2 [3/3] COPY 1 b *\n" },
+		{ "FROM x\nRUN <<E\n\n  a \r\nb\nE\nRUN <<E\na\nE\nRUN <<E cat\na\nE",
+		  "0 image [1/4] FROM x\n1 run 0 [2/4] RUN <<E (a ...)\n2 run 1 [3/4] RUN <<E (a)\n3 run 2 [4/4] RUN "
+		  "<<E "
+		  "cat *\n" },
 		/* What is the same is there once. */
 		{ "FROM x AS a\nRUN a\nFROM x AS b\nRUN a\nFROM scratch\nCOPY --from=a f f\nCOPY --from=b f g",
 		  "0 image [a 1/2] FROM x\n1 run 0 [a 2/2] RUN a\n2 scratch\n3 copy 2 1 [stage-2 1/2] COPY --from=a f "
@@ -212,6 +219,22 @@ static void images_count_by_their_digest(void **state)
 	assert_false(digest_eq(&a, &b));
 }
 
+static void settings_come_from_arguments(void **state)
+{
+	static const char *const args[] = { "A=1", "E=", NULL };
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	world_init(&w, DOCKERFILE_ARENA_MAX, args);
+	assert_int_equal(world_run(&w, "ARG A=2\nARG B=3\nARG C=\nARG D\nFROM x\nARG F=4"), OK);
+	assert_string_equal(plan_setting(&w.plan, "A"), "1");
+	assert_string_equal(plan_setting(&w.plan, "B"), "3");
+	assert_string_equal(plan_setting(&w.plan, "E"), "");
+	assert_null(plan_setting(&w.plan, "C"));
+	assert_null(plan_setting(&w.plan, "D"));
+	assert_null(plan_setting(&w.plan, "F"));
+}
+
 /* A linked copy is the same whatever is below. */
 static void linked_copies_stand_alone(void **state)
 {
@@ -300,6 +323,7 @@ int main(void)
 		cmocka_unit_test(keys),
 		cmocka_unit_test(options_count_where_they_matter),
 		cmocka_unit_test(images_count_by_their_digest),
+		cmocka_unit_test(settings_come_from_arguments),
 		cmocka_unit_test(linked_copies_stand_alone),
 		cmocka_unit_test(every_arena_is_enough_or_is_not),
 		cmocka_unit_test(limits),
