@@ -9,6 +9,7 @@
 #include "service/build/context_paths.h"
 #include "service/build/excerpt.h"
 #include "service/build/file_mode.h"
+#include "service/build/lint_report.h"
 #include "service/build/ports.h"
 #include "service/build/quote.h"
 
@@ -410,6 +411,22 @@ static void show_stages(const struct build *b, json_t *answer)
 	json_object_set_new(answer, "target", json_integer((json_int_t)b->plan.target));
 }
 
+static void show_report(struct build *b, json_t *answer)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024), json = BUF_INIT(16 * 1024 * 1024);
+	const struct lint_subject subject = { .filename = "Dockerfile",
+					      .text = bytes_in(b->request, "text"),
+					      .error = b->err.code == OK ? NULL : b->err.text,
+					      .error_place = b->place };
+
+	if (!json_is_true(json_object_get(b->request, "report")))
+		return;
+	if (lint_report_text(&b->lint, &subject, &text, NULL) == OK)
+		json_object_set_new(answer, "text", json_string(buf_text(&text)));
+	if (lint_report_json(&b->lint, &subject, &json, NULL) == OK)
+		json_object_set_new(answer, "json", json_loadb(buf_text(&json), json.len, 0, NULL));
+}
+
 static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 {
 	struct build b = { .request = request, .arena = a, .err = ERR_INIT };
@@ -425,6 +442,7 @@ static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 		show_paths(&b, answer);
 	}
 	json_object_set_new(answer, "warnings", warnings_of(&b.lint));
+	show_report(&b, answer);
 	evaluation_free(&b.evaluation);
 	image_config_free(&b.base);
 }

@@ -1,6 +1,7 @@
 """The language of Dockerfiles: how files, words and patterns are read, against tables of
 our own and, where they are there, against what the tests of other builders expect."""
 
+import base64
 import json
 import os
 import re
@@ -935,6 +936,34 @@ class Warnings(LanguageCase):
     def test_check_above_an_instruction(self):
         text = "FROM x\n# check=skip=JSONArgsRecommended\nCMD a\n# check=skip=all\nENV a b\nENV c d\n"
         self.assertEqual([("LegacyKeyValueFormat", 6)], [w[:2] for w in self.warnings(text)])
+
+    def test_reports(self):
+        text = "FROM x AS Foo\nENV a \\\n b\nCMD c\nUSER ${\n"
+        got = self.build(text, report=True)
+        self.assertEqual(
+            "\nWARNING: StageNameCasing - https://docs.docker.com/go/dockerfile/rule/stage-name-casing/\n"
+            "Stage name 'Foo' should be lowercase\nDockerfile:1\n--------------------\n   1 | >>> FROM x AS Foo\n"
+            "   2 |     ENV a \\\n   3 |      b\n--------------------\n"
+            "\nWARNING: LegacyKeyValueFormat - https://docs.docker.com/go/dockerfile/rule/legacy-key-value-format/\n"
+            '"ENV key=value" should be used instead of legacy "ENV key value" format\nDockerfile:2\n--------------------\n'
+            "   1 |     FROM x AS Foo\n   2 | >>> ENV a \\\n   3 | >>>  b\n   4 |     CMD c\n--------------------\n"
+            "\nWARNING: JSONArgsRecommended - https://docs.docker.com/go/dockerfile/rule/json-args-recommended/\n"
+            "JSON arguments recommended for CMD to prevent unintended behavior related to OS signals\nDockerfile:4\n"
+            "--------------------\n   2 |     ENV a \\\n   3 |      b\n   4 | >>> CMD c\n   5 |     USER ${\n   6 |     \n"
+            "--------------------\n"
+            "failed to process \"${\": syntax error: missing '}'\nDockerfile:5\n--------------------\n   3 |      b\n"
+            "   4 |     CMD c\n   5 | >>> USER ${\n   6 |     \n--------------------\n",
+            got["text"],
+        )
+        report = got["json"]
+        self.assertEqual(["StageNameCasing", "LegacyKeyValueFormat", "JSONArgsRecommended"], [w["ruleName"] for w in report["warnings"]])
+        lines = [{"start": {"line": line}, "end": {"line": line}} for line in (2, 3)]
+        self.assertEqual({"ranges": lines}, report["warnings"][1]["location"])
+        self.assertEqual({"ruleName", "description", "url", "detail", "location"}, set(report["warnings"][0]))
+        self.assertEqual("failed to process \"${\": syntax error: missing '}'", report["buildError"]["message"])
+        self.assertEqual(text, base64.b64decode(report["sources"][0]["data"]).decode())
+        clean = self.build("FROM x\n", report=True)
+        self.assertEqual(("", [], False), (clean["text"], clean["json"]["warnings"], "buildError" in clean["json"]))
 
     def test_unreachable_stages_are_checked_only_when_all_are(self):
         text = "FROM x AS a\nENV a b\nFROM y\nCMD []"
