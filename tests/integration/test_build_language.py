@@ -306,17 +306,29 @@ class Files(LanguageCase):
             ("FROM x\nruun a", "dockerfile parse error on line 2: unknown instruction: ruun (did you mean run?)", [2, 2]),
             ("FROM x\nFOOBAR a", "dockerfile parse error on line 2: unknown instruction: FOOBAR", [2, 2]),
             ("FROM x\nCOPY --form=y a b", "dockerfile parse error on line 2: unknown flag: --form (did you mean from?)", [2, 2]),
-            ("FROM x\nCOPY --link=maybe a b", "dockerfile parse error on line 2: expecting boolean value for flag --link, not: maybe", [2, 2]),
+            (
+                "FROM x\nCOPY --link=maybe a b",
+                "dockerfile parse error on line 2: expecting boolean value for flag --link, not: maybe",
+                [2, 2],
+            ),
             ("FROM x\nCOPY --link= a b", "dockerfile parse error on line 2: missing a value on flag: --link", [2, 2]),
             ("FROM x\nCOPY --from a b", "dockerfile parse error on line 2: missing a value on flag: --from", [2, 2]),
             ("FROM x\nCOPY --from=a --from=b a b", "dockerfile parse error on line 2: duplicate flag specified: --from", [2, 2]),
             ("FROM x\nENV --a b=c", "dockerfile parse error on line 2: unknown flag: --a", [2, 2]),
             ("FROM x\n\nENV a", "ENV must have two arguments", [3, 3]),
-            ("FROM x\nCOPY a", "dockerfile parse error on line 2: COPY requires at least two arguments, but only one was provided. Destination could not be determined", [2, 2]),
+            (
+                "FROM x\nCOPY a",
+                "dockerfile parse error on line 2: COPY requires at least two arguments, but only one was provided. Destination could not be determined",
+                [2, 2],
+            ),
             ("FROM x\nSHELL a", "dockerfile parse error on line 2: SHELL requires the arguments to be in JSON form", [2, 2]),
             ("FROM x\nSHELL []", "dockerfile parse error on line 2: SHELL requires at least one argument", [2, 2]),
             ("FROM x y", "dockerfile parse error on line 1: FROM requires either one or three arguments", [1, 1]),
-            ("FROM x AS 1a", "dockerfile parse error on line 1: invalid name for build stage: \"1a\", name can't start with a number or contain symbols", [1, 1]),
+            (
+                "FROM x AS 1a",
+                "dockerfile parse error on line 1: invalid name for build stage: \"1a\", name can't start with a number or contain symbols",
+                [1, 1],
+            ),
             ("FROM x\nRUN <<E\na\n", "unterminated heredoc", [2, 3]),
             ("# escape=x\nFROM x", "invalid escape token 'x' does not match ` or \\", [1, 1]),
             ("# escape=`\n# escape=`\nFROM x", "only one escape parser directive can be used", [2, 2]),
@@ -582,12 +594,18 @@ class Instructions(LanguageCase):
             ("CMD [\"a\", \"b c\"]", 'CMD ["a" "b c"]'),
             ("CMD []", "CMD []"),
             ("ENTRYPOINT [\"a\"]", 'ENTRYPOINT ["a"]'),
-            ("HEALTHCHECK --interval=5s --retries=2 CMD echo ok", "HEALTHCHECK &{[\"CMD-SHELL\" \"echo ok\"] \"5s\" \"0s\" \"0s\" \"0s\" '\\x02'}"),
+            (
+                "HEALTHCHECK --interval=5s --retries=2 CMD echo ok",
+                "HEALTHCHECK &{[\"CMD-SHELL\" \"echo ok\"] \"5s\" \"0s\" \"0s\" \"0s\" '\\x02'}",
+            ),
             ("HEALTHCHECK NONE", "HEALTHCHECK &{[\"NONE\"] \"0s\" \"0s\" \"0s\" \"0s\" '\\x00'}"),
             ("HEALTHCHECK --timeout=1m30s CMD [\"a\"]", "HEALTHCHECK &{[\"CMD\" \"a\"] \"0s\" \"1m30s\" \"0s\" \"0s\" '\\x00'}"),
             ("RUN echo hi > /r", "RUN /bin/sh -c echo hi > /r # buildkit"),
             ("RUN [\"a\", \"b\"]", "RUN a b # buildkit"),
-            ("COPY --chmod=644 --chown=1:2 --parents f.txt ./g.txt", "COPY --parents --chown=1:2 --chmod=644 f.txt ./g.txt # buildkit"),
+            (
+                "COPY --chmod=644 --chown=1:2 --parents f.txt ./g.txt",
+                "COPY --parents --chown=1:2 --chmod=644 f.txt ./g.txt # buildkit",
+            ),
             ("COPY --link --exclude=x f g", "COPY f g # buildkit"),
             ("ADD f.txt h.txt /", "ADD f.txt h.txt / # buildkit"),
             ("COPY <<a f /d/\nx\na", "COPY f <<a /d/ # buildkit"),
@@ -673,10 +691,25 @@ class Instructions(LanguageCase):
             ("FROM x AS a\nFROM y", "target stage \"aa\" could not be found (did you mean a?)", None, {"target": "aa"}),
             ("FROM x AS a\nCOPY --from=a f f", "circular dependency detected on stage: a", [1, 1], {}),
             ("FROM x AS a\nCOPY --from=b f f\nFROM a AS b", "circular dependency detected on stage: a", None, {}),
-            ("FROM x AS a\nCOPY --from=b f f\nFROM y AS b\nFROM a", "cannot copy from stage \"b\", it needs to be defined before current stage \"a\"", [2, 2], {}),
+            (
+                "FROM x AS a\nCOPY --from=b f f\nFROM y AS b\nFROM a",
+                "cannot copy from stage \"b\", it needs to be defined before current stage \"a\"",
+                [2, 2],
+                {},
+            ),
             ("FROM x\nCOPY --from=1 f f", "invalid stage index 1", [2, 2], {}),
-            ("FROM x\nARG s\nCOPY --from=$s f f", "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround", [3, 3], {}),
-            ("FROM Bad", "failed to parse stage name \"Bad\": invalid reference format: repository name (library/Bad) must be lowercase", [1, 1], {}),
+            (
+                "FROM x\nARG s\nCOPY --from=$s f f",
+                "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround",
+                [3, 3],
+                {},
+            ),
+            (
+                "FROM Bad",
+                "failed to parse stage name \"Bad\": invalid reference format: repository name (library/Bad) must be lowercase",
+                [1, 1],
+                {},
+            ),
         ):
             with self.subTest(text):
                 self.refused(text, message, lines, **request)
@@ -782,7 +815,10 @@ class Instructions(LanguageCase):
             ("RUN --mount=from=$v,target=/a b", "'from' doesn't support variable expansion, define alias stage instead"),
             ("RUN --network=x a", 'invalid network mode "x"'),
             ("RUN --security=x a", 'security "x" is not valid'),
-            ('RUN --mount=\\"a b', "failed to parse csv mounts: parse error on line 1, column 3: extraneous or missing \" in quoted-field"),
+            (
+                'RUN --mount=\\"a b',
+                "failed to parse csv mounts: parse error on line 1, column 3: extraneous or missing \" in quoted-field",
+            ),
         ):
             with self.subTest(line):
                 self.refused("FROM x\n" + line, "dockerfile parse error on line 2: " + message, [2, 2])
@@ -850,19 +886,56 @@ class Warnings(LanguageCase):
             ("FROM x as foo", [("FromAsCasing", 1, "'as' and 'FROM' keywords' casing do not match")]),
             ("from x AS foo", [("FromAsCasing", 1, "'AS' and 'from' keywords' casing do not match")]),
             ("FROM x\nRUN a \\\n\n b", [("NoEmptyContinuation", 4, "Empty continuation line")]),
-            ("FROM x\nRun a\nrun b\nRUN c", [("ConsistentInstructionCasing", 2, "Command 'Run' should match the case of the command majority (uppercase)"), ("ConsistentInstructionCasing", 3, "Command 'run' should match the case of the command majority (uppercase)")]),
-            ("from x\nrun a\nRUN b", [("ConsistentInstructionCasing", 3, "Command 'RUN' should match the case of the command majority (lowercase)")]),
+            (
+                "FROM x\nRun a\nrun b\nRUN c",
+                [
+                    ("ConsistentInstructionCasing", 2, "Command 'Run' should match the case of the command majority (uppercase)"),
+                    ("ConsistentInstructionCasing", 3, "Command 'run' should match the case of the command majority (uppercase)"),
+                ],
+            ),
+            (
+                "from x\nrun a\nRUN b",
+                [("ConsistentInstructionCasing", 3, "Command 'RUN' should match the case of the command majority (lowercase)")],
+            ),
             ("FROM x AS a\nFROM x AS a", [("DuplicateStageName", 2, 'Duplicate stage name "a", stage names should be unique')]),
-            ("FROM x AS scratch", [("ReservedStageName", 1, 'Stage name should not use the same name as reserved stage "scratch"')]),
-            ("FROM x AS context", [("ReservedStageName", 1, 'Stage name should not use the same name as reserved stage "context"')]),
-            ("FROM x\nCMD a", [("JSONArgsRecommended", 2, "JSON arguments recommended for CMD to prevent unintended behavior related to OS signals")]),
-            ("FROM x\nENTRYPOINT a", [("JSONArgsRecommended", 2, "JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS signals")]),
+            (
+                "FROM x AS scratch",
+                [("ReservedStageName", 1, 'Stage name should not use the same name as reserved stage "scratch"')],
+            ),
+            (
+                "FROM x AS context",
+                [("ReservedStageName", 1, 'Stage name should not use the same name as reserved stage "context"')],
+            ),
+            (
+                "FROM x\nCMD a",
+                [
+                    ("JSONArgsRecommended", 2, "JSON arguments recommended for CMD to prevent unintended behavior related to OS signals"),
+                ],
+            ),
+            (
+                "FROM x\nENTRYPOINT a",
+                [
+                    ("JSONArgsRecommended", 2, "JSON arguments recommended for ENTRYPOINT to prevent unintended behavior related to OS signals"),
+                ],
+            ),
             ('FROM x\nSHELL ["/s"]\nCMD a', []),
             ('FROM x\nCMD ["a"]', []),
-            ("FROM x\nMAINTAINER me", [("MaintainerDeprecated", 2, "Maintainer instruction is deprecated in favor of using label")]),
-            ("ARG TAG\nFROM x:${TGA}", [("InvalidDefaultArgInFrom", 2, "Default value for ARG x:${TGA} results in empty or invalid base image name"), ("UndefinedArgInFrom", 2, "FROM argument 'TGA' is not declared (did you mean TAG?)")]),
+            (
+                "FROM x\nMAINTAINER me",
+                [("MaintainerDeprecated", 2, "Maintainer instruction is deprecated in favor of using label")],
+            ),
+            (
+                "ARG TAG\nFROM x:${TGA}",
+                [
+                    ("InvalidDefaultArgInFrom", 2, "Default value for ARG x:${TGA} results in empty or invalid base image name"),
+                    ("UndefinedArgInFrom", 2, "FROM argument 'TGA' is not declared (did you mean TAG?)"),
+                ],
+            ),
             ("FROM x$NOPE", [("UndefinedArgInFrom", 1, "FROM argument 'NOPE' is not declared")]),
-            ("FROM x\nWORKDIR a", [("WorkdirRelativePath", 2, 'Relative workdir "a" can have unexpected results if the base image changes')]),
+            (
+                "FROM x\nWORKDIR a",
+                [("WorkdirRelativePath", 2, 'Relative workdir "a" can have unexpected results if the base image changes')],
+            ),
             ("FROM x\nWORKDIR /a\nWORKDIR b", []),
             ("FROM x AS a\nWORKDIR /a\nFROM a\nWORKDIR b", []),
             ("FROM x\nENV VAR=1\nLABEL a=$VRA", [("UndefinedVar", 3, "Usage of undefined variable '$VRA' (did you mean $VAR?)")]),
@@ -870,25 +943,78 @@ class Warnings(LanguageCase):
             ("FROM x\nARG a\nLABEL a=$a", []),
             ("FROM x\nLABEL a=${no:-b}", [("UndefinedVar", 2, "Usage of undefined variable '$no'")]),
             ("FROM x\nRUN echo $nowhere", []),
-            ('FROM x\nCMD ["a"]\nCMD ["b"]', [("MultipleInstructionsDisallowed", 2, "Multiple CMD instructions should not be used in the same stage because only the last one will be used")]),
-            ('FROM x\nENTRYPOINT ["a"]\nRUN a\nENTRYPOINT ["b"]', [("MultipleInstructionsDisallowed", 2, "Multiple ENTRYPOINT instructions should not be used in the same stage because only the last one will be used")]),
-            ("FROM x\nHEALTHCHECK NONE\nHEALTHCHECK NONE", [("MultipleInstructionsDisallowed", 2, "Multiple HEALTHCHECK instructions should not be used in the same stage because only the last one will be used")]),
+            (
+                'FROM x\nCMD ["a"]\nCMD ["b"]',
+                [
+                    ("MultipleInstructionsDisallowed", 2, "Multiple CMD instructions should not be used in the same stage because only the last one will be used"),
+                ],
+            ),
+            (
+                'FROM x\nENTRYPOINT ["a"]\nRUN a\nENTRYPOINT ["b"]',
+                [
+                    ("MultipleInstructionsDisallowed", 2, "Multiple ENTRYPOINT instructions should not be used in the same stage because only the last one will be used"),
+                ],
+            ),
+            (
+                "FROM x\nHEALTHCHECK NONE\nHEALTHCHECK NONE",
+                [
+                    ("MultipleInstructionsDisallowed", 2, "Multiple HEALTHCHECK instructions should not be used in the same stage because only the last one will be used"),
+                ],
+            ),
             ('FROM x AS a\nCMD ["a"]\nFROM a\nCMD ["b"]', []),
-            ("FROM x\nENV a b", [("LegacyKeyValueFormat", 2, '"ENV key=value" should be used instead of legacy "ENV key value" format')]),
-            ("FROM x\nLABEL a b", [("LegacyKeyValueFormat", 2, '"LABEL key=value" should be used instead of legacy "LABEL key value" format')]),
-            ("FROM --platform=$TARGETPLATFORM x", [("RedundantTargetPlatform", 1, "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior")]),
+            (
+                "FROM x\nENV a b",
+                [("LegacyKeyValueFormat", 2, '"ENV key=value" should be used instead of legacy "ENV key value" format')],
+            ),
+            (
+                "FROM x\nLABEL a b",
+                [("LegacyKeyValueFormat", 2, '"LABEL key=value" should be used instead of legacy "LABEL key value" format')],
+            ),
+            (
+                "FROM --platform=$TARGETPLATFORM x",
+                [
+                    ("RedundantTargetPlatform", 1, "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior"),
+                ],
+            ),
             ("FROM --platform=$BUILDPLATFORM x", []),
-            ("FROM --platform=linux/amd64 x", [("FromPlatformFlagConstDisallowed", 1, 'FROM --platform flag should not use constant value "linux/amd64"')]),
+            (
+                "FROM --platform=linux/amd64 x",
+                [("FromPlatformFlagConstDisallowed", 1, 'FROM --platform flag should not use constant value "linux/amd64"')],
+            ),
             ("FROM --platform=linux/amd64 x AS build_amd64", []),
-            ("FROM x\nARG API_KEY\nENV GITHUB_TOKEN=a PUBLIC_KEY=b password=c", [("SecretsUsedInArgOrEnv", 2, 'Do not use ARG or ENV instructions for sensitive data (ARG "API_KEY")'), ("SecretsUsedInArgOrEnv", 3, 'Do not use ARG or ENV instructions for sensitive data (ENV "GITHUB_TOKEN")'), ("SecretsUsedInArgOrEnv", 3, 'Do not use ARG or ENV instructions for sensitive data (ENV "password")')]),
+            (
+                "FROM x\nARG API_KEY\nENV GITHUB_TOKEN=a PUBLIC_KEY=b password=c",
+                [
+                    ("SecretsUsedInArgOrEnv", 2, 'Do not use ARG or ENV instructions for sensitive data (ARG "API_KEY")'),
+                    ("SecretsUsedInArgOrEnv", 3, 'Do not use ARG or ENV instructions for sensitive data (ENV "GITHUB_TOKEN")'),
+                    ("SecretsUsedInArgOrEnv", 3, 'Do not use ARG or ENV instructions for sensitive data (ENV "password")'),
+                ],
+            ),
             ("FROM x\nARG tokens\nARG monkey", []),
-            ("ARG V\nFROM x:$V", [("InvalidDefaultArgInFrom", 2, "Default value for ARG x:$V results in empty or invalid base image name")]),
+            (
+                "ARG V\nFROM x:$V",
+                [("InvalidDefaultArgInFrom", 2, "Default value for ARG x:$V results in empty or invalid base image name")],
+            ),
             ("ARG V=1\nFROM x:$V", []),
-            ("FROM x\nEXPOSE 80/TCP", [("ExposeProtoCasing", 2, "Defined protocol '80/TCP' in EXPOSE instruction should be lowercase")]),
-            ("FROM x\nEXPOSE 127.0.0.1:1:2", [("ExposeInvalidFormat", 2, "EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:1:2'")]),
+            (
+                "FROM x\nEXPOSE 80/TCP",
+                [("ExposeProtoCasing", 2, "Defined protocol '80/TCP' in EXPOSE instruction should be lowercase")],
+            ),
+            (
+                "FROM x\nEXPOSE 127.0.0.1:1:2",
+                [
+                    ("ExposeInvalidFormat", 2, "EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:1:2'"),
+                ],
+            ),
             ("# bad\nFROM x AS a", []),
-            ("# check=experimental=all\n# bad\nFROM x AS a", [("InvalidDefinitionDescription", 3, "Comment for FROM should follow the format: `# a <description>`")]),
-            ("# check=experimental=InvalidDefinitionDescription\n# a text\nFROM x AS a\n# text\nARG b c", [("InvalidDefinitionDescription", 5, "Comment for ARG should follow the format: `# <arg_key> <description>`")]),
+            (
+                "# check=experimental=all\n# bad\nFROM x AS a",
+                [("InvalidDefinitionDescription", 3, "Comment for FROM should follow the format: `# a <description>`")],
+            ),
+            (
+                "# check=experimental=InvalidDefinitionDescription\n# a text\nFROM x AS a\n# text\nARG b c",
+                [("InvalidDefinitionDescription", 5, "Comment for ARG should follow the format: `# <arg_key> <description>`")],
+            ),
             ("# check=experimental=all\n# bad\n#\nFROM x AS a", []),
         ):
             with self.subTest(text):
