@@ -279,7 +279,7 @@ int dockerfile_parse(struct bytes text, struct arena *a, struct lint *lint, stru
 	int r;
 
 	*ret_place = (struct place){ .first = 0 };
-	r = parse(&p, text);
+	r = arena_verdict(a, parse(&p, text), p.err);
 	if (r == OK)
 		*ret_file = file;
 	return r;

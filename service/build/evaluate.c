@@ -412,7 +412,8 @@ int evaluate(const struct plan *p, const struct ignore *ignore, struct arena *a,
 	if (!e.stages)
 		return fail_nomem(err);
 	e.n = p->n;
-	r = evaluate_reachable(p, ignore, a, &e, ret_place, err ? err : &ignored);
+	err = err ? err : &ignored;
+	r = arena_verdict(a, evaluate_reachable(p, ignore, a, &e, ret_place, err), err);
 	if (r == OK)
 		*ret_evaluation = TAKE(e);
 	return r;

@@ -310,7 +310,7 @@ int graph_make(const struct plan *p, const struct evaluation *e, const struct gr
 			r = add_stage(&m, i);
 	known_free(&m.known);
 	if (r != OK)
-		return r;
+		return arena_verdict(a, r, m.err);
 	g.target = g.tops[p->target];
 	*ret_graph = g;
 	return OK;

@@ -343,7 +343,7 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 	if (r == OK)
 		r = plan_mark_reachable(&p, err);
 	if (r != OK)
-		return r;
+		return arena_verdict(a, r, err);
 	if (p.n == 1 && !has_mounts(&p.stages[0]))
 		p.stages[0].name = "";
 	*ret_plan = p;
@@ -447,5 +447,7 @@ int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, st
 	r = put_in_front(p, stage, &texts, err);
 	if (r == OK)
 		r = plan_check_circles(p, ret_place, err);
-	return r == OK ? plan_mark_reachable(p, err) : r;
+	if (r == OK)
+		r = plan_mark_reachable(p, err);
+	return arena_verdict(p->arena, r, err);
 }

@@ -277,8 +277,12 @@ static void every_arena_is_enough_or_is_not(void **state)
 		world_init(&w, cap, NULL);
 		r = world_run(&w, everything);
 		assert_int_equal(r == OK ? OK : w.err.code, r);
-		if (r != OK && r != E_NO_MEMORY)
+		if (r == E_LIMIT) {
+			assert_non_null(strstr(w.err.text, "bytes of memory"));
+			r = E_NO_MEMORY;
+		} else if (r != OK && r != E_NO_MEMORY) {
 			check_row("no memory", w.err.text, everything);
+		}
 	}
 	assert_int_equal(r, OK);
 	assert_true(cap > 4096);
@@ -298,7 +302,8 @@ static void limits(void **state)
 {
 	CLEANUP(buf_free)
 	struct buf lines = BUF_INIT(8 * 1024 * 1024), words = BUF_INIT(8 * 1024 * 1024),
-		   large = BUF_INIT(8 * 1024 * 1024), chain = BUF_INIT(8 * 1024 * 1024);
+		   large = BUF_INIT(8 * 1024 * 1024), chain = BUF_INIT(8 * 1024 * 1024),
+		   many = BUF_INIT(8 * 1024 * 1024);
 
 	(void)state;
 	for (int i = 0; i <= INSTRUCTIONS_MAX; i++)
@@ -314,6 +319,10 @@ static void limits(void **state)
 	for (int i = 0; i < 5000; i++)
 		buf_printf(&chain, i ? "FROM s%d AS s%d\nRUN a\n" : "FROM x AS s%d\n", i ? i - 1 : 0, i);
 	check_limit(&chain, "the configurations of the stages are larger than 67108864 bytes together");
+	for (int i = 0; i < 4900; i++)
+		buf_printf(&many, i ? "ENV a%d=1\nRUN x\n" : "FROM x\n", i);
+	check_limit(&many,
+		    "the Dockerfile needs more than 100663296 bytes of memory: too many words, variables or steps");
 }
 
 int main(void)
