@@ -1,6 +1,7 @@
 /* Operations of a build: which there are, and what makes them others. */
 #include "tests/unit/build/unit.h"
 
+#include "service/build/epoch.h"
 #include "tests/unit/build/world.h"
 
 /* ---- shapes ------------------------------------------------------------------- */
@@ -235,6 +236,44 @@ static void settings_come_from_arguments(void **state)
 	assert_null(plan_setting(&w.plan, "F"));
 }
 
+static void epochs(void **state)
+{
+	static const struct {
+		const char *text, *arg;
+		int kind; /* -1: refused */
+		int64_t seconds;
+	} rows[] = {
+		{ "FROM x", NULL, EPOCH_NONE, 0 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=", EPOCH_NONE, 0 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=1485449953", EPOCH_SECONDS, 1485449953 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=-5", EPOCH_SECONDS, -5 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=9223372036854775807", EPOCH_SECONDS, INT64_MAX },
+		{ "FROM x", "SOURCE_DATE_EPOCH=-9223372036854775808", EPOCH_SECONDS, INT64_MIN },
+		{ "FROM x", "SOURCE_DATE_EPOCH=9223372036854775808", -1, 0 },
+		{ "ARG SOURCE_DATE_EPOCH=7\nFROM x", NULL, EPOCH_SECONDS, 7 },
+		{ "ARG SOURCE_DATE_EPOCH=7\nFROM x", "SOURCE_DATE_EPOCH=8", EPOCH_SECONDS, 8 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=context", EPOCH_CONTEXT, 0 },
+		{ "FROM scratch AS Src\nFROM x", "SOURCE_DATE_EPOCH=src", EPOCH_SOURCE, 0 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=src", -1, 0 },
+		{ "FROM x", "SOURCE_DATE_EPOCH=1x", -1, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *const args[] = { rows[i].arg, NULL };
+		CLEANUP(world_free) struct world w;
+		struct epoch e = { .kind = EPOCH_NONE };
+		int r;
+
+		world_init(&w, DOCKERFILE_ARENA_MAX, args);
+		assert_int_equal(world_run(&w, rows[i].text), OK);
+		r = epoch_of(&w.plan, &e, &w.err);
+		if ((r == OK) != (rows[i].kind >= 0) ||
+		    (r == OK && ((int)e.kind != rows[i].kind || e.seconds != rows[i].seconds)))
+			check_row("another epoch", "this one", rows[i].arg ? rows[i].arg : rows[i].text);
+	}
+}
+
 /* A linked copy is the same whatever is below. */
 static void linked_copies_stand_alone(void **state)
 {
@@ -333,6 +372,7 @@ int main(void)
 		cmocka_unit_test(options_count_where_they_matter),
 		cmocka_unit_test(images_count_by_their_digest),
 		cmocka_unit_test(settings_come_from_arguments),
+		cmocka_unit_test(epochs),
 		cmocka_unit_test(linked_copies_stand_alone),
 		cmocka_unit_test(every_arena_is_enough_or_is_not),
 		cmocka_unit_test(limits),
