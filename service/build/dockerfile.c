@@ -184,10 +184,12 @@ static int read_instructions(struct parsing *p)
 		if (r == OK)
 			r = sort_instruction(p, i);
 	}
-	*p->place = r == OK ? (struct place){ .first = 0 } : *p->place;
-	if (r == OK && !p->file->n_stages)
+	if (r != OK)
+		return r;
+	*p->place = (struct place){ .first = 0 };
+	if (!p->file->n_stages)
 		return fail(p->err, E_INVALID, "dockerfile contains no stages to build");
-	return r;
+	return OK;
 }
 
 /* ---- warnings of the whole --------------------------------------------------- */
@@ -277,7 +279,7 @@ int dockerfile_parse(struct bytes text, struct arena *a, struct lint *lint, stru
 	int r;
 
 	*ret_place = (struct place){ .first = 0 };
-	r = parse(&p, text);
+	r = arena_verdict(a, parse(&p, text), p.err);
 	if (r == OK)
 		*ret_file = file;
 	return r;

@@ -119,7 +119,7 @@ static int put_fraction(char *out, size_t max, uint64_t ns, uint64_t unit, const
 
 	if (ns % unit)
 		snprintf(fraction, sizeof fraction, ".%09llu",
-			 (unsigned long long)(ns % unit * (1000 * 1000 * 1000 / unit)));
+			 (unsigned long long)(ns % unit) * (1000 * 1000 * 1000 / unit));
 	for (size_t len = strlen(fraction); len && fraction[len - 1] == '0'; len--)
 		fraction[len - 1] = 0;
 	n = snprintf(out, max, "%llu%s%s", (unsigned long long)(ns / unit), fraction, name);

@@ -1,6 +1,6 @@
 #include "service/build/evaluate.h"
 
-#include "service/build/quote.h"
+#include "service/build/image_copy.h"
 #include "service/build/secret_name.h"
 #include "service/build/set.h"
 
@@ -27,12 +27,10 @@ static int spend(struct evaluating *g, size_t bytes)
 
 static int copy_image(struct evaluating *g, const struct image_config *from, struct image_config *to)
 {
-	CLEANUP(buf_free) struct buf json = BUF_INIT(2 * (size_t)CONFIG_BYTES_MAX);
-	int r = image_config_write(from, &json, g->err);
+	size_t bytes;
+	int r = image_copy(from, to, &bytes, g->err);
 
-	if (r == OK)
-		r = spend(g, json.len);
-	return r == OK ? image_config_parse(buf_bytes(&json), to, g->err) : r;
+	return r == OK ? spend(g, bytes) : r;
 }
 
 /* Of FROM scratch. */
@@ -120,6 +118,14 @@ static int arg_value(struct evaluating *g, const struct instruction *i, const st
 	return OK;
 }
 
+/* A value stays when the name is declared once more without one. */
+static int declare(struct evaluating *g, const char *name, const char *value)
+{
+	if (!value && scope_find(&g->to->args, bytes_of(name)))
+		return OK;
+	return scope_put(&g->to->args, name, value, g->err);
+}
+
 static int evaluate_arg(struct evaluating *g, const struct instruction *i)
 {
 	int r = OK;
@@ -134,7 +140,7 @@ static int evaluate_arg(struct evaluating *g, const struct instruction *i)
 		if (r != OK)
 			return r;
 		buf_printf(&g->created_by, value ? " %s=%s" : " %s", arg->key, value);
-		r = scope_put(&g->to->args, arg->key, is_no_variable(arg->key) ? NULL : value, g->err);
+		r = declare(g, arg->key, is_no_variable(arg->key) ? NULL : value);
 	}
 	g->env_changed = true;
 	return r;
@@ -174,22 +180,51 @@ static int add_step(struct evaluating *g, const struct plan_command *c, enum ste
 	return keep(g, config->working_dir && *config->working_dir ? config->working_dir : "/", &s->cwd);
 }
 
+/* The line with its values, as BuildKit shows it: what a shell will read keeps its quotes
+ * and what only the shell knows. */
+static int expand_line(struct evaluating *g, const struct step *s, struct buf *out)
+{
+	bool run = s->kind == STEP_RUN;
+	const struct expand_rules rules = { .escape = g->values.escape, .keep_quotes = run, .keep_unset = run };
+	const struct variables v = { .get = stage_value, .arg = &g->values, .steps = &g->values.steps };
+	const char *code = s->instruction->code;
+
+	if (expand(code, &rules, &v, out, NULL) < 0) {
+		buf_reset(out);
+		buf_puts(out, code);
+	}
+	for (size_t i = 0; i < out->len && !is_blank((char)out->data[i]); i++)
+		if (out->data[i] >= 'a' && out->data[i] <= 'z')
+			out->data[i] = (uint8_t)(out->data[i] - 0x20);
+	return spend(g, out->len);
+}
+
+/* " (first line...)" of a script. */
+static void put_summary(const struct instruction *i, struct buf *out)
+{
+	struct bytes text = bytes_trim(bytes_of(i->files[0].content));
+	size_t len = bytes_find(text, '\n');
+	struct bytes line = bytes_first(text, len);
+
+	line.len -= line.len && line.data[line.len - 1] == '\r';
+	buf_puts(out, " (");
+	buf_append(out, line.data, line.len);
+	buf_puts(out, len < text.len ? "...)" : ")");
+}
+
 static int finish_step(struct evaluating *g, struct step *s)
 {
-	const char *code = s->instruction->code;
-	const struct expand_rules rules = { .escape = g->values.escape, .keep_quotes = true, .keep_unset = true };
-	const struct variables v = { .get = stage_value, .arg = &g->values, .steps = &g->values.steps };
-	CLEANUP(buf_free) struct buf text = BUF_INIT(EXPANDED_MAX);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2 * EXPANDED_MAX);
 
 	if (!buf_ok(&g->created_by))
 		return fail(g->err, E_LIMIT, "an entry of the history is larger than %d bytes", CREATED_BY_MAX);
 	if (keep(g, buf_text(&g->created_by), &s->created_by) < 0)
 		return E_NO_MEMORY;
-	if (expand(code, &rules, &v, &text, NULL) < 0)
-		buf_reset(&text);
-	if (spend(g, text.len) < 0)
+	if (expand_line(g, s, &text) < 0)
 		return E_LIMIT;
-	return keep(g, text.len ? buf_text(&text) : code, &s->text);
+	if (s->kind == STEP_RUN && s->run.single_document)
+		put_summary(s->instruction, &text);
+	return keep(g, buf_ok(&text) ? buf_text(&text) : s->instruction->code, &s->text);
 }
 
 /* A directory is made, but for the root. */
@@ -291,6 +326,23 @@ static int begin_stage(struct evaluating *g)
 	return OK;
 }
 
+static void warn_platform(const struct evaluating *g)
+{
+	const struct platform *wanted = &g->plan->options->target_platform, *is = &g->to->image->platform;
+	struct platform given;
+	char a[PLATFORM_TEXT_MAX], b[PLATFORM_TEXT_MAX];
+
+	if (g->stage->kind != PLAN_IMAGE || !g->stage->image || !*is->os || !*is->architecture)
+		return;
+	if (*g->stage->platform && platform_parse(g->stage->platform, &given, NULL) == OK)
+		wanted = &given;
+	if (!strcmp(wanted->os, is->os) && !strcmp(wanted->architecture, is->architecture))
+		return;
+	lint_warn(g->plan->lint, NULL, LINT_INVALID_BASE_IMAGE_PLATFORM, g->stage->place,
+		  "Base image %s was pulled with platform \"%s\", expected \"%s\" for current build", g->stage->base,
+		  platform_text(is, a), platform_text(wanted, b));
+}
+
 /* The working directory of the image below may be written in any way. */
 static int clean_workdir(struct evaluating *g)
 {
@@ -309,6 +361,8 @@ static int evaluate_stage(struct evaluating *g, struct place *ret_place)
 	int r = begin_stage(g);
 
 	if (r == OK)
+		warn_platform(g);
+	if (r == OK)
 		r = clean_workdir(g);
 	for (size_t i = 0; r == OK && i < g->stage->n_commands; i++) {
 		*ret_place = g->stage->commands[i].instruction->place;
@@ -325,6 +379,7 @@ static int evaluate_reachable(const struct plan *p, const struct ignore *ignore,
 	int r = OK;
 
 	g.created_by = (struct buf)BUF_INIT(CREATED_BY_MAX);
+	r = proxies_of(p->options->build_args, a, &g.proxies, err);
 	for (size_t i = 0; r == OK && i < p->n; i++) {
 		if (!p->stages[i].reachable || !p->stages[i].stage)
 			continue;
@@ -342,7 +397,8 @@ void evaluation_free(struct evaluation *e)
 {
 	for (size_t i = 0; i < e->n; i++)
 		image_freep(&e->stages[i].image);
-	e->n = 0;
+	free(e->stages);
+	*e = (struct evaluation){ .n = 0 };
 }
 
 int evaluate(const struct plan *p, const struct ignore *ignore, struct arena *a, struct evaluation *ret_evaluation,
@@ -352,11 +408,12 @@ int evaluate(const struct plan *p, const struct ignore *ignore, struct arena *a,
 	struct err ignored = ERR_INIT;
 	int r;
 
-	e.stages = arena_array(a, p->n, sizeof *e.stages);
+	e.stages = calloc(p->n, sizeof *e.stages);
 	if (!e.stages)
 		return fail_nomem(err);
 	e.n = p->n;
-	r = evaluate_reachable(p, ignore, a, &e, ret_place, err ? err : &ignored);
+	err = err ? err : &ignored;
+	r = arena_verdict(a, evaluate_reachable(p, ignore, a, &e, ret_place, err), err);
 	if (r == OK)
 		*ret_evaluation = TAKE(e);
 	return r;

@@ -10,7 +10,7 @@
  * Nothing is run or read. Stages that are not reachable have no image and no steps.
  *
  * Pure; one thread. Configurations are on the heap (evaluation_free()), steps in the
- * arena. E_INVALID in BuildKit's words, about *ret_place; E_LIMIT, E_NO_MEMORY.
+ * arena, which lives longer. E_INVALID in BuildKit's words, about *ret_place; E_LIMIT, E_NO_MEMORY.
  */
 #ifndef SERVICE_BUILD_EVALUATE_H
 #define SERVICE_BUILD_EVALUATE_H
@@ -18,10 +18,11 @@
 #include "service/build/apply.h"
 #include "service/build/git_ref.h"
 #include "service/build/plan.h"
+#include "service/build/proxies.h"
 #include "store/types/ignore.h"
 
-/* Of all configurations together, as JSON: each stage has what the one below has. */
-enum { EVALUATION_BYTES_MAX = 256 * 1024 * 1024 };
+/* Of all configurations together: each stage has what the one below has. */
+enum { EVALUATION_BYTES_MAX = 64 * 1024 * 1024 };
 
 enum step_kind {
 	STEP_COPY, /* COPY, ADD */
@@ -70,12 +71,14 @@ struct run_step {
 	struct string_list args;
 	const char *script_name; /* mounted at /dev/pipes/; "" when there is none */
 	const char *script;
+	bool single_document; /* a here-document is all of the command */
 	struct run_mount *mounts;
 	size_t n_mounts;
 	const char *network, *security;
 	const struct device *devices;
 	size_t n_devices;
-	struct string_list env; /* NAME=value: of the image, then of ARGs */
+	struct string_list env;	    /* NAME=value: of the image, then of ARGs */
+	struct string_list proxies; /* likewise, behind them: no part of what the step is */
 };
 
 struct step {
@@ -99,7 +102,7 @@ struct evaluated_stage {
 };
 
 struct evaluation {
-	struct evaluated_stage *stages; /* as in the plan */
+	struct evaluated_stage *stages; /* as in the plan; on the heap */
 	size_t n;
 };
 
@@ -119,7 +122,9 @@ struct evaluating {
 	size_t index;
 	struct build_stage values;
 	struct buf created_by;
+	struct string_list proxies;
 	struct string_list env; /* as the last RUN had it */
+	const char *args_text;	/* likewise: "|2 A=1 B=2 " */
 	bool env_changed;
 	size_t spent; /* of EVALUATION_BYTES_MAX */
 	struct err *err;

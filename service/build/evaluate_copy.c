@@ -2,6 +2,7 @@
 #include "service/build/evaluate.h"
 
 #include "service/build/file_mode.h"
+#include "service/build/path_glob.h"
 #include "service/build/quote.h"
 #include "store/types/path.h"
 
@@ -40,16 +41,6 @@ static int set_destination(struct evaluating *g, const char *wanted, struct copy
 	return s->destination ? OK : fail_nomem(g->err);
 }
 
-static bool has_wildcards(const char *path)
-{
-	for (; *path; path++) {
-		if (strchr("*?[", *path))
-			return true;
-		path += *path == '\\' && path[1];
-	}
-	return false;
-}
-
 /* --parents: what stands behind "/./" is kept, or all of it. */
 static int split_parents(struct evaluating *g, const char *path, struct copy_source *source)
 {
@@ -62,7 +53,7 @@ static int split_parents(struct evaluating *g, const char *path, struct copy_sou
 	if (r != OK)
 		return r;
 	source->pattern += *source->pattern == '/';
-	source->required = !has_wildcards(path);
+	source->required = !path_has_wildcards(path);
 	return clean_path(g, parent, &source->path);
 }
 
@@ -120,7 +111,7 @@ static int set_git(struct evaluating *g, const struct instruction *i, struct cop
 static int set_url(struct evaluating *g, const struct instruction *i, const char *url, struct copy_source *source)
 {
 	const char *rest = strstr(url, "://") + 3;
-	size_t len = strcspn(rest, "?#"), slash = len;
+	size_t len = strcspn(rest, "?#"), slash;
 
 	if (i->kind == INSTRUCTION_COPY)
 		return fail(g->err, E_INVALID, "source can't be a URL for COPY");

@@ -23,6 +23,7 @@ static int single_document(struct evaluating *g, const struct instruction *i, st
 	if (heredoc_content(doc, g->arena, &text, g->err) < 0)
 		return g->err->code;
 	*ret_text = text;
+	s->single_document = true;
 	if (strncmp(file->content, "#!", 2) != 0)
 		return OK;
 	s->script_name = file->name;
@@ -104,31 +105,58 @@ static bool is_in_image(const struct evaluating *g, const char *name)
 	return false;
 }
 
-/* Shared by the steps between which it does not change. */
-static int set_env(struct evaluating *g, struct run_step *s)
+static int list_env(struct evaluating *g, struct string_list *env)
 {
 	const struct string_list *image = &g->to->image->config.env;
 	const struct scope *args = &g->to->args;
-	struct string_list env = { .items = arena_array(g->arena, image->n + args->n, sizeof *env.items) };
 
-	if (!g->env_changed) {
-		s->env = g->env;
-		return OK;
-	}
-	for (size_t i = 0; env.items && i < image->n; i++)
-		if (!(env.items[env.n++] = arena_string(g->arena, image->items[i])))
+	env->items = arena_array(g->arena, image->n + args->n, sizeof *env->items);
+	for (size_t i = 0; env->items && i < image->n; i++)
+		if (!(env->items[env->n++] = arena_string(g->arena, image->items[i])))
 			return fail_nomem(g->err);
-	for (size_t i = 0; env.items && i < args->n; i++) {
+	for (size_t i = 0; env->items && i < args->n; i++) {
 		const struct scope_arg *arg = &args->args[i];
 
 		if (!arg->value || is_in_image(g, arg->name))
 			continue;
-		if (!(env.items[env.n++] = arena_printf(g->arena, "%s=%s", arg->name, arg->value)))
+		if (!(env->items[env->n++] = arena_printf(g->arena, "%s=%s", arg->name, arg->value)))
 			return fail_nomem(g->err);
 	}
-	g->env = s->env = env;
+	return env->items ? OK : fail_nomem(g->err);
+}
+
+static int list_args(struct evaluating *g)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(CREATED_BY_MAX);
+	const struct scope *args = &g->to->args;
+
+	if (args->n)
+		buf_printf(&text, " |%zu", args->n);
+	for (size_t i = 0; i < args->n; i++) {
+		const char *value = stage_value(&g->values, bytes_of(args->args[i].name));
+
+		buf_printf(&text, " %s=%s", args->args[i].name, value ? value : "");
+	}
+	g->args_text = buf_ok(&text) ? arena_string(g->arena, buf_text(&text)) : NULL;
+	return g->args_text ? stage_check(&g->values, g->err) : fail_nomem(g->err);
+}
+
+/* Shared by the steps between which it does not change. */
+static int set_env(struct evaluating *g, struct run_step *s)
+{
+	int r;
+
+	if (g->env_changed) {
+		g->env = (struct string_list){ .present = true };
+		r = list_env(g, &g->env);
+		if (r == OK)
+			r = list_args(g);
+		if (r != OK)
+			return r;
+	}
 	g->env_changed = false;
-	return env.items ? OK : fail_nomem(g->err);
+	s->env = g->env;
+	return OK;
 }
 
 /* ---- mounts ------------------------------------------------------------------------ */
@@ -262,17 +290,9 @@ static int set_mounts(struct evaluating *g, const struct plan_command *c, struct
 /* "RUN |2 A=1 B=2 /bin/sh -c text" */
 static void say(struct evaluating *g, const struct run_step *s)
 {
-	const struct scope *args = &g->to->args;
 	struct buf *out = &g->created_by;
 
-	buf_puts(out, "RUN");
-	if (args->n)
-		buf_printf(out, " |%zu", args->n);
-	for (size_t i = 0; i < args->n; i++) {
-		const char *value = stage_value(&g->values, bytes_of(args->args[i].name));
-
-		buf_printf(out, " %s=%s", args->args[i].name, value ? value : "");
-	}
+	buf_printf(out, "RUN%s", g->args_text);
 	for (size_t i = 0; i < s->args.n; i++)
 		buf_printf(out, " %s", s->args.items[i]);
 }
@@ -288,7 +308,8 @@ int evaluate_run(struct evaluating *g, const struct plan_command *c, struct step
 				.network = i->run.network,
 				.security = i->run.security,
 				.devices = i->run.devices,
-				.n_devices = i->run.n_devices };
+				.n_devices = i->run.n_devices,
+				.proxies = g->proxies };
 	r = set_mounts(g, c, s);
 	if (r == OK)
 		r = set_args(g, i, s);

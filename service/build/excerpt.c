@@ -6,8 +6,8 @@ static int count_lines(struct bytes text)
 {
 	int n = 1;
 
-	for (size_t i = 0; i < text.len; i++)
-		n += text.data[i] == '\n';
+	for (size_t at; (at = bytes_find(text, '\n')) < text.len; n++)
+		text = bytes_from(text, at + 1);
 	return n;
 }
 

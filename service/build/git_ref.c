@@ -190,24 +190,38 @@ static int set_option(const char *name, const char *value, struct names *n, stru
 	return OK;
 }
 
-static int hex_digit(uint8_t c)
+static bool hex_digit(uint8_t c, unsigned *ret_value)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+	unsigned letter = (unsigned)(c | 0x20) - 'a', digit = (unsigned)c - '0';
+
+	*ret_value = digit < 10 ? digit : letter + 10;
+	return digit < 10 || letter < 6;
 }
 
-/* Without its %xx; in the arena. NULL also when one would be a NUL. */
+/* "%xx" in front. */
+static bool take_escape(struct bytes *text, char *ret_byte)
+{
+	unsigned high, low;
+
+	if (text->len < 3 || text->data[0] != '%' || !hex_digit(text->data[1], &high) ||
+	    !hex_digit(text->data[2], &low))
+		return false;
+	*ret_byte = (char)(high << 4 | low);
+	*text = bytes_from(*text, 3);
+	return true;
+}
+
+/* Without its %xx, and with blanks for '+'; in the arena. */
 static char *unescape(struct bytes text, struct arena *a)
 {
 	char *out = arena_bytes(a, text), *to = out;
 
-	for (size_t i = 0; out && i < text.len; i++) {
-		bool escaped = text.data[i] == '%' && i + 2 < text.len && hex_digit(text.data[i + 1]) >= 0 &&
-			       hex_digit(text.data[i + 2]) >= 0;
-
-		*to++ = escaped		      ? (char)(hex_digit(text.data[i + 1]) << 4 | hex_digit(text.data[i + 2]))
-			: text.data[i] == '+' ? ' '
-					      : (char)text.data[i];
-		i += escaped ? 2 : 0;
+	while (out && text.len) {
+		if (!take_escape(&text, to)) {
+			*to = text.data[0] == '+' ? ' ' : (char)text.data[0];
+			text = bytes_from(text, 1);
+		}
+		to++;
 	}
 	if (out)
 		*to = 0;

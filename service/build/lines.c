@@ -70,7 +70,7 @@ static int keep_comment(struct lines *l, struct bytes line, struct arena *a, str
 		l->comments = (struct word_list){ .n = 0 };
 		return OK;
 	}
-	return word_add(&l->comments, comment, a, err);
+	return l->comments.n < COMMENTS_MAX ? word_add(&l->comments, comment, a, err) : OK;
 }
 
 /* ---- lines ------------------------------------------------------------------ */

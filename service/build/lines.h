@@ -12,6 +12,8 @@
 
 #include "service/build/directive.h"
 
+enum { COMMENTS_MAX = 1000 }; /* that are kept of one instruction */
+
 struct lines {
 	struct bytes rest; /* what is not yet read; the here-documents are taken from it */
 	int number;	   /* of the line that was read last, from 1 */

@@ -49,7 +49,7 @@ struct lint_warning {
 	const char *detail;
 };
 
-enum { LINT_WARNINGS_MAX = 10 * 1000 };
+enum { LINT_WARNINGS_MAX = 1000 };
 
 struct lint {
 	struct arena *arena;

@@ -36,6 +36,25 @@ bool uint32_parse(const char *text, unsigned base, uint32_t *ret_number)
 	return true;
 }
 
+bool int64_parse(const char *text, int64_t *ret_number)
+{
+	bool negative = *text == '-';
+	int64_t number = 0;
+
+	text += *text == '-' || *text == '+';
+	if (!*text)
+		return false;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9' || __builtin_mul_overflow(number, 10, &number) ||
+		    __builtin_sub_overflow(number, *text - '0', &number))
+			return false;
+	}
+	if (!negative && number == INT64_MIN)
+		return false;
+	*ret_number = negative ? number : -number;
+	return true;
+}
+
 /* "k", "KB", "kib", "b", or nothing: 1024 to the power that is given back, or -1. */
 static int size_power(const char *unit)
 {

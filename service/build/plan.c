@@ -2,6 +2,7 @@
 
 #include "service/build/globals.h"
 #include "service/build/number.h"
+#include "service/build/plan_edges.h"
 #include "service/build/plan_lint.h"
 #include "service/build/quote.h"
 #include "service/build/suggest.h"
@@ -99,6 +100,7 @@ static int expand_platform(struct plan *p, struct plan_stage *s, struct err *err
 {
 	const struct instruction *from = s->stage->from;
 	struct word_list set = { .n = 0 }, unset = { .n = 0 };
+	struct err why = ERR_INIT;
 	struct platform ignored;
 	int r;
 
@@ -115,8 +117,9 @@ static int expand_platform(struct plan *p, struct plan_stage *s, struct err *err
 	if (!*s->platform)
 		return fail(err, E_INVALID, "empty platform value from expression %.256s%s", from->from.platform,
 			    unset.n ? suggest_global(p, unset.items[0]) : "");
-	if (platform_parse(s->platform, &ignored, err) < 0)
-		return err_wrap(err, "failed to parse platform %.256s", from->from.platform);
+	if (platform_parse(s->platform, &ignored, &why) < 0)
+		return fail(err, E_INVALID, "failed to parse platform %.256s: %.512s%s", from->from.platform, why.text,
+			    unset.n ? suggest_global(p, unset.items[0]) : "");
 	return OK;
 }
 
@@ -143,6 +146,7 @@ static int add_file_stage(struct plan *p, size_t at, struct err *err)
 		return r;
 	if (*name && has_context(p, name)) {
 		s.kind = PLAN_CONTEXT;
+		s.replaced = true;
 		s.base = name;
 	} else if (choose_base(p, &s, err) < 0) {
 		return err->code;
@@ -235,7 +239,7 @@ static int set_command(struct plan *p, struct plan_command *c, const struct inst
 static int set_commands(struct plan *p, size_t stage, struct place *ret_place, struct err *err)
 {
 	const struct stage *s = p->stages[stage].stage;
-	size_t n = p->stages[stage].kind == PLAN_CONTEXT ? 0 : s->n_commands;
+	size_t n = p->stages[stage].replaced ? 0 : s->n_commands;
 	struct plan_command *commands = arena_array(p->arena, n, sizeof *commands);
 	int r = commands ? OK : fail_nomem(err);
 
@@ -246,109 +250,6 @@ static int set_commands(struct plan *p, size_t stage, struct place *ret_place, s
 	p->stages[stage].commands = commands;
 	p->stages[stage].n_commands = n;
 	return r;
-}
-
-/* ---- edges ---------------------------------------------------------------------- */
-
-/* The stage's needs, one after another: *at counts up; PLAN_NONE at the end. */
-static size_t next_need(const struct plan_stage *s, size_t *command, size_t *source)
-{
-	if (*command == 0 && *source == 0 && s->kind == PLAN_STAGE) {
-		*command = 1;
-		return s->below;
-	}
-	if (*command == 0)
-		*command = 1;
-	while (*command <= s->n_commands) {
-		const struct plan_command *c = &s->commands[*command - 1];
-
-		if (*source < c->n_sources) {
-			size_t need = c->sources[(*source)++];
-
-			if (need != PLAN_NONE)
-				return need;
-			continue;
-		}
-		++*command;
-		*source = 0;
-	}
-	return PLAN_NONE;
-}
-
-/* A walk down the edges without recursion, which a hostile file could make deep. */
-struct walk_step {
-	size_t stage, command, source;
-};
-
-enum visit { NOT_SEEN, ON_PATH, DONE };
-
-struct walk {
-	struct walk_step *steps;
-	size_t depth;
-	uint8_t *seen; /* enum visit, of each stage */
-};
-
-static int walk_init(const struct plan *p, struct walk *w, struct err *err)
-{
-	*w = (struct walk){ .steps = arena_array(p->arena, p->n + 1, sizeof *w->steps),
-			    .seen = arena_array(p->arena, p->n, sizeof *w->seen) };
-	return w->steps && w->seen ? OK : fail_nomem(err);
-}
-
-static void push(struct walk *w, size_t stage)
-{
-	w->steps[w->depth++] = (struct walk_step){ .stage = stage };
-	w->seen[stage] = ON_PATH;
-}
-
-/* From `stage` to all that it needs; the stage that closes a circle, or PLAN_NONE. */
-static size_t walk_from(const struct plan *p, struct walk *w, size_t stage)
-{
-	if (w->seen[stage] == NOT_SEEN)
-		push(w, stage);
-	while (w->depth) {
-		struct walk_step *top = &w->steps[w->depth - 1];
-		size_t need = next_need(&p->stages[top->stage], &top->command, &top->source);
-
-		if (need == PLAN_NONE) {
-			w->seen[top->stage] = DONE;
-			w->depth--;
-		} else if (w->seen[need] == ON_PATH) {
-			return top->stage;
-		} else if (w->seen[need] == NOT_SEEN) {
-			push(w, need);
-		}
-	}
-	return PLAN_NONE;
-}
-
-static int check_circles(const struct plan *p, struct place *ret_place, struct err *err)
-{
-	struct walk w;
-	int r = walk_init(p, &w, err);
-
-	for (size_t i = 0; r == OK && i < p->n; i++) {
-		size_t closing = walk_from(p, &w, i);
-
-		if (closing == PLAN_NONE)
-			continue;
-		*ret_place = p->stages[closing].place;
-		return fail(err, E_INVALID, "circular dependency detected on stage: %.256s", p->stages[i].name);
-	}
-	return r;
-}
-
-static int mark_reachable(struct plan *p, struct err *err)
-{
-	struct walk w;
-	int r = walk_init(p, &w, err);
-
-	if (r != OK)
-		return r;
-	walk_from(p, &w, p->target);
-	for (size_t i = 0; i < p->n; i++)
-		p->stages[i].reachable = p->options->all_stages || w.seen[i] != NOT_SEEN;
-	return OK;
 }
 
 /* ---- the target ------------------------------------------------------------------ */
@@ -407,12 +308,22 @@ static int make_stages(struct plan *p, struct place *ret_place, struct err *err)
 		*ret_place = f->stages[i].from->place;
 		r = add_file_stage(p, i, err);
 	}
-	*ret_place = r == OK ? (struct place){ .first = 0 } : *ret_place;
-	if (r == OK)
-		r = find_target(p, err);
+	if (r != OK)
+		return r;
+	*ret_place = (struct place){ .first = 0 };
+	r = find_target(p, err);
 	for (size_t i = 0; r == OK && i < f->n_stages; i++)
 		r = set_commands(p, i, ret_place, err);
 	return r;
+}
+
+/* BuildKit counts what a mount stands on as a stage, be it nothing. */
+static bool has_mounts(const struct plan_stage *s)
+{
+	for (size_t i = 0; i < s->n_commands; i++)
+		if (s->commands[i].instruction->kind == INSTRUCTION_RUN && s->commands[i].n_sources)
+			return true;
+	return false;
 }
 
 int plan_make(const struct dockerfile *f, const struct plan_options *options, struct arena *a, struct lint *lint,
@@ -428,15 +339,36 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 	if (r == OK)
 		r = make_stages(&p, ret_place, err);
 	if (r == OK)
-		r = check_circles(&p, ret_place, err);
+		r = plan_check_circles(&p, ret_place, err);
 	if (r == OK)
-		r = mark_reachable(&p, err);
+		r = plan_mark_reachable(&p, err);
 	if (r != OK)
-		return r;
-	if (p.n == 1)
+		return arena_verdict(a, r, err);
+	if (p.n == 1 && !has_mounts(&p.stages[0]))
 		p.stages[0].name = "";
 	*ret_plan = p;
 	return OK;
+}
+
+const char *plan_setting(const struct plan *p, const char *name)
+{
+	const struct scope *given = p->options->build_args;
+	const char *value = given ? scope_value((void *)given, bytes_of(name)) : NULL;
+
+	if (value)
+		return value;
+	value = scope_value((void *)&p->globals, bytes_of(name));
+	return value && *value ? value : NULL;
+}
+
+const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX])
+{
+	const struct plan_stage *s = &p->stages[stage];
+
+	/* Those below come before it. */
+	while (!*s->platform && s->kind == PLAN_STAGE)
+		s = &p->stages[s->below];
+	return *s->platform ? s->platform : platform_text(&p->options->target_platform, out);
 }
 
 /* ---- triggers -------------------------------------------------------------------- */
@@ -514,6 +446,8 @@ int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, st
 		return r;
 	r = put_in_front(p, stage, &texts, err);
 	if (r == OK)
-		r = check_circles(p, ret_place, err);
-	return r == OK ? mark_reachable(p, err) : r;
+		r = plan_check_circles(p, ret_place, err);
+	if (r == OK)
+		r = plan_mark_reachable(p, err);
+	return arena_verdict(p->arena, r, err);
 }

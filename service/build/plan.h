@@ -38,7 +38,7 @@ struct plan_command {
 
 struct plan_stage {
 	const struct stage *stage; /* NULL: an image that COPY --from or a mount names */
-	const char *name;	   /* "stage-1" when it has none; "" of the only stage */
+	const char *name;	   /* "stage-1" when it has none; "" of the only stage, without mounts */
 	enum plan_kind kind;
 	const char *base;     /* the image or the context, without variables */
 	size_t below;	      /* of PLAN_STAGE */
@@ -46,6 +46,7 @@ struct plan_stage {
 	struct place place;
 	struct plan_command *commands;
 	size_t n_commands;
+	bool replaced; /* a named context has the stage's name: nothing of it is built */
 	bool reachable;
 	bool triggers_fired;
 	const struct image_config *image; /* of PLAN_IMAGE, PLAN_CONTEXT: the caller's; NULL: none yet */
@@ -79,5 +80,13 @@ int plan_make(const struct dockerfile *f, const struct plan_options *options, st
 /* The instructions that the stage's image, or the stage below, left to it go in front of
  * its own. */
 int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, struct err *err);
+
+/* What a name that the builder itself heeds (SOURCE_DATE_EPOCH, BUILDKIT_SANDBOX_HOSTNAME)
+ * was given: by --build-arg, or an ARG before the first FROM. NULL: nothing, or an empty
+ * default. */
+const char *plan_setting(const struct plan *p, const char *name);
+
+/* For which platform a stage is built: FROM's, that of the stage below, or the target's. */
+const char *plan_platform(const struct plan *p, size_t stage, char out[PLATFORM_TEXT_MAX]);
 
 #endif

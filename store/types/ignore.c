@@ -113,19 +113,29 @@ static bool covers(const struct ignore_pattern *p, struct bytes path)
 	return false;
 }
 
+/* The last one that matches decides, so they are asked from the last one on. */
 const struct ignore_pattern *ignore_match(const struct ignore *g, struct bytes path)
+{
+	if (bytes_are(path, "."))
+		return NULL; /* the context itself */
+	for (size_t i = g->n; i-- > 0;)
+		if (covers(&g->patterns[i], path))
+			return &g->patterns[i];
+	return NULL;
+}
+
+const struct ignore_pattern *ignore_match_in(const struct ignore *g, struct bytes path, const bool *above,
+					     bool *ret_matched)
 {
 	const struct ignore_pattern *decided = NULL;
 
-	if (bytes_are(path, "."))
-		return NULL; /* the context itself */
-	for (size_t i = 0; i < g->n; i++) {
-		const struct ignore_pattern *p = &g->patterns[i];
-		bool excluded = decided && !decided->exception;
+	for (size_t i = g->n; i-- > 0 && (ret_matched || !decided);) {
+		bool matched = (above && above[i]) || ignore_pattern_matches(&g->patterns[i], path);
 
-		/* What would not change the verdict needs no look. */
-		if (p->exception == excluded && covers(p, path))
-			decided = p;
+		if (ret_matched)
+			ret_matched[i] = matched;
+		if (matched && !decided)
+			decided = &g->patterns[i];
 	}
 	return decided;
 }

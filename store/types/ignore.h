@@ -25,10 +25,12 @@ struct ignore_token;
 struct ignore_pattern {
 	struct bytes text; /* cleaned, without "!" */
 	bool exception;
-	int line; /* of the file, from 1 */
+	bool plain_stars; /* "**" is no more than "*" (path_glob.h) */
+	int line;	  /* of the file, from 1 */
 	enum { IGNORE_EXACT, IGNORE_PREFIX, IGNORE_SUFFIX, IGNORE_GLOB } kind;
 	struct ignore_token *tokens; /* of IGNORE_GLOB */
 	size_t n_tokens;	     /* <= IGNORE_PATTERN_MAX */
+	struct bytes needle;	     /* of IGNORE_GLOB: a text that every match holds, or "" */
 };
 
 struct ignore {
@@ -48,6 +50,13 @@ int ignore_add(struct ignore *g, struct bytes pattern, int line, struct arena *a
 const struct ignore_pattern *ignore_match(const struct ignore *g, struct bytes path);
 
 bool ignore_excludes(const struct ignore *g, struct bytes path);
+
+/* The same in a walk, where the directories above were asked about before: `above` says of
+ * each pattern whether it matches the directory that the path is in, or one above that
+ * (NULL: that is the context itself). ret_matched gets the same for the path, when it is a
+ * directory; NULL: it is none. Both have g->n items. */
+const struct ignore_pattern *ignore_match_in(const struct ignore *g, struct bytes path, const bool *above,
+					     bool *ret_matched);
 
 /* Whether an exception could match something below a directory that is excluded: then it
  * has to be walked. */

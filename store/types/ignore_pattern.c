@@ -64,23 +64,23 @@ static int take_class(struct bytes *rest, struct ignore_token *t, struct err *er
 }
 
 /* Behind "*". */
-static void take_star(struct bytes *rest, struct ignore_token *t)
+static void take_star(struct bytes *rest, bool plain, struct ignore_token *t)
 {
 	t->kind = TOKEN_STAR;
-	if (!bytes_begin(*rest, "*"))
+	if (plain || !bytes_begin(*rest, "*"))
 		return;
 	*rest = bytes_from(*rest, 1);
 	*rest = bytes_from(*rest, bytes_begin(*rest, "/"));
 	t->kind = rest->len ? TOKEN_DEPTH : TOKEN_REST;
 }
 
-static int take_token(struct bytes *rest, struct ignore_token *t, struct err *err)
+static int take_token(struct bytes *rest, bool plain_stars, struct ignore_token *t, struct err *err)
 {
 	*rest = bytes_from(*rest, rune_at(*rest, &t->rune));
 	if (t->rune == '[')
 		return take_class(rest, t, err);
 	if (t->rune == '*')
-		take_star(rest, t);
+		take_star(rest, plain_stars, t);
 	else if (t->rune == '?')
 		t->kind = TOKEN_ANY;
 	else if (t->rune == '\\' && !rest->len)
@@ -104,13 +104,33 @@ static void choose_kind(struct ignore_pattern *p)
 	size_t n = p->n_tokens;
 
 	p->kind = IGNORE_GLOB;
-	if (is_plain(p, 0, n))
+	if (!n || is_plain(p, 0, n))
 		p->kind = IGNORE_EXACT;
 	else if (p->tokens[n - 1].kind == TOKEN_REST && n > 1 && is_plain(p, 0, n - 1) &&
 		 bytes_find(p->text, '*') + 2 == p->text.len)
 		p->kind = IGNORE_PREFIX;
-	else if (bytes_begin(p->text, "**") && is_plain(p, 1, n))
+	else if (!p->plain_stars && bytes_begin(p->text, "**") && is_plain(p, 1, n))
 		p->kind = IGNORE_SUFFIX;
+}
+
+/* The longest run of plain characters. */
+static int set_needle(struct ignore_pattern *p, struct arena *a, struct err *err)
+{
+	CLEANUP(buf_free) struct buf needle = BUF_INIT(4 * (size_t)IGNORE_PATTERN_MAX + 1);
+	size_t from = 0, len = 0;
+
+	for (size_t i = 0, run = 0; i < p->n_tokens; i++) {
+		run = p->tokens[i].kind == TOKEN_RUNE ? run + 1 : 0;
+		if (run > len) {
+			len = run;
+			from = i + 1 - run;
+		}
+	}
+	for (size_t i = from; i < from + len; i++)
+		rune_put(&needle, p->tokens[i].rune);
+	p->needle = buf_bytes(&needle);
+	p->needle.data = buf_ok(&needle) ? (const uint8_t *)arena_bytes(a, p->needle) : NULL;
+	return p->needle.data ? OK : fail_nomem(err);
 }
 
 int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err *err)
@@ -122,10 +142,11 @@ int ignore_pattern_compile(struct ignore_pattern *p, struct arena *a, struct err
 	if (!p->tokens)
 		return fail_nomem(err);
 	while (r == OK && rest.len)
-		r = take_token(&rest, &p->tokens[p->n_tokens++], err);
-	if (r == OK)
-		choose_kind(p);
-	return r;
+		r = take_token(&rest, p->plain_stars, &p->tokens[p->n_tokens++], err);
+	if (r != OK)
+		return r;
+	choose_kind(p);
+	return p->kind == IGNORE_GLOB ? set_needle(p, a, err) : OK;
 }
 
 /* ---- matching ------------------------------------------------------------------- */
@@ -209,6 +230,8 @@ static bool glob_matches(const struct ignore_pattern *p, struct bytes path)
 {
 	struct states both[2], *now = &both[0], *next = &both[1];
 
+	if (p->needle.len && !memmem(path.data, path.len, p->needle.data, p->needle.len))
+		return false; /* as most are */
 	clear(now, p->n_tokens);
 	enter(p, now, 0);
 	while (path.len) {

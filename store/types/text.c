@@ -154,6 +154,17 @@ bool bytes_take_line(struct bytes *rest, struct bytes *ret_line)
 	return true;
 }
 
+/* ---- memory ----------------------------------------------------------------- */
+
+int arena_verdict(const struct arena *a, int r, struct err *err)
+{
+	/* What did not fit any more may have been large. */
+	if (r != E_NO_MEMORY || a->used < a->cap / 4 * 3)
+		return r;
+	return fail(err, E_LIMIT,
+		    "the Dockerfile needs more than %zu bytes of memory: too many words, variables or steps", a->cap);
+}
+
 /* ---- lists ------------------------------------------------------------------ */
 
 int arena_grow(struct arena *a, void *items, size_t n, size_t *capacity, size_t size, struct err *err)

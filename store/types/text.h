@@ -64,6 +64,10 @@ struct word_list {
 /* E_LIMIT past WORDS_MAX; E_NO_MEMORY also when the arena is full. */
 int word_add(struct word_list *l, struct bytes word, struct arena *a, struct err *err);
 
+/* What a failure is called: E_NO_MEMORY becomes E_LIMIT, with words about the Dockerfile,
+ * when it was the arena that was full. Gives back the code. */
+int arena_verdict(const struct arena *a, int r, struct err *err);
+
 /* Room for one more of `n` things; doubles. Zeroed. OK, E_NO_MEMORY. */
 int arena_grow(struct arena *a, void *items, size_t n, size_t *capacity, size_t size, struct err *err);
 

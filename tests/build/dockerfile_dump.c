@@ -6,9 +6,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "service/build/evaluate.h"
+#include "service/build/context_paths.h"
 #include "service/build/excerpt.h"
 #include "service/build/file_mode.h"
+#include "service/build/lint_report.h"
 #include "service/build/ports.h"
 #include "service/build/quote.h"
 
@@ -17,6 +18,13 @@ static const char *text_of(const json_t *request, const char *name)
 	const char *text = json_string_value(json_object_get(request, name));
 
 	return text ? text : "";
+}
+
+static struct bytes bytes_in(const json_t *request, const char *name)
+{
+	const json_t *text = json_object_get(request, name);
+
+	return (struct bytes){ (const uint8_t *)json_string_value(text), json_string_length(text) };
 }
 
 static json_t *string_of(struct bytes b)
@@ -83,7 +91,7 @@ static void answer_tree(const json_t *request, json_t *answer, struct arena *a)
 
 	json_object_set_new(answer, "places", places);
 	json_object_set_new(answer, "heredocs", heredocs);
-	if (tree_parse(bytes_of(text_of(request, "text")), a, &tree, &place, &err) < 0) {
+	if (tree_parse(bytes_in(request, "text"), a, &tree, &place, &err) < 0) {
 		set_error(answer, &err, &place);
 		return;
 	}
@@ -165,7 +173,7 @@ static void answer_json(const json_t *request, json_t *answer, struct arena *a)
 	struct word_list words = { .n = 0 };
 	json_t *list = json_array();
 	struct err err = ERR_INIT;
-	int r = words_of_json(bytes_of(text_of(request, "text")), a, &words, &err);
+	int r = words_of_json(bytes_in(request, "text"), a, &words, &err);
 
 	json_object_set_new(answer, "is", json_boolean(r > 0));
 	json_object_set_new(answer, "words", list);
@@ -245,6 +253,7 @@ static json_t *run_of(const struct run_step *s)
 	json_object_set_new(run, "mounts", mounts);
 	append_words(run, "args", &s->args);
 	append_words(run, "env", &s->env);
+	append_words(run, "proxies", &s->proxies);
 	return run;
 }
 
@@ -351,8 +360,7 @@ static int run_build(struct build *b)
 	int r = read_options(b);
 
 	if (r == OK)
-		r = dockerfile_parse(bytes_of(text_of(b->request, "text")), b->arena, &b->lint, &b->file, &b->place,
-				     &b->err);
+		r = dockerfile_parse(bytes_in(b->request, "text"), b->arena, &b->lint, &b->file, &b->place, &b->err);
 	if (r == OK)
 		r = plan_make(&b->file, &b->options, b->arena, &b->lint, &b->plan, &b->place, &b->err);
 	if (r == OK)
@@ -374,6 +382,22 @@ static json_t *warnings_of(const struct lint *l)
 	return list;
 }
 
+static void show_paths(struct build *b, json_t *answer)
+{
+	json_t *contexts = json_object_get(b->request, "contexts"), *value, *all = json_object();
+	struct string_list paths = { .n = 0 };
+	const char *name;
+
+	if (context_paths(&b->plan, &b->evaluation, "", b->arena, &paths, &b->err) == OK)
+		append_words(all, "", &paths);
+	json_object_foreach(contexts, name, value)
+	{
+		if (context_paths(&b->plan, &b->evaluation, name, b->arena, &paths, &b->err) == OK)
+			append_words(all, name, &paths);
+	}
+	json_object_set_new(answer, "paths", all);
+}
+
 static void show_stages(const struct build *b, json_t *answer)
 {
 	json_t *list = json_array();
@@ -387,6 +411,22 @@ static void show_stages(const struct build *b, json_t *answer)
 	json_object_set_new(answer, "target", json_integer((json_int_t)b->plan.target));
 }
 
+static void show_report(struct build *b, json_t *answer)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024), json = BUF_INIT(16 * 1024 * 1024);
+	const struct lint_subject subject = { .filename = "Dockerfile",
+					      .text = bytes_in(b->request, "text"),
+					      .error = b->err.code == OK ? NULL : b->err.text,
+					      .error_place = b->place };
+
+	if (!json_is_true(json_object_get(b->request, "report")))
+		return;
+	if (lint_report_text(&b->lint, &subject, &text, NULL) == OK)
+		json_object_set_new(answer, "text", json_string(buf_text(&text)));
+	if (lint_report_json(&b->lint, &subject, &json, NULL) == OK)
+		json_object_set_new(answer, "json", json_loadb(buf_text(&json), json.len, 0, NULL));
+}
+
 static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 {
 	struct build b = { .request = request, .arena = a, .err = ERR_INIT };
@@ -395,17 +435,34 @@ static void answer_build(const json_t *request, json_t *answer, struct arena *a)
 		CLEANUP(buf_free) struct buf excerpt = BUF_INIT(1024 * 1024);
 
 		set_error(answer, &b.err, &b.place);
-		excerpt_write(bytes_of(text_of(request, "text")), "Dockerfile", b.place, &excerpt);
+		excerpt_write(bytes_in(request, "text"), "Dockerfile", b.place, &excerpt);
 		json_object_set_new(answer, "excerpt", json_string(buf_text(&excerpt)));
 	} else {
 		show_stages(&b, answer);
+		show_paths(&b, answer);
 	}
 	json_object_set_new(answer, "warnings", warnings_of(&b.lint));
+	show_report(&b, answer);
 	evaluation_free(&b.evaluation);
 	image_config_free(&b.base);
 }
 
 /* ---- ignored files ---------------------------------------------------------- */
+
+/* As a walk through the directories above comes to the path. */
+static const struct ignore_pattern *walk(const struct ignore *g, struct bytes path, struct arena *a)
+{
+	bool *above = NULL;
+
+	for (size_t i = 1; i < path.len; i++)
+		if (path.data[i] == '/') {
+			bool *matched = arena_array(a, g->n, sizeof *matched);
+
+			ignore_match_in(g, bytes_first(path, i), above, matched);
+			above = matched;
+		}
+	return bytes_are(path, ".") ? NULL : ignore_match_in(g, path, above, NULL);
+}
 
 static void answer_ignore(const json_t *request, json_t *answer, struct arena *a)
 {
@@ -414,7 +471,7 @@ static void answer_ignore(const json_t *request, json_t *answer, struct arena *a
 	const struct ignore_pattern *decided;
 	struct ignore g = { .n = 0 };
 	struct err err = ERR_INIT;
-	int r = patterns ? OK : ignore_parse(bytes_of(text_of(request, "text")), a, &g, &err);
+	int r = patterns ? OK : ignore_parse(bytes_in(request, "text"), a, &g, &err);
 
 	for (size_t i = 0; r == OK && i < json_array_size(patterns); i++)
 		r = ignore_add(&g, bytes_of(json_string_value(json_array_get(patterns, i))), (int)i + 1, a, &err);
@@ -423,6 +480,7 @@ static void answer_ignore(const json_t *request, json_t *answer, struct arena *a
 		return;
 	}
 	decided = ignore_match(&g, path);
+	json_object_set_new(answer, "walked", json_boolean(walk(&g, path, a) == decided));
 	json_object_set_new(answer, "excluded", json_boolean(ignore_excludes(&g, path)));
 	json_object_set_new(answer, "line", json_integer(decided ? decided->line : 0));
 	json_object_set_new(answer, "below", json_boolean(ignore_may_except_below(&g, path)));

@@ -1,10 +1,11 @@
 /*
  * Input: a Dockerfile. It is parsed, planned and evaluated as a build of an image that
  * leaves triggers, with all its warnings. Whatever it holds: one of the codes that are
- * promised, no more than the memory that is, and configurations that can be written.
+ * promised, no more than the memory that is, configurations that can be written, and
+ * operations whose inputs come before them.
  */
-#include "service/build/evaluate.h"
 #include "service/build/excerpt.h"
+#include "service/build/graph.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -84,6 +85,20 @@ static void check_images(const struct plan *p, const struct evaluation *e)
 	}
 }
 
+static void check_graph(const struct plan *p, const struct evaluation *e, struct arena *a)
+{
+	static const struct graph_options options;
+	struct err err = ERR_INIT;
+	struct graph g;
+
+	if (promised(graph_make(p, e, &options, a, &g, &err), &err) < 0)
+		return;
+	require(g.target < g.n);
+	for (size_t i = 0; i < g.n; i++)
+		for (size_t k = 0; k < g.ops[i].n_inputs; k++)
+			require(g.ops[i].inputs[k] < i);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char ignored[] = "*.o\nsrc\n";
@@ -112,10 +127,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		r = fire_triggers(&plan, &place, &err);
 	if (r == OK)
 		r = promised(evaluate(&plan, &ignore, &a, &e, &place, &err), &err);
-	if (r == OK)
+	if (r == OK) {
 		check_images(&plan, &e);
-	else
+		check_graph(&plan, &e, &a);
+	} else {
 		excerpt_write(text, "Dockerfile", place, &excerpt);
+	}
 	require(lint.n <= LINT_WARNINGS_MAX && a.used <= a.cap);
 	return 0;
 }
