@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "proto/runtime/utf8.h"
+#include "service/build/context/context_match.h"
 #include "store/contexts/context_xattrs.h"
 
 struct doing {
@@ -57,6 +58,27 @@ static int need(struct doing *d, struct err *err)
 	struct context_range range = context_list_range(d->list, d->path);
 
 	return build_context_need(d->c, &range, 1, d->cancel, err);
+}
+
+/* The first entry of each range of a source, and how many it has. */
+static int match(struct doing *d, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	struct context_ranges ranges = { .n = 0 };
+	int r;
+
+	arena_init(&arena, 16 << 20);
+	r = context_match(d->list, d->value, &arena, &ranges, err);
+	if (r == OK)
+		r = build_context_need(d->c, ranges.items, ranges.n, d->cancel, err);
+	buf_putc(d->out, '[');
+	for (size_t i = 0; r == OK && i < ranges.n; i++) {
+		buf_puts(d->out, i ? ",[" : "[");
+		put_text(d->out, context_list_path(d->list, ranges.items[i].begin));
+		buf_printf(d->out, ",%u]", ranges.items[i].end - ranges.items[i].begin);
+	}
+	buf_putc(d->out, ']');
+	return r;
 }
 
 static int list(struct doing *d, struct err *err UNUSED)
@@ -207,9 +229,10 @@ static const struct {
 	int (*run)(struct doing *d, struct err *err);
 	bool answers, of_context;
 } steps[] = {
-	{ "need", need, false, true },	   { "list", list, true, true },     { "digest", digest, true, true },
-	{ "hash", hash, true, true },	   { "xattrs", xattrs, true, true }, { "usage", usage, true, false },
-	{ "in-use", in_use, true, false }, { "prune", prune, true, false },  { "hold", hold, false, false },
+	{ "need", need, false, true },	  { "match", match, true, true },    { "list", list, true, true },
+	{ "digest", digest, true, true }, { "hash", hash, true, true },	     { "xattrs", xattrs, true, true },
+	{ "usage", usage, true, false },  { "in-use", in_use, true, false }, { "prune", prune, true, false },
+	{ "hold", hold, false, false },
 };
 
 int run_step(struct contexts *contexts, struct build_context *c, const struct step *step, struct cancel *cancel,

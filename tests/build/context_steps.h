@@ -3,6 +3,7 @@
  * each a step with a path. Paths are Latin-1: one character a byte.
  *
  *   need PATH       the bytes of what is at and below it ("": all)
+ *   match SOURCE    the same of a source of COPY; where its ranges begin, how long they are
  *   list PATH       its entries
  *   digest PATH     of the tree; "PATH/": of the directory's contents
  *   hash PATH       sha256 of the file's bytes as they lie in the pack

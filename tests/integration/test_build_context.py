@@ -211,6 +211,33 @@ class TestTransfer(ContextTestCase):
             self.assertEqual([{"user.of": "a directory"}, wanted, {}], answers)
             self.restart()
 
+    def test_sources_of_copy(self):
+        tree = {
+            "a.c": b"1", "b.c": b"2", "c.h": b"3", "d": None, "d/a.c": b"4", "d/e": None, "d/e/f.c": b"5", "d/e/g": b"6",
+            "to-d": "d", "to-a.c": "a.c", "out.c": "../../etc/passwd", "[x]": b"7",
+        }
+        cases = {
+            "a.c": [["a.c", 1]],
+            "/../a.c": [["a.c", 1]],
+            "*.c": [["a.c", 1], ["b.c", 1], ["a.c", 1]],
+            "d": [["d", 5]],
+            "d/": [["d", 5]],
+            ".": [["[x]", 12]],
+            "to-d/*.c": [["d/a.c", 1]],
+            "d/*": [["d/a.c", 1], ["d/e", 3]],
+            "*/*/*.c": [["d/e/f.c", 1]],
+            "to-d": [["d", 5]],
+            "nothing": [],
+            "d/nothing/*": [],
+            "[[]x]": [["[x]", 1]],
+            "?.h": [["c.h", 1]],
+        }
+        answers, directory = self.build(tree, *[("match", source) for source in cases])
+        self.assertEqual(list(cases.values()), answers)
+        _, directory = self.build(tree, ("match", "to-d/e/*.c"), ident="other")
+        self.assertEqual(["d/e/f.c"], directory.paths())
+        self.assert_rpc_fails("INVALID_ARGUMENT", None, self.build, tree, ("match", "[a"), text="syntax error in pattern")
+
     def test_an_empty_context(self):
         answers, directory = self.build({}, ("need", ""), ("list", ""), ("digest", ""))
         self.assertEqual((1, [], []), (directory.list_asked, directory.asked, answers[0]))
