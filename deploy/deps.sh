@@ -26,6 +26,7 @@ packages() {
 	test)
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl nginx-light
+		echo git # whose repositories are contexts of builds
 		echo erofs-utils attr acl # the referees of layers' images, and what their trees need
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci

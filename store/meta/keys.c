@@ -573,6 +573,21 @@ bool key_parse_mount(struct bytes key, struct mount_id *ret_id)
 	return at_end(&c);
 }
 
+struct key key_context(const struct digest *id)
+{
+	return one_digest('d', id);
+}
+
+struct key key_context_prefix(void)
+{
+	return begin('d');
+}
+
+bool key_parse_context(struct bytes key, struct digest *ret_id)
+{
+	return parse_one(key, 'd', ret_id);
+}
+
 struct key key_use(const struct digest *manifest)
 {
 	return one_digest('u', manifest);

@@ -35,6 +35,7 @@
  *                                             this version of the writer (4 bytes big endian)
  *   r MOUNT                     MountRecord   an image mounted at a directory; MOUNT is 8
  *                                             random bytes
+ *   d D(id)                     ContextRecord files of a client's build context; sha256 of its id
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
@@ -155,6 +156,9 @@ bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_
 struct key key_mount(const struct mount_id *id);
 struct key key_mount_prefix(void);
 bool key_parse_mount(struct bytes key, struct mount_id *ret_id);
+struct key key_context(const struct digest *id);
+struct key key_context_prefix(void);
+bool key_parse_context(struct bytes key, struct digest *ret_id);
 struct key key_use(const struct digest *manifest);
 struct key key_use_prefix(void);
 bool key_parse_use(struct bytes key, struct digest *ret_manifest);

@@ -1,1 +1,3 @@
+imaged_fuzz(fuzz_dockerfile imaged_build)
+imaged_fuzz(fuzz_dockerignore imaged_build)
 imaged_fuzz(fuzz_instruction imaged_build)
