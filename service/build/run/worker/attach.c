@@ -1,0 +1,99 @@
+#include "service/build/run/worker/attach.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static void fd_path(int fd, char out[32])
+{
+	snprintf(out, 32, "/proc/self/fd/%d", fd);
+}
+
+/* The namespace has a copy of the mount that the descriptor is of, at the same path. */
+static int reopen(int fd, int *ret_fd, struct err *err)
+{
+	char link[32], path[PATH_MAX];
+	CLEANUP(closep) int again = -1;
+	struct stat before, after;
+	ssize_t n;
+
+	fd_path(fd, link);
+	n = readlink(link, path, sizeof path - 1);
+	if (n < 0)
+		return fail_errno(err, "find a directory of the step");
+	path[n] = 0;
+	again = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (again < 0 || fstat(fd, &before) < 0 || fstat(again, &after) < 0)
+		return fail_errno(err, "open '%s' again", path);
+	if (before.st_dev != after.st_dev || before.st_ino != after.st_ino)
+		return fail(err, E_IO, "'%s' is something else now", path);
+	*ret_fd = take_fd(&again);
+	return OK;
+}
+
+static int clone_tree(int fd)
+{
+	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+}
+
+/* From a detached mount directly (Linux 6.15); else by its path, which a detached one has not. */
+static int clone_of(int fd, int *ret_tree, struct err *err)
+{
+	CLEANUP(closep) int again = -1;
+	int tree = clone_tree(fd), rc;
+
+	if (tree < 0) {
+		rc = reopen(fd, &again, err);
+		if (rc != OK)
+			return rc;
+		tree = clone_tree(again);
+	}
+	if (tree < 0)
+		return fail_errno(err, "clone a mount for the step");
+	*ret_tree = tree;
+	return OK;
+}
+
+static int place(int tree, const char *target, struct err *err)
+{
+	return move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0
+		       ? fail_errno(err, "mount '%s' of the step", target)
+		       : OK;
+}
+
+int attach_tree(int fd, const char *target, struct err *err)
+{
+	CLEANUP(closep) int tree = -1;
+	int rc = clone_of(fd, &tree, err);
+
+	return rc == OK ? place(tree, target, err) : rc;
+}
+
+static int mount_image(int fd, int *ret_mount, struct err *err)
+{
+	CLEANUP(closep) int context = fsopen("erofs", FSOPEN_CLOEXEC);
+	char source[32];
+
+	fd_path(fd, source);
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0 ||
+	    fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fail_errno(err, "mount the image of a layer");
+	*ret_mount = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+	return *ret_mount < 0 ? fail_errno(err, "mount the image of a layer") : OK;
+}
+
+int attach_layer(int fd, const char *target, struct err *err)
+{
+	CLEANUP(closep) int mount = -1;
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) < 0)
+		return fail_errno(err, "look at a layer");
+	if (!S_ISREG(st.st_mode))
+		return attach_tree(fd, target, err);
+	rc = mount_image(fd, &mount, err);
+	return rc == OK ? place(mount, target, err) : rc;
+}

@@ -1,0 +1,16 @@
+/*
+ * Something that a descriptor of before the mount namespace names, made visible in it.
+ */
+#ifndef SERVICE_BUILD_RUN_WORKER_ATTACH_H
+#define SERVICE_BUILD_RUN_WORKER_ATTACH_H
+
+#include "proto/runtime/mem.h"
+
+/* A directory, file or socket, onto `target` (relative to the working directory), which is of
+ * the same kind. What is mounted below it comes along. */
+int attach_tree(int fd, const char *target, struct err *err);
+
+/* A layer: a directory, or the EROFS image that a file is. Read-only. */
+int attach_layer(int fd, const char *target, struct err *err);
+
+#endif
