@@ -4,8 +4,10 @@
 #include <sys/mount.h>
 
 #include "proto/runtime/buf.h"
+#include "service/build/diff/changes.h"
 #include "service/build/run/worker/account.h"
 #include "service/build/run/worker/net_files.h"
+#include "service/build/run/worker/remove_tree.h"
 #include "service/build/run/worker/runtime.h"
 #include "service/build/run/worker/spec.h"
 #include "service/build/run/worker/stubs.h"
@@ -295,9 +297,56 @@ static int run(const struct step_plan *p, struct run_report *report, struct err 
 	return rc;
 }
 
+/* ---- its layer -------------------------------------------------------------------------------- */
+
+static int write_all(void *arg, struct bytes piece, struct err *err)
+{
+	const int *fd = arg;
+
+	while (piece.len) {
+		ssize_t n = write(*fd, piece.data, piece.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(err, "hand over a layer");
+		piece = (struct bytes){ piece.data + n, piece.len - (size_t)n };
+	}
+	return OK;
+}
+
+static int write_changes(const struct step_plan *p, int lower, struct err *err)
+{
+	CLEANUP(closep) int upper = openat(p->fds[RUN_FD_DIRECTORY], "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int out = p->fds[RUN_FD_OUT];
+	const struct changes changes = {
+		.upper = upper,
+		.lower = lower,
+		.clamp = p->plan->layer->clamp,
+		.latest = p->plan->layer->latest,
+		.write = write_all,
+		.arg = &out,
+	};
+
+	return upper < 0 ? fail_errno(err, "open the changes of a step") : changes_write(&changes, err);
+}
+
+static int write_layer(const struct step_plan *p, struct err *err)
+{
+	struct workspace w = WORKSPACE_INIT;
+	CLEANUP(closep) int lower = -1;
+	int rc = workspace_make(&w, p->workspace, p->is_root, err);
+
+	if (rc == OK)
+		rc = workspace_mount_lower(&w, step_lowers(p), p->plan->lowers, &lower, err);
+	return rc == OK ? write_changes(p, lower, err) : rc;
+}
+
 int step_run(const struct step_plan *p, struct run_report *report, struct err *err)
 {
 	if (p->plan->step)
 		return run(p, report, err);
-	return fail(err, E_UNIMPLEMENTED, "layers"); /* below */
+	if (p->plan->layer)
+		return write_layer(p, err);
+	return remove_tree_content(p->fds[RUN_FD_DIRECTORY], err);
 }
