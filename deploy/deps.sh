@@ -29,6 +29,7 @@ packages() {
 		echo erofs-utils attr acl # the referees of layers' images, and what their trees need
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
+		echo crun runc uidmap # run the steps of builds, also without root
 		echo groff-base # renders the man pages
 		echo python3 python3-grpcio python3-protobuf
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.

@@ -4,8 +4,8 @@
  * run_step -remove DIR empties the directory of a step
  * run_step -sweep      removes what killed steps left
  *
- * A step's output goes where it came from. At the end one line of JSON comes on descriptor 3, when
- * there is one: the result or the failure. SIGTERM cancels. RUN_STEP_PROGRAM names imaged-run.
+ * A step's output goes where it came from. At the end one line of JSON comes on the descriptor
+ * RUN_STEP_RESULT: the result or the failure. SIGTERM cancels. RUN_STEP_PROGRAM names imaged-run.
  *
  * FILE: {"id", "lowers": [PATH], "directory", "workspace", "args": [], "env": [], "cwd", "user", "network",
  *        "insecure", "hosts": [], "hostname", "runtime", "single_id", "latest", "parent",
@@ -24,7 +24,7 @@
 #include "proto/runtime/clock.h"
 #include "service/build/run/run.h"
 
-enum { LIST_MAX = 4096, RESULT_FD = 3, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { LIST_MAX = 4096, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static struct cancel *token;
 
@@ -70,12 +70,19 @@ static int put_layer(void *arg, struct bytes piece, struct err *err)
 	return put(arg, RUN_STDOUT, piece, err);
 }
 
+static int result_fd(void)
+{
+	const char *number = getenv("RUN_STEP_RESULT");
+
+	return number ? (int)strtol(number, NULL, 10) : STDERR_FILENO;
+}
+
 static void say(json_t *o)
 {
 	char *line = json_dumps(o, JSON_COMPACT);
 
 	if (line)
-		dprintf(RESULT_FD, "%s\n", line);
+		dprintf(result_fd(), "%s\n", line);
 	free(line);
 	json_decref(o);
 }
@@ -277,6 +284,7 @@ int main(int argc, char **argv)
 	} modes[] = { { "-layer", write_layer }, { "-remove", remove_all }, { "-sweep", sweep } };
 	json_t *o = argc > 1 ? json_load_file(argv[argc - 1], 0, NULL) : NULL;
 
+	signal(SIGPIPE, SIG_IGN);
 	token = cancel_new();
 	if (!o || !token || !catch_signals() || !getenv("RUN_STEP_PROGRAM"))
 		return EXIT_USAGE;

@@ -43,7 +43,7 @@ int in_root_read(int root, const char *path, size_t max, char **ret_text, size_t
 	struct stat st;
 	int rc;
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENXIO))
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENXIO || errno == ELOOP))
 		return fail(err, E_NOT_FOUND, "%s is not in the image", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail_errno(err, "open %s of the image", path);
