@@ -21,7 +21,6 @@ struct spec_input {
 	const char *cgroup; /* for a runtime that makes its own; NULL: it makes none */
 	bool is_root;	    /* false: in a user namespace, where some file systems cannot be mounted */
 	bool has_resolv, has_hosts;
-	bool has_mqueue; /* the kernel lets it be mounted here */
 };
 
 /* E_INVALID: text that is not UTF-8, which JSON could not carry. *ret_text is the caller's. */

@@ -41,7 +41,7 @@ static bool add_dev(json_t *mounts, const struct spec_input *in)
 	return add_fixed(mounts, "/dev", "tmpfs", "tmpfs", dev) &&
 	       add_fixed(mounts, "/dev/pts", "devpts", "devpts", in->is_root ? pts : pts_user) &&
 	       add_fixed(mounts, "/dev/shm", "tmpfs", "shm", shm) &&
-	       (!in->has_mqueue || add_fixed(mounts, "/dev/mqueue", "mqueue", "mqueue", mqueue));
+	       (!in->is_root || add_fixed(mounts, "/dev/mqueue", "mqueue", "mqueue", mqueue));
 }
 
 /* A user namespace may mount sysfs only with a network of its own: else the host's is bound. */

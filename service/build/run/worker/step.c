@@ -1,7 +1,6 @@
 #include "service/build/run/worker/step.h"
 
 #include <fcntl.h>
-#include <sys/mount.h>
 
 #include "proto/runtime/buf.h"
 #include "service/build/diff/changes.h"
@@ -214,14 +213,6 @@ static int make_cwd(struct running *r, struct err *err)
 
 /* ---- run -------------------------------------------------------------------------------------- */
 
-/* POSIX message queues are one file system per IPC namespace, which some sandboxes refuse to mount. */
-static bool can_mount_mqueue(void)
-{
-	CLEANUP(closep) int context = fsopen("mqueue", FSOPEN_CLOEXEC);
-
-	return context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
-}
-
 static int write_spec(const struct running *r, struct err *err)
 {
 	const struct spec_input in = {
@@ -233,7 +224,6 @@ static int write_spec(const struct running *r, struct err *err)
 		.is_root = r->plan->is_root,
 		.has_resolv = r->has_resolv,
 		.has_hosts = true,
-		.has_mqueue = r->plan->is_root || can_mount_mqueue(),
 	};
 	CLEANUP(freep) char *text = NULL;
 	int rc = spec_write(&in, &text, err);
