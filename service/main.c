@@ -24,6 +24,8 @@ struct daemon {
 	char sandbox[SANDBOX_MAX];
 	struct store *store;
 	struct registry *registry;
+	struct layer_files *layer_files;
+	struct mounts *mounts;
 	struct rpc_server *server;
 	struct maintenance *maintenance;
 	struct image_service images;
@@ -174,13 +176,17 @@ static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker(d->worker_program, err) < 0 ||
 	    store_open(d->config.root, &d->store, err) < 0 ||
-	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0)
+	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0 ||
+	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 ||
+	    mounts_new(d->store, &d->mounts, err) < 0)
 		return err->code;
 	d->images = (struct image_service){
 		.store = d->store,
 		.registry = d->registry,
 		.platform = platform_host(),
 		.worker_program = d->worker_program,
+		.layer_files = d->layer_files,
+		.mounts = d->mounts,
 		.sandbox = d->sandbox,
 		.insecure_registries = d->config.insecure_registry.items,
 		.n_insecure_registries = d->config.insecure_registry.n,
@@ -198,6 +204,8 @@ static void daemon_close(struct daemon *d)
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
 	transfers_free(d->images.transfers);
+	mounts_free(d->mounts);
+	layer_files_free(d->layer_files);
 	registry_free(d->registry);
 	store_close(d->store);
 	config_free(&d->config);

@@ -58,7 +58,7 @@ _imagectl()
 	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in
-	copy | history | inspect | save | tag | rmi | pull | push | images | manifest\ inspect | image\ referrers | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
+	copy | history | inspect | save | tag | rmi | pull | push | images | manifest\ inspect | image\ mount | image\ referrers | image\ history | image\ inspect | image\ save | image\ tag | image\ rm | \
 		image\ remove | image\ pull | image\ push | image\ ls | image\ list)
 		[[ $current == -* ]] || words=$(_imagectl_images "${program[@]}")
 		;;

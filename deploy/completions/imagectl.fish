@@ -41,7 +41,7 @@ function __imagectl_candidates
             return
     end
     switch "$command"
-        case copy history inspect save tag rmi pull push images 'manifest inspect' 'image referrers' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
+        case copy history inspect save tag rmi pull push images 'manifest inspect' 'image mount' 'image referrers' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image push' 'image ls' 'image list'
             if not string match -q -- '-*' $current
                 $program images --format '{{if ne .Tag "<none>"}}{{.Repository}}:{{.Tag}}{{end}}' 2>/dev/null

@@ -8,7 +8,9 @@
 #include <stdatomic.h>
 
 #include "imaged/v1/image_service.server.h"
+#include "service/image/layer_files.h"
 #include "service/image/transfer.h"
+#include "service/mount/mounts.h"
 #include "service/rpc/call.h"
 #include "store/image/image.h"
 
@@ -22,7 +24,9 @@ struct image_service {
 	struct transfers *transfers;
 	struct platform platform;   /* of this machine */
 	const char *worker_program; /* imaged-layer */
-	const char *sandbox;	    /* how it is confined, for GetInfo */
+	struct layer_files *layer_files;
+	struct mounts *mounts;
+	const char *sandbox; /* how it is confined, for GetInfo */
 	const char *const *listeners;
 	size_t n_listeners;
 	char *const *insecure_registries;
@@ -83,6 +87,12 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int mount_image(void *self, struct rpc_call *call, const Imaged__V1__MountImageRequest *request,
+		Imaged__V1__MountImageResponse *response, struct err *err);
+int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountImageRequest *request,
+		  Imaged__V1__UnmountImageResponse *response, struct err *err);
+int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsRequest *request,
+		Imaged__V1__ListMountsResponse *response, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

@@ -87,6 +87,22 @@ int get_version(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetV
 	return add_components(a, response, err);
 }
 
+static int add_mounts(struct image_service *service, struct arena *a, Imaged__V1__GetInfoResponse *m, struct err *err)
+{
+	const struct probe *p = mounts_probe(service->mounts);
+	struct mount_entry *entries;
+	size_t n;
+
+	if (mounts_list(service->mounts, a, &entries, &n, err) < 0)
+		return err->code;
+	m->mounts = (int64_t)n;
+	m->mount_ways = (Imaged__V1__MountWay *)p->ways;
+	m->n_mount_ways = p->n_ways;
+	if (!p->n_ways)
+		m->mount_problem = (char *)p->problem;
+	return OK;
+}
+
 int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfoRequest *request,
 	     Imaged__V1__GetInfoResponse *response, struct err *err)
 {
@@ -110,5 +126,7 @@ int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfo
 	response->started = time_message(a, service->started_ns / NS_PER_S, (int32_t)(service->started_ns % NS_PER_S));
 	response->sandbox = (char *)service->sandbox;
 	response->cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	if (add_mounts(service, a, response, err) < 0)
+		return err->code;
 	return response->root && response->platform && response->started ? OK : fail_nomem(err);
 }

@@ -56,29 +56,52 @@ static int write_lease(struct store *s, const struct lease_id *id, const Imaged_
 	return meta_txn_commit(s->shared, t, NULL, err);
 }
 
+int lease_id_new(struct lease_id *ret_id, struct err *err)
+{
+	if (getrandom(ret_id->bytes, sizeof ret_id->bytes, 0) != sizeof ret_id->bytes)
+		return fail_errno(err, "random number for a lease");
+	return OK;
+}
+
+static int create(struct store *s, const struct lease_id *id, lease_record *record, const struct digest *digests,
+		  size_t n, struct err *err)
+{
+	int r;
+
+	record->created_ns = clock_wall_ns();
+	record->expires_ns = record->created_ns + LEASE_SECONDS * ns_per_s;
+	record->owner = (ProtobufCBinaryData){ sizeof s->run, s->run };
+	r = write_lease(s, id, record, 0, digests, portion(n), err);
+	if (r == OK && n > portion(n))
+		r = lease_add(s, id, digests + portion(n), n - portion(n), err);
+	if (r != OK)
+		lease_release(s, id, NULL); /* nobody else knows it */
+	return r;
+}
+
 int lease_create(struct store *s, const char *purpose, const struct digest *digests, size_t n, struct lease_id *ret_id,
 		 struct err *err)
 {
-	Imaged__Store__V1__LeaseRecord record = IMAGED__STORE__V1__LEASE_RECORD__INIT;
+	lease_record record = IMAGED__STORE__V1__LEASE_RECORD__INIT;
 	struct lease_id id;
-	int r;
+	int r = lease_id_new(&id, err);
 
-	if (getrandom(id.bytes, sizeof id.bytes, 0) != sizeof id.bytes)
-		return fail_errno(err, "random number for a lease");
-	record.created_ns = clock_wall_ns();
-	record.expires_ns = record.created_ns + LEASE_SECONDS * ns_per_s;
 	record.purpose = (char *)purpose;
-	record.owner = (ProtobufCBinaryData){ sizeof s->run, s->run };
-	r = write_lease(s, &id, &record, 0, digests, portion(n), err);
-	if (r != OK)
-		return r;
-	if (n > portion(n))
-		r = lease_add(s, &id, digests + portion(n), n - portion(n), err);
+	if (r == OK)
+		r = create(s, &id, &record, digests, n, err);
 	if (r == OK)
 		*ret_id = id;
-	else
-		lease_release(s, &id, NULL); /* nobody else knows it */
 	return r;
+}
+
+int lease_create_for_mount(struct store *s, const struct mount_id *mount, const struct lease_id *id,
+			   const struct digest *digests, size_t n, struct err *err)
+{
+	lease_record record = IMAGED__STORE__V1__LEASE_RECORD__INIT;
+
+	record.purpose = (char *)"mount";
+	record.mount = (ProtobufCBinaryData){ sizeof mount->bytes, (uint8_t *)mount->bytes };
+	return create(s, id, &record, digests, n, err);
 }
 
 static int fail_ended(struct err *err)
@@ -158,8 +181,23 @@ int lease_abandon(struct store *s, const struct lease_id *id, struct err *err)
 	return r == E_NOT_FOUND ? OK : r;
 }
 
+static bool mount_is_on_record(const struct store *s, const lease_record *record)
+{
+	struct mount_id id;
+	uint64_t revision;
+	struct key k;
+
+	if (record->mount.len != sizeof id.bytes)
+		return false;
+	memcpy(id.bytes, record->mount.data, sizeof id.bytes);
+	k = key_mount(&id);
+	return record_revision(s->local, &k, &revision, NULL) != E_NOT_FOUND; /* in doubt it is */
+}
+
 bool lease_is_owned(const struct store *s, const lease_record *record)
 {
+	if (mount_is_on_record(s, record))
+		return true;
 	return record->owner.len == sizeof s->run && !memcmp(record->owner.data, s->run, sizeof s->run);
 }
 

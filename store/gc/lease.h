@@ -13,6 +13,8 @@
  *   - A dead lease keeps its content from the collector (gc_run) until it expires, so that
  *     the next pull finds what was committed. Unfinished ingests need no lease for that.
  *   - Whoever removes an image ignores it: the space is wanted now. gc_prune() ends it.
+ *   - That of a mount (lease_create_for_mount) is live as long as the mount is on record
+ *     (mounts/mount_record.h), also in later runs.
  *
  * A shared space with several daemons would need owners that all of them can see end
  * (etcd's leases); a root of LMDB has one daemon.
@@ -28,6 +30,10 @@ enum { LEASE_SECONDS = 24 * 3600 };
  * more than fit one); no lease is left when one fails. */
 int lease_create(struct store *s, const char *purpose, const struct digest *digests, size_t n, struct lease_id *ret_id,
 		 struct err *err);
+/* The same for a mount, whose record names the lease and is written already. */
+int lease_create_for_mount(struct store *s, const struct mount_id *mount, const struct lease_id *id,
+			   const struct digest *digests, size_t n, struct err *err);
+int lease_id_new(struct lease_id *ret_id, struct err *err);
 int lease_add(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err);
 
 /* Lets go of it and keeps it until it expires, from now on dead. Fine when it has ended. */

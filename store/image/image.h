@@ -140,10 +140,10 @@ struct removal {
 };
 
 /* docker rmi (docker-cli.md 7) for one argument. E_CONFLICT: several repositories
- * name it and the argument is an ID. */
+ * name it and the argument is an ID; or it is mounted and would be deleted. */
 int image_remove(struct store *s, const char *text, struct removal *r, struct err *err);
 /* Removes one image with all its names and manifests, as long as it is the image
- * that was looked at: E_CONFLICT when its names have changed since. */
+ * that was looked at: E_CONFLICT when its names have changed since, or it is mounted. */
 int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err);
 
 /* When it was last used; written at most once a minute, failures do not matter. */

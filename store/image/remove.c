@@ -6,6 +6,7 @@
 #include "store/image/names.h"
 #include "store/image/removing.h"
 #include "store/internal.h"
+#include "store/mounts/mount_record.h"
 
 enum { TRIES = 50, SHORT_ID = 12, REMOVE_ARENA = 64 * 1024 * 1024 };
 
@@ -47,6 +48,19 @@ static int fail_conflict(const struct removing *w, struct err *err)
 	return fail(err, E_CONFLICT,
 		    "conflict: unable to delete %.*s (must be forced) - image is referenced in multiple repositories",
 		    SHORT_ID, digest_hex(&w->config, hex));
+}
+
+/* A mounted image stays, as one that a container uses does in docker; forced, it loses its
+ * names and its record, and the mount keeps its content. */
+static int check_unmounted(struct removing *w, struct err *err)
+{
+	char hex[DIGEST_TEXT_MAX], *target;
+	int r = mount_of_manifests(w->store, w->image.manifests, w->image.n_manifests, &w->arena, &target, err);
+
+	if (r != OK || !target)
+		return r;
+	return fail(err, E_CONFLICT, "conflict: unable to delete %.*s (must be forced) - image is mounted at '%s'",
+		    SHORT_ID, digest_hex(&w->config, hex), target);
 }
 
 /* ---- decide --------------------------------------------------------------- */
@@ -226,6 +240,8 @@ static int remove_once(struct store *s, struct attempt *a, struct removal *r, st
 
 	begin(&w, s, r);
 	code = a->begun ? decide_again(&w, a, &done, err) : decide(&w, a, err);
+	if (code == OK && !done && w.delete_image && !r->force)
+		code = check_unmounted(&w, err);
 	if (code == OK && !done)
 		code = carry_out(&w, err);
 	a->begun = a->begun || w.visited;
@@ -283,6 +299,8 @@ static int delete_once(struct store *s, const struct image *image, struct remova
 
 	begin(&w, s, r);
 	code = decide_whole(&w, image, err);
+	if (code == OK)
+		code = check_unmounted(&w, err);
 	return code == OK ? carry_out(&w, err) : code;
 }
 

@@ -550,6 +550,29 @@ bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_
 	return at_end(&c);
 }
 
+struct key key_mount(const struct mount_id *id)
+{
+	struct key k = begin('r');
+
+	add(&k, id->bytes, MOUNT_ID_LEN);
+	return k;
+}
+
+struct key key_mount_prefix(void)
+{
+	return begin('r');
+}
+
+bool key_parse_mount(struct bytes key, struct mount_id *ret_id)
+{
+	struct cursor c = open_key(key, 'r');
+	const uint8_t *at = take(&c, MOUNT_ID_LEN);
+
+	if (at)
+		memcpy(ret_id->bytes, at, MOUNT_ID_LEN);
+	return at_end(&c);
+}
+
 struct key key_use(const struct digest *manifest)
 {
 	return one_digest('u', manifest);

@@ -33,6 +33,8 @@
  *   f D(diff) D(blob)           -             diff ID → blobs
  *   t D(diff) VERSION           LayerImageRecord  a layer's image that is complete, made by
  *                                             this version of the writer (4 bytes big endian)
+ *   r MOUNT                     MountRecord   an image mounted at a directory; MOUNT is 8
+ *                                             random bytes
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
@@ -55,10 +57,14 @@
 #include "store/types/image_config.h"
 #include "store/types/reference.h"
 
-enum { LEASE_ID_LEN = 16 };
+enum { LEASE_ID_LEN = 16, MOUNT_ID_LEN = 8 };
 
 struct lease_id {
 	uint8_t bytes[LEASE_ID_LEN];
+};
+
+struct mount_id {
+	uint8_t bytes[MOUNT_ID_LEN];
 };
 
 struct key {
@@ -146,6 +152,9 @@ bool key_parse_diff(struct bytes key, struct digest *ret_diff_id, struct digest 
 struct key key_layer_image(const struct digest *diff_id, uint32_t version);
 struct key key_layer_image_prefix(const struct digest *diff_id); /* NULL: all */
 bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_t *ret_version);
+struct key key_mount(const struct mount_id *id);
+struct key key_mount_prefix(void);
+bool key_parse_mount(struct bytes key, struct mount_id *ret_id);
 struct key key_use(const struct digest *manifest);
 struct key key_use_prefix(void);
 bool key_parse_use(struct bytes key, struct digest *ret_manifest);

@@ -19,12 +19,26 @@ static void report(const char *call, int r, int good)
 	failed |= r < 0 || !good;
 }
 
+static int same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
 /* In the condition, `answer` is the response. */
 #define CALL(call, Response, request, condition)                                     \
 	do {                                                                         \
 		Imaged__V1__##Response *answer = NULL;                               \
 		int result = imaged_##call(channel, NULL, request, &answer, &error); \
 		report(#call, result, result == 0 && (condition));                   \
+		imaged_##call##_free(answer);                                        \
+	} while (0)
+
+/* It must fail for this reason. */
+#define REFUSED(call, Response, request, why)                                        \
+	do {                                                                         \
+		Imaged__V1__##Response *answer = NULL;                               \
+		int result = imaged_##call(channel, NULL, request, &answer, &error); \
+		report(#call, result < 0 && same(error.reason, why) ? 0 : -1, 1);    \
 		imaged_##call##_free(answer);                                        \
 	} while (0)
 
@@ -38,11 +52,6 @@ static void report(const char *call, int r, int good)
 		report(#call, result, good);                                         \
 		imaged_##call##_free(stream);                                        \
 	} while (0)
-
-static int same(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
 
 /* ---- streams ------------------------------------------------------------------ */
 
@@ -230,6 +239,21 @@ static void ask_registry(char *image, const char *registry)
 	CALL(list_referrers, ListReferrersResponse, &referrers, *answer->subject && answer->n_referrers == 0);
 }
 
+/* By a name that no machine has: what is mounted is tested elsewhere. */
+static void mounts(char *image)
+{
+	static char nowhere[] = "/imaged-no-such-directory";
+	Imaged__V1__MountImageRequest mount = IMAGED__V1__MOUNT_IMAGE_REQUEST__INIT;
+	Imaged__V1__UnmountImageRequest unmount = IMAGED__V1__UNMOUNT_IMAGE_REQUEST__INIT;
+	Imaged__V1__ListMountsRequest list = IMAGED__V1__LIST_MOUNTS_REQUEST__INIT;
+
+	mount.image = image;
+	mount.target = unmount.mount = (ProtobufCBinaryData){ strlen(nowhere), (uint8_t *)nowhere };
+	REFUSED(mount_image, MountImageResponse, &mount, "NOT_FOUND");
+	REFUSED(unmount_image, UnmountImageResponse, &unmount, "NOT_FOUND");
+	CALL(list_mounts, ListMountsResponse, &list, answer->n_mounts == 0);
+}
+
 static void tag(char *image, char *name)
 {
 	Imaged__V1__TagImageRequest request = IMAGED__V1__TAG_IMAGE_REQUEST__INIT;
@@ -288,6 +312,7 @@ int main(int argc, char **argv)
 	pull(argv[1]);
 	push(argv[1]);
 	look_at(argv[1]);
+	mounts(argv[1]);
 	tag(argv[1], name);
 	save(name, &archive);
 	remove_name(name);

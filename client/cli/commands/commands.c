@@ -7,6 +7,8 @@ static const struct command image_commands[] = {
 	{ "inspect", NULL, &spec_image_inspect, NULL, NULL },
 	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "ls", "list", &spec_images, NULL, NULL },
+	{ "mount", NULL, &spec_image_mount, NULL, NULL },
+	{ "mounts", NULL, &spec_image_mounts, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "push", NULL, &spec_push, NULL, NULL },
@@ -15,6 +17,7 @@ static const struct command image_commands[] = {
 	{ "save", NULL, &spec_save, NULL, NULL },
 	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ "tags", NULL, &spec_tags, NULL, NULL },
+	{ "unmount", NULL, &spec_image_unmount, NULL, NULL },
 	{ 0 },
 };
 

@@ -20,9 +20,23 @@ static int fetch(struct cli *cli, Imaged__V1__GetInfoResponse **ret, struct err 
 	return r;
 }
 
+enum { WAYS_MAX = 4 };
+
+/* How many. */
+static size_t way_names(const Imaged__V1__GetInfoResponse *m, char *names[WAYS_MAX])
+{
+	static const char *const known[] = { NULL, "file", "loop", "fuse" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_mount_ways && n < WAYS_MAX; i++)
+		if ((size_t)m->mount_ways[i] < ARRAY_LEN(known) && known[m->mount_ways[i]])
+			names[n++] = (char *)known[m->mount_ways[i]];
+	return n;
+}
+
 static void fill(struct object *o, struct arena *a, const Imaged__V1__GetInfoResponse *m)
 {
-	char platform[256];
+	char platform[256], *ways[WAYS_MAX];
 
 	o->type_name = "system.info";
 	object_add(o, "Root", value_string(m->root));
@@ -38,6 +52,9 @@ static void fill(struct object *o, struct arena *a, const Imaged__V1__GetInfoRes
 	object_add(o, "Started", time_utc(a, m->started));
 	object_add(o, "Sandbox", value_string(m->sandbox));
 	object_add(o, "NCPU", value_int64(m->cpus));
+	object_add(o, "MountWays", value_strings(a, ways, way_names(m, ways)));
+	object_add(o, "MountProblem", value_string(m->mount_problem));
+	object_add(o, "Mounts", value_int64(m->mounts));
 }
 
 static int render(const char *format_text, const Imaged__V1__GetInfoResponse *m, struct err *err)
@@ -63,6 +80,20 @@ static void print_list(const char *title, char *const *items, size_t n)
 		cli_print("  %s\n", items[i]);
 }
 
+static void print_mounts(const Imaged__V1__GetInfoResponse *m)
+{
+	char *ways[WAYS_MAX];
+	size_t n = way_names(m, ways);
+
+	cli_print(" Mounts: %lld\n Mount Ways:", (long long)m->mounts);
+	for (size_t i = 0; i < n; i++)
+		cli_print(" %s", ways[i]);
+	if (n)
+		cli_print("\n");
+	else
+		cli_print(" none: %s\n", m->mount_problem);
+}
+
 static void print_server(const Imaged__V1__GetInfoResponse *m)
 {
 	char total[SIZE_TEXT_MAX], free_text[SIZE_TEXT_MAX], platform[256];
@@ -76,6 +107,7 @@ static void print_server(const Imaged__V1__GetInfoResponse *m)
 		  size_text((double)m->disk_total_bytes, 4, total));
 	cli_print(" OS/Arch: %s\n CPUs: %lld\n", platform_of(m->platform, platform), (long long)m->cpus);
 	cli_print(" Layer Sandbox: %s\n", *m->sandbox ? m->sandbox : "none");
+	print_mounts(m);
 	if (m->started)
 		cli_print(" Started: %s\n", time_local(&a, m->started->seconds).string.data);
 	print_list("Listeners", m->listeners, m->n_listeners);

@@ -39,14 +39,19 @@ static bool begins_with(struct bytes b, const char *text)
 	return b.len >= strlen(text) && !memcmp(b.data, text, strlen(text));
 }
 
+static bool is_text(struct bytes b, const char *text)
+{
+	return b.len == strlen(text) && !memcmp(b.data, text, b.len);
+}
+
+/* The marks of directories, as the writer makes them. */
 static const char *judge_overlay(const struct xattr *x, struct check_inode *n)
 {
-	static const char mark[] = "overlay.opaque";
+	bool opaque = is_text(x->name, "overlay.opaque") && is_text(x->value, "y");
 
-	if (!S_ISDIR(n->mode) || x->name.len != strlen(mark) || !begins_with(x->name, mark) || x->value.len != 1 ||
-	    x->value.data[0] != 'y')
+	if (!S_ISDIR(n->mode) || !(opaque || (is_text(x->name, "overlay.origin") && !x->value.len)))
 		return "an extended attribute of overlayfs";
-	n->is_opaque = true;
+	n->is_opaque = n->is_opaque || opaque;
 	return NULL;
 }
 

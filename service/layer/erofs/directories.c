@@ -93,17 +93,20 @@ static int collect_name(struct ending *e, struct erofs_directory *d, struct erof
 	return OK;
 }
 
-static int mark_opaque(struct ending *e, struct erofs_directory *d, struct err *err)
+static int mark(struct ending *e, struct erofs_directory *d, struct err *err)
 {
 	struct bytes *xattrs = &d->attributes.xattrs;
-	int rc = d->is_opaque ? erofs_xattr_make_opaque(&e->w->xattrs, *xattrs, xattrs, err) : OK;
+	int rc;
 
-	return rc == OK && d->is_opaque ? erofs_tree_keep(&e->w->tree, *xattrs, xattrs, err) : rc;
+	if (!d->is_opaque && !d->has_whiteouts)
+		return OK;
+	rc = erofs_xattr_mark(&e->w->xattrs, *xattrs, d->is_opaque, d->has_whiteouts, xattrs, err);
+	return rc == OK ? erofs_tree_keep(&e->w->tree, *xattrs, xattrs, err) : rc;
 }
 
 static int complete(struct ending *e, struct erofs_directory *d, struct err *err)
 {
-	int rc = mark_opaque(e, d, err);
+	int rc = mark(e, d, err);
 
 	if (rc == OK)
 		rc = erofs_tree_name(&e->w->tree, d, bytes_of("."), &d->inode, err);

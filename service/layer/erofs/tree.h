@@ -61,6 +61,7 @@ struct erofs_directory {
 	void *names;			/* tsearch(3) of struct erofs_name */
 	uint32_t n_names, depth;
 	bool is_opaque;
+	bool has_whiteouts;  /* or had */
 	bool has_attributes; /* it has come as an entry of its own */
 	struct erofs_attributes attributes;
 

@@ -87,6 +87,7 @@ static int take_whiteout(struct erofs_writer *w, struct err *err)
 	if (rc != OK)
 		return rc;
 	inode->is_whiteout = true;
+	w->directory->has_whiteouts = true;
 	return name_inode(w, inode, err);
 }
 

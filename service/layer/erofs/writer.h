@@ -12,7 +12,8 @@
  *     directories that are missing are made, 0755 and root's
  *   - hard links: to a file of this layer that came before, else E_BAD_CONTENT; owner,
  *     mode and time are those of the file
- *   - whiteouts: a character device 0:0; opaque directories: the xattrs
+ *   - whiteouts: a character device 0:0, and of its directory the xattrs
+ *     trusted.overlay.origin and user.overlay.origin ""; opaque directories: the xattrs
  *     trusted.overlay.opaque and user.overlay.opaque "y". Where the layer has a file of
  *     the name, before or after, there is no whiteout of it, but a directory of the name
  *     is opaque

@@ -272,19 +272,28 @@ int erofs_xattr_read(struct erofs_xattr_set *x, const struct tar_item *item, con
 	return rc == OK ? finish_body(x, rules->max_bytes, ret_body, err) : rc;
 }
 
-int erofs_xattr_make_opaque(struct erofs_xattr_set *x, struct bytes body, struct bytes *ret_body, struct err *err)
+/* For overlayfs with and without privileges. */
+static void put_mark(struct buf *body, const char *name, const char *value)
 {
-	static const char name[] = "overlay.opaque";
-	struct erofs_xattr_record mark = { .name = bytes_of(name), .value = bytes_of("y") };
+	struct erofs_xattr_record mark = { .name = bytes_of(name), .value = bytes_of(value) };
 
+	mark.index = EROFS_XATTR_TRUSTED;
+	put_record(body, &mark);
+	mark.index = EROFS_XATTR_USER;
+	put_record(body, &mark);
+}
+
+int erofs_xattr_mark(struct erofs_xattr_set *x, struct bytes body, bool opaque, bool whiteouts, struct bytes *ret_body,
+		     struct err *err)
+{
 	buf_reset(&x->body);
 	if (body.len)
 		buf_append(&x->body, body.data, body.len);
 	else
 		put_zeros(&x->body, sizeof(struct erofs_xattrs));
-	mark.index = EROFS_XATTR_TRUSTED;
-	put_record(&x->body, &mark);
-	mark.index = EROFS_XATTR_USER;
-	put_record(&x->body, &mark);
+	if (opaque)
+		put_mark(&x->body, "overlay.opaque", "y");
+	if (whiteouts)
+		put_mark(&x->body, "overlay.origin", "");
 	return finish_body(x, EROFS_XATTRS_MAX, ret_body, err);
 }

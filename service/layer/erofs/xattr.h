@@ -47,7 +47,10 @@ struct erofs_xattr_rules {
 int erofs_xattr_read(struct erofs_xattr_set *x, const struct tar_item *item, const struct erofs_xattr_rules *rules,
 		     struct bytes *ret_body, struct err *err);
 
-/* The same body with both of overlayfs's marks of an opaque directory added to it. */
-int erofs_xattr_make_opaque(struct erofs_xattr_set *x, struct bytes body, struct bytes *ret_body, struct err *err);
+/* The same body with overlayfs's marks of a directory added to it: that it is opaque; that
+ * it has whiteouts, without which overlayfs (fs/overlayfs/inode.c, ovl_get_inode) lists
+ * those of a directory that only one layer has. */
+int erofs_xattr_mark(struct erofs_xattr_set *x, struct bytes body, bool opaque, bool whiteouts, struct bytes *ret_body,
+		     struct err *err);
 
 #endif

@@ -390,7 +390,7 @@ static void xattrs_that_are_not_ours_are_refused(void **state UNUSED)
 	assert_refused(&image, "cut off");
 }
 
-static void marks_of_overlayfs_are_only_those_of_opaque_directories(void **state UNUSED)
+static void marks_of_overlayfs_are_only_those_that_the_writer_makes(void **state UNUSED)
 {
 	NEW image = BUF_INIT(CRAFT_MAX);
 	NEW tar = BUF_INIT(CRAFT_MAX);
@@ -466,7 +466,7 @@ int main(void)
 		cmocka_unit_test(forms_that_are_not_ours_are_refused),
 		cmocka_unit_test(chunks_past_the_end_are_refused),
 		cmocka_unit_test(xattrs_that_are_not_ours_are_refused),
-		cmocka_unit_test(marks_of_overlayfs_are_only_those_of_opaque_directories),
+		cmocka_unit_test(marks_of_overlayfs_are_only_those_that_the_writer_makes),
 		cmocka_unit_test(every_changed_byte_is_refused_or_harmless),
 		cmocka_unit_test(bounds_hold),
 	};
