@@ -44,6 +44,8 @@ struct run_report {
 	int32_t code; /* OK or an enum code */
 	int32_t exit_code;
 	int32_t oom_kills;
+	int32_t single_id; /* it ran with the id 0 alone */
+	int32_t unused;
 	int64_t memory_peak; /* bytes; 0 when unknown */
 	int64_t cpu_us;
 	char text[RUN_TEXT_MAX];

@@ -30,6 +30,7 @@ static void fill_result(const struct run_report *r, struct run_result *ret_resul
 		.out_of_memory = r->oom_kills > 0 && r->exit_code,
 		.memory_peak = r->memory_peak,
 		.cpu_us = r->cpu_us,
+		.single_id = r->single_id,
 	};
 	snprintf(ret_result->message, sizeof ret_result->message, "%.*s", (int)sizeof ret_result->message - 1, r->text);
 }
@@ -129,6 +130,10 @@ int run_sweep(const struct run_config *c, unsigned *ret_removed, struct err *err
 
 /* ---- words ------------------------------------------------------------------------------- */
 
+static const char single_id_note[] =
+	" (this daemon has no root and no ranges in /etc/subuid and /etc/subgid: in its build "
+	"steps only the id 0 exists, and chown to others fails)";
+
 /* The arguments, joined by blanks. */
 static void join(const char *const *args, char *out, size_t size)
 {
@@ -144,9 +149,8 @@ int run_describe_failure(const struct run_step *step, const struct run_result *r
 	char command[512];
 
 	join(step->args, command, sizeof command);
-	if (r->message[0])
-		return snprintf(out, size, "process \"%s\" did not complete successfully: %s: exit code: %d", command,
-				r->message, r->exit_code);
-	return snprintf(out, size, "process \"%s\" did not complete successfully: %sexit code: %d", command,
-			r->out_of_memory ? "out of memory (its limit was reached): " : "", r->exit_code);
+	return snprintf(out, size, "process \"%s\" did not complete successfully: %s%s%sexit code: %d%s", command,
+			r->message, r->message[0] ? ": " : "",
+			r->out_of_memory ? "out of memory (its limit was reached): " : "", r->exit_code,
+			r->single_id ? single_id_note : "");
 }

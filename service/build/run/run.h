@@ -10,7 +10,8 @@
  *
  * As root, the step gets a cgroup (limits, devices, what it used). Without privileges it runs in a
  * user namespace: with the ranges of /etc/subuid and /etc/subgid where newuidmap and newgidmap
- * are there, else as one single id; what that cannot do fails with E_UNSUPPORTED and says why.
+ * are there, else as one single id; what that cannot do fails with E_UNSUPPORTED and says why. Its layers have to be
+ * EROFS images (erofsfuse mounts them in the namespace, so that their ids are right there) or directories of the user.
  *
  * The directory of a step is the caller's, on a file system that can be an overlay's upper
  * (not an overlay itself), one for each step: `upper` is made in it (its content becomes the layer),
@@ -116,6 +117,7 @@ struct run_result {
 	bool out_of_memory;  /* a process of the step was killed for its memory limit */
 	int64_t memory_peak; /* bytes; 0 when unknown */
 	int64_t cpu_us;
+	bool single_id;	   /* without root: no id but 0 was there, so that chown to others failed */
 	char message[256]; /* why the command could not be started (exit code 126 or 127); "" else */
 };
 

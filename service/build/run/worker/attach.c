@@ -5,6 +5,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "service/mount/fuse.h"
+#include "service/mount/layer_way.h"
+
 static void fd_path(int fd, char out[32])
 {
 	snprintf(out, 32, "/proc/self/fd/%d", fd);
@@ -70,30 +73,23 @@ int attach_tree(int fd, const char *target, struct err *err)
 	return rc == OK ? place(tree, target, err) : rc;
 }
 
-static int mount_image(int fd, int *ret_mount, struct err *err)
-{
-	CLEANUP(closep) int context = fsopen("erofs", FSOPEN_CLOEXEC);
-	char source[32];
-
-	fd_path(fd, source);
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0 ||
-	    fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
-	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fail_errno(err, "mount the image of a layer");
-	*ret_mount = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
-	return *ret_mount < 0 ? fail_errno(err, "mount the image of a layer") : OK;
-}
-
-int attach_layer(int fd, const char *target, struct err *err)
+static int mount_image(int fd, const char *target, struct err *err)
 {
 	CLEANUP(closep) int mount = -1;
+	struct err why = ERR_INIT;
+
+	if (layer_mount_file(fd, &mount, &why) != OK && layer_mount_loop(fd, &mount, err) != OK)
+		return err_wrap(err, "mount a layer: not by file (%s), and not by loop device", why.text);
+	return place(mount, target, err);
+}
+
+int attach_layer(int fd, const char *target, bool is_root, struct err *err)
+{
 	struct stat st;
-	int rc;
 
 	if (fstat(fd, &st) < 0)
 		return fail_errno(err, "look at a layer");
 	if (!S_ISREG(st.st_mode))
 		return attach_tree(fd, target, err);
-	rc = mount_image(fd, &mount, err);
-	return rc == OK ? place(mount, target, err) : rc;
+	return is_root ? mount_image(fd, target, err) : fuse_mount_layer(fd, target, err);
 }

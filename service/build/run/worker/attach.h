@@ -10,7 +10,8 @@
  * the same kind. What is mounted below it comes along. */
 int attach_tree(int fd, const char *target, struct err *err);
 
-/* A layer: a directory, or the EROFS image that a file is. Read-only. */
-int attach_layer(int fd, const char *target, struct err *err);
+/* A layer: a directory, or the EROFS image that a file is: by the kernel, or, in a user namespace, where the
+ * kernel refuses, by erofsfuse, which ends with the namespace. */
+int attach_layer(int fd, const char *target, bool is_root, struct err *err);
 
 #endif

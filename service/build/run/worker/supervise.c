@@ -129,6 +129,7 @@ static void report_and_exit(const struct step_plan *p, int talk)
 
 	if (step_run(p, &report, &err) != OK)
 		run_report_of_err(&err, &report);
+	report.single_id = p->single_id;
 	run_send_report(talk, &report, NULL);
 	_exit(0);
 }

@@ -60,7 +60,7 @@ int workspace_make(struct workspace *w, const char *path, bool is_root, struct e
 
 /* ---- layers ---------------------------------------------------------------------------- */
 
-static int attach_layers(const int *lowers, size_t n, struct err *err)
+static int attach_layers(const struct workspace *w, const int *lowers, size_t n, struct err *err)
 {
 	char name[WORKSPACE_NAME_MAX];
 	int rc = OK;
@@ -69,7 +69,7 @@ static int attach_layers(const int *lowers, size_t n, struct err *err)
 		snprintf(name, sizeof name, "lower/%zu", i);
 		rc = make_directory(name, 0755, err);
 		if (rc == OK)
-			rc = attach_layer(lowers[i], name, err);
+			rc = attach_layer(lowers[i], name, w->is_root, err);
 	}
 	return rc;
 }
@@ -132,8 +132,9 @@ static int mount_overlay(const char *target, unsigned long flags, const char *op
 
 static int overlay_root(struct workspace *w, size_t n, struct err *err)
 {
-	/* A directory that is renamed must be copied, or its layer could not be told as a tar. */
-	static const char features[] = "redirect_dir=off,metacopy=off,index=off";
+	/* A directory that is renamed must be copied, or its layer could not be told as a tar; and no
+	 * layer sends us elsewhere by xattrs of its own. */
+	static const char features[] = "redirect_dir=nofollow,metacopy=off,index=off";
 	char options[OPTIONS_MAX], lowerdir[OPTIONS_MAX];
 	int len, rc;
 
@@ -157,7 +158,7 @@ static int open_root(struct workspace *w, struct err *err)
 
 int workspace_mount_root(struct workspace *w, int directory, const int *lowers, size_t n, struct err *err)
 {
-	int rc = attach_layers(lowers, n, err);
+	int rc = attach_layers(w, lowers, n, err);
 
 	if (rc == OK)
 		rc = prepare_upper(directory, n > 0, err);
@@ -169,14 +170,14 @@ int workspace_mount_root(struct workspace *w, int directory, const int *lowers, 
 int workspace_mount_lower(struct workspace *w, const int *lowers, size_t n, int *ret_fd, struct err *err)
 {
 	char options[OPTIONS_MAX];
-	int rc = n ? attach_layers(lowers, n, err) : OK;
+	int rc = n ? attach_layers(w, lowers, n, err) : OK;
 
 	*ret_fd = -1;
 	if (rc != OK || !n)
 		return rc;
 	put_lowerdir(n, options);
-	if (!w->is_root)
-		strncat(options, ",userxattr", sizeof options - strlen(options) - 1);
+	strncat(options, w->is_root ? ",redirect_dir=nofollow,metacopy=off" : ",userxattr",
+		sizeof options - strlen(options) - 1);
 	rc = mount_overlay("../view", MS_RDONLY, options, err);
 	if (rc != OK)
 		return rc;
