@@ -48,11 +48,13 @@ static int set_attributes(posix_spawnattr_t *attr)
 
 static int spawn(const char *program, int socket, pid_t *ret_pid)
 {
-	char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; /* of newuidmap */
+	/* newuidmap and erofsfuse are looked for there. */
+	CLEANUP(freep)
+	char *path = format("PATH=%s", getenv("PATH") ?: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
 	char *argv[] = { (char *)program, NULL }, *environment[] = { path, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	int number = posix_spawn_file_actions_init(&actions);
+	int number = path ? posix_spawn_file_actions_init(&actions) : ENOMEM;
 
 	if (number)
 		return number;
