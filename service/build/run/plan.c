@@ -8,6 +8,7 @@
 #include "proto/runtime/arena.h"
 #include "proto/runtime/codec.h"
 #include "service/build/run/protocol.h"
+#include "service/build/run/seccomp_filter.h"
 
 enum { PLAN_ARENA_MAX = 16 << 20, HOSTNAME_MAX = 64 };
 
@@ -287,6 +288,7 @@ static int set_step(struct arena *a, const struct run_config *c, const struct ru
 	imaged__run__run_step__init(s);
 	s->runtime = text_of(runtime);
 	s->is_runc = is_runc;
+	s->seccomp_filter = text_of(is_runc || step->insecure ? NULL : seccomp_filter());
 	if (rc == OK)
 		rc = set_texts(a, step, s, err);
 	if (rc == OK)

@@ -2,15 +2,8 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdint.h>
 
-enum { VSOCK = 40 };
-
-/* Namespaces, by flags of clone(2). */
-static const int64_t namespace_flags = INT64_C(0x7e020000);
-
-/* What personality(2) may be given: Linux, Linux32, each also with UNAME26; and the question. */
-static const int64_t personalities[] = { 0x0, 0x8, 0x20000, 0x20008, 0xffffffff };
+#include "service/build/run/seccomp_rules.h"
 
 static bool add(json_t *array, json_t *value)
 {
@@ -37,30 +30,32 @@ static json_t *rule(const char *const *names, int number)
 	return json_pack("{s:o, s:s, s:i}", "names", names_of(names), "action", "SCMP_ACT_ERRNO", "errnoRet", number);
 }
 
-/* Allowed when the first argument is so. */
-static json_t *rule_argument(const char *name, const char *op, int64_t value, int64_t second)
+static json_t *conditional(const struct seccomp_rule *r)
 {
-	return json_pack("{s:[s], s:s, s:[{s:i, s:I, s:I, s:s}]}", "names", name, "action", "SCMP_ACT_ALLOW", "args",
-			 "index", 0, "value", (json_int_t)value, "valueTwo", (json_int_t)second, "op", op);
+	static const char *const ops[] = {
+		[SECCOMP_EQUAL] = "SCMP_CMP_EQ",
+		[SECCOMP_NOT_EQUAL] = "SCMP_CMP_NE",
+		[SECCOMP_NO_BITS_OF] = "SCMP_CMP_MASKED_EQ",
+	};
+
+	return json_pack("{s:[s], s:s, s:[{s:i, s:I, s:I, s:s}]}", "names", r->name, "action", "SCMP_ACT_ALLOW", "args",
+			 "index", 0, "value", (json_int_t)r->value, "valueTwo", (json_int_t)0, "op", ops[r->test]);
 }
 
-static bool add_personalities(json_t *rules)
+static bool add_conditional(json_t *rules)
 {
-	for (size_t i = 0; i < sizeof personalities / sizeof personalities[0]; i++)
-		if (!add(rules, rule_argument("personality", "SCMP_CMP_EQ", personalities[i], 0)))
+	for (size_t i = 0; i < seccomp_conditional_n; i++)
+		if (!add(rules, conditional(&seccomp_conditional[i])))
 			return false;
 	return true;
 }
 
 static bool add_rules(json_t *rules)
 {
-	/* Its flags are in memory, where no filter sees them; libraries then call clone. */
-	static const char *const unseen[] = { "clone3", NULL };
+	static const char *const unseen[] = { SECCOMP_UNSEEN, NULL };
 
 	return rules && add(rules, rule(seccomp_allowed, 0)) && add(rules, rule(seccomp_refused, EPERM)) &&
-	       add(rules, rule(unseen, ENOSYS)) &&
-	       add(rules, rule_argument("clone", "SCMP_CMP_MASKED_EQ", namespace_flags, 0)) &&
-	       add(rules, rule_argument("socket", "SCMP_CMP_NE", VSOCK, 0)) && add_personalities(rules);
+	       add(rules, rule(unseen, ENOSYS)) && add_conditional(rules);
 }
 
 /* Programs of the other ABIs of one processor come under the same rules. */

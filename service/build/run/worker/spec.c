@@ -95,13 +95,22 @@ static json_t *process(const struct spec_input *in)
 	return p;
 }
 
+/* crun takes a compiled filter in place of compiling the profile. */
+static json_t *annotations(const struct spec_input *in)
+{
+	if (!in->step->seccomp_filter.len)
+		return json_object();
+	return json_pack("{s:o}", "run.oci.seccomp_bpf_data", spec_string(in->step->seccomp_filter));
+}
+
 /* ---- all -------------------------------------------------------------------------- */
 
 int spec_write(const struct spec_input *in, char **ret_text, struct err *err)
 {
-	json_t *spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.0.2", "process",
+	json_t *spec = json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o}", "ociVersion", "1.0.2", "process",
 				 process(in), "root", "path", "../root", "readonly", 0, "hostname",
-				 spec_string(in->step->hostname), "mounts", spec_mounts(in), "linux", spec_linux(in));
+				 spec_string(in->step->hostname), "mounts", spec_mounts(in), "linux", spec_linux(in),
+				 "annotations", annotations(in));
 	char *text = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
 
 	json_decref(spec);
