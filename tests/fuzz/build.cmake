@@ -1,1 +1,2 @@
 imaged_fuzz(fuzz_instruction imaged_build)
+imaged_fuzz(fuzz_account imaged_run_worker)
