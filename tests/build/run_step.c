@@ -24,9 +24,20 @@
 
 #include "service/build/run/run.h"
 
-enum { LIST_MAX = 4096, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { LIST_MAX = 4096, KEPT_MAX = 64, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static struct cancel *token;
+
+/* What lives as long as the program is no leak. */
+static void *kept(void *p)
+{
+	static void *all[KEPT_MAX];
+	static size_t n;
+
+	if (!p || n == KEPT_MAX)
+		abort();
+	return all[n++] = p;
+}
 
 /* ---- JSON ------------------------------------------------------------------------ */
 
@@ -43,9 +54,9 @@ static int64_t number(const json_t *o, const char *key)
 static const char *const *list(const json_t *o, const char *key)
 {
 	const json_t *array = json_object_get(o, key);
-	const char **all = calloc(json_array_size(array) + 1, sizeof *all);
+	const char **all = kept(calloc(json_array_size(array) + 1, sizeof *all));
 
-	for (size_t i = 0; all && i < json_array_size(array); i++)
+	for (size_t i = 0; i < json_array_size(array); i++)
 		all[i] = json_string_value(json_array_get(array, i));
 	return array ? all : NULL;
 }
@@ -108,7 +119,7 @@ static enum run_mount_type type_of(const char *name)
 static void read_mounts(const json_t *o, struct run_step *s)
 {
 	const json_t *array = json_object_get(o, "mounts");
-	struct run_mount *all = calloc(json_array_size(array) + 1, sizeof *all);
+	struct run_mount *all = kept(calloc(json_array_size(array) + 1, sizeof *all));
 
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const json_t *m = json_array_get(array, i);
@@ -131,7 +142,7 @@ static void read_mounts(const json_t *o, struct run_step *s)
 static void read_limits(const json_t *o, struct run_limits *l)
 {
 	const json_t *ulimits = json_object_get(o, "ulimits");
-	struct run_ulimit *all = calloc(json_array_size(ulimits) + 1, sizeof *all);
+	struct run_ulimit *all = kept(calloc(json_array_size(ulimits) + 1, sizeof *all));
 
 	for (size_t i = 0; i < json_array_size(ulimits); i++) {
 		const json_t *u = json_array_get(ulimits, i);
@@ -318,7 +329,7 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	token = cancel_new();
-	if (!o || !token || !catch_signals() || !getenv("RUN_STEP_PROGRAM"))
+	if (!o || !kept(o) || !token || !catch_signals() || !getenv("RUN_STEP_PROGRAM"))
 		return EXIT_USAGE;
 	for (size_t i = 0; argc == 3 && i < ARRAY_LEN(modes); i++)
 		if (!strcmp(argv[1], modes[i].name))

@@ -209,15 +209,15 @@ static int write_data(struct run *r, const char *name, const struct stat *st, st
 	return put_zeros(r, tar_put_padding((uint64_t)st->st_size), err);
 }
 
-static int write_symlink(struct run *r, const char *name, struct tar_put *p, struct err *err)
+static int write_symlink(struct run *r, const char *name, struct tar_put p, struct err *err)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(top(r)->upper, name, target, sizeof target);
 
 	if (n < 0 || n == sizeof target)
 		return fail_entry_errno(r, "read the link", err);
-	p->link = (struct bytes){ (const uint8_t *)target, (size_t)n };
-	return put_header(r, p, err);
+	p.link = (struct bytes){ (const uint8_t *)target, (size_t)n };
+	return put_header(r, &p, err);
 }
 
 /* Everything but a directory. */
@@ -242,7 +242,7 @@ static int write_entry(struct run *r, const char *name, const struct stat *st, s
 		return put_header(r, &p, err);
 	}
 	if (S_ISLNK(st->st_mode))
-		return write_symlink(r, name, &p, err);
+		return write_symlink(r, name, p, err);
 	rc = put_header(r, &p, err);
 	return rc == OK && S_ISREG(st->st_mode) ? write_data(r, name, st, err) : rc;
 }

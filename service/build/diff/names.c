@@ -50,18 +50,18 @@ static int read_all(DIR *dir, size_t max, struct names *n, struct err *err)
 	return rc == OK && errno ? fail_errno(err, "read a directory") : rc;
 }
 
-int names_read(int fd, size_t max, struct names *ret_names, struct err *err)
+int names_read(int dir, size_t max, struct names *ret_names, struct err *err)
 {
 	CLEANUP(names_free) struct names n = { 0 };
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
 
-	if (!dir) {
+	if (!stream) {
 		closep(&copy);
 		return fail_errno(err, "open a directory");
 	}
-	rc = read_all(dir, max, &n, err);
-	closedir(dir);
+	rc = read_all(stream, max, &n, err);
+	closedir(stream);
 	if (rc != OK)
 		return rc;
 	if (n.n)

@@ -241,10 +241,12 @@ static void inherit_cpuset(const struct cgroup_limits *s, const struct cgroup_pl
 	}
 }
 
-static int apply(const struct cgroup_place *p, const struct value *item, struct err *err)
+static int apply(const struct cgroup_limits *s, const struct cgroup_place *p, const struct value *item, struct err *err)
 {
 	const char *file = p->is_v1 ? item->v1 : item->v2;
 
+	if (item->controller == CPUSET && p->is_v1)
+		inherit_cpuset(s, p);
 	if (!file || !cgroup_write(p->dir, file, item->text) || (errno == ENOENT && item->optional))
 		return OK;
 	return fail(err, E_INVALID, "limit '%s' of %s: %s", item->text, file, strerrordesc_np(errno));
@@ -264,10 +266,8 @@ int cgroup_limits_set(struct cgroup_limits *s, const Imaged__Run__RunLimits *lim
 		const struct value *item = &v.item[i];
 
 		rc = find_place(s, &w, item->controller, err);
-		if (rc == OK && item->controller == CPUSET && w.place[CPUSET]->is_v1)
-			inherit_cpuset(s, w.place[CPUSET]);
 		if (rc == OK)
-			rc = apply(w.place[item->controller], item, err);
+			rc = apply(s, w.place[item->controller], item, err);
 	}
 	if (rc == OK && w.place[MEMORY])
 		s->memory = w.place[MEMORY]->dir;

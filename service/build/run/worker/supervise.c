@@ -47,7 +47,10 @@ static int map_plan(struct supervisor *s, struct err *err)
 		return fail(err, E_WORKER, "a plan of %lld bytes", (long long)st.st_size);
 	s->wire_len = (size_t)st.st_size;
 	s->wire = mmap(NULL, s->wire_len, PROT_READ, MAP_PRIVATE, s->fds[RUN_FD_PLAN], 0);
-	return s->wire == MAP_FAILED ? fail_errno(err, "read the plan of a step") : OK;
+	if (s->wire != MAP_FAILED)
+		return OK;
+	s->wire = NULL;
+	return fail_errno(err, "read the plan of a step");
 }
 
 static int string_of(struct supervisor *s, ProtobufCBinaryData b, const char **ret_text, struct err *err)
@@ -271,6 +274,10 @@ static void clean_up(struct supervisor *s)
 		cgroup_remove(&s->cgroup);
 	closep(&s->talk);
 	closep(&s->pidfd);
+	arena_free(&s->arena);
+	if (s->wire)
+		munmap(s->wire, s->wire_len);
+	free(s->fds); /* the process ends now, and with it what they are of */
 }
 
 int supervise(int socket, struct err *err)
