@@ -59,7 +59,7 @@ int run_step(const struct run_config *c, const struct run_step *step, const stru
 	CLEANUP(closep) int plan = -1;
 	CLEANUP(closep) int from_out = -1;
 	CLEANUP(closep) int from_errors = -1;
-	struct run_report report;
+	struct run_report report = { .version = 0 };
 	struct worker_gifts g = { .out = -1,
 				  .errors = -1,
 				  .directory = step->root.directory,
@@ -78,8 +78,8 @@ int run_step(const struct run_config *c, const struct run_step *step, const stru
 	g.plan = plan;
 	rc = execute(c, &g, &(struct pump){ { from_out, from_errors }, out->write, NULL, out->arg }, cancel, &report,
 		     err);
-	/* A supervisor that was killed could not do it itself. */
-	if (rc == E_WORKER)
+	/* A supervisor that died without a report could not do it itself. */
+	if (!report.version)
 		cgroup_leftovers_remove(c->cgroup_parent, step->root.id);
 	if (rc == OK)
 		fill_result(&report, ret_result);
