@@ -12,7 +12,7 @@
  *        "insecure", "hosts": [], "hostname", "runtime", "single_id", "latest", "parent",
  *        "mounts": [{"type", "target", "source", "rw", "size", "content", "mode", "uid", "gid"}],
  *        "limits": {"memory", "memory_swap", "cpu_quota", "cpu_period", "cpu_shares", "cpus", "mems", "pids", "shm",
- *        "ulimits": [[NAME, SOFT, HARD]]}, "repeat"}
+ *        "ulimits": [[NAME, SOFT, HARD]]}, "repeat", "detached": lowers as mounts that are nowhere}
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "service/build/run/run.h"
@@ -174,7 +175,9 @@ static struct run_root read_root(const json_t *o)
 		struct stat st;
 		int flags = !stat(paths[n], &st) && S_ISREG(st.st_mode) ? O_RDONLY : O_PATH;
 
-		lowers[n] = open(paths[n], flags | O_CLOEXEC);
+		lowers[n] = json_is_true(json_object_get(o, "detached"))
+				    ? open_tree(AT_FDCWD, paths[n], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+				    : open(paths[n], flags | O_CLOEXEC);
 		if (lowers[n] < 0)
 			abort();
 	}

@@ -499,6 +499,28 @@ class Layers(StepCase):
             lowers.insert(0, self.path(f"l{i}"))
         self.assertEqual("59 60\n", self.ok("echo $(cat /top) $(ls / | grep -c only)", lowers=[*lowers, self.root]))
 
+    def test_as_many_layers_as_overlay_can_take(self):
+        lowers = []
+        for i in range(498):
+            os.mkdir(self.path(f"l{i}"))
+            with open(self.path(f"l{i}", f"only{i}"), "w", encoding="ascii"):
+                pass
+            lowers.append(self.path(f"l{i}"))
+        self.assertEqual("498\n", self.ok("ls / | grep -c only", lowers=[*lowers, self.root]))
+        self.ok("rm /only7", lowers=[*lowers, self.root])
+        with tarfile.open(self.layer()) as tar:
+            self.assertEqual([".wh.only7"], tar.getnames())
+        self.refused("LIMIT_EXCEEDED", "501 layers; at most 500", lowers=[self.root] * 501)
+
+    def test_layers_that_are_mounts_without_a_place(self):
+        os.mkdir(self.path("upper"))
+        with open(self.path("upper", "f"), "w", encoding="ascii") as file:
+            file.write("from a detached mount")
+        said = self.run_step("cat /f", lowers=[self.path("upper"), self.root], detached=True)
+        if said.get("failed") == "IO_ERROR" and tuple(map(int, os.uname().release.split(".")[:2])) < (6, 15):
+            self.skipTest("this kernel cannot clone a detached mount")
+        self.assertEqual(("from a detached mount", 0), (self.out, said["exit_code"]))
+
     def test_scratch_has_only_what_is_mounted(self):
         os.mkdir(self.path("bin"))
         shutil.copy("/usr/bin/busybox", self.path("bin", "busybox"))

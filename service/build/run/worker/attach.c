@@ -40,21 +40,14 @@ static int clone_tree(int fd)
 	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 }
 
-/* From a detached mount directly (Linux 6.15); else by its path, which a detached one has not. */
-static int clone_of(int fd, int *ret_tree, struct err *err)
+int attach_prepare(int *fd, struct err *err)
 {
-	CLEANUP(closep) int again = -1;
-	int tree = clone_tree(fd), rc;
+	int tree = clone_tree(*fd);
 
-	if (tree < 0) {
-		rc = reopen(fd, &again, err);
-		if (rc != OK)
-			return rc;
-		tree = clone_tree(again);
-	}
 	if (tree < 0)
 		return fail_errno(err, "clone a mount for the step");
-	*ret_tree = tree;
+	close(*fd);
+	*fd = tree;
 	return OK;
 }
 
@@ -65,12 +58,19 @@ static int place(int tree, const char *target, struct err *err)
 		       : OK;
 }
 
-int attach_tree(int fd, const char *target, struct err *err)
+int attach_tree(int fd, bool is_prepared, const char *target, struct err *err)
 {
+	CLEANUP(closep) int again = -1;
 	CLEANUP(closep) int tree = -1;
-	int rc = clone_of(fd, &tree, err);
+	int rc;
 
-	return rc == OK ? place(tree, target, err) : rc;
+	if (is_prepared)
+		return place(fd, target, err);
+	rc = reopen(fd, &again, err);
+	if (rc != OK)
+		return rc;
+	tree = clone_tree(again);
+	return tree < 0 ? fail_errno(err, "clone a mount for the step") : place(tree, target, err);
 }
 
 static int mount_image(int fd, const char *target, struct err *err)
@@ -83,13 +83,13 @@ static int mount_image(int fd, const char *target, struct err *err)
 	return place(mount, target, err);
 }
 
-int attach_layer(int fd, const char *target, bool is_root, struct err *err)
+int attach_layer(int fd, bool is_prepared, const char *target, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return fail_errno(err, "look at a layer");
 	if (!S_ISREG(st.st_mode))
-		return attach_tree(fd, target, err);
-	return is_root ? mount_image(fd, target, err) : fuse_mount_layer(fd, target, err);
+		return attach_tree(fd, is_prepared, target, err);
+	return is_prepared ? mount_image(fd, target, err) : fuse_mount_layer(fd, target, err);
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "proto/runtime/codec.h"
+#include "service/build/run/worker/attach.h"
 #include "service/build/run/worker/cgroup.h"
 #include "service/build/run/worker/id_map.h"
 #include "service/build/run/worker/step.h"
@@ -90,6 +91,27 @@ static int receive_plan(struct supervisor *s, struct err *err)
 		return rc;
 	return s->n_fds < RUN_FD_LOWERS ? fail(err, E_WORKER, "a step of %zu descriptors", s->n_fds)
 					: unpack_plan(s, err);
+}
+
+static bool is_image(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode);
+}
+
+/* The step's directory, layers that are directories, sources of mounts. */
+static int prepare_mounts(struct supervisor *s, struct err *err)
+{
+	size_t sources = RUN_FD_LOWERS + (size_t)s->plan.plan->lowers;
+	int rc = OK;
+
+	if (!s->plan.is_root || s->plan.plan->remove)
+		return OK;
+	for (size_t i = RUN_FD_DIRECTORY; rc == OK && i < s->n_fds; i++)
+		if (i == RUN_FD_DIRECTORY || i >= sources || !is_image(s->fds[i]))
+			rc = attach_prepare(&s->fds[i], err);
+	return rc;
 }
 
 /* ---- cgroup --------------------------------------------------------------------------- */
@@ -250,6 +272,8 @@ static int run(struct supervisor *s, struct run_report *report, struct err *err)
 {
 	int status, rc = receive_plan(s, err);
 
+	if (rc == OK)
+		rc = prepare_mounts(s, err);
 	if (rc == OK)
 		rc = make_cgroup(s, err);
 	if (rc == OK)

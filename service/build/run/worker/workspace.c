@@ -69,7 +69,7 @@ static int attach_layers(const struct workspace *w, const int *lowers, size_t n,
 		snprintf(name, sizeof name, "lower/%zu", i);
 		rc = make_directory(name, 0755, err);
 		if (rc == OK)
-			rc = attach_layer(lowers[i], name, w->is_root, err);
+			rc = attach_layer(lowers[i], w->is_root, name, err);
 	}
 	return rc;
 }
@@ -100,11 +100,11 @@ static int copy_root_attributes(bool has_layers, struct err *err)
 	return OK;
 }
 
-static int prepare_upper(int directory, bool has_layers, struct err *err)
+static int prepare_upper(const struct workspace *w, int directory, bool has_layers, struct err *err)
 {
 	static const char *const names[] = { "step/upper", "step/work", "step/scratch" };
 	bool is_new;
-	int rc = attach_tree(directory, "step", err);
+	int rc = attach_tree(directory, w->is_root, "step", err);
 
 	if (rc != OK)
 		return rc;
@@ -161,7 +161,7 @@ int workspace_mount_root(struct workspace *w, int directory, const int *lowers, 
 	int rc = attach_layers(w, lowers, n, err);
 
 	if (rc == OK)
-		rc = prepare_upper(directory, n > 0, err);
+		rc = prepare_upper(w, directory, n > 0, err);
 	if (rc == OK)
 		rc = overlay_root(w, n, err);
 	return rc == OK ? open_root(w, err) : rc;
@@ -281,7 +281,7 @@ static int copy_writable(const char *name, size_t number, struct err *err)
 	rc = copy_file(from, to, err);
 	if (rc == OK && fchmod(to, st.st_mode & 07777) < 0)
 		return fail_errno(err, "set the mode of a mount");
-	return rc == OK ? attach_tree(to, name, err) : rc;
+	return rc == OK ? attach_tree(to, false, name, err) : rc;
 }
 
 static int add_tree(struct workspace *w, size_t number, bool discard, int source, struct err *err)
@@ -301,7 +301,7 @@ static int add_tree(struct workspace *w, size_t number, bool discard, int source
 		rc = file < 0 ? fail_errno(err, "make '%s'", name) : OK;
 	}
 	if (rc == OK)
-		rc = attach_tree(source, name, err);
+		rc = attach_tree(source, w->is_root, name, err);
 	if (rc != OK || !discard)
 		return rc;
 	return S_ISDIR(st.st_mode) ? cover_writable(w, name, number, err) : copy_writable(name, number, err);
