@@ -172,13 +172,22 @@ static int open_server(struct daemon *d, struct err *err)
 	return rpc_server_start(d->server, err);
 }
 
+/* A mount that cannot be taken down is no reason not to serve. */
+static int open_mounts(struct daemon *d, struct err *err)
+{
+	int r = mounts_new(d->store, &d->mounts, err);
+
+	if (r == OK && mounts_tidy(d->mounts, err) < 0)
+		log_line(LOG_WARN, "mounts of the last run: %s", err->text);
+	return r;
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker(d->worker_program, err) < 0 ||
 	    store_open(d->config.root, &d->store, err) < 0 ||
 	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0 ||
-	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 ||
-	    mounts_new(d->store, &d->mounts, err) < 0)
+	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 || open_mounts(d, err) < 0)
 		return err->code;
 	d->images = (struct image_service){
 		.store = d->store,

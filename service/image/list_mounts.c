@@ -44,20 +44,21 @@ static bool is_after(const struct mount_entry *e, const struct place *p)
 	return memcmp(e->id.bytes, p->id.bytes, sizeof p->id.bytes) > 0;
 }
 
-static int fill(struct arena *a, const struct mount_entry *entries, size_t n, size_t limit,
+/* Of n entries, those from `at` on. */
+static int fill(struct arena *a, const struct mount_entry *entries, size_t at, size_t n, size_t limit,
 		Imaged__V1__ListMountsResponse *m, struct err *err)
 {
 	m->mounts = arena_array(a, limit + 1, sizeof(Imaged__V1__Mount *));
 	if (!m->mounts)
 		return fail_nomem(err);
-	for (size_t i = 0; i < n && m->n_mounts < limit; i++) {
+	for (size_t i = at; i < n && m->n_mounts < limit; i++) {
 		Imaged__V1__Mount *mount = mount_message(a, &entries[i]);
 
 		if (!mount)
 			return fail_nomem(err);
 		m->mounts[m->n_mounts++] = mount;
 	}
-	m->next_page_token = n > limit ? token_of(a, &entries[limit - 1]) : arena_string(a, "");
+	m->next_page_token = n - at > limit ? token_of(a, &entries[at + limit - 1]) : arena_string(a, "");
 	return m->next_page_token ? OK : fail_nomem(err);
 }
 
@@ -82,5 +83,5 @@ int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsR
 		return err->code;
 	while (*request->page_token && at < n && !is_after(&entries[at], &place))
 		at++;
-	return fill(a, entries + at, n - at, limit, response, err);
+	return fill(a, entries, at, n, limit, response, err);
 }

@@ -34,10 +34,9 @@ int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err)
 	m->directory = -1;
 	pthread_mutex_init(&m->mu, NULL);
 	pthread_mutex_init(&m->probing, NULL);
+	layer_cache_init(&m->layers);
 	if (!store_read_only(s))
 		r = open_directory(m, err);
-	if (r == OK)
-		r = mounts_tidy(m, err);
 	if (r == OK)
 		*ret_mounts = m;
 	else
@@ -50,6 +49,7 @@ void mounts_free(struct mounts *m)
 	if (!m)
 		return;
 	closep(&m->directory);
+	layer_cache_free(&m->layers);
 	pthread_mutex_destroy(&m->mu);
 	pthread_mutex_destroy(&m->probing);
 	free(m);
@@ -178,7 +178,7 @@ static int mount_claimed(struct mounts *m, const struct mount_request *q, Imaged
 	return r;
 }
 
-int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel *cancel, struct arena *arena,
+int mounts_mount(struct mounts *m, const struct mount_request *request, struct cancel *cancel, struct arena *arena,
 		 struct mount_entry *ret_entry, struct err *err)
 {
 	CLEANUP(target_close) struct target target = TARGET_INIT;
@@ -186,11 +186,12 @@ int mounts_mount(struct mounts *m, const struct mount_request *q, struct cancel 
 	Imaged__V1__MountWay way = IMAGED__V1__MOUNT_WAY__MOUNT_WAY_UNSPECIFIED;
 	int r;
 
-	if (target_open(q->target, store_root(m->store), &target, err) < 0 || choose_way(m, q->way, &way, err) < 0)
+	if (target_open(request->target, store_root(m->store), &target, err) < 0 ||
+	    choose_way(m, request->way, &way, err) < 0)
 		return err->code;
 	if (!claim_begin(m, &claim))
 		return fail(err, E_CONFLICT, "another call works on '%s' just now: try again", target.path);
-	r = mount_claimed(m, q, way, &target, cancel, arena, ret_entry, err);
+	r = mount_claimed(m, request, way, &target, cancel, arena, ret_entry, err);
 	claim_end(m, &claim);
 	return r;
 }
@@ -239,6 +240,8 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 	struct claim claim;
 	int r;
 
+	if (m->directory < 0)
+		return fail(err, E_READ_ONLY, "root '%s' is read-only", store_root(m->store));
 	if (find_entry(m, which, arena, ret_entry, err) < 0)
 		return err->code;
 	claim.target = arena_bytes(arena,
@@ -261,18 +264,15 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n, struct err *err)
 {
 	struct mount_entry *entries;
-	char point[PATH_MAX];
 	size_t found, n = 0;
-	bool covered;
+	bool *stands;
 
-	if (mount_records_read(m->store, arena, &entries, &found, err) < 0)
+	if (mount_records_read(m->store, arena, &entries, &found, err) < 0 ||
+	    mounts_standing(entries, found, arena, &stands, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < found; i++) {
-		if (mounts_find(&entries[i], point, &covered, err) < 0)
-			return err->code;
-		if (*point && entries[i].record->committed)
+	for (size_t i = 0; i < found; i++)
+		if (stands[i] && entries[i].record->committed)
 			entries[n++] = entries[i];
-	}
 	*ret_entries = entries;
 	*ret_n = n;
 	return OK;

@@ -24,7 +24,7 @@
 
 struct mounts;
 
-/* Undoes what the last run left. On a read-only store there are none, and none is made. */
+/* What the last run left is for mounts_tidy(). On a read-only store none is made. */
 int mounts_new(struct store *s, struct mounts **ret_mounts, struct err *err);
 /* The mounts stay. */
 void mounts_free(struct mounts *m);
@@ -63,7 +63,7 @@ int mounts_unmount(struct mounts *m, struct bytes which, bool lazy, struct arena
 int mounts_list(struct mounts *m, struct arena *arena, struct mount_entry **ret_entries, size_t *ret_n,
 		struct err *err);
 
-/* Forgets what is not mounted any more. Cheap when nothing is on record. */
+/* Undoes intents, and forgets what is not mounted any more. Cheap when nothing is on record. */
 int mounts_tidy(struct mounts *m, struct err *err);
 
 /* Found out at the first call. */

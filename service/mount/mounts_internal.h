@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "service/mount/layer_cache.h"
 #include "service/mount/mounts.h"
 #include "service/mount/target.h"
 
@@ -24,6 +25,7 @@ struct mounts {
 	pthread_mutex_t probing;
 	bool probed; /* guarded by probing, like the next until it is true */
 	struct probe probe;
+	struct layer_cache layers;
 };
 
 /* False when another call has it. */
@@ -40,6 +42,10 @@ int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_
 /* Where it stands: the canonical path of the directory, "" when it is nowhere. *ret_covered:
  * something else is mounted over it. */
 int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err);
+
+/* Of many at once; in the arena. */
+int mounts_standing(const struct mount_entry *entries, size_t n, struct arena *arena, bool **ret_stands,
+		    struct err *err);
 
 /* Takes down all that is left of it in the kernel and below ROOT/mounts, and its record. */
 int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_freed, struct err *err);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "proto/runtime/buf.h"
 #include "service/mount/fuse.h"
 #include "service/mount/kernel_fs.h"
 #include "service/mount/layer_way.h"
@@ -11,16 +12,17 @@
 #include "service/mount/overlay.h"
 #include "service/mount/stage.h"
 
-enum { PATHS_ARENA_MAX = 8 * 1024 * 1024 };
+enum { PATHS_ARENA_MAX = 8 * 1024 * 1024, NAMES_MAX = 4096 };
 
 struct making {
 	struct mounts *mounts;
+	const struct mount_id *id;
 	const struct mount_request *request;
 	Imaged__V1__MountWay way;
 	struct cancel *cancel;
 	int layers[OVERLAY_LAYERS_MAX + 1]; /* the topmost first, and an empty directory */
-	size_t n;
-	bool cut; /* the last one hides all below */
+	size_t n, n_layers;		    /* with and without that */
+	bool cut;			    /* the last one hides all below */
 	int upper, work;
 	char *path; /* ROOT/mounts/ID */
 	struct stage stage;
@@ -70,22 +72,46 @@ static int mount_layer(struct making *k, int image, int *ret_mount, struct err *
 	}
 }
 
-static int add_layer(struct making *k, const struct digest *diff_id, struct err *err)
+static int make_layer(struct making *k, const struct layer_key *key, struct err *err)
 {
 	CLEANUP(closep) int image = -1;
 	struct layer_image_facts facts;
 	char text[DIGEST_TEXT_MAX];
 
+	if (k->request->open_layer(k->request->arg, &key->diff_id, k->cancel, &image, &facts, err) < 0)
+		return err->code;
+	if (mount_layer(k, image, &k->layers[k->n], err) < 0)
+		return err_wrap(err, "layer %s", digest_text(&key->diff_id, text));
+	k->n_layers = ++k->n;
+	k->cut = facts.root_is_opaque;
+	return OK;
+}
+
+/* What has a directory while it is mounted is not there for others. */
+static bool is_shared(const struct making *k)
+{
+	return k->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !mounts_probe(k->mounts)->by_name;
+}
+
+static int add_layer(struct making *k, const struct digest *diff_id, struct err *err)
+{
+	struct layer_key key = { *diff_id, k->way };
+	struct layer_cache *cache = &k->mounts->layers;
+
 	if (k->n == OVERLAY_LAYERS_MAX)
 		return fail(err, E_LIMIT, "the image has more than %d layers, and an overlay no more than that",
 			    OVERLAY_LAYERS_MAX);
-	if (cancel_check(k->cancel, err) < 0 ||
-	    k->request->open_layer(k->request->arg, diff_id, k->cancel, &image, &facts, err) < 0)
+	if (cancel_check(k->cancel, err) < 0)
 		return err->code;
-	if (mount_layer(k, image, &k->layers[k->n], err) < 0)
-		return err_wrap(err, "layer %s", digest_text(diff_id, text));
-	k->n++;
-	k->cut = facts.root_is_opaque;
+	k->layers[k->n] = is_shared(k) ? layer_cache_get(cache, &key, k->id, &k->cut) : -1;
+	if (k->layers[k->n] >= 0) {
+		k->n_layers = ++k->n;
+		return OK;
+	}
+	if (make_layer(k, &key, err) < 0)
+		return err->code;
+	if (is_shared(k))
+		layer_cache_put(cache, &key, k->id, k->layers[k->n - 1], k->cut);
 	return OK;
 }
 
@@ -143,12 +169,12 @@ static int dress_root(struct making *k, struct err *err)
 	return OK;
 }
 
-static int add_upper(struct making *k, const struct mount_id *id, struct err *err)
+static int add_upper(struct making *k, struct err *err)
 {
 	CLEANUP(closep) int own = -1;
 	char name[MOUNT_ID_TEXT_MAX];
 
-	if (make_directory(k->mounts->directory, mount_id_text(id, name), &own, err) < 0 ||
+	if (make_directory(k->mounts->directory, mount_id_text(k->id, name), &own, err) < 0 ||
 	    make_directory(own, "upper", &k->upper, err) < 0 || make_directory(own, "work", &k->work, err) < 0)
 		return err->code;
 	return dress_root(k, err);
@@ -165,11 +191,11 @@ static int attach(int mount, int target, struct err *err)
 	return fail_errno(err, "move the mount to its directory");
 }
 
-static int mount_by_kernel(struct making *k, const struct mount_id *id, const struct target *target, struct err *err)
+static int mount_by_kernel(struct making *k, const struct target *target, struct err *err)
 {
 	CLEANUP(closep) int mount = -1;
 	char source[MOUNT_SOURCE_MAX];
-	struct overlay o = { .source = mount_source(id, source),
+	struct overlay o = { .source = mount_source(k->id, source),
 			     .layers = k->layers,
 			     .n_layers = k->n,
 			     .upper = k->upper,
@@ -212,11 +238,60 @@ static int mount_by_fuse(struct making *k, const struct target *target, struct e
 	return fuse_mount_overlay(&o, err);
 }
 
+/* "0:1:…", and the empty directories: names in the stage. */
+static bool name_layers(const struct making *k, struct buf *names)
+{
+	static const char *const empty[] = { "../../empty2", "../../empty" };
+
+	for (size_t i = 0; i < k->n; i++) {
+		buf_puts(names, i ? ":" : "");
+		if (i < k->stage.n)
+			buf_printf(names, "%zu", i);
+		else
+			buf_puts(names, empty[i != 0]);
+	}
+	return buf_ok(names);
+}
+
+static int mount_by_name(struct making *k, const struct target *target, struct err *err)
+{
+	CLEANUP(closep) int directory = -1;
+	CLEANUP(buf_free) struct buf names = BUF_INIT(NAMES_MAX);
+	char source[MOUNT_SOURCE_MAX];
+	struct overlay_named o = { .source = mount_source(k->id, source),
+				   .devices = k->request->allow_devices,
+				   .setuid = k->request->allow_setuid,
+				   .target = target->fd };
+
+	while (k->stage.n < k->n_layers)
+		if (stage_place(&k->stage, k->layers[k->stage.n], err) < 0)
+			return err->code;
+	directory = open(k->stage.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return fail_errno(err, "open '%s'", k->stage.path);
+	if (!name_layers(k, &names))
+		return fail_nomem(err);
+	o.directory = directory;
+	o.names = buf_text(&names);
+	o.upper = k->upper < 0 ? NULL : "../upper";
+	o.work = k->upper < 0 ? NULL : "../work";
+	return overlay_mount_named(&o, err);
+}
+
 static int open_stage(struct making *k, struct err *err)
 {
-	if (k->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE)
+	if (k->way != IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && !mounts_probe(k->mounts)->by_name)
 		return OK;
 	return stage_open(&k->stage, k->path, err);
+}
+
+static int mount_all(struct making *k, const struct target *target, struct err *err)
+{
+	const struct probe *p = mounts_probe(k->mounts);
+
+	if (k->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && p->fuse_overlay)
+		return mount_by_fuse(k, target, err);
+	return p->by_name ? mount_by_name(k, target, err) : mount_by_kernel(k, target, err);
 }
 
 int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_request *request,
@@ -224,6 +299,7 @@ int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_
 {
 	CLEANUP(making_release)
 	struct making k = { .mounts = m,
+			    .id = id,
 			    .request = request,
 			    .way = way,
 			    .cancel = cancel,
@@ -234,10 +310,8 @@ int mounts_make(struct mounts *m, const struct mount_id *id, const struct mount_
 
 	if (!k.path)
 		return fail_nomem(err);
-	if (open_stage(&k, err) < 0 || add_layers(&k, err) < 0 || (request->read_write && add_upper(&k, id, err) < 0) ||
+	if (open_stage(&k, err) < 0 || add_layers(&k, err) < 0 || (request->read_write && add_upper(&k, err) < 0) ||
 	    add_empty(&k, err) < 0)
 		return err->code;
-	if (way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE && mounts_probe(m)->fuse_overlay)
-		return mount_by_fuse(&k, target, err);
-	return mount_by_kernel(&k, id, target, err);
+	return mount_all(&k, target, err);
 }

@@ -24,8 +24,7 @@ char *mount_source(const struct mount_id *id, char out[MOUNT_SOURCE_MAX])
 /* ---- where it stands ---------------------------------------------------------------- */
 
 struct finding {
-	const char *source;
-	const Imaged__Store__V1__MountRecord *record;
+	const struct mount_entry *entry;
 	char *point; /* PATH_MAX */
 	bool covered;
 };
@@ -35,23 +34,38 @@ static bool bytes_are(struct bytes b, const char *text)
 	return b.len == strlen(text) && !memcmp(b.data, text, b.len);
 }
 
-/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
-static bool is_ours(const struct finding *f, const struct mountinfo_line *line)
+static bool bytes_eq(struct bytes a, struct bytes b)
 {
-	ProtobufCBinaryData target = f->record->target;
+	return a.len == b.len && !memcmp(a.data, b.data, a.len);
+}
 
-	if (bytes_are(line->source, f->source))
+static bool source_is(struct bytes source, const struct mount_id *wanted)
+{
+	static const char prefix[] = "imaged:";
+	size_t len = sizeof prefix - 1;
+	struct mount_id id;
+
+	return source.len > len && !memcmp(source.data, prefix, len) &&
+	       mount_id_parse((struct bytes){ source.data + len, source.len - len }, &id) && mount_id_eq(&id, wanted);
+}
+
+/* fuse-overlayfs does not take the name of a source: there the directory has to do. */
+static bool is_ours(const struct mount_entry *e, const struct mountinfo_line *line)
+{
+	ProtobufCBinaryData target = e->record->target;
+
+	if (source_is(line->source, &e->id))
 		return true;
-	return f->record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE &&
-	       bytes_are(line->type, "fuse.fuse-overlayfs") && target.len == line->point.len &&
-	       !memcmp(target.data, line->point.data, target.len);
+	return e->record->way == IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE &&
+	       bytes_are(line->type, "fuse.fuse-overlayfs") &&
+	       bytes_eq(line->point, (struct bytes){ target.data, target.len });
 }
 
 static int look_at(void *arg, const struct mountinfo_line *line)
 {
 	struct finding *f = arg;
 
-	if (is_ours(f, line) && line->point.len < PATH_MAX) {
+	if (is_ours(f->entry, line) && line->point.len < PATH_MAX) {
 		memcpy(f->point, line->point.data, line->point.len);
 		f->point[line->point.len] = 0;
 		f->covered = false;
@@ -63,14 +77,41 @@ static int look_at(void *arg, const struct mountinfo_line *line)
 
 int mounts_find(const struct mount_entry *e, char ret_point[PATH_MAX], bool *ret_covered, struct err *err)
 {
-	char source[MOUNT_SOURCE_MAX];
-	struct finding f = { .source = mount_source(&e->id, source), .record = e->record, .point = ret_point };
+	struct finding f = { .entry = e, .point = ret_point };
 	int r;
 
 	*ret_point = 0;
 	r = mountinfo_read(look_at, &f, err);
 	*ret_covered = f.covered;
 	return r;
+}
+
+struct census {
+	const struct mount_entry *entries;
+	size_t n;
+	bool *stands;
+};
+
+static int count(void *arg, const struct mountinfo_line *line)
+{
+	struct census *c = arg;
+
+	if (!bytes_are(line->type, "overlay") && !bytes_are(line->type, "fuse.fuse-overlayfs"))
+		return OK;
+	for (size_t i = 0; i < c->n; i++)
+		c->stands[i] = c->stands[i] || is_ours(&c->entries[i], line);
+	return OK;
+}
+
+int mounts_standing(const struct mount_entry *entries, size_t n, struct arena *arena, bool **ret_stands,
+		    struct err *err)
+{
+	struct census c = { .entries = entries, .n = n, .stands = arena_array(arena, n + 1, sizeof(bool)) };
+
+	if (!c.stands)
+		return fail_nomem(err);
+	*ret_stands = c.stands;
+	return n ? mountinfo_read(count, &c, err) : OK;
 }
 
 /* ---- what was written ----------------------------------------------------------------- */
@@ -179,6 +220,7 @@ int mounts_drop(struct mounts *m, const struct mount_entry *e, int64_t *ret_free
 	int64_t freed = 0, content = 0;
 	int r = detach(e, err);
 
+	layer_cache_release(&m->layers, &e->id);
 	if (r == OK)
 		r = mounts_remove_directory(m, &e->id, &freed, err);
 	if (r == OK)
@@ -219,10 +261,12 @@ static int tidy_claimed(struct mounts *m, const struct mount_entry *e, struct ar
 	return r;
 }
 
+/* One that cannot be taken down is in nobody's way but its own. */
 int mounts_tidy(struct mounts *m, struct err *err)
 {
 	CLEANUP(arena_free) struct arena arena;
 	struct mount_entry *entries;
+	bool *stands;
 	size_t n;
 	int r;
 
@@ -230,7 +274,15 @@ int mounts_tidy(struct mounts *m, struct err *err)
 	if (m->directory < 0)
 		return OK;
 	r = mount_records_read(m->store, &arena, &entries, &n, err);
-	for (size_t i = 0; r == OK && i < n; i++)
-		r = tidy_claimed(m, &entries[i], &arena, err);
+	if (r == OK)
+		r = mounts_standing(entries, n, &arena, &stands, err);
+	if (r != OK)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		if (!stands[i] || !entries[i].record->committed) {
+			int one = tidy_claimed(m, &entries[i], &arena, r == OK ? err : NULL);
+
+			r = r == OK ? one : r;
+		}
 	return r;
 }

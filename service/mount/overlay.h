@@ -19,7 +19,21 @@ struct overlay {
 	bool devices, setuid;
 };
 
-/* A mount that is nowhere yet. E_DENIED, E_CANNOT_MOUNT. */
+/* A mount that is nowhere yet. E_DENIED, E_CANNOT_MOUNT. For kernels that take layers by
+ * descriptors, and such as are nowhere (Linux 6.15). */
 int overlay_make(const struct overlay *o, int *ret_mount, struct err *err);
+
+/* For all others: layers have names in a directory, so short that 500 fit the 4 KiB that
+ * mount(2) takes. */
+struct overlay_named {
+	const char *source;
+	int directory;		  /* in which names are looked up */
+	const char *names;	  /* ":" between, the topmost first; at least two */
+	const char *upper, *work; /* names too; NULL: read-only */
+	bool devices, setuid;
+	int target; /* descriptor of the directory to mount at */
+};
+
+int overlay_mount_named(const struct overlay_named *o, struct err *err);
 
 #endif

@@ -54,7 +54,42 @@ static int make_image(int directory, int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? fail_errno(err, "open a file to try mounts with") : OK;
 }
 
-static int try_kernel_way(mount_layer *mount, int directory, int image, struct err *err)
+/* Of a layer in a stage, and an empty directory below it. */
+static int overlay_by_name(const char *own, const struct stage *stage, struct err *err)
+{
+	CLEANUP(freep) char *path = format("%s/m", own);
+	CLEANUP(closep) int directory = open(stage->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closep) int target = -1;
+	struct overlay_named o = { .source = "imaged:probe", .directory = directory, .names = "0:../m" };
+	int r;
+
+	if (!path)
+		return fail_nomem(err);
+	if (directory < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
+		return fail_errno(err, "make directory '%s'", path);
+	target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (target < 0)
+		return fail_errno(err, "open '%s'", path);
+	o.target = target;
+	r = overlay_mount_named(&o, err);
+	if (r == OK)
+		r = unmount_at(path, true, err);
+	rmdir(path);
+	return r;
+}
+
+static int try_named(int layer, const char *own, struct err *err)
+{
+	CLEANUP(stage_close) struct stage stage = STAGE_INIT;
+
+	stage_clear(own); /* of a run that was killed just then */
+	if (stage_open(&stage, own, err) < 0 || stage_place(&stage, layer, err) < 0)
+		return err->code;
+	return overlay_by_name(own, &stage, err);
+}
+
+/* By descriptors, else by names. */
+static int try_kernel_way(mount_layer *mount, int directory, const char *own, int image, bool *by_name, struct err *err)
 {
 	CLEANUP(closep) int layer = -1;
 	CLEANUP(closep) int root = -1;
@@ -65,7 +100,12 @@ static int try_kernel_way(mount_layer *mount, int directory, int image, struct e
 		return err->code;
 	layers[0] = layer;
 	layers[1] = directory;
-	return overlay_make(&o, &root, err);
+	if (!*by_name && overlay_make(&o, &root, err) == OK)
+		return OK;
+	if (try_named(layer, own, err) < 0)
+		return err->code;
+	*by_name = true;
+	return OK;
 }
 
 static int overlay_by_fuse(const char *own, const char *layer, struct err *err)
@@ -98,25 +138,22 @@ static int overlay_over_fuse(const char *own, const char *layer, int directory, 
 	return *ret_fuse ? overlay_by_fuse(own, layer, err) : OK;
 }
 
-static int try_fuse(int directory, const char *path, int image, bool *ret_fuse, struct err *err)
+static int try_fuse(int directory, const char *own, int image, struct probe *p, struct err *err)
 {
-	CLEANUP(freep) char *own = format("%s/probe", path);
 	CLEANUP(stage_close) struct stage stage = STAGE_INIT;
 	CLEANUP(freep) char *layer = NULL;
 	int r;
 
-	if (!own)
-		return fail_nomem(err);
-	stage_clear(own); /* of a run that was killed just then */
+	stage_clear(own);
 	r = stage_open(&stage, own, err);
 	if (r == OK)
 		r = stage_next(&stage, &layer, err);
 	if (r == OK)
 		r = fuse_mount_layer(image, layer, err);
 	if (r == OK)
-		r = overlay_over_fuse(own, layer, directory, ret_fuse, err);
-	stage_close(&stage);
-	rmdir(own);
+		r = p->by_name && overlay_by_name(own, &stage, err) == OK
+			    ? OK
+			    : overlay_over_fuse(own, layer, directory, &p->fuse_overlay, err);
 	return r;
 }
 
@@ -137,19 +174,32 @@ static void note(struct probe *p, Imaged__V1__MountWay way, int r, const struct 
 		note_problem(p, way, err);
 }
 
+static void try_all(struct probe *p, int directory, const char *own, int image)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++) {
+		r = try_kernel_way(kernel_ways[i].mount, directory, own, image, &p->by_name, &err);
+		note(p, kernel_ways[i].way, r, &err);
+	}
+	r = try_fuse(directory, own, image, p, &err);
+	note(p, IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE, r, &err);
+	rmdir(own);
+}
+
 void probe_ways(int directory, const char *path, struct probe *ret_probe)
 {
+	CLEANUP(freep) char *own = format("%s/probe", path);
 	CLEANUP(closep) int image = -1;
 	struct probe p = { .n_ways = 0 };
 	struct err err = ERR_INIT;
 
-	if (make_image(directory, &image, &err) < 0) {
+	if (!own)
+		fail_nomem(&err);
+	if (own && make_image(directory, &image, &err) == OK)
+		try_all(&p, directory, own, image);
+	else
 		snprintf(p.problem, sizeof p.problem, "%.*s", PROBE_PROBLEM_MAX - 1, err.text);
-		*ret_probe = p;
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(kernel_ways); i++)
-		note(&p, kernel_ways[i].way, try_kernel_way(kernel_ways[i].mount, directory, image, &err), &err);
-	note(&p, IMAGED__V1__MOUNT_WAY__MOUNT_WAY_FUSE, try_fuse(directory, path, image, &p.fuse_overlay, &err), &err);
 	*ret_probe = p;
 }

@@ -14,6 +14,7 @@ enum { PROBE_PROBLEM_MAX = 1024 };
 struct probe {
 	Imaged__V1__MountWay ways[3]; /* the best first */
 	size_t n_ways;
+	bool by_name;	   /* overlays take layers by names only (overlay.h) */
 	bool fuse_overlay; /* over layers by erofsfuse: fuse-overlayfs, since the kernel's may not be used */
 	char problem[PROBE_PROBLEM_MAX]; /* what is missing, when there is none; else "" */
 };

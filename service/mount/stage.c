@@ -1,7 +1,9 @@
 #include "service/mount/stage.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "service/mount/fuse.h"
@@ -30,6 +32,17 @@ int stage_next(struct stage *s, char **ret_path, struct err *err)
 		return err->code;
 	s->n++;
 	*ret_path = TAKE(path);
+	return OK;
+}
+
+int stage_place(struct stage *s, int mount, struct err *err)
+{
+	CLEANUP(freep) char *path = NULL;
+
+	if (stage_next(s, &path, err) < 0)
+		return err->code;
+	if (move_mount(mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return fail_errno(err, "move a layer's mount to '%s'", path);
 	return OK;
 }
 

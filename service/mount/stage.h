@@ -24,6 +24,8 @@ struct stage {
 int stage_open(struct stage *s, const char *path, struct err *err);
 /* Makes the next directory; free() its path. */
 int stage_next(struct stage *s, char **ret_path, struct err *err);
+/* Moves a mount that is nowhere to the next directory. */
+int stage_place(struct stage *s, int mount, struct err *err);
 void stage_close(struct stage *s); /* also the cleanup function */
 
 /* What a stage left that was not closed, and its directories. `path` as above. */

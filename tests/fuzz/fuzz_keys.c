@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes b = { data, size };
 	char reference[REFERENCE_TEXT_MAX];
 	struct lease_id lease;
+	struct mount_id mount;
 	struct digest x, y;
 	struct key k;
 	uint64_t n;
@@ -66,6 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (key_parse_chain(b, &x, &y)) {
 		k = key_chain(&x, &y);
+		same(&k, b);
+	}
+	if (key_parse_mount(b, &mount)) {
+		k = key_mount(&mount);
 		same(&k, b);
 	}
 	key_parse_name(b, reference);

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -27,6 +28,11 @@ def mounts_of_ours():
     return {line[4]: line[line.index("-") + 2] for line in lines if line[line.index("-") + 2].startswith("imaged:")}
 
 
+def all_mounts():
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [line.split()[4] for line in file]
+
+
 def options_of(target):
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         return [line.split()[5].split(",") for line in file if line.split()[4] == target]
@@ -47,8 +53,9 @@ class MountsCase(TestCase):
         for target in mounted:
             subprocess.run(["umount", "-l", target], check=False)
         self.assertEqual([], mounted)
-        loops = subprocess.run(["losetup", "-a"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        self.assertNotIn(self.dir, loops)
+        # The kernel lets go of a file system a little after its last user.
+        loops = lambda: subprocess.run(["losetup", "-a"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.wait_until(lambda: self.dir not in loops(), "no loop device stays")
 
     def directory(self, name="mnt"):
         os.makedirs(self.path(name), exist_ok=True)
@@ -194,6 +201,33 @@ class Trees(MountsCase):
             self.assertEqual(b"499", open(self.path("mnt", "all"), "rb").read())
             self.assertEqual(b"0", open(self.path("mnt", "f0"), "rb").read())
             self.unmount(mount.id)
+
+    def test_mounts_of_a_layer_share_one_file_system(self):
+        """As many images as there are: what is read of it is in memory once."""
+        base = tar({"base": random_bytes(100000, 1)})
+        self.load("a:1", base), self.load("b:1", base, tar({"b": b""}))
+        for way in (FILE, LOOP):
+            before = self.kernel_file_systems()
+            self.mount("a:1", self.directory("a"), way=way)
+            self.mount("b:1", self.directory("b"), way=way), self.mount("a:1", self.directory("c"), way=way)
+            self.assertEqual(2, self.kernel_file_systems() - before)
+            self.unmount(self.directory("a")), self.unmount(self.directory("b"))
+            self.assertEqual(1, self.kernel_file_systems() - before)
+            self.unmount(self.directory("c"))
+            self.wait_until(lambda: self.kernel_file_systems() == before, "all are gone")
+
+    def kernel_file_systems(self):
+        """Instances of erofs: the daemon has a descriptor of each that it shares."""
+        fds = f"/proc/{self.imaged.pid}/fd"
+        devices = set()
+        for fd in os.listdir(fds):
+            try:
+                s = os.stat(os.path.join(fds, fd))
+            except OSError:  # closed meanwhile
+                continue
+            if stat.S_ISDIR(s.st_mode) and s.st_dev != os.stat(self.imaged.root).st_dev:
+                devices.add(s.st_dev)
+        return len(devices)
 
     def test_a_layer_without_its_image_gets_it(self):
         self.small()
@@ -529,6 +563,154 @@ class Restarts(MountsCase):
         self.assertEqual([], self.mounted())
         self.assertEqual([], [n for n in os.listdir(os.path.join(self.imaged.root, "mounts")) if not n.startswith("empty")])
         self.assertEqual([], [n for _, _, names in os.walk(os.path.join(self.imaged.root, "content")) for n in names])
+
+
+class OtherKernels(MountsCase):
+    """Where the kernel takes no layers by descriptor, as those before Linux 6.15: strace fails
+    the first try of it, which is the fifth call of fsconfig(2)."""
+
+    def setUp(self):
+        if not shutil.which("strace"):
+            self.skipTest("needs strace")
+        super().setUp()
+        inject = ["-e", "trace=fsconfig", "-e", "inject=fsconfig:error=EINVAL:when=5"]
+        tracer = subprocess.Popen(["strace", "-f", "-p", str(self.imaged.pid), "-o", "/dev/null", *inject], stderr=subprocess.PIPE, text=True)
+        try:
+            self.assertIn("attached", tracer.stderr.readline())
+            ways = self.client.GetInfo().mount_ways  # found out now, and kept
+        finally:
+            tracer.terminate()
+            tracer.communicate(timeout=60)
+        self.assertLessEqual({FILE, LOOP}, set(ways))
+
+    def super_options(self):
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            [line] = [line for line in file if line.split()[4] == self.directory()]
+        return line.split()[-1].split(",")
+
+    def test_layers_by_name(self):
+        self.load("many:500", *[tar({f"f{i}": b"", "all": str(i).encode()}) for i in range(500)])
+        self.load("one:1", tar({"d/": None, "d/f": b"1"})), self.load("two:1", tar({"a": b""}), tar({".wh.a": b"", "b": b""}))
+        for image, seen in (("one:1", {"d"}), ("two:1", {"b"}), ("many:500", {f"f{i}" for i in range(500)} | {"all"})):
+            for fields in ({}, {"way": LOOP}, {"read_write": True}) if image != "many:500" else ({},):
+                with self.subTest(image=image, **fields):
+                    mount = self.mount(image, **fields)
+                    self.assertFalse([o for o in self.super_options() if o.startswith("lowerdir+=")])
+                    self.assertEqual(seen, set(os.listdir(self.directory())))
+                    if fields.get("read_write"):
+                        open(self.path("mnt", "new"), "w").close()
+                    self.assertLessEqual({"nodev", "nosuid"}, set(options_of(self.directory())[0]))
+                    self.unmount(mount.id)
+                    self.assertEqual([], [t for t in all_mounts() if t.startswith(self.dir)])
+        self.assertEqual([], [n for n in os.listdir(os.path.join(self.imaged.root, "mounts")) if not n.startswith("empty")])
+
+
+class WithoutPrivileges(MountsCase):
+    """A daemon of an ordinary user: erofsfuse for layers, fuse-overlayfs over them."""
+
+    def setUp(self):
+        for program_ in ("erofsfuse", "fuse-overlayfs", "fusermount3", "setpriv", "unshare"):
+            if not shutil.which(program_):
+                self.skipTest(f"needs {program_}")
+        super().setUp()
+        self.imaged.stop()
+        os.chmod(self.dir, 0o755)
+        os.makedirs(self.path("user"))
+        os.chown(self.path("user"), 65534, 65534)
+        # A private /dev/fuse that everybody may open, as it is on most machines.
+        script = self.path("as-user.sh")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f"set -e; mknod {self.path('fuse')} c 10 229; chmod 666 {self.path('fuse')}\n")
+            file.write(f"mount --bind {self.path('fuse')} /dev/fuse\n")
+            file.write('exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"\n')
+        self.wrapper = ["unshare", "--mount", "--propagation", "private", "sh", script]
+
+    def start(self, **options):
+        self.imaged = self.daemon(name="user", wrapper=self.wrapper, **options)
+        self.client = self.imaged.client()
+
+    def seen(self, *names):
+        """A path as the daemon's namespace has it."""
+        return os.path.join(f"/proc/{self.imaged.pid}/root", self.path(*names).lstrip("/"))
+
+    def mounted_there(self):
+        with open(f"/proc/{self.imaged.pid}/mountinfo", encoding="utf-8") as file:
+            return [line.split()[4] for line in file if self.dir in line.split()[4]]
+
+    def as_user(self, *command):
+        """In the daemon's namespace."""
+        enter = ["nsenter", "-t", str(self.imaged.pid), "-m", "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        done = subprocess.run([*enter, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout.split("\n")[:-1]
+
+    def target(self):
+        path = self.directory("mnt")
+        os.chown(path, 65534, 65534)
+        return path
+
+    def test_layers_and_overlay_by_fuse(self):
+        self.start()
+        info = self.client.GetInfo()
+        self.assertEqual([FUSE], list(info.mount_ways), info.mount_problem)
+        self.load("two:1", tar({"d/": None, "d/a": b"low", "d/gone": b"", "o/": None, "o/low": b""}), tar({"d/.wh.gone": b"", "d/b": b"", "o/": None, "o/.wh..wh..opq": b"", "o/high": b""}))
+        for read_write in (False, True):
+            mount = self.mount("two:1", self.target(), read_write=read_write)
+            self.assertEqual(FUSE, mount.way)
+            self.assertEqual([self.target()], self.mounted_there(), "layers are not to be seen")
+            found = self.as_user("find", self.target(), "-mindepth", "1", "-printf", "%P\n")
+            self.assertEqual({"d", "d/a", "d/b", "o", "o/high"}, set(found))
+            self.assertEqual(["low"], self.as_user("sh", "-c", f"cat {self.target()}/d/a; echo"))
+            if read_write:
+                self.as_user("touch", f"{self.target()}/new")
+            self.assert_rpc_fails("ALREADY_EXISTS", "ALREADY_EXISTS", self.mount, "two:1", self.target())
+            self.unmount(mount.id)
+            self.assertEqual([], self.mounted_there())
+            self.assertEqual([], os.listdir(self.target()))
+        self.wait_until(lambda: not self.programs(), "the programs end with what they served")
+
+    def programs(self):
+        """Programs of mounts of this test that run."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if os.path.basename(words[0]) in (b"erofsfuse", b"fuse-overlayfs") and any(os.fsencode(self.dir) in w for w in words):
+                found.append(words[0])
+        return found
+
+    def test_what_is_missing_is_said(self):
+        empty = self.directory("bin")
+        for name in ("setpriv", "sh", "mknod", "chmod", "mount", "unshare", "fusermount3"):
+            os.symlink(shutil.which(name), os.path.join(empty, name))
+        self.start(env={"PATH": empty})
+        info = self.client.GetInfo()
+        self.assertEqual([], list(info.mount_ways))
+        self.assertRegex(info.mount_problem, "file: .*; loop: .*; fuse: the program erofsfuse is not installed")
+        self.load("one:1", tar({"f": b""}))
+        self.refuse_mount("FAILED_PRECONDITION", "CANNOT_MOUNT", "one:1", self.target(), "erofsfuse is not installed")
+        self.assertRegex(self.imaged.ctl("info").stdout, "Mount Ways: none: file: ")
+
+
+class ByFuse(MountsCase):
+    """Layers by erofsfuse below the kernel's overlay."""
+
+    def test_layers_by_erofsfuse(self):
+        if not shutil.which("erofsfuse"):
+            self.skipTest("needs erofsfuse")
+        self.assertEqual([FILE, LOOP, FUSE], list(self.client.GetInfo().mount_ways))
+        self.load("two:1", tar({"a": b"", "d/": None, "d/f": b"x"}), tar({".wh.a": b"", "b": b""}))
+        for read_write in (False, True):
+            mount = self.mount("two:1", way=FUSE, read_write=read_write)
+            self.assertEqual({"b", "d"}, set(os.listdir(self.directory())))
+            self.assertEqual([self.directory()], [t for t in all_mounts() if t.startswith(self.dir)])
+            self.imaged.restart()
+            self.client = self.imaged.client()
+            self.assertEqual(b"x", open(self.path("mnt", "d", "f"), "rb").read(), "its programs outlive the daemon")
+            self.unmount(mount.id)
 
 
 class CommandLine(MountsCase):

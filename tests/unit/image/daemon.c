@@ -16,6 +16,7 @@ int daemon_start(void **state)
 	d->service.worker_program = IMAGED_LAYER;
 	d->service.platform = platform_host();
 	snprintf(d->address, sizeof d->address, "unix://%s/test.sock", d->fixture->root);
+	assert_ok(mounts_new(d->store, &d->service.mounts, &err), &err);
 	binding = image_service_binding(&d->service);
 	assert_ok(rpc_server_new(&defaults, NULL, NULL, &d->server, &err), &err);
 	assert_ok(rpc_server_add(d->server, &binding, &err), &err);
@@ -35,6 +36,7 @@ int daemon_stop(void **state)
 
 	rpc_channel_close(d->channel);
 	rpc_server_free(d->server);
+	mounts_free(d->service.mounts);
 	fixture_teardown((void **)&d->fixture);
 	free(d);
 	return 0;
