@@ -49,7 +49,7 @@ static void records_where_it_does_not(void **state)
 		.xattrs = xattrs,
 		.n_xattrs = 1,
 	};
-	static const char wanted[] = "25 SCHILY.xattr.user.a=\0=\n12 mtime=-5\n";
+	static const char wanted[] = "26 SCHILY.xattr.user.a=\0=\n12 mtime=-5\n";
 	CLEANUP(buf_free) struct buf b = BUF_INIT(4096);
 
 	(void)state;
