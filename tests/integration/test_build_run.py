@@ -80,6 +80,16 @@ class Process(StepCase):
     def test_input_is_empty(self):
         self.assertEqual("", self.ok("cat"))
 
+    def test_the_daemons_umask_is_its_own(self):
+        before = os.umask(0o077)
+        try:
+            spec = self.spec("umask; stat -c %a /new /etc/hosts", cwd="/new")
+            running = Running(self, spec)
+        finally:
+            os.umask(before)
+        self.assertEqual(0, running.wait()["exit_code"])
+        self.assertEqual(["0022", "755", "644"], running.out.decode().split())
+
     def test_no_descriptor_of_ours_reaches_it(self):
         self.assertEqual(["0", "1", "2"], sorted(set(self.ok("ls /proc/self/fd").split()) - {"3"}))
 
@@ -448,6 +458,11 @@ class Sandbox(StepCase):
         with open("/proc/self/status", encoding="ascii") as file:
             ours = dict(line.split(":\t", 1) for line in file)["CapEff"].strip()
         self.assertEqual(["CapEff:", ours, "Seccomp:", "0", "mounted"], out.split())
+        self.ok("mknod /mem c 1 1; head -c 1 /mem > /dev/null; mkdir /sys/fs/cgroup/own; rmdir /sys/fs/cgroup/own", insecure=True)
+        if os.path.exists("/dev/loop-control"):
+            self.ok("test -c /dev/loop-control", insecure=True)
+            self.assertNotEqual(0, self.run_step("test -c /dev/loop-control")["exit_code"])
+        self.run_step("mkdir -p /sys/fs/cgroup/a/b", insecure=True)  # goes with the step
 
     def test_root_directory_looks_like_the_layers(self):
         os.chmod(self.root, 0o751)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "proto/runtime/mem.h"
 #include "service/build/run/protocol.h"
@@ -34,6 +35,7 @@ int main(void)
 	}
 	/* The end of the daemon is the end of its socket; no signal may come before that is seen. */
 	signal(SIGPIPE, SIG_IGN);
+	umask(022); /* the step's too, whatever the daemon's is */
 	/* There are secrets in it. Without root, the ids of its namespace could not be written then. */
 	if (geteuid() == 0)
 		prctl(PR_SET_DUMPABLE, 0);

@@ -32,6 +32,8 @@ int spec_write(const struct spec_input *in, char **ret_text, struct err *err);
 json_t *spec_capabilities(bool insecure);
 /* "mounts", in the order they are made in. */
 json_t *spec_mounts(const struct spec_input *in);
+/* "devices" of "linux": those of the host, as they are in /dev. */
+json_t *spec_devices(void);
 /* "linux". */
 json_t *spec_linux(const struct spec_input *in);
 

@@ -49,6 +49,8 @@ json_t *spec_linux(const struct spec_input *in)
 
 	if (ok && !in->step->insecure)
 		ok = !json_object_set_new(part, "seccomp", seccomp_profile());
+	else if (ok && in->is_root)
+		ok = !json_object_set_new(part, "devices", spec_devices());
 	if (ok)
 		return part;
 	json_decref(part);
