@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 from harness import BIN, SLOW, TestCase, program
@@ -47,6 +48,8 @@ class Running:
     def __init__(self, case, spec, as_id=None):
         self.spec = spec
         ours, theirs = os.pipe()
+        # A SIGTERM before run_step is ready for it is kept for it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self.process = subprocess.Popen(
             [RUN_STEP, spec],
             stdin=subprocess.DEVNULL,
@@ -58,6 +61,7 @@ class Running:
             group=as_id,
             extra_groups=[] if as_id is not None else None,
         )
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(theirs)
         self._result = ours
 
