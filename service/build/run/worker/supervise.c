@@ -159,13 +159,23 @@ static void report_and_exit(const struct step_plan *p, int talk)
 	_exit(0);
 }
 
-/* In its namespaces. Nothing begins before the supervisor says so: ids and cgroups are its. */
+/* Whether the other side's end is still open. */
+static bool is_connected(int talk)
+{
+	char byte;
+
+	return recv(talk, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* In its namespaces. Nothing begins before the supervisor says so: ids and cgroups are its. It
+ * may have said so and died before this process asked for its death's signal: hence the second look. */
 static void be_init(const struct supervisor *s, int talk)
 {
 	struct step_plan plan = s->plan;
 	bool single = false;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || read(talk, &single, sizeof single) != sizeof single)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || read(talk, &single, sizeof single) != sizeof single ||
+	    !is_connected(talk))
 		_exit(1);
 	plan.single_id = single;
 	/* Of the step's cgroup: so that it sees no other. */
