@@ -37,7 +37,7 @@ def bare(directory, steps):
     return times
 
 
-def ours(directory, steps):
+def ours(directory, steps, outer):
     os.makedirs(os.path.join(directory, "workspace"), exist_ok=True)
     os.makedirs(os.path.join(directory, "step"), exist_ok=True)
     described = {
@@ -51,7 +51,8 @@ def ours(directory, steps):
     with open(os.path.join(directory, "step.json"), "w", encoding="utf-8") as file:
         json.dump(described, file)
     said = subprocess.run(
-        [RUN_STEP, "-repeat", file.name],
+        ["nsenter", f"--mount=/proc/self/fd/{outer}", RUN_STEP, "-repeat", file.name],
+        pass_fds=(outer,),
         env={**os.environ, "RUN_STEP_PROGRAM": program("imaged-run"), "RUN_STEP_RESULT": "1"},
         check=True,
         stdout=subprocess.PIPE,
@@ -66,17 +67,19 @@ def show(name, times):
 
 
 def main():
-    if len(sys.argv) < 3:  # crun needs a /sys/fs/cgroup without hybrid hierarchies
+    if len(sys.argv) < 3:  # crun alone needs a /sys/fs/cgroup without hybrid hierarchies
+        outer = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        os.set_inheritable(outer, True)
         inner = 'mount -t tmpfs t /sys/fs/cgroup && exec "$@"'
-        os.execvp("unshare", ["unshare", "-m", "sh", "-c", inner, "sh", sys.executable, __file__, *(sys.argv[1:] or ["40"]), "inner"])
-    steps = int(sys.argv[1])
+        os.execvp("unshare", ["unshare", "-m", "sh", "-c", inner, "sh", sys.executable, __file__, *(sys.argv[1:] or ["40"]), str(outer)])
+    steps, outer = int(sys.argv[1]), int(sys.argv[2])
     directory = tempfile.mkdtemp(prefix="imaged-bench-run-")
     try:
         make_root(os.path.join(directory, "root"))
         alone, step = [], []
         for _ in range(4):
             alone += bare(directory, steps // 4)
-            step += ours(directory, steps // 4)
+            step += ours(directory, steps // 4, outer)
         a, s = show("crun", alone), show("run_step", step)
         print(f"{'over it':10} p10 {(s[0] - a[0]) * 1e3:6.1f}  median {(s[1] - a[1]) * 1e3:6.1f} ms   load {os.getloadavg()[0]:.1f}")
     finally:

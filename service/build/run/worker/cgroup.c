@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
@@ -26,10 +29,29 @@ static bool set_controllers(int context, const char *controllers)
 	return true;
 }
 
+/* Where it is mounted and can be written to. */
+static int open_mounted(void)
+{
+	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		CLEANUP(closep) int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct statfs st;
+
+		if (fd >= 0 && !fstatfs(fd, &st) && st.f_type == CGROUP2_SUPER_MAGIC && !(st.f_flags & ST_RDONLY))
+			return take_fd(&fd);
+	}
+	return -1;
+}
+
+/* A mount of our own does everywhere else, but takes milliseconds to close. */
 int cgroup_open_hierarchy(const char *controllers)
 {
-	CLEANUP(closep) int context = fsopen(controllers ? "cgroup" : "cgroup2", FSOPEN_CLOEXEC);
+	int mounted = controllers ? -1 : open_mounted();
+	CLEANUP(closep) int context = mounted < 0 ? fsopen(controllers ? "cgroup" : "cgroup2", FSOPEN_CLOEXEC) : -1;
 
+	if (mounted >= 0)
+		return mounted;
 	if (context < 0 || (controllers && !set_controllers(context, controllers)) ||
 	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -1;

@@ -4,8 +4,8 @@
  * It always has one in the cgroup v2 hierarchy, which every kernel can mount beside v1
  * ones: for its devices (a BPF program), for what it used, to kill what is left. Limits go
  * there where v2 has the controller; on hosts with v1 hierarchies, into cgroups of the same name
- * there. Hierarchies are reached by detached mounts, so that neither /sys nor what somebody
- * mounted there matters. The OCI runtime is told to leave cgroups alone.
+ * there. Hierarchies that are not mounted in the usual place, or read-only, are reached by mounts of
+ * our own that are nowhere. The OCI runtime is told to leave cgroups alone.
  *
  * Belongs to one thread.
  */
