@@ -33,7 +33,8 @@ struct run {
 	struct buf path; /* of the entry, without a slash in front */
 	struct buf out;
 	struct links links;
-	struct entry_xattrs xattrs, below;
+	struct entry_xattrs xattrs; /* of the entry that is visited */
+	struct entry_xattrs below;  /* of another one */
 };
 
 /* ---- output -------------------------------------------------------------------------- */
@@ -97,7 +98,7 @@ static int64_t time_of(const struct run *r, const struct stat *st)
 	return is_late ? r->changes->latest : st->st_mtim.tv_sec;
 }
 
-static struct tar_put header_of(const struct run *r, const struct stat *st)
+static struct tar_put header_of(const struct run *r, const struct stat *st, const struct entry_xattrs *x)
 {
 	bool is_device = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 
@@ -111,8 +112,8 @@ static struct tar_put header_of(const struct run *r, const struct stat *st)
 		.mtime = time_of(r, st),
 		.major = is_device ? major(st->st_rdev) : 0,
 		.minor = is_device ? minor(st->st_rdev) : 0,
-		.xattrs = r->xattrs.all,
-		.n_xattrs = r->xattrs.n,
+		.xattrs = x->all,
+		.n_xattrs = x->n,
 	};
 }
 
@@ -123,10 +124,10 @@ static int write_directory(struct run *r, size_t number, struct err *err)
 	struct tar_put p;
 	int rc;
 
-	rc = entry_read_xattrs(l->upper, ".", &r->xattrs, err);
+	rc = entry_read_xattrs(l->upper, ".", &r->below, err);
 	if (rc != OK)
 		return rc;
-	p = header_of(r, &l->st);
+	p = header_of(r, &l->st, &r->below);
 	p.name.len = l->path_len; /* with its slash */
 	l->is_written = true;
 	return put_header(r, &p, err);
@@ -229,11 +230,9 @@ static int write_entry(struct run *r, const char *name, const struct stat *st, s
 
 	if (rc == OK && st->st_nlink > 1)
 		rc = links_find_or_add(&r->links, st, buf_bytes(&r->path), &first, err);
-	if (rc == OK)
-		rc = entry_read_xattrs(top(r)->upper, name, &r->xattrs, err);
 	if (rc != OK)
 		return rc;
-	p = header_of(r, st);
+	p = header_of(r, st, &r->xattrs);
 	if (first) {
 		p.type = TAR_PUT_HARD_LINK;
 		p.link = bytes_of(first);
@@ -347,7 +346,10 @@ static int visit(struct run *r, const char *name, struct err *err)
 		return fail_entry(r, E_LIMIT, "its path is too long", err);
 	if (fstatat(l->upper, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_entry_errno(r, "look at", err);
-	entry_read_overlay(l->upper, name, &st, &overlay);
+	rc = entry_read_xattrs(l->upper, name, &r->xattrs, err);
+	if (rc != OK)
+		return rc;
+	entry_read_overlay(l->upper, name, &st, &r->xattrs, &overlay);
 	if (overlay.is_whiteout)
 		return is_below(l, name) ? write_whiteout(r, name, err) : OK;
 	if (S_ISSOCK(st.st_mode))
@@ -402,10 +404,14 @@ static int begin(struct run *r, struct err *err)
 	CLEANUP(closep) int lower = c->lower < 0 ? -1 : openat(c->lower, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct entry_overlay overlay;
 	struct stat st;
+	int rc;
 
 	if (upper < 0 || (c->lower >= 0 && lower < 0) || fstat(upper, &st) < 0)
 		return fail_errno(err, "open the directory of changes");
-	entry_read_overlay(upper, ".", &st, &overlay);
+	rc = entry_read_xattrs(upper, ".", &r->xattrs, err);
+	if (rc != OK)
+		return rc;
+	entry_read_overlay(upper, ".", &st, &r->xattrs, &overlay);
 	return enter(r, take_fd(&upper), take_fd(&lower), &st, overlay.is_opaque, err);
 }
 

@@ -50,17 +50,19 @@ int entry_read_xattrs(int dir, const char *name, struct entry_xattrs *x, struct 
 	ssize_t len;
 	int rc = OK;
 
-	x->n = 0;
+	x->n = x->names_len = 0;
 	proc_path(dir, name, path);
 	len = llistxattr(path, x->names, sizeof x->names);
 	if (len < 0 && (errno == ENOTSUP || errno == EPERM))
 		return OK;
 	if (len < 0)
 		return fail_errno(err, "list the xattrs of '%s'", name);
+	x->names_len = (size_t)len;
 	for (const char *at = x->names; rc == OK && at < x->names + len; at += strlen(at) + 1)
 		if (is_kept(at))
 			rc = read_value(path, at, x, &used, err);
-	qsort(x->all, x->n, sizeof *x->all, compare_names);
+	if (x->n > 1)
+		qsort(x->all, x->n, sizeof *x->all, compare_names);
 	return rc;
 }
 
@@ -80,35 +82,39 @@ static bool same_xattrs(const struct entry_xattrs *a, const struct entry_xattrs 
 
 /* ---- overlay ---------------------------------------------------------------------------- */
 
-/* With and without privileges (userxattr) it uses other names. `first`: the value's first byte, 0: any. */
-static bool has_overlay(const char *path, const char *name, char first)
+/* With and without privileges (userxattr) it uses other names. NULL: it has none of that kind. */
+static const char *find_overlay(const struct entry_xattrs *x, const char *kind)
 {
 	static const char *const prefixes[] = { "trusted.overlay.", "user.overlay." };
-	char key[64], value[256];
 
-	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-		ssize_t n;
-
-		snprintf(key, sizeof key, "%s%s", prefixes[i], name);
-		n = lgetxattr(path, key, value, sizeof value);
-		if ((n >= 0 || errno == ERANGE) && (!first || (n > 0 && value[0] == first)))
-			return true;
-	}
-	return false;
+	for (const char *at = x->names; at < x->names + x->names_len; at += strlen(at) + 1)
+		for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+			if (begins_with(at, prefixes[i]) && !strcmp(at + strlen(prefixes[i]), kind))
+				return at;
+	return NULL;
 }
 
-void entry_read_overlay(int dir, const char *name, const struct stat *st, struct entry_overlay *ret_overlay)
+/* "y"; a directory with whiteouts of another form has "x", and is none. */
+static bool is_opaque(int dir, const char *name, const struct entry_xattrs *x)
 {
-	struct entry_overlay o = { .is_whiteout = S_ISCHR(st->st_mode) && st->st_rdev == 0 };
-	char path[PROC_PATH_MAX];
+	const char *key = find_overlay(x, "opaque");
+	char path[PROC_PATH_MAX], value;
 
 	proc_path(dir, name, path);
+	return key && lgetxattr(path, key, &value, sizeof value) == 1 && value == 'y';
+}
+
+void entry_read_overlay(int dir, const char *name, const struct stat *st, const struct entry_xattrs *x,
+			struct entry_overlay *ret_overlay)
+{
+	struct entry_overlay o = { .is_whiteout = S_ISCHR(st->st_mode) && st->st_rdev == 0 };
+
 	if (S_ISDIR(st->st_mode)) {
-		o.is_opaque = has_overlay(path, "opaque", 'y');
-		o.is_foreign = has_overlay(path, "redirect", 0);
+		o.is_opaque = is_opaque(dir, name, x);
+		o.is_foreign = find_overlay(x, "redirect") != NULL;
 	} else if (S_ISREG(st->st_mode)) {
-		o.is_whiteout = st->st_size == 0 && has_overlay(path, "whiteout", 0);
-		o.is_foreign = has_overlay(path, "metacopy", 0);
+		o.is_whiteout = st->st_size == 0 && find_overlay(x, "whiteout") != NULL;
+		o.is_foreign = find_overlay(x, "metacopy") != NULL;
 	}
 	*ret_overlay = o;
 }
@@ -183,22 +189,20 @@ static int compare_file(int upper, int lower, const char *name, const struct sta
 	return OK;
 }
 
-int entry_is_same(int upper, int lower, const char *name, const struct stat *st, struct entry_xattrs *of_upper,
-		  struct entry_xattrs *of_lower, bool *ret_same, struct err *err)
+int entry_is_same(int upper, int lower, const char *name, const struct stat *st, const struct entry_xattrs *x,
+		  struct entry_xattrs *below, bool *ret_same, struct err *err)
 {
-	struct stat below;
+	struct stat other;
 	int rc;
 
 	*ret_same = false;
-	if (lower < 0 || fstatat(lower, name, &below, AT_SYMLINK_NOFOLLOW) < 0)
+	if (lower < 0 || fstatat(lower, name, &other, AT_SYMLINK_NOFOLLOW) < 0)
 		return lower < 0 || errno == ENOENT ? OK : fail_errno(err, "look at '%s' in the layers below", name);
-	if (!same_head(st, &below))
+	if (!same_head(st, &other))
 		return OK;
-	rc = entry_read_xattrs(upper, name, of_upper, err);
-	if (rc == OK)
-		rc = entry_read_xattrs(lower, name, of_lower, err);
-	if (rc != OK || !same_xattrs(of_upper, of_lower))
+	rc = entry_read_xattrs(lower, name, below, err);
+	if (rc != OK || !same_xattrs(x, below))
 		return rc;
 	*ret_same = true;
-	return S_ISDIR(st->st_mode) ? OK : compare_file(upper, lower, name, st, &below, ret_same, err);
+	return S_ISDIR(st->st_mode) ? OK : compare_file(upper, lower, name, st, &other, ret_same, err);
 }

@@ -11,11 +11,12 @@
 
 enum { ENTRY_XATTRS_MAX = 256, ENTRY_XATTR_BYTES = 128 << 10 };
 
-/* The xattrs that a layer keeps, sorted. */
+/* The names of all xattrs, and those that a layer keeps, sorted. */
 struct entry_xattrs {
 	struct tar_put_xattr all[ENTRY_XATTRS_MAX];
 	size_t n;
 	char names[ENTRY_XATTR_BYTES];
+	size_t names_len;
 	uint8_t values[ENTRY_XATTR_BYTES];
 };
 
@@ -26,12 +27,14 @@ struct entry_overlay {
 
 /* E_LIMIT: more or larger ones than a layer should have. */
 int entry_read_xattrs(int dir, const char *name, struct entry_xattrs *x, struct err *err);
-void entry_read_overlay(int dir, const char *name, const struct stat *st, struct entry_overlay *ret_overlay);
+/* By the names that were read. */
+void entry_read_overlay(int dir, const char *name, const struct stat *st, const struct entry_xattrs *x,
+			struct entry_overlay *ret_overlay);
 
 /* Whether the entry of the lower tree looks as the one above it: type, mode, owner, device, xattrs; of
  * what is no directory also size, time and, where times have no fraction, the content.
- * The two xattrs are for working. *ret_same false also when there is none below. */
-int entry_is_same(int upper, int lower, const char *name, const struct stat *st, struct entry_xattrs *of_upper,
-		  struct entry_xattrs *of_lower, bool *ret_same, struct err *err);
+ * `below` is for working. *ret_same false also when there is none below. */
+int entry_is_same(int upper, int lower, const char *name, const struct stat *st, const struct entry_xattrs *x,
+		  struct entry_xattrs *below, bool *ret_same, struct err *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "service/build/run/pump.h"
 #include "service/build/run/worker_process.h"
 
-enum { SIGNALLED = 128, SIGNALS = 64 };
+enum { SIGNALLED = 128, SIGNALS = 64, LAYER_PIPE_BYTES = 1 << 20 };
 
 static int open_pipe(int *ret_ours, int *ret_theirs, struct err *err)
 {
@@ -103,6 +103,7 @@ int run_write_layer(const struct run_config *c, const struct run_layer *layer, c
 		rc = open_pipe(&from_out, &g.out, err);
 	if (rc != OK)
 		return rc;
+	fcntl(from_out, F_SETPIPE_SZ, LAYER_PIPE_BYTES); /* fewer turns of two processes; or not */
 	g.plan = plan;
 	return execute(c, &g, &(struct pump){ { from_out, -1 }, NULL, sink->write, sink->arg }, cancel, &report, err);
 }
