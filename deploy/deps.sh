@@ -30,6 +30,7 @@ packages() {
 		echo erofs-utils attr acl # the referees of layers' images, and what their trees need
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
+		echo crun runc uidmap # run the steps of builds, also without root
 		# mounts: calls that fail or kill, and the overlay of those without privileges
 		echo strace fuse3 fuse-overlayfs
 		echo groff-base # renders the man pages

@@ -1,3 +1,4 @@
+imaged_fuzz(fuzz_account imaged_run_worker)
 imaged_fuzz(fuzz_dockerfile imaged_build)
 imaged_fuzz(fuzz_dockerignore imaged_build)
 imaged_fuzz(fuzz_instruction imaged_build)

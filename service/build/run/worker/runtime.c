@@ -1,0 +1,181 @@
+#include "service/build/run/worker/runtime.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "service/build/run/worker/descriptors.h"
+
+enum { ARGS_MAX = 16, LOG_MAX = 64 << 10, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+/* ---- start ---------------------------------------------------------------------- */
+
+static int place_descriptors(posix_spawn_file_actions_t *actions, const struct runtime *r)
+{
+	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+	if (!number)
+		number = posix_spawn_file_actions_adddup2(actions, r->out, STDOUT_FILENO);
+	if (!number)
+		number = posix_spawn_file_actions_adddup2(actions, r->errors, STDERR_FILENO);
+	if (!number)
+		number = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+	return number;
+}
+
+static int set_signals(posix_spawnattr_t *attr)
+{
+	sigset_t all, none;
+	int number;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	number = posix_spawnattr_setsigdefault(attr, &all);
+	if (!number)
+		number = posix_spawnattr_setsigmask(attr, &none);
+	if (!number)
+		number = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	return number;
+}
+
+static int spawn(const struct runtime *r, char *const argv[], pid_t *ret_pid)
+{
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char *environment[] = { path, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int number = posix_spawn_file_actions_init(&actions);
+
+	if (number)
+		return number;
+	number = posix_spawnattr_init(&attr);
+	if (!number) {
+		number = place_descriptors(&actions, r);
+		if (!number)
+			number = set_signals(&attr);
+		if (!number)
+			number = posix_spawn(ret_pid, r->program, &actions, &attr, argv, environment);
+		posix_spawnattr_destroy(&attr);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return number;
+}
+
+/* Both take the same words; only how they are told to leave cgroups alone differs (runc cannot be). */
+static int start(const struct runtime *r, pid_t *ret_pid, struct err *err)
+{
+	CLEANUP(freep) char *state = format("%s/state", r->workspace);
+	CLEANUP(freep) char *bundle = format("%s/bundle", r->workspace);
+	CLEANUP(freep) char *log = format(r->is_runc ? "%s/state/log" : "file:%s/state/log", r->workspace);
+	const char *argv[ARGS_MAX];
+	size_t n = 0;
+	int number;
+
+	if (!state || !bundle || !log)
+		return fail_nomem(err);
+	argv[n++] = r->program;
+	argv[n++] = "--root";
+	argv[n++] = state;
+	argv[n++] = "--log";
+	argv[n++] = log;
+	argv[n++] = "--log-format";
+	argv[n++] = "json";
+	if (!r->is_runc)
+		argv[n++] = "--cgroup-manager=disabled";
+	argv[n++] = "run";
+	argv[n++] = "--bundle";
+	argv[n++] = bundle;
+	argv[n++] = r->id;
+	argv[n] = NULL;
+	descriptors_restore();
+	number = spawn(r, (char *const *)argv, ret_pid);
+	return number ? fail(err, E_UNSUPPORTED, "cannot start the OCI runtime %s: %s", r->program,
+			     strerrordesc_np(number))
+		      : OK;
+}
+
+/* ---- end ------------------------------------------------------------------------------ */
+
+/* What the container leaves behind becomes ours, and is reaped too. */
+static int await(pid_t pid, struct err *err)
+{
+	int status;
+
+	for (;;) {
+		pid_t ended = waitpid(-1, &status, 0);
+
+		if (ended < 0 && errno != EINTR)
+			return fail_errno(err, "wait for the OCI runtime");
+		if (ended == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+}
+
+static bool has(const char *text, const char *part)
+{
+	return strcasestr(text, part) != NULL;
+}
+
+int runtime_start_failure(const char *message)
+{
+	/* crun: "open executable: ...", "executable file `x` not found in $PATH", "exec container process";
+	 * runc: "exec: \"x\": executable file not found in $PATH", "exec /x: no such file". */
+	if (!has(message, "exec"))
+		return 0;
+	if (has(message, "not found in $PATH") || has(message, "no such file or directory"))
+		return NOT_FOUND;
+	if (has(message, "permission denied") || has(message, "operation not permitted") ||
+	    has(message, "is a directory") || has(message, "exec format error"))
+		return NOT_EXECUTABLE;
+	return 0;
+}
+
+/* The last error in its log, a line of JSON each; "" when there is none. */
+static void read_last_error(char *out, size_t size)
+{
+	CLEANUP(closep) int fd = open("state/log", O_RDONLY | O_CLOEXEC);
+	char text[LOG_MAX], *rest = text, *line;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	out[0] = 0;
+	text[n > 0 ? n : 0] = 0;
+	while ((line = strsep(&rest, "\n"))) {
+		json_t *entry = json_loads(line, 0, NULL);
+		const char *level = json_string_value(json_object_get(entry, "level"));
+		const char *message = json_string_value(json_object_get(entry, "msg"));
+
+		if (level && message && !strcmp(level, "error"))
+			snprintf(out, size, "%s", message);
+		json_decref(entry);
+	}
+}
+
+static int judge(const struct runtime *r, int exit_code, struct run_report *report, struct err *err)
+{
+	char message[RUN_TEXT_MAX];
+
+	report->exit_code = exit_code;
+	if (!exit_code)
+		return OK;
+	read_last_error(message, sizeof message);
+	if (!message[0])
+		return OK;
+	report->exit_code = runtime_start_failure(message);
+	if (!report->exit_code)
+		return fail(err, E_WORKER, "%s: %s", r->is_runc ? "runc" : "crun", message);
+	memcpy(report->text, message, sizeof report->text);
+	return OK;
+}
+
+int runtime_run(const struct runtime *r, struct run_report *report, struct err *err)
+{
+	pid_t pid;
+	int exit_code, rc = start(r, &pid, err);
+
+	if (rc != OK)
+		return rc;
+	exit_code = await(pid, err);
+	return exit_code < 0 ? exit_code : judge(r, exit_code, report, err);
+}
