@@ -48,12 +48,12 @@ static int add_copy(struct collecting *c, const struct copy_step *s)
 	return r;
 }
 
-static int add_mounts(struct collecting *c, const struct run_step *s)
+static int add_mounts(struct collecting *c, const struct run_command *s)
 {
 	int r = OK;
 
 	for (size_t i = 0; r == OK && i < s->n_mounts; i++) {
-		const struct run_mount *rm = &s->mounts[i];
+		const struct run_command_mount *rm = &s->mounts[i];
 		bool tree = rm->mount.type == MOUNT_BIND || (rm->mount.type == MOUNT_CACHE && rm->stage != PLAN_NONE);
 
 		if (tree && is_the_context(c, rm->stage))

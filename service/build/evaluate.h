@@ -61,18 +61,18 @@ struct copy_step {
 	struct string_list excludes;
 };
 
-struct run_mount {
+struct run_command_mount {
 	struct mount mount; /* with `target`, `id` and `env` as they are used */
 	size_t stage;	    /* of MOUNT_BIND, MOUNT_CACHE; PLAN_NONE: the build context, or nothing (cache) */
 	bool has_target;    /* a secret may be only a variable */
 };
 
-struct run_step {
+struct run_command {
 	struct string_list args;
 	const char *script_name; /* mounted at /dev/pipes/; "" when there is none */
 	const char *script;
 	bool single_document; /* a here-document is all of the command */
-	struct run_mount *mounts;
+	struct run_command_mount *mounts;
 	size_t n_mounts;
 	const char *network, *security;
 	const struct device *devices;
@@ -90,7 +90,7 @@ struct step {
 	const char *user; /* "" for root */
 	const char *cwd;  /* of STEP_WORKDIR: the directory itself */
 	struct copy_step copy;
-	struct run_step run;
+	struct run_command run;
 };
 
 struct evaluated_stage {

@@ -14,7 +14,8 @@ static int parse_error(struct evaluating *g, const struct instruction *i)
 }
 
 /* A script of its own, or a text for the shell; without tabs where they do not count. */
-static int single_document(struct evaluating *g, const struct instruction *i, struct run_step *s, const char **ret_text)
+static int single_document(struct evaluating *g, const struct instruction *i, struct run_command *s,
+			   const char **ret_text)
 {
 	const struct inline_file *file = &i->files[0];
 	const struct heredoc *doc = &i->node->heredocs[0];
@@ -44,7 +45,8 @@ static int for_the_shell(struct evaluating *g, const struct instruction *i, cons
 	return *ret_text ? OK : fail_nomem(g->err);
 }
 
-static int with_documents(struct evaluating *g, const struct instruction *i, struct run_step *s, const char **ret_text)
+static int with_documents(struct evaluating *g, const struct instruction *i, struct run_command *s,
+			  const char **ret_text)
 {
 	struct heredoc ignored;
 
@@ -71,7 +73,7 @@ static int keep_list(struct evaluating *g, struct string_list *l)
 	return items ? OK : fail_nomem(g->err);
 }
 
-static int set_args(struct evaluating *g, const struct instruction *i, struct run_step *s)
+static int set_args(struct evaluating *g, const struct instruction *i, struct run_command *s)
 {
 	struct string_list words = i->words;
 	const char *text = NULL;
@@ -142,7 +144,7 @@ static int list_args(struct evaluating *g)
 }
 
 /* Shared by the steps between which it does not change. */
-static int set_env(struct evaluating *g, struct run_step *s)
+static int set_env(struct evaluating *g, struct run_command *s)
 {
 	int r;
 
@@ -206,7 +208,7 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int set_secret(struct evaluating *g, struct run_mount *rm)
+static int set_secret(struct evaluating *g, struct run_command_mount *rm)
 {
 	struct mount *m = &rm->mount;
 
@@ -226,7 +228,7 @@ static int set_secret(struct evaluating *g, struct run_mount *rm)
 	return rm->has_target ? set_target(g, m) : OK;
 }
 
-static int set_ssh(struct evaluating *g, struct run_mount *rm, size_t number)
+static int set_ssh(struct evaluating *g, struct run_command_mount *rm, size_t number)
 {
 	struct mount *m = &rm->mount;
 
@@ -240,7 +242,7 @@ static int set_ssh(struct evaluating *g, struct run_mount *rm, size_t number)
 	return m->target ? set_target(g, m) : fail_nomem(g->err);
 }
 
-static int set_files(struct evaluating *g, const struct plan_command *c, struct run_mount *rm, size_t at)
+static int set_files(struct evaluating *g, const struct plan_command *c, struct run_command_mount *rm, size_t at)
 {
 	struct mount *m = &rm->mount;
 	struct quoted from, target;
@@ -257,7 +259,8 @@ static int set_files(struct evaluating *g, const struct plan_command *c, struct 
 	return set_target(g, m);
 }
 
-static int set_mount(struct evaluating *g, const struct plan_command *c, size_t at, struct run_mount *rm, size_t *n_ssh)
+static int set_mount(struct evaluating *g, const struct plan_command *c, size_t at, struct run_command_mount *rm,
+		     size_t *n_ssh)
 {
 	struct expanding e = { g, c->instruction };
 	int r = mount_parse(c->instruction->run.mounts.items[at], expand_option, &e, g->arena, &rm->mount, g->err);
@@ -272,7 +275,7 @@ static int set_mount(struct evaluating *g, const struct plan_command *c, size_t 
 	return set_files(g, c, rm, at);
 }
 
-static int set_mounts(struct evaluating *g, const struct plan_command *c, struct run_step *s)
+static int set_mounts(struct evaluating *g, const struct plan_command *c, struct run_command *s)
 {
 	size_t n = c->instruction->run.mounts.n, n_ssh = 0;
 	int r = OK;
@@ -288,7 +291,7 @@ static int set_mounts(struct evaluating *g, const struct plan_command *c, struct
 /* ---- the whole ---------------------------------------------------------------------- */
 
 /* "RUN |2 A=1 B=2 /bin/sh -c text" */
-static void say(struct evaluating *g, const struct run_step *s)
+static void say(struct evaluating *g, const struct run_command *s)
 {
 	struct buf *out = &g->created_by;
 
@@ -300,16 +303,16 @@ static void say(struct evaluating *g, const struct run_step *s)
 int evaluate_run(struct evaluating *g, const struct plan_command *c, struct step *step)
 {
 	const struct instruction *i = c->instruction;
-	struct run_step *s = &step->run;
+	struct run_command *s = &step->run;
 	int r;
 
-	*s = (struct run_step){ .script_name = "",
-				.script = "",
-				.network = i->run.network,
-				.security = i->run.security,
-				.devices = i->run.devices,
-				.n_devices = i->run.n_devices,
-				.proxies = g->proxies };
+	*s = (struct run_command){ .script_name = "",
+				   .script = "",
+				   .network = i->run.network,
+				   .security = i->run.security,
+				   .devices = i->run.devices,
+				   .n_devices = i->run.n_devices,
+				   .proxies = g->proxies };
 	r = set_mounts(g, c, s);
 	if (r == OK)
 		r = set_args(g, i, s);

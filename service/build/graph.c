@@ -229,14 +229,14 @@ static int add_copy(struct making *m, const struct step *step, size_t stage, siz
 	return r == OK && stands_alone(s) ? add_merge(m, step, stage, below, copy, top) : r;
 }
 
-static bool has_tree(const struct run_mount *rm)
+static bool has_tree(const struct run_command_mount *rm)
 {
 	return rm->mount.type == MOUNT_BIND || (rm->mount.type == MOUNT_CACHE && rm->stage != PLAN_NONE);
 }
 
 static int add_run(struct making *m, const struct step *step, size_t stage, size_t number, size_t *top)
 {
-	const struct run_step *s = &step->run;
+	const struct run_command *s = &step->run;
 	struct op op = { .kind = OP_RUN, .stage = stage, .step = step };
 	char platform[PLATFORM_TEXT_MAX];
 	int r = make_inputs(m, &op, s->n_mounts + 1);

@@ -161,7 +161,7 @@ struct digest digest_of_directory(const struct step *s, const struct graph_optio
 
 /* What is in a cache, a secret or behind an agent never counts; nor what a cache is called
  * when that was said. */
-static void put_mount(struct hasher *h, const struct run_mount *rm)
+static void put_mount(struct hasher *h, const struct run_command_mount *rm)
 {
 	const struct mount *m = &rm->mount;
 	bool secret = m->type == MOUNT_SECRET || m->type == MOUNT_SSH;
@@ -176,7 +176,7 @@ static void put_mount(struct hasher *h, const struct run_mount *rm)
 	put_text(h, m->type == MOUNT_BIND ? m->source : "");
 }
 
-static void put_devices(struct hasher *h, const struct run_step *s)
+static void put_devices(struct hasher *h, const struct run_command *s)
 {
 	put_number(h, (int64_t)s->n_devices);
 	for (size_t i = 0; i < s->n_devices; i++) {
@@ -185,7 +185,7 @@ static void put_devices(struct hasher *h, const struct run_step *s)
 	}
 }
 
-static void put_machine(struct hasher *h, const struct run_step *s, const struct graph_options *o)
+static void put_machine(struct hasher *h, const struct run_command *s, const struct graph_options *o)
 {
 	bool usual = !strcmp(s->network, "default");
 
@@ -201,7 +201,7 @@ static void put_machine(struct hasher *h, const struct run_step *s, const struct
 
 struct digest digest_of_run(const struct step *step, const char *platform, const struct graph_options *o)
 {
-	const struct run_step *s = &step->run;
+	const struct run_command *s = &step->run;
 	struct hasher h;
 
 	begin(&h, OP_RUN);

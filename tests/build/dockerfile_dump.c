@@ -232,7 +232,7 @@ static json_t *copy_of(const struct copy_step *s)
 	return copy;
 }
 
-static json_t *run_of(const struct run_step *s)
+static json_t *run_of(const struct run_command *s)
 {
 	json_t *run = json_pack("{ss ss ss ss}", "script", s->script, "script_name", s->script_name, "network",
 				s->network, "security", s->security);
