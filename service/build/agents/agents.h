@@ -6,13 +6,15 @@
  * frees it when its steps have ended. A step opens a socket for each of its mounts, and closes it
  * when it is over; with it go its connections.
  *
- * Bounded: AGENTS_CONNECTIONS_MAX at a time, AGENTS_BUFFER_MAX bytes that a step has not read yet; a connection that
- * would be more is ended. Nothing of it is kept or logged.
+ * Bounded: AGENTS_CONNECTIONS_MAX at a time, where others wait; AGENTS_BUFFER_MAX bytes that a step has not read
+ * yet, where the connection is ended. Nothing of it is kept or logged.
  *
  * Threads: any. One of its own waits on the sockets, and is the only one to call `send`.
  */
 #ifndef SERVICE_BUILD_AGENTS_AGENTS_H
 #define SERVICE_BUILD_AGENTS_AGENTS_H
+
+#include <stdbool.h>
 
 #include "imaged/v1/build.pb-c.h"
 #include "proto/runtime/err.h"
