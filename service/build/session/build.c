@@ -1,5 +1,6 @@
 #include "service/build/session/build.h"
 
+#include "imaged/v1/build_record.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "service/build/session/execute.h"
 

@@ -1,5 +1,7 @@
 #include "service/build/session/session.h"
 
+#include <sys/stat.h>
+
 #include "service/build/context/context_git.h"
 #include "service/build/context/context_url.h"
 
