@@ -116,6 +116,9 @@ static void blobs_free(struct blobs *b)
 static void add_blob(struct blobs *b, const struct digest *d, struct ingest *i)
 {
 	b->digests[b->n++] = *d;
+	for (size_t k = 0; k < b->n_ingests; k++)
+		if (b->ingests[k] == i)
+			return;
 	if (i)
 		b->ingests[b->n_ingests++] = i;
 }

@@ -67,11 +67,13 @@ int made_begin(const struct result_request *r, const Imaged__V1__BuildOutput *ou
 int made_rewrite_times(struct made *m, struct err *err);
 /* made_config.c */
 int made_configs(struct made *m, struct err *err);
-/* made_layers.c: `force`: those of the base too, and those that are compressed in another way. */
+/* made_layers.c: plain ones; `force`: those too that are compressed in another way. */
 int made_compress(struct made *m, enum compression wanted, int level, bool force, struct err *err);
 /* made_documents.c: manifests, index. */
 int made_documents(struct made *m, struct err *err);
 int made_commit(struct made *m, struct err *err);
+/* made_layers.c: after that, those that were made here are found by what they hold. */
+int made_remember_layers(struct made *m, struct err *err);
 /* Ends the lease, unless it was taken over, and collects what nothing needs. Also the cleanup function. */
 void made_end(struct made *m);
 
