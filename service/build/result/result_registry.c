@@ -31,8 +31,8 @@ int push_made(const struct made *m, const struct reference *ref, struct vertex *
 		.ref = ref,
 		.root = root->digest,
 		.chosen = made_chosen(m)->manifest.digest,
-		.credentials =
-			credentials_of(credentials_among(r->start->credentials, r->start->n_credentials, ref->domain)),
+		.credentials = credentials_of(
+			credentials_among(r->start->credentials, r->start->n_credentials, ref->domain)),
 		.cancel = r->cancel,
 		.event = tell,
 		.arg = vertex,
