@@ -24,7 +24,6 @@ struct build_progress {
 
 /* Of all that changed since the last time. */
 void plain_show(struct build_progress *p, int64_t now_ns);
-void plain_title(struct build_progress *p);
 
 void tty_show(struct build_progress *p, bool last, int64_t now_ns);
 void tty_break(struct build_progress *p);

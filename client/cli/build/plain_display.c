@@ -6,9 +6,10 @@
 
 enum { NS = 1000 * 1000 * 1000, WAIT_S = 5 };
 
-void plain_title(struct build_progress *p)
+/* In front of the first step. */
+static void put_title(struct build_progress *p)
 {
-	if (!p->options.title)
+	if (p->first_is_out || !p->options.title)
 		return;
 	buf_printf(&p->out, "#0 %s\n", p->options.title);
 	p->first_is_out = true;
@@ -33,6 +34,7 @@ static void enter(struct build_progress *p, struct trace_vertex *v, int64_t now_
 	if (p->current == v)
 		return;
 	leave_current(p);
+	put_title(p);
 	if (p->first_is_out)
 		buf_putc(&p->out, '\n');
 	p->first_is_out = true;
@@ -80,7 +82,8 @@ static void put_end(struct buf *out, const struct trace_vertex *v, int64_t now_n
 		put_line(out, v, "CACHED");
 		break;
 	case IMAGED__V1__STEP__STATE__STATE_FAILED:
-		buf_printf(out, "#%u ERROR: %s\n", v->shown, v->error ? v->error : "");
+		if (v->error)
+			buf_printf(out, "#%u ERROR: %s\n", v->shown, v->error);
 		break;
 	case IMAGED__V1__STEP__STATE__STATE_CANCELED:
 		put_line(out, v, "CANCELED");

@@ -21,9 +21,6 @@ int build_progress_new(const struct build_progress_options *options, struct buil
 		return fail_nomem(err);
 	p->options = *options;
 	p->out = (struct buf)BUF_INIT(OUT_MAX);
-	if (options->mode == BUILD_PROGRESS_PLAIN)
-		plain_title(p);
-	flush(p);
 	*ret_progress = p;
 	return OK;
 }
@@ -134,6 +131,20 @@ static void put_places(struct build_progress *p)
 			buf_puts(&p->out, p->trace.warnings[i].excerpt);
 }
 
+static void put_warning(struct build_progress *p, const struct trace_warning *w)
+{
+	buf_printf(&p->out, " - %s\n", w->text);
+	if (p->options.expand)
+		return;
+	if (*w->description)
+		buf_printf(&p->out, "%s\n", w->description);
+	if (*w->url)
+		buf_printf(&p->out, "More info: %s\n", w->url);
+	if (w->excerpt)
+		buf_puts(&p->out, w->excerpt);
+	buf_putc(&p->out, '\n');
+}
+
 static void put_warnings(struct build_progress *p)
 {
 	const struct trace *t = &p->trace;
@@ -144,11 +155,13 @@ static void put_warnings(struct build_progress *p)
 		n += !t->warnings[i].is_error;
 	if (!n)
 		return;
-	buf_printf(&p->out, "\n %s%zu warning%s found (%s):\n%s", colours ? "\033[33m" : "", n, n > 1 ? "s" : "",
-		   p->options.expand, colours ? "\033[0m" : "");
+	buf_printf(&p->out, "\n %s%zu warning%s found", colours ? "\033[33m" : "", n, n > 1 ? "s" : "");
+	if (p->options.expand)
+		buf_printf(&p->out, " (%s)", p->options.expand);
+	buf_printf(&p->out, ":\n%s", colours ? "\033[0m" : "");
 	for (size_t i = 0; i < t->n_warnings; i++)
 		if (!t->warnings[i].is_error)
-			buf_printf(&p->out, " - %s\n", t->warnings[i].text);
+			put_warning(p, &t->warnings[i]);
 }
 
 /* The terminal's table has no place for it. */

@@ -31,7 +31,7 @@ struct build_progress_options {
 	enum build_progress_mode mode;
 	const char *title;  /* PLAIN: of the line "#0 TITLE"; NULL: no such line */
 	const char *driver; /* TTY: at the right of the first line */
-	const char *expand; /* how to see more of warnings: "use … to expand" */
+	const char *expand; /* how to see more of warnings: "use … to expand"; NULL: they are shown whole */
 	int width, height;  /* of the terminal */
 	bool colours;
 	void (*write)(void *arg, const void *data, size_t len);
@@ -40,7 +40,7 @@ struct build_progress_options {
 
 struct build_progress;
 
-/* The strings must outlive it. The title, if any, is written at once. */
+/* The strings must outlive it. */
 int build_progress_new(const struct build_progress_options *options, struct build_progress **ret_progress,
 		       struct err *err);
 void build_progress_free(struct build_progress *p); /* NULL is fine */
