@@ -27,6 +27,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.mount_image = mount_image,
 	.unmount_image = unmount_image,
 	.list_mounts = list_mounts,
+	.build = build_image,
 	.check_auth = check_auth,
 	.get_disk_usage = get_disk_usage,
 	.check_store = check_store,

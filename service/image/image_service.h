@@ -23,6 +23,7 @@ struct contexts;
 struct step_cache;
 struct cache_mounts;
 struct solver;
+struct build_base;
 
 /* What builds stand on; NULL in a store that is read-only. */
 struct build_parts {
@@ -30,6 +31,7 @@ struct build_parts {
 	struct step_cache *step_cache;
 	struct cache_mounts *cache_mounts;
 	struct solver *solver;
+	struct build_base *base;
 	const char *cgroup_parent;		 /* of steps; NULL: run.h's */
 	bool allow_host_network, allow_insecure; /* what clients may ask for (--allow) */
 	struct admission admission;
@@ -122,6 +124,8 @@ int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountIm
 		  Imaged__V1__UnmountImageResponse *response, struct err *err);
 int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsRequest *request,
 		Imaged__V1__ListMountsResponse *response, struct err *err);
+/* In service/build/session. */
+int build_image(void *self, struct rpc_call *call, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

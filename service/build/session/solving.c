@@ -161,6 +161,7 @@ static void fill_request(struct solving *g, struct front_end *f, const struct in
 		.n_contexts = in->n_contexts,
 		.secrets = g->options.secrets,
 		.n_secrets = start->n_secrets,
+		.agents = s->agents,
 		.limits = g->options.limits,
 		.cgroup_parent = f->graph_options.cgroup_parent ? f->graph_options.cgroup_parent
 								: s->service->build.cgroup_parent,
