@@ -3,8 +3,8 @@
  * tests/integration/test_build_copy.py.
  *
  * FILE: {"dockerfile", "step": which of the target's, "context": PATH of a tar, "ignore", "into": [PATH of images],
- *        "stages": {NUMBER or NAME: [PATH of images]}, "store": PATH, "worker": PATH, "now", "epoch", "out": PATH of the tar
- *        that is made, "subtree": PATH, "mount": PATH: of the context or the stage "from" instead}
+ *        "stages": {NUMBER or NAME: [PATH of images]}, "store": PATH, "worker": PATH, "now", "epoch", "out": PATH of
+ * the tar that is made, "subtree": PATH, "mount": PATH: of the context or the stage "from" instead}
  *
  * Prints {"digests": [of each source]} or {"reason", "text"}.
  */
@@ -165,7 +165,7 @@ static void add_digest(struct run *r, const struct digest *d)
 {
 	char shown[DIGEST_TEXT_MAX];
 
-	json_array_append_new(r->digests, json_string(digest_format(d, shown)));
+	json_array_append_new(r->digests, json_string(digest_text(d, shown)));
 }
 
 static int copy(struct run *r, const struct copy_step *step)
