@@ -63,7 +63,7 @@ static void sweep_one(int root, void *arg)
 		return;
 	}
 	while ((e = readdir(dir)))
-		if (e->d_type == DT_DIR && e->d_name[0] != '.' && cgroup_remove_at(dirfd(dir), e->d_name))
+		if (e->d_type == DT_DIR && e->d_name[0] != '.' && cgroup_remove_unused(dirfd(dir), e->d_name))
 			s->removed++;
 	closedir(dir);
 }
