@@ -108,6 +108,15 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int list_builds(void *self, struct rpc_call *call, const Imaged__V1__ListBuildsRequest *request,
+		Imaged__V1__ListBuildsResponse *response, struct err *err);
+int get_build_log(void *self, struct rpc_call *call, const Imaged__V1__GetBuildLogRequest *request, struct err *err);
+int remove_builds(void *self, struct rpc_call *call, const Imaged__V1__RemoveBuildsRequest *request,
+		  Imaged__V1__RemoveBuildsResponse *response, struct err *err);
+int list_build_cache(void *self, struct rpc_call *call, const Imaged__V1__ListBuildCacheRequest *request,
+		     Imaged__V1__ListBuildCacheResponse *response, struct err *err);
+int prune_build_cache(void *self, struct rpc_call *call, const Imaged__V1__PruneBuildCacheRequest *request,
+		      Imaged__V1__PruneBuildCacheResponse *response, struct err *err);
 int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int mount_image(void *self, struct rpc_call *call, const Imaged__V1__MountImageRequest *request,
 		Imaged__V1__MountImageResponse *response, struct err *err);

@@ -10,6 +10,7 @@ static struct build_cache_item item_of_step(const struct step_usage *u)
 {
 	return (struct build_cache_item){
 		.key = u->key,
+		.result = true,
 		.kind = u->kind,
 		.description = u->description,
 		.bytes = u->bytes,

@@ -20,6 +20,7 @@ struct build_cache {
 
 struct build_cache_item {
 	struct digest key;
+	bool result;		 /* of a step */
 	const char *kind;	 /* "regular", "source.local", "internal", "exec.cachemount" */
 	const char *description; /* borrowed until the visit ends */
 	int64_t bytes;		 /* of a layer that another result has too: told with the first only */

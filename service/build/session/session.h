@@ -32,6 +32,7 @@ struct session {
 
 	struct session_context *contexts; /* the main one first, if there is one */
 	size_t n_contexts;
+	bool ignore_told;
 
 	pthread_t receiver;
 	bool receiving;
