@@ -127,7 +127,7 @@ class CopyCase(TestCase):
         request = self.request(instruction, **fields)
         said = self.run_request(request)
         self.assertNotIn("reason", said, said)
-        self.digests, self.tar = said["digests"], request["out"]
+        self.digests, self.identified, self.tar = said["digests"], said["identified"], request["out"]
         return read_layer(self.tar)
 
     def refused(self, instruction, **fields):
