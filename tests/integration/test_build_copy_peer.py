@@ -23,7 +23,7 @@ CONTEXT = {
 }
 STEPS = [
     "COPY a.txt /new/x/y", "COPY a.txt /d", "COPY a.txt b.txt /d/", "COPY *.txt /x/", "COPY dir /d", "COPY dir /fresh", "COPY dir /d/l/", "COPY lf ld /k/",
-    "COPY a.txt /out/o", "COPY a.txt /file", "COPY --chown=mail dir /m/n", "COPY --chown=5 a.txt /five", "COPY --chown=mail:33 . /all/", "COPY --chmod=640 b.txt dir /d/",
+    "COPY a.txt /out/o", "COPY a.txt /file", "COPY --chown=mail dir /m/n", "COPY --chown=5 a.txt /five", "COPY --chown=mail:33 . /all/", "COPY --chmod=640 b.txt empty /d/",
     "COPY ../a.txt /../up", "COPY empty /e", "COPY . /bin/", "ADD t.tar /un/", "ADD t.tar /", "ADD a.txt /plain", "COPY no*such /none/", "WORKDIR /bin/w",
     "COPY --from=base /d /copied", "COPY --from=base /d/s /etc/passwd /copied/", "USER mail\nWORKDIR /wu/wx",
 ]
