@@ -23,6 +23,7 @@ struct contexts;
 struct step_cache;
 struct cache_mounts;
 struct solver;
+struct build_base;
 
 /* What builds stand on; NULL in a store that is read-only. */
 struct build_parts {
@@ -30,6 +31,7 @@ struct build_parts {
 	struct step_cache *step_cache;
 	struct cache_mounts *cache_mounts;
 	struct solver *solver;
+	struct build_base *base;
 	const char *cgroup_parent;		 /* of steps; NULL: run.h's */
 	bool allow_host_network, allow_insecure; /* what clients may ask for (--allow) */
 	struct admission admission;
@@ -106,6 +108,15 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int list_builds(void *self, struct rpc_call *call, const Imaged__V1__ListBuildsRequest *request,
+		Imaged__V1__ListBuildsResponse *response, struct err *err);
+int get_build_log(void *self, struct rpc_call *call, const Imaged__V1__GetBuildLogRequest *request, struct err *err);
+int remove_builds(void *self, struct rpc_call *call, const Imaged__V1__RemoveBuildsRequest *request,
+		  Imaged__V1__RemoveBuildsResponse *response, struct err *err);
+int list_build_cache(void *self, struct rpc_call *call, const Imaged__V1__ListBuildCacheRequest *request,
+		     Imaged__V1__ListBuildCacheResponse *response, struct err *err);
+int prune_build_cache(void *self, struct rpc_call *call, const Imaged__V1__PruneBuildCacheRequest *request,
+		      Imaged__V1__PruneBuildCacheResponse *response, struct err *err);
 int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int mount_image(void *self, struct rpc_call *call, const Imaged__V1__MountImageRequest *request,
 		Imaged__V1__MountImageResponse *response, struct err *err);
@@ -113,6 +124,8 @@ int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountIm
 		  Imaged__V1__UnmountImageResponse *response, struct err *err);
 int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsRequest *request,
 		Imaged__V1__ListMountsResponse *response, struct err *err);
+/* In service/build/session. */
+int build_image(void *self, struct rpc_call *call, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

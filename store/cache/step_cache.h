@@ -100,6 +100,8 @@ struct step_totals {
 int step_cache_totals(struct step_cache *c, struct step_totals *ret_totals, struct err *err);
 
 struct step_limits {
+	const char *const *kinds; /* only these; n_kinds 0: any */
+	size_t n_kinds;
 	bool all;	      /* also those that an image shares: only the record goes */
 	int64_t unused_since; /* only those last used before (ns since 1970); 0: any */
 	int64_t max_bytes;    /* of them the longest unused, until no more is left (of all); < 0: all of them */

@@ -145,7 +145,7 @@ int step_cache_totals(struct step_cache *c, struct step_totals *ret_totals, stru
 struct candidate {
 	struct digest first, blob;
 	int64_t bytes, last_used_ns;
-	bool shared, in_use;
+	bool shared, in_use, wanted;
 };
 
 struct pruning {
@@ -160,6 +160,14 @@ struct pruning {
 	size_t n_going;
 	int64_t freed, oldest_ns; /* of those that stay */
 };
+
+static bool is_wanted(const struct step_limits *limits, const char *kind)
+{
+	for (size_t i = 0; i < limits->n_kinds; i++)
+		if (!strcmp(limits->kinds[i], kind))
+			return true;
+	return !limits->n_kinds;
+}
 
 static bool collect(void *arg, const struct step_usage *u)
 {
@@ -185,6 +193,7 @@ static bool collect(void *arg, const struct step_usage *u)
 		.last_used_ns = u->last_used_ns,
 		.shared = u->shared,
 		.in_use = u->in_use,
+		.wanted = is_wanted(p->limits, u->kind),
 	};
 	return !p->failed;
 }
@@ -200,7 +209,7 @@ static bool must_go(const struct pruning *p, const struct candidate *x)
 {
 	const struct step_limits *limits = p->limits;
 
-	if (x->in_use || (x->shared && !limits->all))
+	if (x->in_use || !x->wanted || (x->shared && !limits->all))
 		return false;
 	if (limits->unused_since && x->last_used_ns >= limits->unused_since)
 		return false;

@@ -32,7 +32,7 @@ static int check_platform(struct store *s, const struct digest *manifest, const 
 {
 	CLEANUP(arena_free) struct arena a;
 	const Imaged__Store__V1__PlatformEntry *e;
-	struct platform is = { "" };
+	struct platform is = { .os = "" };
 	struct image image;
 
 	arena_init(&a, IMAGE_ARENA_MAX);

@@ -1,7 +1,7 @@
-#include "service/build/session/build.h"
-
-#include "proto/runtime/clock.h"
 #include "service/build/session/execute.h"
+
+#include "imaged/v1/build_record.pb-c.h"
+#include "proto/runtime/clock.h"
 
 /* ---- its beginning -------------------------------------------------------------------------- */
 
@@ -36,6 +36,25 @@ static int receive_start(struct session *s, struct err *err)
 	if (build_request_copy(m->start, &s->arena, &s->start, err) < 0)
 		return err->code;
 	return build_request_check(s->start, err);
+}
+
+/* ---- agents of the client -------------------------------------------------------------------- */
+
+static int send_agent(void *session, const Imaged__V1__AgentData *message, struct err *err)
+{
+	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
+
+	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_AGENT;
+	event.agent = (Imaged__V1__AgentData *)message;
+	return session_send(session, &event, err);
+}
+
+static int open_agents(struct session *s, struct err *err)
+{
+	const struct agents_sink sink = { send_agent, s };
+
+	return s->start->n_ssh_ids ? build_agents_new(s->start->ssh_ids, s->start->n_ssh_ids, &sink, &s->agents, err)
+				   : OK;
 }
 
 /* ---- what is on record ------------------------------------------------------------------------ */
@@ -128,8 +147,8 @@ static int run(struct session *s, Imaged__V1__BuildDone *done, struct err *err)
 {
 	int r;
 
-	if (receive_start(s, err) < 0 || session_contexts_open(s, err) < 0 || begin_progress(s, err) < 0 ||
-	    session_receive(s, err) < 0)
+	if (receive_start(s, err) < 0 || session_contexts_open(s, err) < 0 || open_agents(s, err) < 0 ||
+	    begin_progress(s, err) < 0 || session_receive(s, err) < 0)
 		return err->code;
 	r = session_execute(s, done, err);
 	session_receive_end(s);
@@ -147,6 +166,7 @@ static int run(struct session *s, Imaged__V1__BuildDone *done, struct err *err)
 static void release(struct session *s)
 {
 	session_receive_end(s);
+	build_agents_free(s->agents);
 	session_contexts_close(s);
 	progress_free(s->progress);
 	if (s->start)
@@ -171,7 +191,7 @@ static int build_admitted(struct image_service *service, struct rpc_call *call, 
 	return r;
 }
 
-int build(void *self, struct rpc_call *call, struct err *err)
+int build_image(void *self, struct rpc_call *call, struct err *err)
 {
 	struct image_service *service = self;
 	int r;

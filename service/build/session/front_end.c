@@ -57,7 +57,7 @@ static int take_options(struct front_end *f, struct err *err)
 		.build_args = &f->arguments,
 		.target = s->target,
 		.target_platform = f->platform,
-		.build_platform = f->session->service->platform,
+		.build_platform = f->build_platform,
 		.all_stages = *s->call != 0,
 		.has_context = has_context,
 		.arg = f,
@@ -129,9 +129,13 @@ static int take_images(struct front_end *f, bool *ret_more, struct err *err)
 
 static int resolve(struct front_end *f, struct err *err)
 {
-	for (bool more = true; more;)
-		if (want_images(f, err) < 0 || take_images(f, &more, err) < 0)
+	for (bool more = true; more;) {
+		if (want_images(f, err) < 0)
 			return err->code;
+		session_contexts_tell_ignore(f->session);
+		if (take_images(f, &more, err) < 0)
+			return err->code;
+	}
 	return OK;
 }
 

@@ -65,6 +65,11 @@ static int dispatch(struct session *s, const Imaged__V1__BuildRequest *m, struct
 		return take_data(s, m->data, err);
 	case IMAGED__V1__BUILD_REQUEST__REQUEST_ARCHIVE:
 		return take_archive(s, m->archive, err);
+	case IMAGED__V1__BUILD_REQUEST__REQUEST_AGENT:
+		if (!s->agents)
+			return fail(err, E_INVALID, "the client sends bytes of an agent that it does not forward");
+		build_agents_take(s->agents, m->agent);
+		return OK;
 	case IMAGED__V1__BUILD_REQUEST__REQUEST__NOT_SET:
 		return OK; /* the client is still there */
 	default:

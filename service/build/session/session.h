@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "service/build/agents/agents.h"
 #include "service/build/session/build_request.h"
 #include "service/build/session/progress.h"
 #include "service/build/session/session_context.h"
@@ -31,6 +32,7 @@ struct session {
 
 	struct session_context *contexts; /* the main one first, if there is one */
 	size_t n_contexts;
+	bool ignore_told;
 
 	pthread_t receiver;
 	bool receiving;
@@ -39,7 +41,7 @@ struct session {
 	struct build_log *log; /* NULL: it could not be written */
 	Imaged__Store__V1__BuildRecord record;
 	struct progress *progress;
-	struct layer_workers *workers;
+	struct build_agents *agents; /* NULL: the client forwards none */
 };
 
 int session_send(void *session, const Imaged__V1__BuildEvent *event, struct err *err);

@@ -1,5 +1,7 @@
 #include "service/build/session/session.h"
 
+#include <sys/stat.h>
+
 #include "service/build/context/context_git.h"
 #include "service/build/context/context_url.h"
 
@@ -287,6 +289,22 @@ int session_context_load(struct session *s, struct session_context *c, struct er
 		r = load_remote(s, c, err);
 	c->loaded = r == OK;
 	return r;
+}
+
+/* BuildKit tells of two bytes where there is no file. */
+void session_contexts_tell_ignore(struct session *s)
+{
+	enum { NOTHING_BYTES = 2 };
+	const struct session_context *c = session_context_named(s, "");
+	size_t bytes = c && c->message->ignore.len ? c->message->ignore.len : NOTHING_BYTES;
+	struct vertex *v;
+
+	if (s->ignore_told || !c || c->kind != SESSION_CONTEXT_DIRECTORY)
+		return;
+	s->ignore_told = true;
+	v = progress_begin(s->progress, "[internal] load .dockerignore", NULL);
+	vertex_status(v, "transferring context:", (int64_t)bytes, 0, true);
+	vertex_done(v);
 }
 
 /* ---- one file ------------------------------------------------------------------------- */

@@ -49,6 +49,9 @@ void session_contexts_fail(struct session *s, const struct err *why);
 /* Files go behind the answer. Nobody uses them any more. */
 void session_contexts_close(struct session *s);
 
+/* "[internal] load .dockerignore" of a directory; the client has sent it along. Once. */
+void session_contexts_tell_ignore(struct session *s);
+
 int session_context_load(struct session *s, struct session_context *c, struct err *err);
 /* A file of it, appended: E_NOT_FOUND; E_LIMIT past the buffer's maximum. Loaded. */
 int session_context_read(struct session *s, struct session_context *c, const char *path, struct buf *out,
