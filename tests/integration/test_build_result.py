@@ -426,6 +426,14 @@ class Pushes(ResultCase):
         self.assertEqual(1, done.returncode)
         self.assertIn("failed to push 127.0.0.1:", done.stderr)
 
+    def test_annotations_survive_a_push_from_the_store(self):
+        name = f"{self.registry.host}/x:1"
+        self.build("-t", name, "--annotation", "a=1")
+        self.imaged.ctl("push", name)
+        manifest = self.raw(name)
+        self.assertEqual({"a": "1"}, manifest["annotations"])
+        self.assertEqual({OCI_LAYER + "+gzip"}, {layer["mediaType"] for layer in manifest["layers"]})
+
     def test_what_was_compressed_once_is_found(self):
         name = f"{self.registry.host}/x"
         self.build("-o", f"type=registry,name={name}:1")
