@@ -97,7 +97,12 @@ class Buildah:
     def image(self, tag, directory):
         path = os.path.join(directory, "image.tar")
         self.copy(self.stored("localhost/" + tag), f"docker-archive:{path}:{tag}")
-        return read_image(path)
+        image = read_image(path)
+        # Its own label, and what its RUN leaves in every image, are no difference between cases.
+        (image.config["config"].get("Labels") or {}).pop("io.buildah.version", None)
+        for name in ("/run", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"):
+            image.tree.pop(name, None)
+        return image
 
     def close(self):
         unmount_below(self.directory)
@@ -105,7 +110,7 @@ class Buildah:
         shutil.rmtree(self.run_root, ignore_errors=True)
 
 
-def judge(peer, one, told):
+def judge(peer, one, told, show):
     """Prints what became of the case; the verdict."""
     reason = one.differs.get(peer.name)
     if told and reason:
@@ -115,12 +120,12 @@ def judge(peer, one, told):
     else:
         verdict = "same now" if reason else "same"
     print(f"{verdict:9} {peer.name:14} {one.module}/{one.name}" + (f": {reason}" if reason else ""), flush=True)
-    if verdict == "DIFFERS":
+    if verdict == "DIFFERS" or (told and show):
         print("    " + "\n".join(told).replace("\n", "\n    "), flush=True)
     return verdict
 
 
-def run_peer(kind, cases, work, archive, images, jobs):
+def run_peer(kind, cases, work, archive, images, jobs, show):
     directory = os.path.join(work, kind.name)
     os.makedirs(directory)
     peer = kind(directory, archive, images)
@@ -136,7 +141,7 @@ def run_peer(kind, cases, work, archive, images, jobs):
                     told = buildcorpus.compare(one, done.result(), bases[one.base], False, kind.history, kind.history)
                 except Exception as error:  # whatever a peer makes of a case is a verdict
                     told = [f"cannot be tried: {error!r}"]
-                verdicts.append(judge(peer, one, told))
+                verdicts.append(judge(peer, one, told, show))
     finally:
         peer.close()
     return verdicts
@@ -146,6 +151,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-k", default="")
     parser.add_argument("-j", type=int, default=3)
+    parser.add_argument("-v", action="store_true", help="also show differences that are explained")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("peers", nargs="*", default=["buildkit", "buildah"])
     options = parser.parse_args()
@@ -160,7 +166,7 @@ def main():
             if not all(shutil.which(program) for program in kind.programs):
                 print(f"{kind.name} is not here")
                 continue
-            verdicts = run_peer(kind, [one for one in cases if not (one.needs and kind.name not in one.needs)], work, archive, images, options.j)
+            verdicts = run_peer(kind, [one for one in cases if not (one.needs and kind.name not in one.needs)], work, archive, images, options.j, options.v)
             print(f"{kind.name}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
             bad += verdicts.count("DIFFERS") + verdicts.count("same now")
     finally:
