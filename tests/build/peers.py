@@ -118,7 +118,7 @@ def judge(peer, one, told, show):
     elif told:
         verdict = "DIFFERS"
     else:
-        verdict = "same now" if reason else "same"
+        verdict = "SAME NOW" if reason else "same"
     print(f"{verdict:9} {peer.name:14} {one.module}/{one.name}" + (f": {reason}" if reason else ""), flush=True)
     if verdict == "DIFFERS" or (told and show):
         print("    " + "\n".join(told).replace("\n", "\n    "), flush=True)
@@ -168,7 +168,7 @@ def main():
                 continue
             verdicts = run_peer(kind, [one for one in cases if not (one.needs and kind.name not in one.needs)], work, archive, images, options.j, options.v)
             print(f"{kind.name}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
-            bad += verdicts.count("DIFFERS") + verdicts.count("same now")
+            bad += verdicts.count("DIFFERS") + verdicts.count("SAME NOW")
     finally:
         if options.keep:
             print(work)

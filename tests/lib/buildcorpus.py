@@ -154,7 +154,8 @@ def make_context(one, directory, names):
         named = entries.get(os.fsdecode(inner))
         if named is None or isinstance(named, (str, bytes)):
             os.chmod(path, 0o755)
-        os.utime(path, (CONTEXT_MTIME, CONTEXT_MTIME))
+        at = getattr(named, "mtime", None) or CONTEXT_MTIME
+        os.utime(path, (at, at))
 
 
 def dockerfile_bytes(text, names):
@@ -222,7 +223,7 @@ def base_layer():
         add("base/one", b"one\n", 0o640, 5, 6)
         add("base/two", b"two\n", 0o4755)
         add("base/hard", b"twice\n", 0o644)
-        add("base/hard2", hard="base/hard")
+        add("base/hard2", mode=0o644, hard="base/hard")
         add("base/sub")
         add("base/sub/deep", b"deep\n", 0o644)
         add("to-dir", target="base/sub")

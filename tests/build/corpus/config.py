@@ -64,14 +64,15 @@ for name, text, wanted in (
     ("label-words", "LABEL a=b c", r"[Ss]yntax error - can't find = in \"c\""),
     ("shell-form", "SHELL /bin/sh", r"SHELL requires the arguments to be in JSON form"),
     ("volume-empty", 'VOLUME [""]', r"VOLUME specified can not be an empty string"),
-    ("user-words", "USER a b", r"USER requires exactly one argument"),
+    ("user-words", "USER", r"USER requires exactly one argument"),
     ("onbuild-onbuild", "ONBUILD ONBUILD RUN x", r"Chaining ONBUILD via `?ONBUILD ONBUILD`? isn't allowed"),
     ("onbuild-from", "ONBUILD FROM x", r"FROM isn't allowed as an ONBUILD trigger"),
     ("copy-words", "COPY a", r"COPY requires at least two arguments"),
     ("arg-words", "ARG", r"ARG requires at least one argument"),
     ("maintainer", "MAINTAINER", r"MAINTAINER requires exactly one argument"),
 ):
-    case(f"config-error-{name}", f"{text} is refused", f"FROM {{base}}\n{text}\n", {"a": "a"}, error=wanted)
+    lax = {"buildah-1.28": "takes it"} if name in ("duration", "expose", "expose-range", "expose-large", "env-name") else {}
+    case(f"config-error-{name}", f"{text} is refused", f"FROM {{base}}\n{text}\n", {"a": "a"}, error=wanted, differs=lax)
 
 case("config-maintainer", "the author, in a field of its own", "FROM {base}\nMAINTAINER Some One <s@example.org>\n", image={"author": "Some One <s@example.org>"}, layers=0,
      history=["- MAINTAINER Some One <s@example.org>"])  # fmt: skip
@@ -110,11 +111,11 @@ ONBUILD RUN echo later
      differs=OLD_HISTORY)  # fmt: skip
 
 case("config-workdir-root", "the root makes no layer", "FROM {base}\nWORKDIR /\nWORKDIR /base/\n", layers=1, tree={}, history=["- WORKDIR /", "* WORKDIR /base"], config={"WorkingDir": "/base"},
-     differs={"buildkit-20.10": "a layer also for the root"})  # fmt: skip
+     differs={"buildkit-20.10": "a layer also for the root, and the slash kept", "buildah-1.28": "keeps the slash"})  # fmt: skip
 
 case("workdir-user", "a directory of WORKDIR belongs to the user, links are followed within the root", "FROM {base}\nUSER bob\nWORKDIR /new/dir\nWORKDIR /to-outside/inner\nUSER 77\nWORKDIR /num\n",
-     tree={"/new": folder(0o755, 1000, 1000), "/new/dir": folder(0o755, 1000, 1000), "/base/sub/inner": folder(0o755, 1000, 1000), "/num": folder(0o755, 77, 0)},
-     differs={"buildah-1.28": "gives them to root"})  # fmt: skip
+     tree={"/new": folder(0o755, 1000, 1000), "/new/dir": folder(0o755, 1000, 1000), "/base/sub/inner": folder(0o755, 1000, 1000), "/num": folder(0o755, 77, 77)},
+     )  # fmt: skip
 
 case("onbuild-fires", "triggers run right after FROM, in order, and are gone then", "FROM {triggers}\nRUN echo $FIRED > /after\n", {"for-trigger": "context"}, base="triggers",
      tree={"/fired": "yes\n", "/from-context": "context", "/after": "yes\n"}, config={"OnBuild": None, "Env": [PATH, "FIRED=yes"]}, layers=3,

@@ -61,7 +61,7 @@ case("format-flag-later", "what follows a word is none", "FROM {base}\nCOPY a --
 case("format-json", "escapes of JSON are valid", 'FROM {base}\nCMD ["a\\u0062\\/c", "d\\te"]\n', config={"Cmd": ["ab/c", "d\te"]})
 
 case("format-json-not", "what is not an array of strings is a command of the shell", "FROM {base}\nENTRYPOINT ['a']\nCMD [\"a\"] b\n",
-     config={"Entrypoint": ["/bin/sh", "-c", "['a']"], "Cmd": ["/bin/sh", "-c", '["a"] b']})  # fmt: skip
+     config={"Entrypoint": ["/bin/sh", "-c", "['a']"], "Cmd": ["/bin/sh", "-c", '["a"] b']}, differs={"buildkit-20.10": "takes the array alone", "buildah-1.28": "takes the array alone"})  # fmt: skip
 
 case("format-json-numbers", "an array of something else is an error", 'FROM {base}\nCMD ["a", 1]\n', error="arrays must be comprised of strings only")
 
