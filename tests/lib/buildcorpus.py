@@ -99,7 +99,7 @@ def all_cases():
 # ---- contexts
 
 
-def put(directory, path, entry):
+def put(directory, path, entry, mtime=CONTEXT_MTIME):
     """Makes the entry at the path below the directory, or removes what is there."""
     place = os.path.join(os.fsencode(directory), as_bytes(path))
     if entry is None:
@@ -117,7 +117,7 @@ def put(directory, path, entry):
     for name, value in entry.xattrs.items():
         os.setxattr(place, name, value, follow_symlinks=False)
     if entry.kind != "hard":
-        at = entry.mtime if entry.mtime is not None else CONTEXT_MTIME
+        at = entry.mtime if entry.mtime is not None else mtime
         os.utime(place, (at, at), follow_symlinks=False)
 
 
@@ -168,7 +168,7 @@ def dockerfile_bytes(text, names):
 
 def tar_of(directory, how):
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode={"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}[how]) as archive:
+    with tarfile.open(fileobj=out, mode={"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}[how], format=tarfile.GNU_FORMAT) as archive:
         archive.add(directory, ".")
     return out.getvalue()
 
@@ -309,9 +309,10 @@ def run_case(one, builder, directory, names):
         result.image = builder.image(result.tag, directory)
     for more in one.again:
         for path, entry in more.change.items():
-            put(context, path, entry)
+            # Some clients take a file of the same size and time for the same file.
+            put(context, path, entry, CONTEXT_MTIME + 1 + len(result.later))
         if more.dockerfile is not None:
-            put(context, one.file_name, file(dockerfile_bytes(more.dockerfile, names)))
+            put(context, one.file_name, file(dockerfile_bytes(more.dockerfile, names)), CONTEXT_MTIME + 1)
         status, _, log = build_once(one, builder, result, context, options + [fill(o, names) for o in more.options], names)
         result.later.append((status, log))
     return result

@@ -19,6 +19,7 @@ for name, about, change, cached, ran, options in (
     ("unused", "a file that nobody copies", {"unused": "other", "new": "n"}, ALL, [], []),
     ("mode", "a mode is", {"f": file("f", 0o600)}, ALL[:1], ALL[1:], []),
     ("content", "content is, and what follows runs again", {"d/y": "Y"}, [], ALL, []),
+    ("same-time", "also when the size and the time are the same", {"d/y": file("Z", mtime=1_500_000_000)}, [], ALL, []),
     ("added", "a new file in a directory is copied", {"d/z": "z"}, [], ALL, []),
     ("removed", "a file less", {"d/y": None}, [], ALL, []),
     ("top-mode", "the mode of the directory itself is nothing", {"d": folder(0o700)}, ALL, [], []),
@@ -27,7 +28,8 @@ for name, about, change, cached, ran, options in (
     ("no-cache", "nothing is taken from it", {}, [], ALL, ["--no-cache"]),
     ("label", "a label comes after all", {}, ALL, [], ["--label", "a=b"]),
 ):
-    case(f"cache-{name}", about, steps(name), FILES, again=[Again(change, cached, ran, options)])
+    case(f"cache-{name}", about, steps(name), FILES, again=[Again(change, cached, ran, options)],
+         differs={"buildkit-20.10": "its client takes it for the same file"} if name == "same-time" else {})  # fmt: skip
 
 case("cache-text", "comments, the order of flags and lines that are none are nothing; another command is one", "FROM {base}\nCOPY --chown=1 --chmod=600 f /f\nRUN echo text >/r\nRUN echo second >>/r\n", FILES,
      again=[Again(dockerfile="# a comment\nFROM {base}\n\nCOPY --chmod=600 \\\n  --chown=1 f /f\nLABEL a=b\nRUN echo text >/r\nRUN echo other >>/r\n", cached=["/f", "RUN echo text"], ran=["RUN echo other"])])  # fmt: skip
