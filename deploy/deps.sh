@@ -22,7 +22,7 @@ packages() {
 		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev
 		;;
 	run) echo ca-certificates ;;
-	demo) echo docker-registry skopeo busybox-static ;;
+	demo) echo docker-registry skopeo busybox-static crun ;;
 	test)
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl nginx-light
@@ -38,7 +38,7 @@ packages() {
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
 		command -v npm >/dev/null || echo nodejs npm
 		;;
-	bench) echo docker.io containerd podman e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
+	bench) echo docker.io containerd podman buildah crun runc e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
 	fresh) echo mmdebstrap git ;;
 	*)
 		echo "deps.sh: unknown group '$1' (build, run, demo, test, bench, fresh)" >&2
