@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 import buildcorpus  # noqa: E402
 from builders import Buildah, BuildKit  # noqa: E402
+from buildweb import Web  # noqa: E402
 
 
 def judge(peer, one, told, show):
@@ -36,7 +37,7 @@ def judge(peer, one, told, show):
     return verdict
 
 
-def run_peer(kind, cases, work, archive, images, jobs, show):
+def run_peer(kind, cases, work, archive, images, jobs, show, web):
     directory = os.path.join(work, kind.name)
     os.makedirs(directory)
     peer = kind(directory, archive, images)
@@ -44,7 +45,7 @@ def run_peer(kind, cases, work, archive, images, jobs, show):
     try:
         bases = {name: buildcorpus.BaseImage(image) for name, image in images.items()}
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            names = {name: f"localhost/{name}" for name in images}
+            names = {**{name: f"localhost/{name}" for name in images}, **web.names()}
             running = {pool.submit(buildcorpus.run_case, one, peer, os.path.join(work, kind.name + "-cases", one.name), names): one for one in cases}
             for done in concurrent.futures.as_completed(running):
                 one = running[done]
@@ -68,6 +69,7 @@ def main():
     options = parser.parse_args()
     cases = [one for one in buildcorpus.all_cases().values() if re.search(options.k, f"{one.module}/{one.name}")]
     work, bad = tempfile.mkdtemp(prefix="imaged-peers-"), 0
+    web = Web(os.path.join(work, "web"))
     try:
         archive = os.path.join(work, "bases.tar")
         images = buildcorpus.base_archive(archive)
@@ -77,10 +79,11 @@ def main():
             if not all(shutil.which(program) for program in kind.programs):
                 print(f"{kind.name} is not here")
                 continue
-            verdicts = run_peer(kind, [one for one in cases if not (one.needs and kind.name not in one.needs)], work, archive, images, options.j, options.v)
+            verdicts = run_peer(kind, [one for one in cases if not (one.needs and kind.name not in one.needs)], work, archive, images, options.j, options.v, web)
             print(f"{kind.name}: " + ", ".join(f"{verdicts.count(v)} {v}" for v in sorted(set(verdicts))))
             bad += verdicts.count("DIFFERS") + verdicts.count("SAME NOW")
     finally:
+        web.close()
         if options.keep:
             print(work)
         else:

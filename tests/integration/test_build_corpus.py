@@ -12,6 +12,7 @@ import unittest
 
 import buildcorpus
 from buildimage import read_image
+from buildweb import Web
 from harness import SANITIZER, SLOW, Daemon, program
 
 AT_ONCE = 4
@@ -65,11 +66,13 @@ class World:
         self.bases = {name: buildcorpus.BaseImage(image) for name, image in images.items()}
         self.builder = Imaged(self.daemon)
         self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
-        names = {name: f"localhost/{name}" for name in images}
+        self.web = Web(os.path.join(self.dir, "web"))
+        names = {**{name: f"localhost/{name}" for name in images}, **self.web.names()}
         self.results = {one.name: self.pool.submit(buildcorpus.run_case, one, self.builder, os.path.join(self.dir, one.name), names) for one in CASES.values()}
 
     def close(self):
         self.pool.shutdown(cancel_futures=True)
+        self.web.close()
         if self.daemon.process is not None:
             status = self.daemon.stop()
             if status or SANITIZER.search(self.daemon.log):

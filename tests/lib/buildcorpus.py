@@ -49,7 +49,7 @@ class Case:
     context: dict = field(default_factory=dict)
     options: list = field(default_factory=list)
     environment: dict = field(default_factory=dict)
-    how: str = "directory"  # what the context is: "directory", "dockerfile" or a tar on standard input: "tar", "tar.gz", "tar.xz"
+    how: str = "directory"  # what the context is: "directory", "dockerfile" or a tar on standard input: "tar", "tar.gz", "tar.xz"; an address
     file_name: str = "Dockerfile"
     config: dict | None = None  # keys of .config; a value None: not there, or empty
     image: dict | None = None  # keys of the document
@@ -333,6 +333,8 @@ def build_once(one, builder, result, context, options, names):
         data, context = dockerfile_bytes(one.dockerfile, names), "-"
     elif one.how.startswith("tar"):
         data, context = tar_of(context, one.how), "-"
+    elif one.how != "directory":
+        context = fill(one.how, names)
     environment = {key: fill(value, names) for key, value in one.environment.items()}
     return builder.build([*arguments, context], data, environment, result.directory)
 
