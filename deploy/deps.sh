@@ -21,8 +21,11 @@ packages() {
 		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev liblmdb-dev libjansson-dev
 		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev
 		;;
-	run) echo ca-certificates ;;
-	demo) echo docker-registry skopeo busybox-static crun ;;
+	run)
+		echo ca-certificates
+		echo crun # recommended: only RUN steps of builds need it, and runc does as well
+		;;
+	demo) echo docker-registry skopeo busybox-static ;;
 	test)
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl nginx-light

@@ -247,6 +247,21 @@ static int open_later(struct store *s, const char *name, int *ret_fd, struct err
 	return OK;
 }
 
+/* Of builds: two in one directory. */
+static int open_builds(struct store *s, struct err *err)
+{
+	int r = open_later(s, "builds", &s->builds_fd, err);
+
+	if (r != OK || s->builds_fd < 0)
+		return r;
+	r = open_later(s, "builds/caches", &s->caches_fd, err);
+	if (r == OK)
+		r = open_later(s, "builds/logs", &s->logs_fd, err);
+	if (r == OK && !s->read_only && fsync(s->builds_fd) && errno != EINVAL)
+		r = store_fail_errno(s, 0, err, "root '%s': sync directory 'builds'", s->root);
+	return r;
+}
+
 static int open_dirs(struct store *s, struct err *err)
 {
 	int r = root_open_dir(s, "content", &s->content_fd, err);
@@ -261,6 +276,8 @@ static int open_dirs(struct store *s, struct err *err)
 		r = open_later(s, "layers", &s->layers_fd, err);
 	if (r == OK)
 		r = open_later(s, "contexts", &s->contexts_fd, err);
+	if (r == OK)
+		r = open_builds(s, err);
 	return r;
 }
 
@@ -293,6 +310,9 @@ void root_close(struct store *s)
 	closep(&s->quarantine_fd);
 	closep(&s->layers_fd);
 	closep(&s->contexts_fd);
+	closep(&s->caches_fd);
+	closep(&s->logs_fd);
+	closep(&s->builds_fd);
 	closep(&s->root_fd);
 	closep(&s->lock_fd); /* last: it gives the root free */
 }

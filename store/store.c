@@ -113,6 +113,9 @@ int store_open(const char *root, struct store **ret_store, struct err *err)
 		.quarantine_fd = -1,
 		.layers_fd = -1,
 		.contexts_fd = -1,
+		.builds_fd = -1,
+		.caches_fd = -1,
+		.logs_fd = -1,
 	};
 	init_locks(s);
 	init_shards(s);

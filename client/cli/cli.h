@@ -35,13 +35,14 @@ struct command_spec {
 	const char *usage;   /* behind the path: "[OPTIONS] [REPOSITORY[:TAG]]" */
 	const char *summary; /* one line, for lists */
 	const char *help;    /* NULL: as summary */
+	const char *plugin;  /* what docker calls it in its messages: "buildx build"; NULL: its path */
 	const char *aliases; /* full forms without the program, ", " between; NULL: none */
 	const struct flag *flags;
 	size_t n_flags;
 	int min_args, max_args; /* max_args < 0: any number */
 	bool stop_at_argument;	/* flags only before the arguments */
-	bool own;		/* docker has none of that name: the help leaves it out when we are called docker */
-	const char *own_flag;	/* the same of a flag; NULL: none */
+	bool own;	      /* docker has none of that name: the help leaves it out when we are called docker */
+	const char *own_flag; /* the same of a flag; NULL: none */
 	size_t options_size;
 	const void *defaults; /* of options_size bytes; NULL: zeros */
 	int (*run)(struct cli *cli, const void *options, int argc, char **argv);
@@ -111,5 +112,9 @@ struct termios;
 void signals_restore_terminal(const struct termios *settings);
 /* A file to remove on a signal; NULL when there is none any more. */
 void signals_remove_file(const char *path);
+/* The first signal from now on is told to this eventfd instead, the second ends the process;
+ * -1: no more. */
+void signals_tell(int eventfd);
+int signals_told(void); /* which; 0: none */
 
 #endif

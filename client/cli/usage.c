@@ -190,7 +190,7 @@ static int check_arguments(struct cli *cli, const struct command *command, int n
 
 	if (n >= spec->min_args && (spec->max_args < 0 || n <= spec->max_args))
 		return 0;
-	buf_printf(&text, "%s: '%s' ", cli->program, cli->path);
+	buf_printf(&text, "%s%s: '%s' ", spec->plugin ? "ERROR: " : "", cli->program, cli->path);
 	if (spec->max_args == 0) {
 		buf_puts(&text, "accepts no arguments");
 	} else if (spec->min_args == spec->max_args) {
@@ -250,6 +250,8 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
 	struct err err = ERR_INIT;
 	int r;
 
+	if (spec->plugin && is_docker(cli))
+		snprintf(cli->path, sizeof cli->path, "%s %s", cli->program, spec->plugin);
 	f.options = calloc(1, spec->options_size ? spec->options_size : 1);
 	if (!f.options) {
 		fail_nomem(&err);

@@ -4,6 +4,7 @@
 
 #include "proto/runtime/hash.h"
 #include "service/build/graph_digest.h"
+#include "store/types/reference.h"
 
 /* An operation that is known by what it does and to what. */
 struct known {
@@ -125,13 +126,26 @@ static int set_title(struct making *m, struct op *op, size_t number, const char 
 
 /* ---- bases ------------------------------------------------------------------------ */
 
+/* As BuildKit shows it: with all that a name leaves out. */
+static const char *canonical(const char *name, char out[REFERENCE_TEXT_MAX])
+{
+	struct reference ref;
+
+	if (reference_parse(name, &ref, NULL) < 0)
+		return name;
+	if (!digest_is_set(&ref.digest))
+		reference_default_tag(&ref);
+	return reference_text(&ref, out);
+}
+
 static int add_image(struct making *m, size_t stage, size_t *ret_index)
 {
 	const struct plan_stage *s = &m->plan->stages[stage];
 	const struct digest *found = m->options->images ? &m->options->images[stage] : NULL;
 	char platform[PLATFORM_TEXT_MAX];
 	struct op op = { .kind = OP_IMAGE, .stage = stage, .name = s->base };
-	CLEANUP(freep) char *text = format("FROM %s", s->base);
+	char name[REFERENCE_TEXT_MAX];
+	CLEANUP(freep) char *text = format("FROM %s", canonical(s->base, name));
 	int r = text ? make_inputs(m, &op, 0) : fail_nomem(m->err);
 
 	op.own = digest_of_image(s->base, plan_platform(m->plan, stage, platform), found);

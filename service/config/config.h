@@ -24,6 +24,12 @@ struct config {
 	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;
 	bool no_layers;
+	char *build_runtime;	   /* path of crun or runc; NULL: looked for */
+	char *build_cgroup_parent; /* NULL: "imaged" */
+	char *build_parallel;	   /* NULL: as many steps as fit the machine */
+	unsigned build_parallel_steps;
+	struct config_list build_allow; /* entitlements */
+	bool build_allow_network_host, build_allow_security_insecure;
 	char *search_index, *hub_url; /* NULL when not set */
 	char *log_format;	      /* "text" or "json" */
 	char *log_level;

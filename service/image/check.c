@@ -67,22 +67,6 @@ static int fetch_blob(struct checking *c, struct repository *repository, const s
 	return OK;
 }
 
-/* An image may come from anywhere: credentials go nowhere but to the registry that
- * they name. */
-static struct credentials credentials_for(const struct checking *c, const struct reference *ref)
-{
-	char wanted[HOST_AUTHORITY_MAX], named[HOST_AUTHORITY_MAX];
-
-	for (size_t i = 0; i < c->request->n_credentials; i++) {
-		const Imaged__V1__Credentials *m = c->request->credentials[i];
-
-		if (*m->server_address && host_authority(m->server_address, named) &&
-		    host_authority(ref->domain, wanted) && !strcmp(named, wanted))
-			return credentials_of(m);
-	}
-	return (struct credentials){ .username = NULL };
-}
-
 static int fetch_from(struct checking *c, const struct finding *f, const char *source, struct err *err)
 {
 	struct credentials credentials;
@@ -94,7 +78,7 @@ static int fetch_from(struct checking *c, const struct finding *f, const char *s
 
 	if (reference_parse(source, &ref, err) < 0)
 		return err->code;
-	credentials = credentials_for(c, &ref);
+	credentials = credentials_of(credentials_among(c->request->credentials, c->request->n_credentials, ref.domain));
 	if (repository_open(c->service->registry, &ref, &credentials, &repository, err) < 0)
 		return err->code;
 	ref.digest = f->digest;

@@ -128,12 +128,13 @@ static bool find_gzip(struct push *p, const struct digest *diff_id, struct layer
 static int compress(struct work *w, struct layer *l, struct err *err)
 {
 	CLEANUP(closep) int fd = -1;
+	const struct compress_options options = { .compression = COMPRESSION_GZIP };
 	struct store *s = w->push->service->store;
 	int64_t size;
 	int r = content_open(s, &l->from->digest, &fd, &size, err);
 
 	if (r == OK)
-		r = compress_layer(s, fd, &l->from->digest, w->cancel, &l->ingest, &l->digest, err);
+		r = compress_layer(s, fd, &l->from->digest, &options, w->cancel, &l->ingest, &l->digest, err);
 	if (r == OK)
 		l->size = ingest_offset(l->ingest);
 	return r;

@@ -25,10 +25,11 @@ struct untar_head {
 	uint64_t size;
 	int64_t mtime; /* seconds */
 	uint32_t mtime_ns;
+	uint32_t uid, gid;
 	uint32_t major, minor;
 	uint32_t name_len, link_len, xattrs_len;
 };
 
-_Static_assert(sizeof(struct untar_head) == 48, "a head has no padding");
+_Static_assert(sizeof(struct untar_head) == 56, "a head has no padding");
 
 #endif

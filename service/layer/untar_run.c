@@ -113,6 +113,8 @@ static int put_head(struct untar *u, const struct tar_item *item, struct err *er
 		.size = item->size,
 		.mtime = a->mtime,
 		.mtime_ns = a->mtime_ns,
+		.uid = a->uid,
+		.gid = a->gid,
 		.major = a->major,
 		.minor = a->minor,
 		.name_len = (uint32_t)item->name.len,

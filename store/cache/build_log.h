@@ -26,7 +26,7 @@ enum {
 
 struct build_log;
 
-/* Fills in `record`'s id and started_ns, and writes it. */
+/* Fills in `record`'s id (the log's text) and started_ns, and writes it. */
 int build_log_begin(struct store *s, Imaged__Store__V1__BuildRecord *record, struct build_log **ret_log,
 		    struct err *err);
 const char *build_log_id(const struct build_log *l);
@@ -34,14 +34,17 @@ void build_log_write(struct build_log *l, struct bytes event);
 /* Writes how it ended into the record; frees. Then the oldest beyond BUILD_LOGS_MAX go. */
 void build_log_end(struct build_log *l, const Imaged__Store__V1__BuildRecord *record);
 
-/* Newest first; `after`: an id, "" for the newest. */
+/* Newest first, those that began before the one with the id `after`; "": all. State and all
+ * else as they are now: INTERRUPTED where the process that ran it is gone. */
 typedef bool build_record_visit(void *arg, const Imaged__Store__V1__BuildRecord *record);
 int build_records_each(struct store *s, const char *after, build_record_visit *visit, void *arg, struct err *err);
-/* By a prefix of an id, or "^N": the N-th before the newest. E_NOT_FOUND, E_CONFLICT: several. */
+/* By the beginning of an id, or "^N": the N-th before the newest; "" is the newest. E_NOT_FOUND,
+ * E_CONFLICT: several. */
 int build_record_get(struct store *s, const char *id, struct arena *arena, Imaged__Store__V1__BuildRecord **ret_record,
 		     struct err *err);
-/* For reading; the caller's. E_NOT_FOUND. */
+/* Of a whole id. For reading; the caller's. Half an event at its end is to be expected. E_NOT_FOUND. */
 int build_log_open(struct store *s, const char *id, int *ret_fd, struct err *err);
+/* As build_record_get() finds it. E_CONFLICT: it runs. */
 int build_record_remove(struct store *s, const char *id, struct err *err);
 
 #endif

@@ -30,6 +30,7 @@ enum {
 	STEP_KEYS_MAX = 4,
 	STEP_TEXT_MAX = 4096, /* of a description */
 	STEP_NOTE_MAX = 64 * 1024,
+	STEP_NOTE_DAYS = 30, /* at least so long they are kept */
 };
 
 struct step_result {
@@ -61,8 +62,9 @@ struct step_made {
 };
 
 /* Commits blobs, images, records, then the results; all are pinned by their first key
- * afterwards. One that is there by a first key already is replaced. Those of one call
- * share their fsyncs. E_DISK_FULL, E_IO: none of the results is there. */
+ * afterwards. First keys of one call differ. One that is there by a first key already is
+ * replaced; its layer stays as long as that key is pinned. Those of one call share their
+ * fsyncs. E_DISK_FULL, E_IO: none of the results is there. */
 int step_cache_put(struct step_cache *c, const struct step_made *made, size_t n, struct err *err);
 
 /* `out` is emptied first. E_NOT_FOUND. */
@@ -79,8 +81,8 @@ struct step_usage {
 	struct digest key; /* the first */
 	struct step_result result;
 	const char *description, *kind; /* borrowed until the visit ends */
-	int64_t bytes; /* its blob and its image, unless an image of the store has the blob too: `shared` */
-	bool shared;
+	int64_t bytes;			/* its blob and its layer's image */
+	bool shared;			/* an image of the store has the blob too: removing the result frees nothing */
 	int64_t last_used_ns, use_count;
 	bool in_use; /* pinned */
 };
@@ -89,10 +91,20 @@ typedef bool step_visit(void *arg, const struct step_usage *usage); /* false sto
 
 int step_cache_each(struct step_cache *c, step_visit *visit, void *arg, struct err *err);
 
+/* Bytes are of what no image shares, each blob once. */
+struct step_totals {
+	int64_t count, bytes;
+	int64_t in_use, in_use_bytes;
+};
+
+int step_cache_totals(struct step_cache *c, struct step_totals *ret_totals, struct err *err);
+
 struct step_limits {
+	const char *const *kinds; /* only these; n_kinds 0: any */
+	size_t n_kinds;
 	bool all;	      /* also those that an image shares: only the record goes */
-	int64_t max_bytes;    /* the longest unused go until no more is left; < 0: any */
-	int64_t unused_since; /* those last used before (ns since 1970) go; 0: none by age */
+	int64_t unused_since; /* only those last used before (ns since 1970); 0: any */
+	int64_t max_bytes;    /* of them the longest unused, until no more is left (of all); < 0: all of them */
 	bool dry_run;
 	step_visit *visit; /* each that went, or would go; NULL */
 	void *arg;

@@ -66,6 +66,8 @@ struct context_limits {
 	int64_t max_bytes;    /* of all; < 0: any */
 	int64_t unused_since; /* those last used before this time go too; 0: none */
 	bool dry_run;
+	context_visit *visit; /* each that went, or would go; NULL */
+	void *arg;
 };
 
 struct context_freed {

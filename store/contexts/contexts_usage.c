@@ -132,6 +132,8 @@ static int prune(struct contexts *c, struct pruning *p, const struct context_lim
 		p->bytes -= u->bytes;
 		ret_freed->bytes += u->bytes;
 		ret_freed->count++;
+		if (limits->visit)
+			limits->visit(limits->arg, u);
 	}
 	return OK;
 }

@@ -10,7 +10,8 @@
  *
  * FILE: {"id", "lowers": [PATH], "directory", "workspace", "args": [], "env": [], "cwd", "user", "network",
  *        "insecure", "hosts": [], "hostname", "runtime", "single_id", "latest", "parent",
- *        "mounts": [{"type", "target", "source", "rw", "size", "content", "mode", "uid", "gid"}],
+ *        "mounts": [{"type", "target", "source", "rw", "size", "content", "mode", "uid", "gid", "layers": [PATH],
+ *        "path", "fill"}],
  *        "limits": {"memory", "memory_swap", "cpu_quota", "cpu_period", "cpu_shares", "cpus", "mems", "pids", "shm",
  *        "ulimits": [[NAME, SOFT, HARD]]}, "repeat", "detached": lowers as mounts that are nowhere}
  */
@@ -25,7 +26,7 @@
 
 #include "service/build/run/run.h"
 
-enum { LIST_MAX = 4096, KEPT_MAX = 64, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { KEPT_MAX = 4096, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static struct cancel *token;
 
@@ -117,6 +118,25 @@ static enum run_mount_type type_of(const char *name)
 	abort();
 }
 
+static const int *open_layers(const json_t *o, const char *key, bool detached, size_t *ret_n)
+{
+	const char *const *paths = list(o, key);
+	int *all = kept(calloc(json_array_size(json_object_get(o, key)) + 1, sizeof *all));
+	size_t n = 0;
+
+	for (; paths && paths[n]; n++) {
+		struct stat st;
+		int flags = !stat(paths[n], &st) && S_ISREG(st.st_mode) ? O_RDONLY : O_PATH;
+
+		all[n] = detached ? open_tree(AT_FDCWD, paths[n], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+				  : open(paths[n], flags | O_CLOEXEC);
+		if (all[n] < 0)
+			abort();
+	}
+	*ret_n = n;
+	return all;
+}
+
 static void read_mounts(const json_t *o, struct run_step *s)
 {
 	const json_t *array = json_object_get(o, "mounts");
@@ -134,7 +154,10 @@ static void read_mounts(const json_t *o, struct run_step *s)
 					     .content = bytes_of(content ? content : ""),
 					     .mode = (uint32_t)number(m, "mode"),
 					     .uid = (uint32_t)number(m, "uid"),
-					     .gid = (uint32_t)number(m, "gid") };
+					     .gid = (uint32_t)number(m, "gid"),
+					     .fill = json_is_true(json_object_get(m, "fill")),
+					     .path = text(m, "path") };
+		all[i].layers = open_layers(m, "layers", false, &all[i].n_layers);
 	}
 	s->mounts = all;
 	s->n_mounts = json_array_size(array);
@@ -167,20 +190,9 @@ static void read_limits(const json_t *o, struct run_limits *l)
 
 static struct run_root read_root(const json_t *o)
 {
-	const char *const *paths = list(o, "lowers");
-	static int lowers[LIST_MAX];
-	size_t n = 0;
+	size_t n;
+	const int *lowers = open_layers(o, "lowers", json_is_true(json_object_get(o, "detached")), &n);
 
-	for (; paths && paths[n] && n < LIST_MAX; n++) {
-		struct stat st;
-		int flags = !stat(paths[n], &st) && S_ISREG(st.st_mode) ? O_RDONLY : O_PATH;
-
-		lowers[n] = json_is_true(json_object_get(o, "detached"))
-				    ? open_tree(AT_FDCWD, paths[n], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
-				    : open(paths[n], flags | O_CLOEXEC);
-		if (lowers[n] < 0)
-			abort();
-	}
 	return (struct run_root){ .id = text(o, "id"),
 				  .lowers = lowers,
 				  .n_lowers = n,

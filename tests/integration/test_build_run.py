@@ -6,6 +6,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tarfile
 import unittest
@@ -16,6 +17,25 @@ from runstep import RUN_STEP, Running, StepCase, processes
 
 RUNC = next((p for p in ("/usr/sbin/runc", "/usr/bin/runc") if os.path.exists(p)), None)
 SECRET = "s3cr3t-value-of-a-test"
+
+
+def image_of(directory):
+    """An EROFS image of a layer that an overlay's upper directory is."""
+    tar, image = f"{directory}.tar", f"{directory}.image"
+    gone = [os.path.join(f, n) for f, _, names in os.walk(directory) for n in names if is_whiteout(os.path.join(f, n))]
+    for path in gone:
+        os.remove(path)
+        with open(os.path.join(os.path.dirname(path), ".wh." + os.path.basename(path)), "w", encoding="ascii"):
+            pass
+    subprocess.run(["tar", "--xattrs", "-cf", tar, "-C", directory, "."], check=True)
+    erofs.convert(tar, image)
+    os.chmod(image, 0o644)
+    return image
+
+
+def is_whiteout(path):
+    found = os.lstat(path)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")
@@ -385,6 +405,131 @@ class Mounts(StepCase):
         self.ok("echo >> /etc/group", mounts=mounts)
         with tarfile.open(self.layer()) as tar:
             self.assertEqual(1_600_000_000, tar.getmember("etc").mtime, "it has the time of the stubs")
+
+
+class TreeMounts:
+    """Parts of a stage or an image as what RUN --mount shows; with directories or images as layers."""
+
+    def tree(self, *parts):
+        """Layers, the uppermost first, each of commands."""
+        layers = []
+        for n, script in enumerate(parts):
+            layer = self.path(f"tree{len(os.listdir(self.dir))}.{n}")
+            os.mkdir(layer)
+            subprocess.run(["sh", "-ec", script], cwd=layer, check=True)
+            layers.append(self.as_layer(layer))
+        return layers
+
+    def bind(self, target, path, layers, **fields):
+        return {"type": "bind", "target": target, "path": path, "layers": layers, **fields}
+
+    def cache(self, target, path, layers, **fields):
+        cache = self.path(f"cache{len(os.listdir(self.dir))}")
+        os.mkdir(cache)
+        if self.owner:
+            os.chown(cache, self.owner, self.owner)
+        return cache, {"type": "cache", "target": target, "source": cache, "path": path, "layers": layers, "rw": True, "fill": True, **fields}
+
+    def test_part_of_a_tree(self):
+        layers = self.tree("mkdir -p d/e; echo upper > d/f; mknod d/gone c 0 0", "mkdir d; echo lower > d/f; echo below > d/gone; echo kept > d/kept; ln -s /d link")
+        self.assertEqual(["e", "f", "kept"], self.ok("ls /in", mounts=[self.bind("/in", "/d", layers)]).split())
+        self.assertEqual("upper\nkept\n", self.ok("cat /in/f /in/kept", mounts=[self.bind("/in", "/link", layers)]))
+        self.assertEqual("upper\n", self.ok("cat /in", mounts=[self.bind("/in", "/d/f", layers)]))
+        self.assertEqual("d\nlink\n", self.ok("ls /in", mounts=[self.bind("/in", "/", layers)]))
+        self.assertNotEqual(0, self.run_step("echo x > /in/f", mounts=[self.bind("/in", "/d", layers)])["exit_code"])
+        self.assertIn("Read-only", self.err)
+        self.assertEqual([], self.members())
+
+    def test_what_a_tree_has_not(self):
+        layers = self.tree("mkdir d; ln -s ../../../../etc/passwd out; ln -s self self; echo > d/f")
+        for path in ("/nope", "/d/nope", "/out", "/self", "/d/f/x"):
+            self.refused("NOT_FOUND", f'"{path}": not found', mounts=[self.bind("/in", path, layers)])
+
+    def test_writes_to_part_of_a_tree_are_thrown_away(self):
+        layers = self.tree("mkdir -m 750 d; echo 1 > d/f; echo 2 > g")
+        script = "echo new > /in/f; echo new > /in/h; cat /in/f; stat -c %a /in; echo other > /g; cat /g"
+        mounts = [self.bind("/in", "/d", layers, rw=True), self.bind("/g", "/g", layers, rw=True)]
+        self.assertEqual("new\n750\nother\n", self.ok(script, mounts=mounts))
+        mounts = [self.bind("/in", "/d", layers), self.bind("/g", "/g", layers)]
+        self.assertEqual("f\n1\n2\n", self.ok("ls /in; cat /in/f /g", mounts=mounts))
+        self.assertEqual([], self.members())
+
+    def test_many_mounts_of_the_same_layers(self):
+        layers = self.tree("echo top > top", "echo mid > mid", "echo low > low")
+        # A layer twice in one tree, and in the root as well.
+        mounts = [self.bind(f"/m{i}", "/", [*layers, layers[0]]) for i in range(5)]
+        out = self.ok("cat /m*/top /m0/mid /m4/low /top", mounts=mounts, lowers=[layers[0], self.root_layer])
+        self.assertEqual(["top"] * 5 + ["mid", "low", "top"], out.split())
+
+    def test_a_tree_of_nothing(self):
+        self.assertEqual("", self.ok("ls /in", mounts=[self.bind("/in", "/", [])]))
+        self.refused("NOT_FOUND", '"/x": not found', mounts=[self.bind("/in", "/x", [])])
+
+    def test_a_cache_begins_with_part_of_a_tree(self):
+        script = "mkdir -p d/e; cd d; echo 1 > f; ln f e/hard; chmod 4751 f; ln -s f link; mkfifo p; chmod 700 e; touch -d @1500000000 f e; setfattr -n user.x -v y f; chmod 3775 ."
+        layers = self.tree("mkdir d; echo 2 > d/g", script)
+        cache, mount = self.cache("/c", "/d", layers)
+        self.assertEqual(["e", "f", "g", "link", "p"], self.ok("ls /c; echo new > /c/new", mounts=[mount]).split())
+        at = lambda name: os.lstat(os.path.join(cache, name))
+        self.assertEqual(["e", "f", "g", "link", "new", "p"], sorted(os.listdir(cache)))
+        self.assertEqual((0o4751, 2, 1_500_000_000), (at("f").st_mode & 0o7777, at("f").st_nlink, int(at("f").st_mtime)))
+        self.assertEqual(at("f").st_ino, at("e/hard").st_ino)
+        self.assertEqual((0o700, 1_500_000_000), (at("e").st_mode & 0o7777, int(at("e").st_mtime)))
+        self.assertEqual((b"y", "f"), (os.getxattr(os.path.join(cache, "f"), "user.x"), os.readlink(os.path.join(cache, "link"))))
+        self.assertTrue(stat.S_ISFIFO(at("p").st_mode))
+        # The next step takes it as it is.
+        self.assertEqual("new\n", self.ok("cat /c/new", mounts=[{**mount, "fill": False}]))
+        self.assertEqual([], self.members())
+
+    def test_a_cache_cannot_begin_with_a_file(self):
+        layers = self.tree("echo 1 > f")
+        self.refused("INVALID_ARGUMENT", "fill the cache mount at '/c': .* no directory", mounts=[self.cache("/c", "/f", layers)[1]])
+        self.refused("NOT_FOUND", '"/g": not found', mounts=[self.cache("/c", "/g", layers)[1]])
+
+    def members(self):
+        with tarfile.open(self.layer()) as tar:
+            return tar.getnames()
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class DirectoryMounts(TreeMounts, StepCase):
+    owner = 0
+
+    def setUp(self):
+        super().setUp()
+        self.root_layer = self.root
+
+    def as_layer(self, directory):
+        return directory
+
+    def test_owners_of_what_a_cache_begins_with(self):
+        layers = self.tree("mkdir d; chown 7:8 d; echo > d/f; chown 1000:50 d/f; mknod d/null c 1 3")
+        cache, mount = self.cache("/c", "/d", layers)
+        self.ok("true", mounts=[mount])
+        owner = lambda name: (os.lstat(os.path.join(cache, name)).st_uid, os.lstat(os.path.join(cache, name)).st_gid)
+        self.assertEqual([(7, 8), (1000, 50)], [owner("."), owner("f")])
+        self.assertEqual(os.makedev(1, 3), os.lstat(os.path.join(cache, "null")).st_rdev)
+
+    def test_a_directory_that_is_too_deep(self):
+        self.addCleanup(subprocess.run, ["rm", "-rf", self.dir], check=True)
+        layers = self.tree("busybox sh -c 'for i in $(seq 1100); do mkdir d; cd d; done'")
+        self.refused("LIMIT_EXCEEDED", "more than 1024 directories", mounts=[self.cache("/c", "/", layers)[1]])
+
+    def test_too_many_layers(self):
+        layers = self.tree("true")
+        self.refused("LIMIT_EXCEEDED", "a mount of 501 layers; at most 500", mounts=[self.bind("/in", "/", layers * 501)])
+
+
+@unittest.skipUnless(erofs.can_mount(), "erofs cannot be mounted here")
+class ImageMounts(TreeMounts, StepCase):
+    owner = 0
+
+    def setUp(self):
+        super().setUp()
+        self.root_layer = self.as_layer(self.root)
+
+    def as_layer(self, directory):
+        return image_of(directory)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")

@@ -4,9 +4,12 @@ import functools
 import http.server
 import io
 import os
+import signal
 import subprocess
 import tarfile
 import threading
+
+from harness import free_port, wait_listening
 
 MODIFIED = 1_400_000_000
 DOCKERFILE = b"FROM localhost/base\nCOPY served /served\n"
@@ -70,13 +73,19 @@ class Web:
             git("tag", number)
             self.commits.append(git("rev-parse", "HEAD").strip())
         git("clone", "-q", "--bare", work, os.path.join(self.directory, "repo.git"), at=self.directory)
-        git("update-server-info", at=os.path.join(self.directory, "repo.git"))
+        port = free_port()
+        command = ["git", "daemon", "--export-all", "--reuseaddr", f"--base-path={self.directory}", "--listen=127.0.0.1", f"--port={port}"]
+        self.git = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_listening(port, self.git)
+        self.git_address = f"git://127.0.0.1:{port}"
 
     def names(self):
         """For Dockerfiles and options of the corpus."""
-        return {"http": self.address, "first": self.commits[0], "last": self.commits[1]}
+        return {"http": self.address, "git": self.git_address, "first": self.commits[0], "last": self.commits[1]}
 
     def close(self):
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+        os.killpg(self.git.pid, signal.SIGTERM)
+        self.git.wait(20)

@@ -1,7 +1,13 @@
 #include "client/cli/commands/commands.h"
 
 /* clang-format off */
+static const struct command builder_commands[] = {
+	{ "build", "b", &spec_build, NULL, NULL },
+	{ 0 },
+};
+
 static const struct command image_commands[] = {
+	{ "build", NULL, &spec_build, NULL, NULL },
 	{ "export", NULL, &spec_export, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },
@@ -38,6 +44,8 @@ static const struct command system_commands[] = {
 };
 
 const struct command root_commands[] = {
+	{ "build", NULL, &spec_build, NULL, NULL },
+	{ "builder", "buildx", NULL, builder_commands, "Manage builds" },
 	{ "copy", NULL, &spec_copy, NULL, NULL },
 	{ "events", NULL, &spec_events, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },

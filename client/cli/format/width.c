@@ -224,7 +224,7 @@ static locale_t unicode(void)
 	return unicode_locale;
 }
 
-bool rune_is_letter(uint32_t rune)
+bool rune_is_letter_or_digit(uint32_t rune)
 {
 	return unicode() && iswalnum_l((wint_t)rune, unicode());
 }

@@ -10,6 +10,7 @@ struct listing_out {
 	struct archive_spool *spool;
 	struct bytes subdir;
 	struct context_list_writer *writer;
+	struct context_owner *owners; /* NULL: of no use */
 	struct context_xattr *xattrs; /* XATTRS_COUNT_MAX */
 	/* The last path that was listed. */
 	size_t last_len;
@@ -160,7 +161,9 @@ static int put_place(struct listing_out *o, struct context_files *f, uint32_t in
 {
 	int r = e->head.mode ? OK : follow(o->spool, e, err);
 
-	if (r != OK || context_list_source(f->list, index) != index)
+	if (r == OK && o->owners)
+		o->owners[index] = e->head.owner;
+	if (r != OK || !S_ISREG(e->head.mode) || context_list_source(f->list, index) != index)
 		return r;
 	return context_files_put(f, index, &e->head.place, 1, err);
 }
@@ -178,10 +181,21 @@ static int put_places(struct listing_out *o, struct context_files *f, struct err
 			continue;
 		while (index < n && context_path_compare(context_list_path(f->list, index), path) < 0)
 			index++; /* directories that were made */
-		if (index < n && S_ISREG(context_list_mode(f->list, index)))
+		if (index < n)
 			r = put_place(o, f, index, &e, err);
 	}
 	return r;
+}
+
+/* Until an entry says something else, nobody has told of it. */
+static int make_owners(struct listing_out *o, size_t n, struct err *err)
+{
+	o->owners = calloc(n + 1, sizeof *o->owners);
+	if (!o->owners)
+		return fail_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		o->owners[i].is_made = true;
+	return OK;
 }
 
 static int find_subdir(const struct listing_out *o, struct err *err)
@@ -198,7 +212,7 @@ static int find_subdir(const struct listing_out *o, struct err *err)
 }
 
 int spool_to_files(struct archive_spool *s, struct bytes subdir, struct context_pack *pack,
-		   struct context_files **ret_files, struct err *err)
+		   struct context_files **ret_files, struct context_owner **ret_owners, struct err *err)
 {
 	CLEANUP(context_pack_unrefp) struct context_pack *taken = pack;
 	CLEANUP(context_files_unrefp) struct context_files *files = NULL;
@@ -215,9 +229,14 @@ int spool_to_files(struct archive_spool *s, struct bytes subdir, struct context_
 		r = write_list(o, &list, err);
 	if (r == OK)
 		r = context_files_of_pack(s->file.store, list, TAKE(taken), &files, err);
+	if (r == OK && ret_owners)
+		r = make_owners(o, context_list_count(files->list), err);
 	if (r == OK)
 		r = put_places(o, files, err);
+	if (r == OK && ret_owners)
+		*ret_owners = TAKE(o->owners);
 	if (r == OK)
 		*ret_files = TAKE(files);
+	free(o->owners);
 	return r;
 }

@@ -54,6 +54,7 @@ int build_context_close(struct build_context *c, struct err *err)
 	context_leave(c->context);
 	pack_writer_free(&c->intake.writer);
 	free(c->asked);
+	free(c->owners);
 	free(c->name);
 	pthread_mutex_destroy(&c->send_mu);
 	pthread_mutex_destroy(&c->mu);
@@ -265,4 +266,9 @@ void build_context_file(struct build_context *c, uint32_t index, struct build_fi
 		.sha256 = { .algorithm = DIGEST_SHA256 },
 	};
 	memcpy(ret_file->sha256.bytes, place.sha256, sizeof place.sha256);
+}
+
+void build_context_owner(const struct build_context *c, uint32_t index, struct context_owner *ret_owner)
+{
+	*ret_owner = c->owners ? c->owners[index] : (struct context_owner){ .uid = 0 };
 }

@@ -23,6 +23,7 @@
 
 #include "imaged/v1/build.pb-c.h"
 #include "proto/runtime/cancel.h"
+#include "service/build/context/context_owners.h"
 #include "store/contexts/contexts.h"
 
 struct build_context;
@@ -78,6 +79,8 @@ struct build_file {
 };
 
 void build_context_file(struct build_context *c, uint32_t index, struct build_file *ret_file);
+/* Of an archive that was read with its owners; else root, and nothing is made. */
+void build_context_owner(const struct build_context *c, uint32_t index, struct context_owner *ret_owner);
 /* Extended attributes of any entry, packed: see context_xattrs_next(). `out` is emptied
  * first. */
 int build_context_xattrs(struct build_context *c, uint32_t index, struct buf *out, struct err *err);

@@ -5,6 +5,7 @@
 #define SERVICE_BUILD_CONTEXT_BUILD_CONTEXT_STATE_H
 
 #include "service/build/context/build_context.h"
+#include "service/build/context/context_owners.h"
 #include "store/contexts/pack_writer.h"
 
 enum { INTAKE_PLACES = 1024, WANT_FILES_MAX = 65536 };
@@ -44,11 +45,12 @@ struct build_context {
 	pthread_cond_t changed;
 	enum build_context_state state;
 	struct err failure;
-	struct context_files *files; /* CONTEXT_READY: does not change any more */
-	uint8_t *asked;		     /* a bit for each entry */
-	struct want *first, *last;   /* what was asked for, and has not come */
-	struct want *spent;	     /* what has come, and somebody may still be sending */
-	uint64_t wants, arrived;     /* how many there have been, and have come */
+	struct context_files *files;  /* CONTEXT_READY: does not change any more */
+	struct context_owner *owners; /* of an archive, for each entry; NULL: all are root's */
+	uint8_t *asked;		      /* a bit for each entry */
+	struct want *first, *last;    /* what was asked for, and has not come */
+	struct want *spent;	      /* what has come, and somebody may still be sending */
+	uint64_t wants, arrived;      /* how many there have been, and have come */
 	int64_t received;
 
 	struct intake intake;

@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include "service/build/context/archive_kind.h"
 #include "service/build/context/archive_spool.h"
+#include "service/build/context/build_context_state.h"
 #include "service/layer/archive.h"
 #include "service/layer/magic.h"
 #include "service/layer/tar_stream.h"
@@ -11,7 +13,7 @@
 #include "store/contexts/pack_writer.h"
 #include "store/types/path.h"
 
-enum { PIECE_BYTES = 256 * 1024, TAR_CHECKSUM_AT = 148, TAR_CHECKSUM_LEN = 8, LOOK_BYTES = 16 * 1024 * 1024 };
+enum { PIECE_BYTES = 256 * 1024, LOOK_BYTES = 16 * 1024 * 1024 };
 
 struct archive_unpacking {
 	const struct context_archive *a;
@@ -35,20 +37,6 @@ struct archive_unpacking {
 
 /* ---- what it is -------------------------------------------------------------------------- */
 
-static bool is_tar_header(const uint8_t block[TAR_BLOCK])
-{
-	uint32_t sum = 0, told = 0;
-
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		sum += i - TAR_CHECKSUM_AT < TAR_CHECKSUM_LEN ? ' ' : block[i];
-	for (size_t i = TAR_CHECKSUM_AT; i < TAR_CHECKSUM_AT + TAR_CHECKSUM_LEN; i++)
-		if (block[i] >= '0' && block[i] <= '7')
-			told = told * 8 + (block[i] - '0');
-		else if (block[i] != ' ')
-			break;
-	return sum == told;
-}
-
 static bool is_zeros(const uint8_t block[TAR_BLOCK])
 {
 	return !block[0] && !memcmp(block, block + 1, TAR_BLOCK - 1);
@@ -58,7 +46,7 @@ static bool is_archive(const struct buf *first)
 {
 	if (magic_format(buf_bytes(first)) != INFLATE_PLAIN)
 		return true;
-	return first->len == TAR_BLOCK && (is_tar_header(first->data) || is_zeros(first->data));
+	return first->len == TAR_BLOCK && (archive_is_tar_header(first->data) || is_zeros(first->data));
 }
 
 /* The first block into `first`; what came behind it stays in `raw`. */
@@ -381,6 +369,7 @@ static int take_entry(struct archive_unpacking *u, struct bytes *first, struct s
 		e.head.mtime_ns = h->mtime * INT64_C(1000000000) + h->mtime_ns;
 	if (h->kind == TAR_KIND_CHAR_DEVICE || h->kind == TAR_KIND_BLOCK_DEVICE)
 		e.head.device = (uint64_t)h->major << 32 | h->minor;
+	e.head.owner = (struct context_owner){ h->uid, h->gid, false };
 	e.head.path_len = (uint32_t)e.path.len;
 	e.head.link_len = (uint32_t)e.link.len;
 	e.head.xattrs_len = (uint32_t)e.xattrs.len;
@@ -476,6 +465,7 @@ int context_unpack_add(struct archive_unpacking *u, const char *prefix, const st
 int context_unpack_end(struct archive_unpacking *u, struct build_context **ret_context, struct err *err)
 {
 	CLEANUP(buf_free) struct buf cleaned = BUF_INIT(UNTAR_TEXT_MAX + 16);
+	CLEANUP(freep) struct context_owner *owners = NULL;
 	struct context_files *files = NULL;
 	struct bytes subdir = { 0 };
 	int r = pack_writer_flush(&u->writer, err);
@@ -485,8 +475,13 @@ int context_unpack_end(struct archive_unpacking *u, struct build_context **ret_c
 	if (r == OK)
 		r = spool_end(&u->spool, err);
 	if (r == OK)
-		r = spool_to_files(&u->spool, subdir, context_pack_ref(u->pack), &files, err);
-	return r == OK ? build_context_of_files(u->a->name, files, ret_context, err) : r;
+		r = spool_to_files(&u->spool, subdir, context_pack_ref(u->pack), &files,
+				   u->a->with_owners ? &owners : NULL, err);
+	if (r == OK)
+		r = build_context_of_files(u->a->name, files, ret_context, err);
+	if (r == OK)
+		(*ret_context)->owners = TAKE(owners);
+	return r;
 }
 
 int context_archive_read(const struct context_archive *a, const struct archive_reader *from, struct buf *dockerfile,

@@ -31,6 +31,7 @@ struct context_archive {
 	struct cancel *cancel;
 	const char *name;   /* of the context */
 	const char *subdir; /* only what is below it, without it; NULL or "": all. E_NOT_FOUND */
+	bool with_owners;   /* build_context_owner() tells those of the archive */
 };
 
 /* Several archives in one: begin, then add as often as there are, then end. `prefix`: the

@@ -29,6 +29,9 @@ const struct step_result *build_layer_result(const struct build_layer *l);
 /* For step_cache_put(): borrowed; both NULL when it is in the store. */
 struct ingest *build_layer_ingest(const struct build_layer *l);
 struct layer_image *build_layer_image(const struct build_layer *l);
+/* After that: from now on it is one that is in the store, and its descriptors are closed. Of who
+ * has put it: nobody else may have borrowed either. */
+void build_layer_settle(struct build_layer *l);
 /* A read-only descriptor of its EROFS image, the caller's; made first where there is none.
  * *ret_opaque (may be NULL): layers below are hidden. */
 int build_layer_open(struct build_layer *l, struct cancel *cancel, int *ret_fd, bool *ret_opaque, struct err *err);

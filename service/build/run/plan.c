@@ -111,9 +111,29 @@ static Imaged__Run__RunMountKind kind_of(enum run_mount_type type)
 	return kinds[type];
 }
 
-static bool needs_source(enum run_mount_type type)
+static bool has_tree(const struct run_mount *m)
 {
-	return type == RUN_BIND || type == RUN_CACHE || type == RUN_SOCKET;
+	return m->path && (m->type == RUN_BIND || m->fill);
+}
+
+static bool needs_source(const struct run_mount *m)
+{
+	return m->type == RUN_CACHE || m->type == RUN_SOCKET || (m->type == RUN_BIND && !m->path);
+}
+
+static int check_tree(const struct run_mount *m, struct err *err)
+{
+	if (m->fill && (m->type != RUN_CACHE || !m->path))
+		return fail(err, E_INTERNAL, "the mount at '%s' cannot be filled", m->target);
+	if (!has_tree(m))
+		return OK;
+	if (m->path[0] != '/' || strlen(m->path) >= PATH_MAX)
+		return fail(err, E_INVALID, "the source '%.256s' of a mount is no absolute path of less than %d bytes",
+			    m->path, PATH_MAX);
+	if (m->n_layers > RUN_LAYERS_MAX)
+		return fail(err, E_LIMIT, "a mount of %zu layers; at most %d are possible", m->n_layers,
+			    RUN_LAYERS_MAX);
+	return OK;
 }
 
 static int check_mount(const struct run_mount *m, struct err *err)
@@ -122,15 +142,55 @@ static int check_mount(const struct run_mount *m, struct err *err)
 		return fail(err, E_INVALID, "invalid mount target '%s'", m->target);
 	if (strlen(m->target) >= PATH_MAX)
 		return fail(err, E_INVALID, "a mount target of more than %d bytes", PATH_MAX - 1);
-	if (needs_source(m->type) != (m->source >= 0))
+	if (needs_source(m) != (m->source >= 0))
 		return fail(err, E_INTERNAL, "the mount at '%s' has no source, or one that it does not need",
 			    m->target);
-	return OK;
+	return check_tree(m, err);
+}
+
+/* *used: how many descriptors the mounts before it have. */
+static void mount_of(const struct run_mount *from, uint32_t *used, Imaged__Run__RunMount *to)
+{
+	imaged__run__run_mount__init(to);
+	to->kind = kind_of(from->type);
+	to->target = text_of(from->target);
+	to->source = needs_source(from) ? ++*used : 0;
+	to->writable = from->writable;
+	to->size = from->size;
+	to->content = (ProtobufCBinaryData){ from->content.len, (uint8_t *)from->content.data };
+	to->mode = from->mode;
+	to->uid = from->uid;
+	to->gid = from->gid;
+	to->has_tree = has_tree(from);
+	if (!to->has_tree)
+		return;
+	to->path = text_of(from->path);
+	to->layers = (uint32_t)from->n_layers;
+	to->first_layer = from->n_layers ? *used + 1 : 0;
+	*used += to->layers;
+}
+
+size_t plan_mount_fds(const struct run_mount *mounts, size_t n, int *out)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct run_mount *m = &mounts[i];
+		size_t layers = has_tree(m) ? m->n_layers : 0;
+
+		if (out && needs_source(m))
+			out[used] = m->source;
+		used += needs_source(m);
+		if (out && layers)
+			memcpy(out + used, m->layers, layers * sizeof *out);
+		used += layers;
+	}
+	return used;
 }
 
 static int mounts_of(struct arena *a, const struct run_step *step, Imaged__Run__RunStep *s, struct err *err)
 {
-	uint32_t sources = 0;
+	uint32_t used = 0;
 
 	if (step->n_mounts > RUN_MOUNTS_MAX)
 		return fail(err, E_LIMIT, "%zu mounts in one step; at most %d are possible", step->n_mounts,
@@ -146,16 +206,7 @@ static int mounts_of(struct arena *a, const struct run_step *step, Imaged__Run__
 			return rc;
 		if (!to)
 			return fail_nomem(err);
-		imaged__run__run_mount__init(to);
-		to->kind = kind_of(from->type);
-		to->target = text_of(from->target);
-		to->source = needs_source(from->type) ? ++sources : 0;
-		to->writable = from->writable;
-		to->size = from->size;
-		to->content = (ProtobufCBinaryData){ from->content.len, (uint8_t *)from->content.data };
-		to->mode = from->mode;
-		to->uid = from->uid;
-		to->gid = from->gid;
+		mount_of(from, &used, to);
 		s->mounts[i] = to;
 	}
 	return s->mounts ? OK : fail_nomem(err);

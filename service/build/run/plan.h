@@ -13,6 +13,9 @@ int plan_of_step(const struct run_config *c, const struct run_step *step, int *r
 int plan_of_layer(const struct run_config *c, const struct run_layer *layer, int *ret_memfd, struct err *err);
 int plan_of_removal(const struct run_config *c, int *ret_memfd, struct err *err);
 
+/* The descriptors of mounts, in the order that the plan counts them in. How many; `out` may be NULL. */
+size_t plan_mount_fds(const struct run_mount *mounts, size_t n, int *out);
+
 /* Of the OCI runtime: the one that is configured, or the first that is there. E_UNSUPPORTED: none. */
 int plan_find_runtime(const char *configured, char *out, size_t size, bool *ret_is_runc, struct err *err);
 

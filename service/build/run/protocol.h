@@ -22,7 +22,7 @@
 #include "proto/runtime/err.h"
 
 enum {
-	RUN_PROTOCOL_VERSION = 1,
+	RUN_PROTOCOL_VERSION = 2,
 	RUN_SOCKET_FD = 3,
 	RUN_FRAME_FDS = 64,
 	RUN_FDS_MAX = 2048,

@@ -50,7 +50,7 @@ struct run_root {
 };
 
 enum run_mount_type {
-	RUN_BIND,   /* source: a directory or file; what is written to a writable one is thrown away */
+	RUN_BIND, /* source, or part of a tree: a directory or file; what is written to a writable one is thrown away */
 	RUN_CACHE,  /* source: a directory, written to */
 	RUN_TMPFS,  /* size: bytes, or 0 */
 	RUN_FILE,   /* content: a secret, a script; never on a disk */
@@ -62,6 +62,12 @@ struct run_mount {
 	const char *target; /* absolute and clean */
 	int source;	    /* -1 where there is none */
 	bool writable;	    /* RUN_BIND, RUN_CACHE */
+	bool fill;	    /* RUN_CACHE: the directory is empty, and begins with a copy of the part of a tree; when the
+				  step was not run it may be half of one */
+	/* A part of a tree, of a stage or an image: in place of a RUN_BIND's source, for `fill`. */
+	const char *path;  /* absolute; links in it lead within the tree. NULL: no tree */
+	const int *layers; /* as run_root's lowers */
+	size_t n_layers;   /* at most RUN_LAYERS_MAX */
 	uint64_t size;
 	struct bytes content;
 	uint32_t mode, uid, gid; /* of a RUN_FILE */
@@ -122,7 +128,8 @@ struct run_result {
 };
 
 /* OK whatever the exit code is. E_INVALID: the step asks for what the root has not (a
- * user); E_UNSUPPORTED: for what this machine cannot; the token's code: cancelled. */
+ * user); E_NOT_FOUND: for a path that a mount's tree has not; E_UNSUPPORTED: for what this machine cannot; the
+ * token's code: cancelled. */
 int run_step(const struct run_config *c, const struct run_step *step, const struct run_output *out,
 	     struct cancel *cancel, struct run_result *ret_result, struct err *err);
 

@@ -74,7 +74,8 @@ static int spawn(const char *program, int socket, pid_t *ret_pid)
 static int send_gifts(int socket, const struct worker_gifts *g, struct err *err)
 {
 	CLEANUP(closep) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	CLEANUP(freep) int *fds = calloc(RUN_FD_LOWERS + g->n_lowers + g->n_mounts, sizeof *fds);
+	CLEANUP(freep)
+	int *fds = calloc(RUN_FD_LOWERS + g->n_lowers + plan_mount_fds(g->mounts, g->n_mounts, NULL), sizeof *fds);
 	const int fixed[RUN_FD_LOWERS] = { [RUN_FD_PLAN] = g->plan,
 					   [RUN_FD_OUT] = g->out,
 					   [RUN_FD_ERRORS] = g->errors,
@@ -89,9 +90,7 @@ static int send_gifts(int socket, const struct worker_gifts *g, struct err *err)
 		fds[n++] = fixed[i] >= 0 ? fixed[i] : null;
 	for (size_t i = 0; i < g->n_lowers; i++)
 		fds[n++] = g->lowers[i];
-	for (size_t i = 0; i < g->n_mounts; i++)
-		if (g->mounts[i].source >= 0)
-			fds[n++] = g->mounts[i].source;
+	n += plan_mount_fds(g->mounts, g->n_mounts, fds + n);
 	return run_send_fds(socket, fds, n, err);
 }
 

@@ -34,4 +34,32 @@ void vertex_changed(struct vertex *v, const char *const *what, size_t n);
 
 void progress_warning(struct progress *p, const Imaged__V1__BuildWarning *warning);
 
+/* ---- of the session --------------------------------------------------------------- */
+
+struct build_log;
+
+/* What is told goes there, one event at a time, whichever thread tells it; a client that is
+ * slow makes the tellers wait. What `send` fails with is nobody's but the sender's matter. */
+struct progress_sink {
+	int (*send)(void *arg, const Imaged__V1__BuildEvent *event, struct err *err);
+	void *arg;
+};
+
+/* `log` may be NULL; it is the caller's, and not written to after progress_free(). */
+int progress_new(const struct progress_sink *sink, struct build_log *log, struct progress **ret_progress,
+		 struct err *err);
+/* Nobody tells anything any more. NULL is fine. */
+void progress_free(struct progress *p);
+
+/* Any other event that belongs to what is told, in its order. */
+void progress_tell(struct progress *p, const Imaged__V1__BuildEvent *event);
+/* What has not ended has been cancelled. */
+void progress_cancel_rest(struct progress *p);
+
+struct progress_counts {
+	uint32_t steps, cached, warnings;
+};
+
+struct progress_counts progress_counts(struct progress *p);
+
 #endif

@@ -106,6 +106,7 @@ struct solution {
 	struct build_tree *tree; /* of the target */
 	struct solved_step *steps;
 	size_t n_steps;
+	struct solution_pins *pins; /* what keeps the layers in the cache */
 	struct solve_failed *failed;
 	struct place place; /* of the failed instruction, for its excerpt; lines 0: none */
 };

@@ -58,19 +58,22 @@ static int place(int tree, const char *target, struct err *err)
 		       : OK;
 }
 
+int attach_here(int fd, const char *target, struct err *err)
+{
+	CLEANUP(closep) int tree = clone_tree(fd);
+
+	return tree < 0 ? fail_errno(err, "clone a mount for the step") : place(tree, target, err);
+}
+
 int attach_tree(int fd, bool is_prepared, const char *target, struct err *err)
 {
 	CLEANUP(closep) int again = -1;
-	CLEANUP(closep) int tree = -1;
 	int rc;
 
 	if (is_prepared)
 		return place(fd, target, err);
 	rc = reopen(fd, &again, err);
-	if (rc != OK)
-		return rc;
-	tree = clone_tree(again);
-	return tree < 0 ? fail_errno(err, "clone a mount for the step") : place(tree, target, err);
+	return rc == OK ? attach_here(again, target, err) : rc;
 }
 
 static int mount_image(int fd, const char *target, struct err *err)

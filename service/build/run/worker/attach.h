@@ -17,6 +17,9 @@ int attach_prepare(int *fd, struct err *err);
  * the same kind. `is_prepared`: by attach_prepare(); it works once. */
 int attach_tree(int fd, bool is_prepared, const char *target, struct err *err);
 
+/* The same for a descriptor of this namespace. */
+int attach_here(int fd, const char *target, struct err *err);
+
 /* A layer: a directory, or the EROFS image that a file is: by the kernel, or, without privileges, by erofsfuse,
  * which ends with the namespace. */
 int attach_layer(int fd, bool is_prepared, const char *target, struct err *err);

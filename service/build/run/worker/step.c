@@ -8,6 +8,7 @@
 #include "service/build/run/worker/net_files.h"
 #include "service/build/run/worker/remove_tree.h"
 #include "service/build/run/worker/runtime.h"
+#include "service/build/run/worker/source.h"
 #include "service/build/run/worker/spec.h"
 #include "service/build/run/worker/stubs.h"
 
@@ -24,18 +25,42 @@ struct running {
 
 /* ---- check ------------------------------------------------------------------------ */
 
+static bool is_clean_path(ProtobufCBinaryData path)
+{
+	return path.len && path.len < PATH_MAX && path.data[0] == '/' && !memchr(path.data, 0, path.len);
+}
+
+static bool needs_source(const Imaged__Run__RunMount *m)
+{
+	return m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_CACHE ||
+	       m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_SOCKET ||
+	       (m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_BIND && !m->has_tree);
+}
+
+/* `n` descriptors come with the mounts. */
+static bool is_sound_tree(const Imaged__Run__RunMount *m, size_t n)
+{
+	bool may = m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_BIND ||
+		   m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_CACHE;
+
+	if (!m->has_tree)
+		return !m->layers && !m->first_layer;
+	if (!may || !is_clean_path(m->path) || m->layers > RUN_LAYERS_MAX)
+		return false;
+	return m->layers ? m->first_layer && m->first_layer <= n && m->layers <= n - m->first_layer + 1
+			 : !m->first_layer;
+}
+
 static int check_mounts(const struct step_plan *p, size_t first, struct err *err)
 {
 	const Imaged__Run__RunStep *s = p->plan->step;
+	size_t n = p->n_fds - first;
 
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		const Imaged__Run__RunMount *m = s->mounts[i];
-		bool needs = m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_BIND ||
-			     m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_CACHE ||
-			     m->kind == IMAGED__RUN__RUN_MOUNT_KIND__RUN_MOUNT_SOCKET;
 
-		if (!m->target.len || m->target.data[0] != '/' || memchr(m->target.data, 0, m->target.len) ||
-		    needs != (m->source > 0) || (needs && m->source > p->n_fds - first))
+		if (!is_clean_path(m->target) || needs_source(m) != (m->source > 0) || m->source > n ||
+		    !is_sound_tree(m, n))
 			return fail(err, E_WORKER, "plan of a step: mount %zu makes no sense", i);
 	}
 	return OK;
@@ -46,7 +71,7 @@ int step_check(const struct step_plan *p, struct err *err)
 	const Imaged__Run__RunPlan *plan = p->plan;
 	size_t first = RUN_FD_LOWERS + (size_t)plan->lowers;
 
-	if (plan->lowers > RUN_FDS_MAX || p->n_fds < first)
+	if (plan->lowers > RUN_LAYERS_MAX || p->n_fds < first)
 		return fail(err, E_WORKER, "plan of a step: it has %zu descriptors for %u layers", p->n_fds,
 			    plan->lowers);
 	if (!!plan->step + !!plan->layer + !!plan->remove != 1)
@@ -119,13 +144,14 @@ static int add_hosts(struct running *r, struct err *err)
 
 static int add_sources(struct running *r, struct err *err)
 {
-	const int *sources = step_lowers(r->plan) + r->plan->plan->lowers - 1; /* they count from 1 */
+	const int *fds = step_lowers(r->plan) + r->plan->plan->lowers - 1; /* they count from 1 */
 	int rc = OK;
 
 	for (size_t i = 0; rc == OK && i < r->step->n_mounts; i++) {
 		const Imaged__Run__RunMount *m = r->step->mounts[i];
 
-		rc = workspace_add_source(&r->workspace, i, m, m->source ? sources[m->source] : -1, err);
+		rc = source_add(&r->workspace,
+				&(struct source){ i, m, m->source ? fds[m->source] : -1, fds + m->first_layer }, err);
 	}
 	return rc;
 }
@@ -174,8 +200,6 @@ static int make_asked(struct running *r, struct err *err)
 	for (size_t i = 0; rc == OK && i < r->step->n_mounts; i++) {
 		const Imaged__Run__RunMount *m = r->step->mounts[i];
 
-		if (m->target.len >= sizeof target)
-			return fail(err, E_INVALID, "a mount's target of more than %d bytes", PATH_MAX - 1);
 		text_of(m->target, target, sizeof target);
 		if (!is_in_mount(r, i, target))
 			rc = stubs_make(
@@ -284,6 +308,7 @@ static int run(const struct step_plan *p, struct run_report *report, struct err 
 	if (rc == OK)
 		rc = run_prepared(r, report, err);
 	stubs_free(&r->stubs);
+	workspace_free(&r->workspace);
 	return rc;
 }
 
@@ -329,7 +354,10 @@ static int write_layer(const struct step_plan *p, struct err *err)
 
 	if (rc == OK)
 		rc = workspace_mount_lower(&w, step_lowers(p), p->plan->lowers, &lower, err);
-	return rc == OK ? write_changes(p, lower, err) : rc;
+	if (rc == OK)
+		rc = write_changes(p, lower, err);
+	workspace_free(&w);
+	return rc;
 }
 
 int step_run(const struct step_plan *p, struct run_report *report, struct err *err)

@@ -100,18 +100,44 @@ static bool is_image(int fd)
 	return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-/* The step's directory, layers that are directories, sources of mounts. */
+/* An image of a layer is opened, and not mounted from where it is. */
+static int prepare_layers(int *fds, size_t n, struct err *err)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < n; i++)
+		if (!is_image(fds[i]))
+			rc = attach_prepare(&fds[i], err);
+	return rc;
+}
+
+static int prepare_sources(struct supervisor *s, struct err *err)
+{
+	const Imaged__Run__RunStep *step = s->plan.plan->step;
+	int *fds = s->fds + RUN_FD_LOWERS + s->plan.plan->lowers - 1; /* they count from 1 */
+	int rc = OK;
+
+	for (size_t i = 0; step && rc == OK && i < step->n_mounts; i++) {
+		const Imaged__Run__RunMount *m = step->mounts[i];
+
+		if (m->source)
+			rc = attach_prepare(&fds[m->source], err);
+		if (rc == OK && m->layers)
+			rc = prepare_layers(&fds[m->first_layer], m->layers, err);
+	}
+	return rc;
+}
+
 static int prepare_mounts(struct supervisor *s, struct err *err)
 {
-	size_t sources = RUN_FD_LOWERS + (size_t)s->plan.plan->lowers;
-	int rc = OK;
+	int rc;
 
 	if (!s->plan.is_root || s->plan.plan->remove)
 		return OK;
-	for (size_t i = RUN_FD_DIRECTORY; rc == OK && i < s->n_fds; i++)
-		if (i == RUN_FD_DIRECTORY || i >= sources || !is_image(s->fds[i]))
-			rc = attach_prepare(&s->fds[i], err);
-	return rc;
+	rc = attach_prepare(&s->fds[RUN_FD_DIRECTORY], err);
+	if (rc == OK)
+		rc = prepare_layers(s->fds + RUN_FD_LOWERS, s->plan.plan->lowers, err);
+	return rc == OK ? prepare_sources(s, err) : rc;
 }
 
 /* ---- cgroup --------------------------------------------------------------------------- */

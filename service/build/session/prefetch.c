@@ -1,0 +1,182 @@
+#include "service/build/session/prefetch.h"
+
+#include "service/build/context/context_match.h"
+#include "service/build/context_paths.h"
+
+enum { RANGES_ARENA_MAX = 64 * 1024 * 1024 };
+
+/* What is wanted of one context. */
+struct wanted {
+	struct wanted *next;
+	struct session_context *context;
+	struct context_ranges ranges;
+};
+
+struct prefetch {
+	struct session *session;
+	struct arena arena;
+	struct wanted *wanted;
+	pthread_t asking, telling;
+	bool running;
+	struct cancel *over;
+
+	pthread_mutex_t mu; /* guards what is told of */
+	struct session_context *context;
+	struct vertex *vertex;
+};
+
+/* ---- what --------------------------------------------------------------------------------- */
+
+static struct wanted *find_wanted(struct prefetch *p, struct session_context *c)
+{
+	struct wanted *w = p->wanted;
+
+	while (w && w->context != c)
+		w = w->next;
+	if (w)
+		return w;
+	w = arena_alloc(&p->arena, sizeof *w);
+	if (!w)
+		return NULL;
+	w->context = c;
+	w->next = p->wanted;
+	p->wanted = w;
+	return w;
+}
+
+/* `name`: as the operation has it. */
+static int add_context(struct prefetch *p, const struct front_end *f, const char *name, struct err *err)
+{
+	struct session_context *c = *name ? front_end_context(f, name) : session_context_named(p->session, "");
+	struct string_list paths = { .n = 0 };
+	struct wanted *w;
+
+	if (!c || c->kind != SESSION_CONTEXT_DIRECTORY || !c->loaded)
+		return OK;
+	w = find_wanted(p, c);
+	if (!w)
+		return fail_nomem(err);
+	if (context_paths(&f->plan, &f->evaluation, name, &p->arena, &paths, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < paths.n; i++)
+		if (context_match(build_context_list(c->files), paths.items[i], &p->arena, &w->ranges, err) < 0)
+			return err->code;
+	return OK;
+}
+
+static int add_contexts(struct prefetch *p, const struct front_end *f, struct err *err)
+{
+	for (size_t i = 0; i < f->graph.n; i++)
+		if (f->graph.ops[i].kind == OP_CONTEXT && add_context(p, f, f->graph.ops[i].name, err) < 0)
+			return err->code;
+	return OK;
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+enum { TELL_MS = 100 };
+
+static void set_told(struct prefetch *p, struct session_context *c, struct vertex *v)
+{
+	pthread_mutex_lock(&p->mu);
+	p->context = c;
+	p->vertex = v;
+	pthread_mutex_unlock(&p->mu);
+}
+
+static void fetch(struct prefetch *p, struct wanted *w)
+{
+	struct session_context *c = w->context;
+	CLEANUP(freep)
+	char *title = *c->name ? format("[context %s] load from client", c->name)
+			       : format("[internal] load build context");
+	struct vertex *v = title ? progress_begin(p->session->progress, title, NULL) : NULL;
+	struct err err = ERR_INIT;
+	int r;
+
+	set_told(p, c, v);
+	r = build_context_need(c->files, w->ranges.items, w->ranges.n, p->session->cancel, &err);
+	set_told(p, NULL, NULL);
+	vertex_status(v, "transferring context:", build_context_received(c->files), 0, true);
+	if (r < 0)
+		vertex_failed(v, &err);
+	else
+		vertex_done(v);
+}
+
+static void *ask(void *prefetch)
+{
+	struct prefetch *p = prefetch;
+
+	for (struct wanted *w = p->wanted; w; w = w->next)
+		fetch(p, w);
+	return NULL;
+}
+
+/* Not by the thread that receives: it must never wait for a client that sends before it reads. */
+static void *tell(void *prefetch)
+{
+	struct prefetch *p = prefetch;
+
+	while (!cancel_wait(p->over, TELL_MS)) {
+		pthread_mutex_lock(&p->mu);
+		if (p->context)
+			vertex_status(p->vertex, "transferring context:", build_context_received(p->context->files), 0,
+				      false);
+		pthread_mutex_unlock(&p->mu);
+	}
+	return NULL;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static int start(struct prefetch *p, struct err *err)
+{
+	p->over = cancel_new();
+	if (!p->over || pthread_create(&p->asking, NULL, ask, p))
+		return fail_nomem(err);
+	if (pthread_create(&p->telling, NULL, tell, p)) {
+		pthread_join(p->asking, NULL);
+		return fail_nomem(err);
+	}
+	p->running = true;
+	return OK;
+}
+
+int prefetch_start(struct session *s, struct front_end *fronts, size_t n, struct prefetch **ret_prefetch,
+		   struct err *err)
+{
+	struct prefetch *p = calloc(1, sizeof *p);
+	int r = p ? OK : fail_nomem(err);
+
+	*ret_prefetch = NULL;
+	if (r < 0)
+		return r;
+	p->session = s;
+	pthread_mutex_init(&p->mu, NULL);
+	arena_init(&p->arena, RANGES_ARENA_MAX);
+	for (size_t i = 0; r == OK && i < n; i++)
+		r = add_contexts(p, &fronts[i], err);
+	if (r == OK && p->wanted)
+		r = start(p, err);
+	if (r == OK && p->running)
+		*ret_prefetch = p;
+	else
+		prefetch_end(p);
+	return r;
+}
+
+void prefetch_end(struct prefetch *p)
+{
+	if (!p)
+		return;
+	if (p->running) {
+		pthread_join(p->asking, NULL);
+		cancel_fire(p->over, E_CANCELLED);
+		pthread_join(p->telling, NULL);
+	}
+	cancel_unref(p->over);
+	pthread_mutex_destroy(&p->mu);
+	arena_free(&p->arena);
+	free(p);
+}

@@ -1,0 +1,248 @@
+/* One operation that makes a layer: found, made by another build, or made here. */
+#include "service/build/solve/execute.h"
+#include "service/build/solve/keys.h"
+#include "service/build/solve/schedule.h"
+
+static struct solving_op *op_of(struct participant *p)
+{
+	return (struct solving_op *)((char *)p - offsetof(struct solving_op, participant));
+}
+
+/* ---- what came of it ---------------------------------------------------------------- */
+
+/* Its layer on the tree below. */
+static int stand_on(struct solving_op *o, struct build_layer *l, struct err *err)
+{
+	o->layer = build_layer_ref(l);
+	if (!o->op->n_inputs)
+		return build_tree_new(&l, 1, &o->tree, err);
+	return build_tree_push(input_of(o, 0)->tree, l, &o->tree, err);
+}
+
+static void have(struct solving_op *o, struct build_layer *l, bool cached, bool elsewhere)
+{
+	struct err err = ERR_INIT;
+
+	if (stand_on(o, l, &err) < 0) {
+		solving_failed(o, &err);
+		return;
+	}
+	o->executed = !cached;
+	if (cached)
+		vertex_cached(TAKE(o->vertex));
+	else
+		vertex_done(TAKE(o->vertex));
+	if (elsewhere)
+		solving_done_elsewhere(o);
+	else
+		solving_done(o);
+}
+
+/* What a command says is true for all who wait for it; other failures may be its builder's alone. */
+static bool is_for_all(const struct err *why)
+{
+	return why->code == E_UNKNOWN;
+}
+
+static void flight_done(struct participant *p, struct flight *f, const struct err *why)
+{
+	struct solving_op *o = op_of(p);
+	bool mine = f->owner == p;
+
+	if (why->code == OK) {
+		have(o, f->layer, f->imported, !mine);
+		return;
+	}
+	p->flight = NULL;
+	if (mine || is_for_all(why))
+		solving_failed(o, why);
+	else
+		solving_again(o);
+	flight_unref(f);
+}
+
+/* ---- the cache ---------------------------------------------------------------------- */
+
+static bool stage_is_named(const struct solving *b, size_t stage, const char *name)
+{
+	CLEANUP(freep) char *index = format("%zu", stage);
+
+	return !strcasecmp(name, b->request->plan->stages[stage].name) || (index && !strcmp(name, index));
+}
+
+static bool ignores_cache(const struct solving_op *o)
+{
+	const struct solve_request *q = o->build->request;
+
+	if (q->no_cache)
+		return true;
+	for (size_t i = 0; q->no_cache_stages && q->no_cache_stages[i]; i++)
+		if (stage_is_named(o->build, o->op->stage, q->no_cache_stages[i]))
+			return true;
+	return false;
+}
+
+/* 1: found. */
+static int find_by(struct solving_op *o, const struct digest *key, struct err *err)
+{
+	const struct solver_options *s = &o->build->solver->options;
+	struct build_layer *l;
+	struct step_result result;
+	struct err why = ERR_INIT;
+	int r = step_cache_find(s->cache, key, &result, &why);
+
+	if (r == E_NOT_FOUND)
+		return 0;
+	if (r == OK) {
+		o->found = *key;
+		r = build_layer_stored(s->layer_files, &result, &l, &why);
+	}
+	if (r != OK)
+		return fail(err, r, "%s", why.text);
+	o->layer = l;
+	return 1;
+}
+
+static void add_key(struct solving_op *o, const struct digest *key)
+{
+	for (size_t i = 0; i < o->n_keys; i++)
+		if (digest_eq(&o->keys[i], key))
+			return;
+	o->keys[o->n_keys++] = *key;
+}
+
+/* Found by its contents, and not by its definition: the next time by both. */
+static void add_alias(struct solving_op *o)
+{
+	struct commit_item item = { .n_keys = o->n_keys, .layer = build_layer_ref(o->layer) };
+
+	memcpy(item.keys, o->keys, sizeof item.keys);
+	item.description = strdup(o->op->title ? o->op->title : "");
+	committer_add(o->build->committer, &item);
+}
+
+/* 1: found. The definition's key comes first, as it costs nothing; in the list it is the second. */
+static int find(struct solving_op *o, struct inputs *in, bool look, struct err *err)
+{
+	struct digest definition, contents;
+	bool defined = keys_of_definition(in, &definition);
+	int r = defined && look ? find_by(o, &definition, err) : 0;
+
+	if (r == 1)
+		add_key(o, &definition);
+	if (r)
+		return r;
+	if (keys_of_contents(in, &contents, err) < 0)
+		return err->code;
+	add_key(o, &contents);
+	if (defined)
+		add_key(o, &definition);
+	if (!look || digest_eq(&o->keys[0], &definition))
+		return 0;
+	r = find_by(o, &contents, err);
+	if (r == 1 && o->n_keys > 1)
+		add_alias(o);
+	return r;
+}
+
+/* ---- caches elsewhere ----------------------------------------------------------------- */
+
+static bool import(struct solving_op *o, struct cancel *cancel, struct build_layer **ret_layer)
+{
+	const struct solve_request *q = o->build->request;
+
+	for (size_t i = 0; i < q->n_imports; i++)
+		for (size_t k = 0; k < o->n_keys; k++)
+			if (q->imports[i].find(q->imports[i].arg, &o->keys[k], cancel, ret_layer, NULL) == OK)
+				return true;
+	return false;
+}
+
+/* ---- making it ------------------------------------------------------------------------ */
+
+static int make(struct solving_op *o, struct inputs *in, struct flight *f, bool look, struct build_layer **ret_layer,
+		struct err *err)
+{
+	struct execution x = { .in = in, .flight = f };
+	int r;
+
+	in->cancel = f->cancel;
+	f->imported = look && import(o, f->cancel, ret_layer);
+	r = f->imported ? OK : execute(&x, ret_layer, err);
+	execution_leave(&x);
+	return r;
+}
+
+static void keep(struct solving_op *o, struct flight *f, struct build_layer *l)
+{
+	struct commit_item item = { .n_keys = o->n_keys, .layer = build_layer_ref(l), .flight = f };
+
+	memcpy(item.keys, o->keys, sizeof item.keys);
+	item.description = strdup(o->op->title ? o->op->title : "");
+	committer_add(o->build->committer, &item);
+}
+
+static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool look)
+{
+	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
+	struct err err = ERR_INIT;
+
+	flight_ref(f);
+	make(o, in, f, look, &l, &err);
+	flight_end(f, l, &err);
+	if (l)
+		keep(o, f, l);
+	else
+		flight_unref(f);
+}
+
+static int take_flight(struct solving_op *o, struct inputs *in, bool look, struct err *err)
+{
+	struct solver *s = o->build->solver;
+	enum flight_role role;
+	struct flight *f;
+
+	o->participant.done = flight_done;
+	o->participant.vertex = o->vertex;
+	if (flight_take(s, &o->keys[0], !look, &o->participant, &role, err) < 0)
+		return err->code;
+	/* A build that was stopped just now did not see this one. */
+	if (role != FLIGHT_READY && solving_is_stopping(o->build))
+		solving_quit(o);
+	f = o->participant.flight;
+	if (role == FLIGHT_OWN)
+		own(o, in, f, look);
+	else if (role == FLIGHT_READY)
+		have(o, f->layer, true, false);
+	return OK;
+}
+
+static int find_or_make(struct solving_op *o, struct inputs *in, struct err *err)
+{
+	bool look = !ignores_cache(o);
+	int r;
+
+	o->n_keys = 0;
+	r = find(o, in, look, err);
+	if (r < 0)
+		return r;
+	explainer_note(o->build->explainer, o, in, look, r == 1);
+	if (r == 1) {
+		CLEANUP(build_layer_unrefp) struct build_layer *l = TAKE(o->layer);
+
+		have(o, l, true, false);
+		return OK;
+	}
+	return take_flight(o, in, look, err);
+}
+
+void step_solve(struct solving_op *o)
+{
+	CLEANUP(inputs_free) struct inputs in = { .op = o };
+	struct err err = ERR_INIT;
+
+	if (!o->vertex && o->op->title)
+		o->vertex = progress_begin(o->build->request->progress, o->op->title, &o->id);
+	if (inputs_new(o, o->build->cancel, &in, &err) < 0 || find_or_make(o, &in, &err) < 0)
+		solving_failed(o, &err);
+}
