@@ -74,23 +74,21 @@ static void settle(struct committer *c, const struct entry *e, const struct err 
 static void put(struct committer *c, struct entry *batch)
 {
 	CLEANUP(freep) struct step_made *made = calloc(BATCH_MAX, sizeof *made);
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, kept = ERR_INIT;
 	struct entry *e, *next;
 	size_t n = 0;
+	int r;
 
 	for (e = batch; made && e; e = e->next)
 		made[n++] = made_of(&e->item);
-	if (!made)
-		fail_nomem(&err);
-	else
-		step_cache_put(c->cache, made, n, &err);
+	r = made ? step_cache_put(c->cache, made, n, &err) : fail_nomem(&err);
 	for (e = batch; e; e = next) {
 		next = e->next;
-		settle(c, e, &err);
+		settle(c, e, r == OK ? &kept : &err);
 		entry_free(e);
 	}
 	pthread_mutex_lock(&c->mu);
-	if (c->failure.code == OK)
+	if (r != OK && c->failure.code == OK)
 		c->failure = err;
 	pthread_mutex_unlock(&c->mu);
 }

@@ -185,11 +185,12 @@ static void keep(struct solving_op *o, struct flight *f, struct build_layer *l)
 static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool look)
 {
 	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, made = ERR_INIT;
+	int r;
 
 	flight_ref(f);
-	make(o, in, f, look, &l, &err);
-	flight_end(f, l, &err);
+	r = make(o, in, f, look, &l, &err);
+	flight_end(f, l, r == OK ? &made : &err);
 	if (l)
 		keep(o, f, l);
 	else

@@ -1,7 +1,10 @@
 /* RUN --mount: what each stands on. */
+#include <limits.h>
+
 #include "proto/runtime/clock.h"
 #include "service/build/agents/agents.h"
 #include "service/build/solve/step_run.h"
+#include "store/types/path.h"
 
 enum { SCRIPT_MODE = 0755, CACHE_MODE = 0755 };
 
@@ -51,13 +54,28 @@ static int open_part(struct mounting *m, const char *path, struct err *err)
 	return open_tree(m, t, err);
 }
 
+/* From the root, whatever it begins with. */
+static int set_path(struct mounting *m, struct err *err)
+{
+	CLEANUP(buf_free) struct buf path = BUF_INIT(PATH_MAX);
+	CLEANUP(freep) char *rooted = format("/%s", m->command->mount.source);
+
+	if (!rooted)
+		return fail_nomem(err);
+	if (!path_clean(bytes_of(rooted), &path))
+		return fail(err, E_INVALID, "the source '%s' of a mount is too long", m->command->mount.source);
+	m->held->path = buf_take(&path);
+	m->mount->path = m->held->path;
+	return m->held->path ? OK : fail_nomem(err);
+}
+
 static int take_part(struct mounting *m, struct err *err)
 {
 	const struct solving_op *from = input_of(m->execution->in->op, m->input);
-	const char *source = m->command->mount.source;
-	int r;
+	int r = set_path(m, err);
 
-	m->mount->path = *source ? source : "/";
+	if (r != OK)
+		return r;
 	r = from->tree ? open_tree(m, from->tree, err) : open_part(m, m->mount->path, err);
 	m->mount->layers = m->held->layers;
 	m->mount->n_layers = m->held->n_layers;

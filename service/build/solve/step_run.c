@@ -166,6 +166,7 @@ static void close_all(int *fds, size_t n)
 static void let_go(struct held_mount *m)
 {
 	close_all(m->layers, m->n_layers);
+	free(m->path);
 	cache_mount_leave(m->cache);
 	agent_socket_close(m->socket);
 }

@@ -9,6 +9,7 @@
 
 /* What one mount holds. */
 struct held_mount {
+	char *path;
 	int *layers; /* of a tree, the uppermost first */
 	size_t n_layers;
 	struct cache_mount *cache;
