@@ -26,7 +26,7 @@ struct saved_entry {
 	struct digest root; /* an index that lists the manifest, or the manifest */
 	const char *root_media_type;
 	int64_t root_size;
-	size_t image; /* in images */
+	size_t image;			      /* in images */
 	const struct string_map *annotations; /* beside those that tell the name; NULL: none */
 };
 

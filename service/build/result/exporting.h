@@ -42,7 +42,6 @@ struct output_stream {
 
 int output_send(struct output_stream *s, const void *data, size_t len, bool end, struct err *err);
 
-
 /* metadata.c */
 int metadata_fill(const struct exporting *x, Imaged__V1__BuildDone *done, struct err *err);
 

@@ -79,8 +79,8 @@ static json_t *layers_of(const struct made *m, const struct made_image *i)
 	json_t *layers = json_array();
 
 	for (size_t k = 0; k < i->n_layers; k++)
-		json_array_append_new(layers, descriptor(made_layer_type(m, &i->layers[k]), &i->layers[k].digest,
-							 i->layers[k].size));
+		json_array_append_new(
+			layers, descriptor(made_layer_type(m, &i->layers[k]), &i->layers[k].digest, i->layers[k].size));
 	return layers;
 }
 
@@ -114,8 +114,7 @@ static json_t *entry_of(const struct made *m, const struct made_image *i)
 {
 	json_t *entry = descriptor(i->manifest.media_type, &i->manifest.digest, (int64_t)i->manifest.body.len);
 
-	if (!put_annotations(entry,
-			     annotations_of(m, ANNOTATE_MANIFEST_DESCRIPTOR, &i->built->platform, NULL)) ||
+	if (!put_annotations(entry, annotations_of(m, ANNOTATE_MANIFEST_DESCRIPTOR, &i->built->platform, NULL)) ||
 	    json_object_set_new(entry, "platform", platform_of(&i->built->platform))) {
 		json_decref(entry);
 		return NULL;

@@ -38,8 +38,8 @@ static int write_json(const struct exporting *x, struct buf *out, struct err *er
 	digest_text(&root->digest, digest);
 	if (join_names(x, &names) < 0 || !buf_printf(&ref, "default/default/%s", x->r->build_id))
 		return fail_nomem(err);
-	j = json_pack("{s:s, s:s, s:o, s:s}", "buildx.build.ref", buf_text(&ref), "containerimage.config.digest", config,
-		      "containerimage.descriptor", descriptor_of(root), "containerimage.digest", digest);
+	j = json_pack("{s:s, s:s, s:o, s:s}", "buildx.build.ref", buf_text(&ref), "containerimage.config.digest",
+		      config, "containerimage.descriptor", descriptor_of(root), "containerimage.digest", digest);
 	if (x->n_names)
 		json_object_set_new(j, "image.name", json_string(buf_text(&names)));
 	if (!j || json_dump_callback(j, append, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER))
@@ -64,8 +64,7 @@ int metadata_fill(const struct exporting *x, Imaged__V1__BuildDone *done, struct
 	if (!done->image_id || !done->digest || !done->descriptor || !done->metadata_json || !done->names)
 		return fail_nomem(err);
 	for (; done->n_names < x->n_names; done->n_names++)
-		if (!(done->names[done->n_names] =
-			      arena_string(a, reference_text(&x->names[done->n_names], text))))
+		if (!(done->names[done->n_names] = arena_string(a, reference_text(&x->names[done->n_names], text))))
 			return fail_nomem(err);
 	return OK;
 }

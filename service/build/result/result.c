@@ -99,8 +99,8 @@ int exporting_make(struct exporting *x, bool for_registry, struct err *err)
 		return err->code;
 	if (o->rewrite_timestamp && made_rewrite_times(m, err) < 0)
 		return err->code;
-	if (add_inline_caches(x, err) < 0 || made_configs(m, err) < 0 ||
-	    compress(x, for_registry, err) < 0 || made_documents(m, err) < 0 || made_commit(m, err) < 0)
+	if (add_inline_caches(x, err) < 0 || made_configs(m, err) < 0 || compress(x, for_registry, err) < 0 ||
+	    made_documents(m, err) < 0 || made_commit(m, err) < 0)
 		return err->code;
 	vertex_status(x->vertex, "exporting layers", 0, 0, true);
 	return OK;
@@ -113,11 +113,7 @@ static int export_one(const struct result_request *r, const output_message *outp
 		      struct arena *a, Imaged__V1__BuildDone *done, struct err *err)
 {
 	const struct kind *kind;
-	struct exporting x = { .r = r,
-			       .output = output,
-			       .number = number,
-			       .arena = a,
-			       .inline_cache = inline_cache };
+	struct exporting x = { .r = r, .output = output, .number = number, .arena = a, .inline_cache = inline_cache };
 	int rc;
 
 	if ((size_t)output->kind >= ARRAY_LEN(kinds))

@@ -51,9 +51,11 @@ int result_export(const struct result_request *r, struct arena *a, Imaged__V1__B
 
 struct cache_imports;
 
-/* --cache-from: those that cannot be reached are a warning in the vertex "importing cache manifest
- * from NAME". `imports` is what solve() takes. */
-int cache_imports_open(struct image_service *service, const Imaged__V1__BuildStart *start, struct layer_files *files,
+/* --cache-from: the vertex "importing cache manifest from NAME" fails for those that cannot be
+ * reached, and the build goes on. `imports` is what solve() takes. Contexts (of type=local) and files
+ * outlive it, and so does `start`. What was found stays pinned until it is closed. */
+int cache_imports_open(struct image_service *service, const Imaged__V1__BuildStart *start,
+		       const struct solve_context *contexts, size_t n_contexts, struct layer_files *files,
 		       struct progress *progress, struct cancel *cancel, struct cache_imports **ret_imports,
 		       struct err *err);
 const struct cache_import *cache_imports_all(const struct cache_imports *c, size_t *ret_n);

@@ -89,8 +89,8 @@ static int fill_annotations(const struct exporting *x, struct arena *a, struct s
 	}
 	for (size_t i = 0; i < from->n; i++)
 		if (annotation_is_for(&from->all[i], ANNOTATE_INDEX_DESCRIPTOR, NULL))
-			map->pairs[map->n++] =
-				(struct string_pair){ (char *)from->all[i].key, (char *)from->all[i].value };
+			map->pairs[map->n++] = (struct string_pair){ (char *)from->all[i].key,
+								     (char *)from->all[i].value };
 	*ret_map = map->n ? map : NULL;
 	return OK;
 }
@@ -180,8 +180,7 @@ int export_archive(struct exporting *x, struct err *err)
 	if (exporting_make(x, false, err) < 0)
 		return err->code;
 	tell_documents(x);
-	if (select_made(x, &s, err) < 0 ||
-	    save_open_selection(x->r->service->store, &s, docker, &archive, err) < 0)
+	if (select_made(x, &s, err) < 0 || save_open_selection(x->r->service->store, &s, docker, &archive, err) < 0)
 		return err->code;
 	return send_archive(x, archive, err);
 }

@@ -19,7 +19,7 @@ static int tell(void *vertex, const Imaged__V1__PushEvent *event, struct err *er
 	       p->state == IMAGED__V1__PUSH_PROGRESS__STATE__STATE_MOUNTED ||
 	       p->state == IMAGED__V1__PUSH_PROGRESS__STATE__STATE_SKIPPED;
 	snprintf(status, sizeof status, "pushing %.*s", DIGEST_TEXT_MAX - 1, p->digest);
-	vertex_status(vertex, status, done ? p->total : p->offset, p->total, done);
+	vertex_status(vertex, status, done ? p->total : p->current, p->total, done);
 	return OK;
 }
 
@@ -31,8 +31,8 @@ int push_made(const struct made *m, const struct reference *ref, struct vertex *
 		.ref = ref,
 		.root = root->digest,
 		.chosen = made_chosen(m)->manifest.digest,
-		.credentials =
-			credentials_of(credentials_among(r->start->credentials, r->start->n_credentials, ref->domain)),
+		.credentials = credentials_of(
+			credentials_among(r->start->credentials, r->start->n_credentials, ref->domain)),
 		.cancel = r->cancel,
 		.event = tell,
 		.arg = vertex,

@@ -127,8 +127,8 @@ static bool is_told(const char *prefix, struct bytes name)
 static int add_xattr(struct files *f, Imaged__V1__ContextEntry *entry, const struct erofs_attribute *a, struct err *err)
 {
 	Imaged__V1__ExtendedAttribute *m = arena_alloc(&f->arena, sizeof *m);
-	Imaged__V1__ExtendedAttribute **larger =
-		arena_array(&f->arena, entry->n_xattrs + 1, sizeof(Imaged__V1__ExtendedAttribute *));
+	Imaged__V1__ExtendedAttribute **larger = arena_array(&f->arena, entry->n_xattrs + 1,
+							     sizeof(Imaged__V1__ExtendedAttribute *));
 	char *name = arena_printf(&f->arena, "%s%.*s", a->prefix, (int)a->name.len, (const char *)a->name.data);
 	uint8_t *value = arena_alloc(&f->arena, a->value.len + 1);
 

@@ -257,6 +257,36 @@ static int solve_all(struct solving *g, struct err *err)
 	return OK;
 }
 
+/* Contexts that bring caches, by their names. One that cannot be had is as one that is not there. */
+static int take_cache_contexts(struct session *s, struct solve_context *to, size_t *ret_n, struct err *err)
+{
+	for (size_t i = 0; i < s->start->n_cache_from; i++) {
+		const char *name = s->start->cache_from[i]->context;
+		struct session_context *c = *name ? session_context_named(s, name) : NULL;
+
+		if (!c || session_context_load(s, c, NULL) < 0 || !c->files)
+			continue;
+		to[(*ret_n)++] = (struct solve_context){ .name = name, .context = c->files };
+	}
+	return cancel_check(s->cancel, err);
+}
+
+static int open_imports(struct solving *g, struct err *err)
+{
+	struct session *s = g->session;
+	CLEANUP(freep) struct solve_context *contexts = calloc(s->start->n_cache_from + 1, sizeof *contexts);
+	size_t n = 0;
+
+	if (!contexts)
+		return fail_nomem(err);
+	if (!s->start->n_cache_from)
+		return OK;
+	if (take_cache_contexts(s, contexts, &n, err) < 0)
+		return err->code;
+	return cache_imports_open(s->service, s->start, contexts, n, s->service->layer_files, s->progress, s->cancel,
+				  &g->imports, err);
+}
+
 static int prepare(struct solving *g, struct err *err)
 {
 	struct session *s = g->session;
@@ -272,9 +302,7 @@ static int prepare(struct solving *g, struct err *err)
 		if (load_contexts(&g->fronts[i], err) < 0)
 			return err->code;
 	}
-	return s->start->n_cache_from ? cache_imports_open(s->service, s->start, s->service->layer_files, s->progress,
-							   s->cancel, &g->imports, err)
-				      : OK;
+	return open_imports(g, err);
 }
 
 static void release(struct solving *g)
