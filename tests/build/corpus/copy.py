@@ -106,3 +106,9 @@ for name, text, wanted in (
     ("variable", "ARG X=one\nCOPY --from=$X /a /a\n", r"variable expansion is not supported|invalid reference|\$X"),
 ):
     case(f"copy-from-{name}", "a stage that cannot be", f"FROM {{base}} AS own\n{text}", options=["--target", "own"], error=wanted)
+
+case("copy-directory-over-link", "a directory does not take the place of a link, a file does", "FROM {base}\nCOPY a /base/two\nCOPY link /\n", {"a": "new", "link/to-dir/x": "x"}, error=r"cannot copy to non-directory|cannot (copy|replace)",
+     differs={"buildah-1.28": "replaces it"})  # fmt: skip
+case("copy-file-over-link", "what is copied to a link goes where it leads", "FROM {base}\nRUN ln -s /base/one /link\nCOPY a /link\nCOPY d /to-dir\n", {"a": "new", "d/deep": "copied"},
+     part={"/base/sub/deep": "copied"})  # fmt: skip
+case("copy-empty", "a directory of nothing, of directories alone", "FROM {base}\nCOPY empty /empty\nCOPY nest /nest/\n", {"empty": folder(), "nest/a/b": folder(0o700)}, tree={"/empty": folder(), "/nest": folder(), "/nest/a": folder(), "/nest/a/b": folder(0o700)})

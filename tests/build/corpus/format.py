@@ -82,3 +82,10 @@ case("heredoc-json", "within the JSON form it is a word", 'FROM {base}\nRUN ["/b
 case("heredoc-unterminated", "one that does not end", "FROM {base}\nRUN <<EOF\necho a\n", error=r"unterminated heredoc")
 
 case("heredoc-onbuild", "ONBUILD takes one as well", "FROM {base} AS parent\nONBUILD RUN <<EOF\necho fired > /a\nEOF\nFROM parent\n", tree={"/a": "fired\n"}, differs=HEREDOC)
+
+case("format-syntax", "the name of a language is read and changes nothing; a known one is silent", "# syntax=docker/dockerfile:1.7\n# escape=`\nFROM {base}\nENV A=1 `\n B=2\n", needs=("imaged",), silent=[r"WARN|warning"],
+     check=lambda r: [] if "B=2" in r.image.config["config"]["Env"] else ["no B"])  # fmt: skip
+case("format-syntax-other", "an unknown one is told", "# syntax=example.org/other/language\nFROM {base}\nRUN echo all the same > /1\n", needs=("imaged",), tree={"/1": "all the same\n"}, output=[r"example\.org/other/language"])
+case("format-interpreter", "a first line with #! may be before the directives", "#!/usr/bin/env -S builder\n# escape=`\nFROM {base}\nENV A=1 `\n B=2\n", check=lambda r: [] if "B=2" in r.image.config["config"]["Env"] else ["no B"],
+     differs={"buildkit-20.10": "takes it for a comment that ends the directives", "buildah-1.28": "takes it for a comment that ends the directives"})  # fmt: skip
+case("format-suggestion", "of a word that is nearly one", "FROM {base}\nRUUN echo\n", error=r"unknown instruction: RUUN.*did you mean RUN", output=[r"(?s)Dockerfile:2\n-+\n.*>>> RUUN echo"])

@@ -73,3 +73,28 @@ case("output-metadata", "--metadata-file", "FROM {base}\nRUN echo meta > /q\n", 
 
 case("output-bad-tag", "a name that is none", "FROM {base}\n", options=["-t", "Bad:1"], error=r"invalid (argument|tag) \"Bad:1\".*repository name must be lowercase")
 case("output-bad-argument", "an argument without a name", "FROM {base}\n", options=["--build-arg", "=x"], error=r"invalid key-value pair \"=x\": empty key|invalid", differs={"buildah-1.28": "takes it"})
+
+
+def index_of(result):
+    with tarfile.open(os.path.join(result.directory, "made.tar")) as tar:
+        index = json.load(tar.extractfile("index.json"))
+        top = index["manifests"][0]
+        body = json.load(tar.extractfile("blobs/" + top["digest"].replace(":", "/")))
+    return index, body
+
+
+def platforms(result):
+    index, body = index_of(result)
+    found = sorted(f"{m['platform']['os']}/{m['platform']['architecture']}" for m in body.get("manifests", index["manifests"]))
+    return [] if found == ["linux/amd64", "linux/arm64"] else [f"platforms {found}"]
+
+
+def annotated(result):
+    _, body = index_of(result)
+    return [] if body.get("annotations", {}).get("org.example.key") == "a value" else [f"annotations {body.get('annotations')}"]
+
+
+NOT_HERE = {"buildkit-20.10": "not within dockerd", "buildah-1.28": "knows no such output"}
+case("output-platforms", "several platforms in an index", "FROM scratch\nARG TARGETARCH\nCOPY f-$TARGETARCH /f\n", {"f-amd64": "a", "f-arm64": "b"}, options=["--platform", "linux/amd64,linux/arm64", "--output", "type=oci,dest={dir}/made.tar"],
+     saved=False, check=platforms, differs=NOT_HERE)  # fmt: skip
+case("output-annotation", "annotations of the manifest", "FROM scratch\nCOPY f /f\n", {"f": "f"}, options=["--annotation", "org.example.key=a value", "--output", "type=oci,dest={dir}/made.tar"], saved=False, check=annotated, differs=NOT_HERE)

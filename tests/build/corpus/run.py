@@ -101,3 +101,11 @@ case("run-host-names", "--add-host", "FROM {base}\nRUN grep database /etc/hosts 
      differs={"buildah-1.28": "without a network no file of hosts"})
 
 case("run-limits", "--shm-size and --ulimit", "FROM {base}\nRUN df -k /dev/shm | awk 'END { print $2 }' > /1; ulimit -n > /2\n", options=["--shm-size", "1m", "--ulimit", "nofile=123:456"], tree={"/1": "1024\n", "/2": "123\n"}, differs={"buildkit-20.10": "takes no limits"})
+
+case("mount-cache-content", "a cache begins with what another stage has", "FROM {base} AS seed\nRUN mkdir /s && echo seed > /s/f\nFROM {base}\nRUN --mount=type=cache,id=corpus-seeded,target=/c,from=seed,source=/s cat /c/f > /1 && echo mine > /c/f\n"
+     "RUN --mount=type=cache,id=corpus-seeded,target=/c,from=seed,source=/s cat /c/f > /2\n", part={"/1": "seed\n", "/2": "mine\n"})  # fmt: skip
+case("mount-ssh-none", "an agent that nobody gave, and one that has to be there", "FROM {base}\nRUN --mount=type=ssh test -z \"$SSH_AUTH_SOCK\"\n", layers=1, differs={"buildkit-20.10": "names the socket of no agent"})
+case("mount-ssh-required", "one that has to be there", "FROM {base}\nRUN --mount=type=ssh,required true\n", error=r"ssh|SSH")
+case("run-security", "what is not allowed is refused", "FROM {base}\nRUN --security=insecure true\n", error=r"security\.insecure|unknown flag|insecure|RUN only supports")
+case("run-host-name", "a name of the sandbox", "FROM {base}\nRUN hostname > /1\n", options=["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=other-name"], tree={"/1": "other-name\n"},
+     differs={"buildkit-20.10": "knows no such argument", "buildah-1.28": "knows no such argument"})  # fmt: skip
