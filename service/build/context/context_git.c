@@ -8,9 +8,10 @@
 
 #include "service/build/context/git_run.h"
 #include "service/build/context/git_submodules.h"
+#include "service/build/diff/changes.h"
 #include "service/registry/url.h"
 
-enum { COMMIT_TEXT_MAX = 128, PATH_TEXT_MAX = 4096 };
+enum { COMMIT_TEXT_MAX = 128, PATH_TEXT_MAX = 4096, REFS_TEXT_MAX = 1024 * 1024 };
 
 static const char directory_prefix[] = "git-";
 
@@ -231,6 +232,73 @@ static int unpack(const struct repository *r, struct err *err)
 	return code == OK ? context_unpack_add(r->unpacking, r->prefix, &from, err) : code;
 }
 
+/* ---- .git ------------------------------------------------------------------------------------------ */
+
+/* As after a checkout of the commit. */
+static int make_work_tree(const struct repository *r, struct err *err)
+{
+	const char *const head[] = { "update-ref", "--no-deref", "HEAD", r->commit, NULL };
+	const char *const index[] = { "read-tree", r->commit, NULL };
+	const char *const bare[] = { "config", "core.bare", "false", NULL };
+	const char *const *const all[] = { head, index, bare };
+	int code = OK;
+
+	for (size_t i = 0; code == OK && i < ARRAY_LEN(all); i++)
+		code = git_run(&r->git, all[i], NULL, err);
+	return code;
+}
+
+static int write_piece(void *fd, struct bytes piece, struct err *err)
+{
+	while (piece.len) {
+		ssize_t n = write(*(int *)fd, piece.data, piece.len);
+
+		if (n < 0)
+			return fail_errno(err, "write a git directory");
+		piece = (struct bytes){ piece.data + n, piece.len - (size_t)n };
+	}
+	return OK;
+}
+
+struct tar_file {
+	int fd;
+	uint8_t piece[GIT_PIECE_BYTES];
+};
+
+static int read_piece(void *file, struct bytes *ret_data, struct err *err)
+{
+	struct tar_file *f = file;
+	ssize_t n = read(f->fd, f->piece, sizeof f->piece);
+
+	if (n < 0)
+		return fail_errno(err, "read a git directory");
+	*ret_data = (struct bytes){ f->piece, (size_t)n };
+	return n > 0;
+}
+
+/* The repository's own directory, through the worker as everything that comes from outside. */
+static int add_git_directory(const struct repository *r, struct err *err)
+{
+	CLEANUP(freep) struct tar_file *f = calloc(1, sizeof *f);
+	CLEANUP(closep) int directory = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(closep) int fd = open(r->path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	const struct changes c = { .upper = directory, .lower = -1, .write = write_piece, .arg = &fd };
+	const struct archive_reader from = { read_piece, f };
+	int code;
+
+	if (!f)
+		return fail_nomem(err);
+	if (directory < 0 || fd < 0)
+		return fail_errno(err, "open a git directory");
+	code = changes_write(&c, err);
+	if (code != OK)
+		return code;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return fail_errno(err, "read a git directory");
+	f->fd = fd;
+	return context_unpack_add(r->unpacking, ".git", &from, err);
+}
+
 /* ---- submodules ------------------------------------------------------------------------------------ */
 
 static int read_repository(struct repository *r, struct err *err);
@@ -283,6 +351,10 @@ static int read_repository(struct repository *r, struct err *err)
 
 	if (code == OK)
 		code = unpack(r, err);
+	if (code == OK && r->what->keep_git_dir && !r->depth)
+		code = make_work_tree(r, err);
+	if (code == OK && r->what->keep_git_dir && !r->depth)
+		code = add_git_directory(r, err);
 	if (code == OK && !r->what->without_submodules)
 		code = git_submodules(&r->git, r->what->remote, r->commit, read_submodule, r, err);
 	if (code != E_UNKNOWN || !err)
@@ -290,6 +362,101 @@ static int read_repository(struct repository *r, struct err *err)
 	err->code = E_UNAVAILABLE; /* it is somebody else's machine that said no */
 	return err_wrap(err, "failed to fetch git repository %.256s", r->shown);
 }
+
+/* ---- without fetching -------------------------------------------------------------------------------- */
+
+/* The line of the remote's answer for a ref of this name. */
+static bool find_ref(const char *answer, const char *prefix, const char *ref, const char *suffix,
+		     char ret_commit[GIT_COMMIT_MAX])
+{
+	CLEANUP(freep) char *name = format("\t%s%s%s\n", prefix, ref, suffix);
+	const char *found = name ? strstr(answer, name) : NULL, *begin = found;
+
+	while (begin && begin > answer && begin[-1] != '\n')
+		begin--;
+	if (!found || found - begin < 40 || found - begin >= GIT_COMMIT_MAX ||
+	    strspn(begin, "0123456789abcdef") != (size_t)(found - begin))
+		return false;
+	memcpy(ret_commit, begin, (size_t)(found - begin));
+	ret_commit[found - begin] = 0;
+	return true;
+}
+
+/* In the order in which git takes a name for a ref; of a tag the commit that it tags. */
+static bool choose_ref(const char *answer, const char *ref, char ret_commit[GIT_COMMIT_MAX])
+{
+	static const char *const prefixes[] = { "", "refs/", "refs/tags/", "refs/heads/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (find_ref(answer, prefixes[i], ref, "^{}", ret_commit) ||
+		    find_ref(answer, prefixes[i], ref, "", ret_commit))
+			return true;
+	return false;
+}
+
+static int list_refs(struct repository *r, const char *ref, struct buf *out, struct err *err)
+{
+	CLEANUP(freep) char *peeled = format("%s^{}", ref);
+	const char *const args[] = { "ls-remote", "--quiet", "--", r->what->remote, ref, peeled, NULL };
+	int code = peeled ? make_directory(r, r->archive->store, err) : fail_nomem(err);
+
+	if (code == OK)
+		code = init(r, err);
+	if (code == OK)
+		code = git_run(&r->git, args, out, err);
+	if (code != E_UNKNOWN || !err)
+		return code;
+	err->code = E_UNAVAILABLE;
+	return err_wrap(err, "failed to fetch git repository %.256s", r->shown);
+}
+
+static int find_commit(struct repository *r, char ret_commit[GIT_COMMIT_MAX], struct err *err)
+{
+	const char *ref = *r->what->ref ? r->what->ref : "HEAD";
+	CLEANUP(buf_free) struct buf answer = BUF_INIT(REFS_TEXT_MAX);
+	size_t len = strlen(ref);
+	int code = check_remote(r, err);
+
+	if (code == OK)
+		code = check_ref(r->what->ref, err);
+	if (code != OK)
+		return code;
+	if (is_hex(ref) && (len == 40 || len == 64)) {
+		memcpy(ret_commit, ref, len + 1);
+		return check_commit(r, ret_commit, err);
+	}
+	code = list_refs(r, ref, &answer, err);
+	if (code != OK)
+		return code;
+	if (!choose_ref(buf_text(&answer), ref, ret_commit))
+		return fail(err, E_NOT_FOUND, "git repository %.256s: no ref \"%.128s\"", r->shown, ref);
+	return check_commit(r, ret_commit, err);
+}
+
+static void set_git(struct repository *r)
+{
+	r->git = (struct git){
+		.program = r->what->program ? r->what->program : "git",
+		.directory = r->path,
+		.protocols = r->what->allow_file ? "https:http:git:file" : "https:http:git",
+		.cancel = r->archive->cancel,
+	};
+}
+
+int context_git_find(const struct context_git *git, const struct context_archive *a, char ret_commit[GIT_COMMIT_MAX],
+		     struct err *err)
+{
+	CLEANUP(repository_free)
+	struct repository r = { .what = git, .archive = a, .prefix = "", .shown = url_for_display(git->remote) };
+	struct err local = ERR_INIT, *e = err ? err : &local;
+
+	if (!r.shown)
+		return fail_nomem(e);
+	set_git(&r);
+	return find_commit(&r, ret_commit, e);
+}
+
+/* ---- fetched ------------------------------------------------------------------------------------------ */
 
 int context_git_read(const struct context_git *git, const struct context_archive *a,
 		     struct context_git_result *ret_result, struct build_context **ret_context, struct err *err)
@@ -304,12 +471,7 @@ int context_git_read(const struct context_git *git, const struct context_archive
 
 	ret_result->submodules = 0;
 	r.unpacking = unpacking;
-	r.git = (struct git){
-		.program = git->program ? git->program : "git",
-		.directory = r.path,
-		.protocols = git->allow_file ? "https:http:git:file" : "https:http:git",
-		.cancel = a->cancel,
-	};
+	set_git(&r);
 	if (code == OK)
 		code = read_repository(&r, e);
 	if (code == OK)

@@ -23,6 +23,7 @@ struct context_git {
 	const char *checksum;	  /* how the commit must begin; "": any */
 	bool without_submodules;  /* they are empty directories */
 	bool allow_file;
+	bool keep_git_dir;   /* .git too, with the commit alone; not that of submodules */
 	const char *program; /* NULL: "git" */
 };
 
@@ -34,6 +35,11 @@ struct context_git_result {
 /* `a`: its subdir is that of the repository. */
 int context_git_read(const struct context_git *git, const struct context_archive *a,
 		     struct context_git_result *ret_result, struct build_context **ret_context, struct err *err);
+
+/* Which commit it is, as the remote says, without fetching it. E_NOT_FOUND: it does not tell that (a part of a
+ * number). */
+int context_git_find(const struct context_git *git, const struct context_archive *a, char ret_commit[GIT_COMMIT_MAX],
+		     struct err *err);
 
 /* Directories that a process has left behind that was killed. Before the first. */
 void context_git_sweep(struct store *s);

@@ -16,8 +16,8 @@ static const char whiteout_prefix[] = ".wh.";
 /* A directory on the way to the entry that is looked at. */
 struct level {
 	int upper, lower; /* lower -1: there is none */
-	struct names names;
-	struct names gone; /* names of lower that an opaque directory hides, and has not itself */
+	struct entry_names names;
+	struct entry_names gone; /* names of lower that an opaque directory hides, and has not itself */
 	size_t at, gone_at;
 	size_t path_len; /* of what is in it */
 	bool is_opaque;	 /* itself, or one above it */
@@ -251,17 +251,17 @@ static int write_entry(struct run *r, const char *name, const struct stat *st, s
 /* Those that lower has and an opaque directory has not. */
 static int find_gone(struct run *r, struct level *l, struct err *err)
 {
-	struct names below;
+	struct entry_names below;
 	size_t kept = 0;
 	int rc;
 
 	if (!l->is_opaque || l->lower < 0)
 		return OK;
-	rc = names_read(l->lower, CHANGES_NAMES_MAX - r->names_bytes, &below, err);
+	rc = entry_names_read(l->lower, CHANGES_NAMES_MAX - r->names_bytes, &below, err);
 	if (rc != OK)
 		return rc;
 	for (size_t i = 0; i < below.n; i++)
-		if (names_have(&l->names, below.sorted[i]))
+		if (entry_names_have(&l->names, below.sorted[i]))
 			free(below.sorted[i]);
 		else
 			below.sorted[kept++] = below.sorted[i];
@@ -285,7 +285,7 @@ static int enter(struct run *r, int upper, int lower, const struct stat *st, boo
 		.upper = upper, .lower = lower, .st = *st, .path_len = r->path.len, .is_opaque = is_opaque
 	};
 	r->depth++;
-	rc = names_read(upper, CHANGES_NAMES_MAX - r->names_bytes, &l->names, err);
+	rc = entry_names_read(upper, CHANGES_NAMES_MAX - r->names_bytes, &l->names, err);
 	if (rc == OK)
 		rc = find_gone(r, l, err);
 	r->names_bytes += l->names.bytes + l->gone.bytes;
@@ -297,8 +297,8 @@ static void leave(struct run *r)
 	struct level *l = &r->level[--r->depth];
 
 	r->names_bytes -= l->names.bytes + l->gone.bytes;
-	names_free(&l->names);
-	names_free(&l->gone);
+	entry_names_free(&l->names);
+	entry_names_free(&l->gone);
 	close(l->upper);
 	closep(&l->lower);
 }

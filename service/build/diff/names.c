@@ -3,12 +3,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-void names_free(struct names *n)
+void entry_names_free(struct entry_names *n)
 {
 	for (size_t i = 0; i < n->n; i++)
 		free(n->sorted[i]);
 	free(n->sorted);
-	*n = (struct names){ 0 };
+	*n = (struct entry_names){ 0 };
 }
 
 static int compare(const void *a, const void *b)
@@ -16,7 +16,7 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int add(struct names *n, const char *name, size_t max, struct err *err)
+static int add(struct entry_names *n, const char *name, size_t max, struct err *err)
 {
 	size_t cost = strlen(name) + 1 + 2 * sizeof(void *);
 
@@ -39,7 +39,7 @@ static int add(struct names *n, const char *name, size_t max, struct err *err)
 	return OK;
 }
 
-static int read_all(DIR *dir, size_t max, struct names *n, struct err *err)
+static int read_all(DIR *dir, size_t max, struct entry_names *n, struct err *err)
 {
 	struct dirent *e;
 	int rc = OK;
@@ -50,9 +50,9 @@ static int read_all(DIR *dir, size_t max, struct names *n, struct err *err)
 	return rc == OK && errno ? fail_errno(err, "read a directory") : rc;
 }
 
-int names_read(int dir, size_t max, struct names *ret_names, struct err *err)
+int entry_names_read(int dir, size_t max, struct entry_names *ret_names, struct err *err)
 {
-	CLEANUP(names_free) struct names n = { 0 };
+	CLEANUP(entry_names_free) struct entry_names n = { 0 };
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
 
@@ -70,7 +70,7 @@ int names_read(int dir, size_t max, struct names *ret_names, struct err *err)
 	return OK;
 }
 
-bool names_have(const struct names *n, const char *name)
+bool entry_names_have(const struct entry_names *n, const char *name)
 {
 	return n->n && bsearch(&name, n->sorted, n->n, sizeof *n->sorted, compare);
 }

@@ -6,16 +6,16 @@
 
 #include "proto/runtime/mem.h"
 
-struct names {
+struct entry_names {
 	char **sorted;
 	size_t n, room;
 	size_t bytes; /* of memory */
 };
 
-void names_free(struct names *n); /* also the cleanup function */
+void entry_names_free(struct entry_names *n); /* also the cleanup function */
 
 /* Of the directory that a descriptor is of; E_LIMIT when they take more than `max` bytes. */
-int names_read(int dir, size_t max, struct names *ret_names, struct err *err);
-bool names_have(const struct names *n, const char *name);
+int entry_names_read(int dir, size_t max, struct entry_names *ret_names, struct err *err);
+bool entry_names_have(const struct entry_names *n, const char *name);
 
 #endif

@@ -31,6 +31,17 @@ static int open_images(struct execution *x, struct err *err)
 	return base_images_new(&options, &x->images, err);
 }
 
+/* What this machine's processor can do beside the rest of its kind is no part of what is built,
+ * unless it is asked for. */
+static struct platform usual_platform(const struct image_service *service)
+{
+	struct platform p = service->platform;
+
+	if (!strcmp(p.architecture, "amd64"))
+		p.variant[0] = 0;
+	return p;
+}
+
 static int choose_platforms(struct execution *x, struct err *err)
 {
 	const Imaged__V1__BuildStart *s = x->session->start;
@@ -43,8 +54,11 @@ static int choose_platforms(struct execution *x, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		struct front_end *f = &x->fronts[i];
 
-		*f = (struct front_end){ .session = x->session, .definition = &x->definition, .images = x->images };
-		f->platform = x->session->service->platform;
+		*f = (struct front_end){ .build_platform = usual_platform(x->session->service),
+					 .session = x->session,
+					 .definition = &x->definition,
+					 .images = x->images };
+		f->platform = usual_platform(x->session->service);
 		if (s->n_platforms && platform_parse(s->platforms[i], &f->platform, err) < 0)
 			return err->code;
 	}

@@ -57,7 +57,7 @@ static int take_options(struct front_end *f, struct err *err)
 		.build_args = &f->arguments,
 		.target = s->target,
 		.target_platform = f->platform,
-		.build_platform = f->session->service->platform,
+		.build_platform = f->build_platform,
 		.all_stages = *s->call != 0,
 		.has_context = has_context,
 		.arg = f,

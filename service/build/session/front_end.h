@@ -13,7 +13,7 @@ struct front_end {
 	struct session *session;
 	const struct definition *definition;
 	struct base_images *images;
-	struct platform platform;
+	struct platform platform, build_platform;
 	struct arena arena;
 	struct scope arguments;
 	struct plan_options options;
