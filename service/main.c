@@ -210,6 +210,19 @@ static int open_builds(struct daemon *d, struct err *err)
 	return OK;
 }
 
+static int start_maintenance(struct daemon *d, struct err *err)
+{
+	const struct maintenance_options options = {
+		.store = d->store,
+		.cache = { .steps = d->images.build.step_cache,
+			   .mounts = d->images.build.cache_mounts,
+			   .contexts = d->images.build.contexts },
+		.limits = d->config.build_cache_limits,
+	};
+
+	return store_read_only(d->store) ? OK : maintenance_start(&options, &d->maintenance, err);
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
@@ -233,7 +246,7 @@ static int daemon_open(struct daemon *d, struct err *err)
 	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_builds(d, err) < 0 ||
 	    open_server(d, err) < 0)
 		return err->code;
-	return store_read_only(d->store) ? OK : maintenance_start(d->store, &d->maintenance, err);
+	return start_maintenance(d, err);
 }
 
 static void daemon_close(struct daemon *d)

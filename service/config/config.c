@@ -35,6 +35,11 @@ const char config_usage[] =
 	"      --build-parallel N         Steps at once in all builds together (default as fits the machine)\n"
 	"      --build-allow ENTITLEMENT  What builds may ask for: network.host, security.insecure, none; may be\n"
 	"                                 repeated (default network.host)\n"
+	"      --build-cache-max SIZE     What builds may keep, as 20GB, or none (default a tenth of the disk, at "
+	"least\n"
+	"                                 2GB)\n"
+	"      --build-cache-unused TIME  What they did not use for so long goes, as 14d or 36h, or none (default "
+	"14d)\n"
 	"      --search-index URL         Index of Docker Hub for searches (default https://index.docker.io)\n"
 	"      --hub-url URL              API of Docker Hub for searches (default https://hub.docker.com)\n"
 	"      --log-format FORMAT        text or json (default text)\n"
@@ -65,6 +70,8 @@ static const struct field fields[] = {
 	{ "build-cgroup-parent", offsetof(struct config, build_cgroup_parent), TEXT },
 	{ "build-parallel", offsetof(struct config, build_parallel), TEXT },
 	{ "build-allow", offsetof(struct config, build_allow), LIST },
+	{ "build-cache-max", offsetof(struct config, build_cache_max), TEXT },
+	{ "build-cache-unused", offsetof(struct config, build_cache_unused), TEXT },
 	{ "search-index", offsetof(struct config, search_index), TEXT },
 	{ "hub-url", offsetof(struct config, hub_url), TEXT },
 	{ "log-format", offsetof(struct config, log_format), TEXT },
@@ -403,7 +410,9 @@ static int check_builds(struct config *c, struct err *err)
 {
 	if (c->build_runtime && *c->build_runtime != '/')
 		return fail(err, E_INVALID, "build-runtime must be an absolute path, not '%s'", c->build_runtime);
-	return check_parallel(c, err) < 0 ? err->code : check_allowed(c, err);
+	if (check_parallel(c, err) < 0 || check_allowed(c, err) < 0)
+		return err->code;
+	return cache_limits_parse(c->build_cache_max, c->build_cache_unused, &c->build_cache_limits, err);
 }
 
 int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action, struct err *err)
