@@ -69,10 +69,10 @@ def main():
     options = parser.parse_args()
     cases = [one for one in buildcorpus.all_cases().values() if re.search(options.k, f"{one.module}/{one.name}")]
     work, bad = tempfile.mkdtemp(prefix="imaged-peers-"), 0
-    web = Web(os.path.join(work, "web"))
+    archive = os.path.join(work, "bases.tar")
+    images = buildcorpus.base_archive(archive)
+    web = Web(os.path.join(work, "web"), images["base"])
     try:
-        archive = os.path.join(work, "bases.tar")
-        images = buildcorpus.base_archive(archive)
         for kind in (BuildKit, Buildah):
             if kind.name.split("-")[0] not in options.peers:
                 continue

@@ -59,14 +59,14 @@ class World:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="imaged-corpus-")
-        self.daemon = Daemon(os.path.join(self.dir, "d"))
+        self.daemon = Daemon(os.path.join(self.dir, "d"), "--build-cgroup-parent", os.path.basename(self.dir).replace("_", "-"))
         archive = os.path.join(self.dir, "bases.tar")
         images = buildcorpus.base_archive(archive)
         self.daemon.ctl("load", "-q", "-i", archive)
         self.bases = {name: buildcorpus.BaseImage(image) for name, image in images.items()}
         self.builder = Imaged(self.daemon)
         self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
-        self.web = Web(os.path.join(self.dir, "web"))
+        self.web = Web(os.path.join(self.dir, "web"), images["base"])
         names = {**{name: f"localhost/{name}" for name in images}, **self.web.names()}
         self.results = {one.name: self.pool.submit(buildcorpus.run_case, one, self.builder, os.path.join(self.dir, one.name), names) for one in CASES.values()}
 
@@ -101,7 +101,8 @@ class Corpus(unittest.TestCase):
         told = buildcorpus.compare(one, result, self.world.bases[one.base])
         if result.image is not None and result.image.exported != sorted(result.image.tree):
             told.append(f"image export has {sorted(set(result.image.exported) ^ set(result.image.tree))} other than the layers")
-        self.assertEqual("", "\n".join(told), f"{one.name}: {one.about}")
+        if told:
+            self.fail(f"{one.about}\n" + "\n".join(told))
 
 
 def test_of(one):

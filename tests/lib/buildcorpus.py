@@ -363,7 +363,7 @@ def compare(one, result, base, texts=True, history=True, cache=True):
     if (one.error is not None) != (result.status != 0):
         wanted = f"should fail with {one.error!r}" if one.error else "should succeed"
         return [f"{wanted}, ended with {result.status}:\n{result.log[-2500:]}"]
-    if one.error is not None and texts and not re.search(one.error, result.log, re.M):
+    if one.error is not None and texts and not re.search(one.error, result.out + result.log, re.M):
         told.append(f"error without {one.error!r}:\n{result.log[-1500:]}")
     if texts:
         told += compare_log(one, result)
@@ -379,7 +379,7 @@ def compare(one, result, base, texts=True, history=True, cache=True):
 def compare_log(one, result):
     told, at = [], 0
     for expression in one.output:
-        found = re.compile(expression, re.M).search(result.log, at)
+        found = re.compile(expression, re.M).search(result.out + result.log, at)
         if not found:
             told.append(f"does not say {expression!r}:\n{result.log[-2500:]}")
             break

@@ -1,4 +1,4 @@
-"""What builds fetch: files, archives and a git repository, served on loopback."""
+"""What builds fetch: files, archives, a git repository and an image, served on loopback."""
 
 import functools
 import http.server
@@ -9,7 +9,8 @@ import subprocess
 import tarfile
 import threading
 
-from harness import free_port, wait_listening
+import ociimage
+from harness import DockerRegistry, free_port, wait_listening
 
 MODIFIED = 1_400_000_000
 DOCKERFILE = b"FROM localhost/base\nCOPY served /served\n"
@@ -33,9 +34,14 @@ def archive(files, mode="w"):
 class Web:
     """self.address: "http://127.0.0.1:PORT"; self.commits: of the repository, the first and the last."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, image):
         self.directory = directory
         os.makedirs(directory)
+        self.registry = DockerRegistry(os.path.join(directory, "registry"))
+        repository = ociimage.Repo()
+        repository.add(image, "latest")
+        ociimage.push(repository, self.registry.host, "served")
+        self.digest = image.digest
         self.put("plain.txt", b"plain\n")
         self.put("t.tar", archive({"in-tar": b"x"}))
         self.put("context.tar.gz", archive({"Dockerfile": DOCKERFILE, "served": b"of a tar\n"}, "w:gz"))
@@ -81,7 +87,7 @@ class Web:
 
     def names(self):
         """For Dockerfiles and options of the corpus."""
-        return {"http": self.address, "git": self.git_address, "first": self.commits[0], "last": self.commits[1]}
+        return {"http": self.address, "git": self.git_address, "registry": self.registry.host, "digest": self.digest, "first": self.commits[0], "last": self.commits[1]}
 
     def close(self):
         self.server.shutdown()
@@ -89,3 +95,4 @@ class Web:
         self.thread.join()
         os.killpg(self.git.pid, signal.SIGTERM)
         self.git.wait(20)
+        self.registry.stop()

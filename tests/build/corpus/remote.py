@@ -32,3 +32,7 @@ case("context-git", "a repository", None, how="{git}/repo.git", part={"/served":
 case("context-git-ref", "a commit and a directory of it", None, how="{git}/repo.git#first:sub", part={"/served": file("below first\n", 0o755)},
      differs={"buildkit-20.10": "knows no directories of them", "buildah-1.28": "takes the tag for a file"})  # fmt: skip
 case("context-git-missing", "a branch that is not there", None, how="{git}/repo.git#nowhere", error=r"nowhere|[Rr]emote")
+
+case("from-registry", "a base of a registry, by tag and by digest", "FROM {registry}/served AS one\nRUN echo 1 > /1\nFROM {registry}/served@{digest}\nCOPY --from=one /1 /1\nCOPY --from={registry}/served:latest /base/one /2\n", options=["--pull"],
+     tree={"/1": "1\n", "/2": file("one\n", 0o640, 5, 6)}, differs={"buildah-1.28": "asks for TLS of a registry on loopback"})  # fmt: skip
+case("from-registry-missing", "one that is not there", "FROM {registry}/nothing\n", error=r"/nothing(:latest)?: not found|not found|manifest unknown")

@@ -19,7 +19,7 @@ for name, text, wanted, old in (
     ("required", "${v:?missing}-${v?missing}", "value-value", "buildah-1.28"),
     ("prefix", "${p#*/}-${p##*/}-${v#x}", "usr/lib/libfoo.so.1-libfoo.so.1-value", True),
     ("suffix", "${p%.*}-${p%%.*}", "/usr/lib/libfoo.so-/usr/lib/libfoo", True),
-    ("replace", "${p/lib/L}-${p//lib/L}-${p/\\\\//_}", "/usr/L/libfoo.so.1-/usr/L/Lfoo.so.1-_usr/lib/libfoo.so.1", True),
+    ("replace", "${p/lib/L}-${p//lib/L}-${p/\\//_}", "/usr/L/libfoo.so.1-/usr/L/Lfoo.so.1-_usr/lib/libfoo.so.1", True),
     ("quotes", "'$v'\"$v\\$v\"\\$v\\a", "$vvalue$v$va", False),
     ("double", '"a\\b\\"c"', 'a\\b"c', False),
     ("special", "a$1b${none}$.", "ab$.", False),
