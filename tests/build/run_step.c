@@ -307,7 +307,7 @@ static int sweep(const json_t *o)
 	struct err err = ERR_INIT;
 	unsigned removed;
 
-	if (run_sweep(&c, &removed, &err) != OK)
+	if (run_sweep(&c, "", &removed, &err) != OK)
 		return say_failed(&err);
 	say(json_pack("{s:i}", "removed", (int)removed));
 	return 0;

@@ -124,9 +124,9 @@ int run_remove(const struct run_config *c, int directory, struct err *err)
 	return execute(c, &g, &(struct pump){ { -1, -1 }, NULL, NULL, NULL }, NULL, &report, err);
 }
 
-int run_sweep(const struct run_config *c, unsigned *ret_removed, struct err *err)
+int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err)
 {
-	return cgroup_leftovers_sweep(c->cgroup_parent, ret_removed, err);
+	return cgroup_leftovers_sweep(c->cgroup_parent, prefix, ret_removed, err);
 }
 
 /* ---- words ------------------------------------------------------------------------------- */

@@ -158,7 +158,8 @@ int run_write_layer(const struct run_config *c, const struct run_layer *layer, c
 /* Empties the directory of a step. */
 int run_remove(const struct run_config *c, int directory, struct err *err);
 
-/* Removes the cgroups of steps that no daemon has any more; at the daemon's start. How many. */
-int run_sweep(const struct run_config *c, unsigned *ret_removed, struct err *err);
+/* Removes the cgroups of steps that no daemon has any more, and ends what is in them: of those whose ids begin so,
+ * since others of this machine may have steps too; at the daemon's start. How many. */
+int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err);
 
 #endif

@@ -48,6 +48,7 @@ struct flight {
 	bool imported; /* nothing was executed for it */
 	/* Guarded by the solver's mutex. */
 	unsigned refs;
+	unsigned joining; /* builds that have found it and are no participants yet */
 	enum flight_state state;
 	bool listed, pinned;
 	struct participant *participants, *owner; /* the owner may have quit */

@@ -137,7 +137,7 @@ static int find(struct solving_op *o, struct inputs *in, bool look, struct err *
 	add_key(o, &contents);
 	if (defined)
 		add_key(o, &definition);
-	if (!look || digest_eq(&o->keys[0], &definition))
+	if (!look || (defined && o->n_keys == 1)) /* both are one: it was asked for */
 		return 0;
 	r = find_by(o, &contents, err);
 	if (r == 1 && o->n_keys > 1)
