@@ -6,7 +6,7 @@
 #define MS (INT64_C(1000000))
 #define BEGIN (INT64_C(1764000000) * 1000 * MS)
 
-static struct buf shown = BUF_INIT(1 << 20);
+static struct buf shown = BUF_INIT(4 << 20);
 static int64_t now;
 
 static void take(UNUSED void *arg, const void *data, size_t len)
@@ -294,7 +294,7 @@ static void plain_keeps_up_with_a_flood(UNUSED void **state)
 	assert_true(buf_ok(&shown));
 	for (size_t i = 0; i < shown.len; i++)
 		lines += shown.data[i] == 'x' && shown.data[i - 1] == ' ';
-	assert_int_equal(lines, 2 * 600 + 2 * 10 * 0);
+	assert_int_equal(lines, 2 * 600);
 	buf_free(&shown);
 }
 
@@ -324,7 +324,7 @@ static void tty_is_what_docker_draws(UNUSED void **state)
 			    "\033[1A\033[1A\033[0G\033[?25l"
 			    "[+] Building 0.2s (1/2)                      docker:default\n" B
 			    " => [internal] load build definition from Dockerfile   0.0s\n" R B
-			    " => => transferring dockerfile: 188B                    0.0s\n" R
+			    " => => transferring dockerfile: 188B                   0.0s\n" R
 			    " => [2/2] RUN make                                     0.2s\n"
 			    "\033[2m => => # 20%                                               \n" R
 			    "\033[2m => => # last                                              \n" R "\033[?25h");
@@ -334,7 +334,7 @@ static void tty_is_what_docker_draws(UNUSED void **state)
 	       "\033[1A\033[1A\033[1A\033[1A\033[1A\033[1A\033[0G\033[?25l"
 	       "[+] Building 0.2s (2/2) FINISHED             docker:default\n" B
 	       " => [internal] load build definition from Dockerfile   0.0s\n" R B
-	       " => => transferring dockerfile: 188B                    0.0s\n" R
+	       " => => transferring dockerfile: 188B                   0.0s\n" R
 	       "\033[31m => ERROR [2/2] RUN make                               0.2s\n" R
 	       "                                                            \n"
 	       "                                                            \n"
