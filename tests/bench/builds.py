@@ -59,7 +59,7 @@ class Ours:
     name = "imaged"
 
     def __init__(self, directory, archive, _):
-        self.daemon = Daemon(directory)
+        self.daemon = Daemon(directory, "--build-cgroup-parent", f"imaged-bench-{os.getpid()}")
         self.environment = {"IMAGED_HOST": self.daemon.address}
         self.daemon.ctl("load", "-q", "-i", archive)
 

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 import buildcorpus  # noqa: E402
-from buildworld import contexts_of, mounts_with  # noqa: E402
+from buildworld import cgroup_of, contexts_of, mounts_with  # noqa: E402
 from harness import Daemon, program  # noqa: E402
 
 GROWTH_KB = 8 * 1024  # of the last tenth over the third one
@@ -43,7 +43,7 @@ def anonymous_kb(pid):
 
 class Soak:
     def __init__(self, directory):
-        self.daemon = Daemon(os.path.join(directory, "d"))
+        self.daemon = Daemon(os.path.join(directory, "d"), "--build-cgroup-parent", cgroup_of(directory))
         archive = os.path.join(directory, "bases.tar")
         buildcorpus.base_archive(archive)
         self.daemon.ctl("load", "-q", "-i", archive)

@@ -13,6 +13,7 @@ import unittest
 
 import ociimage
 from archives import docker_files
+from buildworld import cgroup_of
 from harness import ROOT, SLOW, TestCase, program
 
 CASES = os.path.join(os.path.dirname(ROOT), "shared", "cases", "build")
@@ -79,7 +80,7 @@ class Recorded(TestCase):
                 print("       " + file.read()[-600:].replace("\n", "\n       "))
 
     def test_recorded_builds(self):
-        tried = [result for result in self.results(self.daemon()) if result["verdict"] != "skipped"]
+        tried = [result for result in self.results(self.daemon("--build-cgroup-parent", cgroup_of(self.dir))) if result["verdict"] != "skipped"]
         others = [result for result in tried if result["verdict"] not in AGREED]
         for result in others:
             self.show(result)

@@ -13,6 +13,7 @@ import unittest
 import buildcorpus
 from buildimage import read_image
 from buildweb import Web
+from buildworld import cgroup_of
 from harness import SANITIZER, SLOW, Daemon, program
 
 AT_ONCE = 4
@@ -59,7 +60,7 @@ class World:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="imaged-corpus-")
-        self.daemon = Daemon(os.path.join(self.dir, "d"), "--build-cgroup-parent", os.path.basename(self.dir).replace("_", "-"))
+        self.daemon = Daemon(os.path.join(self.dir, "d"), "--build-cgroup-parent", cgroup_of(self.dir))
         archive = os.path.join(self.dir, "bases.tar")
         images = buildcorpus.base_archive(archive)
         self.daemon.ctl("load", "-q", "-i", archive)

@@ -76,40 +76,37 @@ class Cancel(BuildCase):
             "FROM localhost/base\nRUN --mount=type=cache,target=/c --mount=target=/ctx trap '' TERM INT HUP; "
             f"(trap '' TERM INT HUP; setsid sleep {marker}) & echo it-is-ready; sleep {marker}\n"
         )
-        parent = f"imaged-test-{os.path.basename(self.dir)}".replace("_", "-")
-        process = self.start(context, "--cgroup-parent", parent, *options)
+        process = self.start(context, *options)
         self.wait_line(process, " it-is-ready")
         self.wait_until(lambda: len(pidfds_of(marker)) >= 2, "both sleep")
-        return process, pidfds(f"sleep\0{marker}"), parent
+        return process, pidfds(f"sleep\0{marker}")
 
-    def nothing_left(self, fds, parent):
+    def nothing_left(self, fds):
         self.assertTrue(ended(fds), "a process lives on")
         self.wait_until(lambda: not [line for line in mounts_with(self.daemon_.root) if "/build" in line and "overlay" in line], "no mount of a step stays")
-        self.wait_until(lambda: not [path for path in cgroups_with(parent) if os.path.basename(path) != parent], "no cgroup stays")
+        self.wait_until(lambda: not [path for path in cgroups_with(self.parent) if os.path.basename(path) != self.parent], "no cgroup stays")
         self.assertEqual(0, self.build(self.context("FROM localhost/base\nRUN echo next\n")).returncode)
-        for path in cgroups_with(parent):
-            os.rmdir(path)
 
     def test_interrupt(self):
-        process, fds, parent = self.sleeping(f"3{os.getpid()}1")
+        process, fds = self.sleeping(f"3{os.getpid()}1")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         self.assertNotEqual(0, process.returncode)
-        self.nothing_left(fds, parent)
+        self.nothing_left(fds)
 
     def test_a_client_that_is_killed(self):
-        process, fds, parent = self.sleeping(f"3{os.getpid()}2")
+        process, fds = self.sleeping(f"3{os.getpid()}2")
         process.kill()
         process.communicate()
-        self.nothing_left(fds, parent)
+        self.nothing_left(fds)
 
     def test_a_daemon_that_is_stopped(self):
-        process, fds, parent = self.sleeping(f"3{os.getpid()}3")
+        process, fds = self.sleeping(f"3{os.getpid()}3")
         self.assertEqual(0, self.daemon_.stop())
         process.communicate(timeout=60)
         self.assertNotEqual(0, process.returncode)
         self.daemon_.start()
-        self.nothing_left(fds, parent)
+        self.nothing_left(fds)
 
     def test_of_two_builds_of_one_step_the_other_goes_on(self):
         context = self.context("FROM localhost/base\nRUN --mount=type=secret,id=x echo it-is-ready; sleep 1; echo shared > /shared\n")

@@ -11,6 +11,11 @@ from harness import SLOW, TestCase, program
 from runstep import processes
 
 
+def cgroup_of(directory):
+    """The parent of all cgroups of a daemon's steps: nobody else's daemon sweeps there."""
+    return os.path.basename(directory).replace("_", "-").lower()
+
+
 def contexts_of(directory, files):
     """Makes a context of {path: content or Entry}."""
     os.makedirs(directory, exist_ok=True)
@@ -54,18 +59,23 @@ def ended(fds, timeout=60):
 class BuildCase(TestCase):
     """self.build(context, *options): a finished process; self.start(): one that goes on."""
 
-    DAEMON = ()
-
     def setUp(self):
         super().setUp()
         if os.geteuid() != 0:
             self.skipTest("needs root")
-        self.daemon_ = self.daemon(*self.DAEMON)
+        self.parent = cgroup_of(self.dir)
+        self.daemon_ = self.daemon("--build-cgroup-parent", self.parent)
+        self.addCleanup(self.remove_cgroups)
         archive = self.path("bases.tar")
         buildcorpus.base_archive(archive)
         self.daemon_.ctl("load", "-q", "-i", archive)
         os.remove(archive)
         self.contexts = 0
+
+    def remove_cgroups(self):
+        for path in sorted(cgroups_with(self.parent), reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
 
     def context(self, dockerfile, files=None):
         self.contexts += 1
