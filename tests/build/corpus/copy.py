@@ -112,3 +112,6 @@ case("copy-directory-over-link", "a directory does not take the place of a link,
 case("copy-file-over-link", "what is copied to a link goes where it leads", "FROM {base}\nRUN ln -s /base/one /link\nCOPY a /link\nCOPY d /to-dir\n", {"a": "new", "d/deep": "copied"},
      part={"/base/sub/deep": "copied"})  # fmt: skip
 case("copy-empty", "a directory of nothing, of directories alone", "FROM {base}\nCOPY empty /empty\nCOPY nest /nest/\n", {"empty": folder(), "nest/a/b": folder(0o700)}, tree={"/empty": folder(), "/nest": folder(), "/nest/a": folder(), "/nest/a/b": folder(0o700)})
+
+case("copy-chmod-parents", "directories that are made on the way are as always", "FROM {base}\nCOPY --chmod=770 a /p/q/a\nCOPY --chmod=644 a /r/s/a\nCOPY --chmod=700 d /t/u/\n", {"a": "a", "d/x": "x"},
+     tree={"/p": folder(), "/p/q": folder(), "/p/q/a": file("a", 0o770), "/r": folder(), "/r/s": folder(), "/r/s/a": "a", "/t": folder(), "/t/u": folder(), "/t/u/x": file("x", 0o700)})  # fmt: skip
