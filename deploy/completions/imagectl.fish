@@ -22,7 +22,12 @@ function __imagectl_candidates
             case '-*'
             case '*'
                 set -a command $words[$i]
-                if not contains -- $command[1] builder buildx image manifest system help; or test (count $command) -ge 2
+                set -l last (count $command)
+                if contains -- $command[1] build builder buildx; and test $last -lt 3
+                    if test $last -eq 2; and not contains -- $command[2] cache history
+                        break
+                    end
+                else if not contains -- $command[1] image manifest system help; or test $last -ge 2
                     break
                 end
         end
@@ -30,6 +35,10 @@ function __imagectl_candidates
     end
     if test "$command[1]" = help
         set -e command[1]
+    end
+    # "build history" builds a directory of that name, until a command of the history follows.
+    if test "$command[1]" = build; and not contains -- "$command[2]" cache history
+        set command build
     end
     switch "$command $words[-1] $current"
         case '*load -i *' '*load --input *' '*save -o *' '*save --output *' '*export -o *' '*export --output *'
