@@ -137,6 +137,7 @@ static int prepare(struct solving *b, struct err *err)
 	const struct solver_options *o = &b->solver->options;
 
 	pthread_mutex_init(&b->mu, NULL);
+	pthread_mutex_init(&b->workers_mu, NULL);
 	pthread_cond_init(&b->work, NULL);
 	pthread_cond_init(&b->changed, NULL);
 	b->cancel = cancel_new();
@@ -170,6 +171,7 @@ static void release(struct solving *b)
 	free(b->first_consumer);
 	pthread_cond_destroy(&b->work);
 	pthread_cond_destroy(&b->changed);
+	pthread_mutex_destroy(&b->workers_mu);
 	pthread_mutex_destroy(&b->mu);
 }
 

@@ -52,6 +52,8 @@ struct solving {
 	struct solver *solver;
 	const struct solve_request *request;
 	struct layer_workers *workers;
+	pthread_mutex_t workers_mu; /* guards `expecting`: one of them was started ahead */
+	bool expecting;
 	struct cancel *cancel; /* of looking and waiting; fires when the build ends early */
 	struct committer *committer;
 	struct explainer *explainer; /* NULL: nothing is asked or kept */
