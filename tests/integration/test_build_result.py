@@ -513,6 +513,21 @@ class Caches(ResultCase):
         found = self.elsewhere("--cache-from", f"type=local,src={self.path('cache')}")
         self.assertEqual(3, len(found), found)
 
+    def test_cache_mounts_travel_along(self):
+        registry = fixtures.registry()
+        head = f"FROM {registry.host}/busybox:oci-gzip\n"
+        self.context(head + 'RUN --mount=type=cache,target=/c mkdir -p /c/d && echo kept >/c/d/x && ln -s x /c/d/l\n')
+        self.build("-o", "type=tar,dest=" + self.path("o.tar"), "--cache-to", f"type=registry,ref={self.cache},cache-mounts=true")
+        self.context(head + 'RUN --mount=type=cache,target=/c cat /c/d/l >/found\n')
+        other = self.daemon(name="e")
+        self.build("-o", self.path("x"), "--cache-from", f"type=registry,ref={self.cache}", imaged=other)
+        with open(self.path("x", "found"), encoding="ascii") as file:
+            self.assertEqual("kept\n", file.read())
+        self.context(head + 'RUN --mount=type=cache,target=/c echo mine >/c/d/x; cat /c/d/l >/found\n')
+        self.build("-o", self.path("y"), "--cache-from", f"type=registry,ref={self.cache}", imaged=other)
+        with open(self.path("y", "found"), encoding="ascii") as file:
+            self.assertEqual("mine\n", file.read())
+
     def test_one_that_is_not_there_stops_no_build(self):
         gone = f"127.0.0.1:{free_port()}/cache"
         done = self.build("-t", "x", "--cache-from", f"type=registry,ref={gone}", "--cache-from", f"type=registry,ref={self.registry.host}/none")
