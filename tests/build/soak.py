@@ -1,24 +1,30 @@
 """Many builds in a row, cached and not, some that fail, some that are cancelled; then many
-at once: sh tests/build_soak.sh [BUILDS]. The anonymous memory of the daemon stays flat."""
+at once, and a client with names without end: sh tests/build_soak.sh [BUILDS]. The anonymous
+memory of the daemon stays flat."""
 
 import concurrent.futures
 import os
+import queue
 import random
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import shutil
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 import buildcorpus  # noqa: E402
+import grpc  # noqa: E402
 from buildworld import cgroup_of, contexts_of, mounts_with  # noqa: E402
 from harness import Daemon, program  # noqa: E402
+from rpc import pb  # noqa: E402
 
 GROWTH_KB = 8 * 1024  # of the last tenth over the third one
+NAMES = 10_000_000
+NAMES_KB = 64 * 1024  # over what it was before
 STEPS = """FROM localhost/base AS one
 ARG N=0
 COPY src /src
@@ -93,6 +99,32 @@ class Soak:
                 lane.result()
         return anonymous_kb(self.daemon.pid)
 
+    def names(self):
+        """A context of ten million files: (how many names were sent, what the daemon said, the most memory)."""
+        requests, sent, most = queue.Queue(), 0, 0
+        start = pb.BuildStart(dockerfile=b"FROM scratch\nCOPY . /\n", dockerfile_name="Dockerfile")
+        start.context.directory.id, start.context.directory.list_digest = b"names", bytes(32)
+        requests.put(pb.BuildRequest(start=start))
+
+        def stream():
+            nonlocal sent, most
+            yield requests.get()
+            requests.get()  # the list is wanted
+            for sent in range(0, NAMES, 1000):
+                entries = [pb.ContextEntry(path=b"%08d" % n, mode=0o100644, size=1, stamp=n + 1) for n in range(sent, sent + 1000)]
+                yield pb.BuildRequest(list=pb.ContextList(entries=entries, last=sent + 1000 >= NAMES))
+                most = max(most, anonymous_kb(self.daemon.pid))
+
+        try:
+            for event in self.daemon.client().Build(request=stream(), timeout=900):
+                if event.WhichOneof("event") == "want_list":
+                    requests.put(None)
+                if event.WhichOneof("event") == "want_files":
+                    return sent, "asks for the files", most
+        except grpc.RpcError as error:
+            return sent, f"{error.code().name}: {error.details()}", most
+        return sent, "is done", most
+
 
 def judge(values, after):
     tenth = max(1, len(values) // 10)
@@ -109,6 +141,10 @@ def main():
         values = soak.row(builds)
         after = soak.at_once(builds // 5)
         good = judge(values, after)
+        before = anonymous_kb(soak.daemon.pid)
+        sent, said, most = soak.names()
+        print(f"after {sent} names: {said}; RssAnon {before / 1024:.1f} MiB before, at most {most / 1024:.1f} MiB")
+        good = good and most - before <= NAMES_KB
         left = [line for line in mounts_with(soak.daemon.root) if "overlay" in line]
         status = soak.daemon.stop()
         print(f"mounts left: {len(left)}, exit status {status}: {'flat' if good else 'GROWS'}")
