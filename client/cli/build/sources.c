@@ -358,15 +358,12 @@ static Imaged__V1__BuildContext *add_named(struct build_sources *s, const char *
 	return m;
 }
 
-int build_sources_add_directory(struct build_sources *s, const char *path, const char **ret_name, struct err *err)
+const char *build_sources_add_directory(struct build_sources *s, const char *path, struct err *err)
 {
 	const char *name = arena_printf(s->arena, "imagectl-directory-%zu", s->n_named);
 	Imaged__V1__BuildContext *m = add_named(s, name, err);
 
-	if (!m)
-		return err->code;
-	*ret_name = name;
-	return open_directory(s, m, path, NULL, true, err);
+	return m && open_directory(s, m, path, NULL, true, err) == OK ? name : NULL;
 }
 
 /* Images are told by their short names, without "latest"; what is no reference stays. */
@@ -404,7 +401,8 @@ static int open_layout(struct build_sources *s, Imaged__V1__BuildContext *m, con
 	if (!is_directory(path))
 		return fail(err, E_INVALID, "failed to get build context %.128s: stat %.512s: no such directory",
 			    m->name, path);
-	if (build_sources_add_directory(s, path, &name, err) < 0)
+	name = build_sources_add_directory(s, path, err);
+	if (!name)
 		return err->code;
 	set_url(m, arena_printf(s->arena, "oci-layout://%s%s", name, suffix));
 	return m->url ? OK : fail_nomem(err);
