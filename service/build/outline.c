@@ -293,7 +293,7 @@ static json_t *sources_of(struct bytes text)
 /* Takes the object. */
 static int write_json(json_t *object, struct buf *out, struct err *err)
 {
-	CLEANUP(json_decrefp) json_t *taken = object;
+	UNUSED CLEANUP(json_decrefp) json_t *taken = object;
 	CLEANUP(freep) char *text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
 
 	if (!text)

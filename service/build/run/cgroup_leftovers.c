@@ -47,7 +47,7 @@ void cgroup_leftovers_remove(const char *parent, const char *id)
 }
 
 struct sweep {
-	const char *parent;
+	const char *parent, *prefix;
 	unsigned removed;
 };
 
@@ -63,14 +63,15 @@ static void sweep_one(int root, void *arg)
 		return;
 	}
 	while ((e = readdir(dir)))
-		if (e->d_type == DT_DIR && e->d_name[0] != '.' && cgroup_remove_at(dirfd(dir), e->d_name))
+		if (e->d_type == DT_DIR && e->d_name[0] != '.' && !strncmp(e->d_name, s->prefix, strlen(s->prefix)) &&
+		    cgroup_remove_unused(dirfd(dir), e->d_name))
 			s->removed++;
 	closedir(dir);
 }
 
-int cgroup_leftovers_sweep(const char *parent, unsigned *ret_removed, struct err *err)
+int cgroup_leftovers_sweep(const char *parent, const char *prefix, unsigned *ret_removed, struct err *err)
 {
-	struct sweep s = { .parent = parent ? parent : default_parent };
+	struct sweep s = { .parent = parent ? parent : default_parent, .prefix = prefix };
 
 	if (s.parent[0] == '.' || s.parent[0] == '/')
 		return fail(err, E_INVALID, "'%s' is no name of a cgroup", s.parent);

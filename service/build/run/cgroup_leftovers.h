@@ -8,7 +8,7 @@
 
 /* In every hierarchy. `parent` NULL: the default one. */
 void cgroup_leftovers_remove(const char *parent, const char *id);
-/* All below the parent: no step of this machine may run. */
-int cgroup_leftovers_sweep(const char *parent, unsigned *ret_removed, struct err *err);
+/* All below the parent that begin so: no such step may run. */
+int cgroup_leftovers_sweep(const char *parent, const char *prefix, unsigned *ret_removed, struct err *err);
 
 #endif

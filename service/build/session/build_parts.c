@@ -61,11 +61,8 @@ static int make_solver(const struct build_parts_options *o, struct build_parts *
 /* What cannot be removed is no reason not to build. */
 static void sweep(const struct build_parts_options *o, struct build_parts *p)
 {
-	unsigned removed;
-
 	context_git_sweep(o->store);
 	solver_sweep(p->solver);
-	run_sweep(&p->base->run, &removed, NULL);
 }
 
 int build_parts_open(const struct build_parts_options *o, struct build_parts *ret_parts, struct err *err)

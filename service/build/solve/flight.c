@@ -29,7 +29,7 @@ static struct flight *flight_new(struct solver *s, const struct digest *key)
 static void flight_free(struct flight *f)
 {
 	if (f->pinned)
-		step_cache_unpin(f->solver->options.cache, &f->key);
+		step_cache_unpin(f->solver->options.cache, &f->pin);
 	build_layer_unref(f->layer);
 	cancel_unref(f->cancel);
 	pthread_mutex_destroy(&f->log_mu);
@@ -133,8 +133,10 @@ static struct flight *find(struct solver *s, const struct digest *key)
 	struct flight *f;
 
 	HASH_FIND(hh, s->flights, key, sizeof *key, f);
-	if (f)
+	if (f) {
 		f->refs++;
+		f->joining++;
+	}
 	return f;
 }
 
@@ -184,6 +186,7 @@ static bool join(struct flight *f, struct participant *p, enum flight_role *ret_
 
 	listen_to(f, p);
 	pthread_mutex_lock(&f->solver->mu);
+	f->joining--;
 	state = f->state;
 	if (state == FLIGHT_RUNNING)
 		add_participant(f, p);
@@ -274,7 +277,7 @@ bool flight_quit(struct solver *s, struct participant *p)
 	pthread_mutex_lock(&s->mu);
 	f = p->flight;
 	found = f && leave(f, p);
-	last = found && !f->participants && f->state == FLIGHT_RUNNING;
+	last = found && !f->participants && !f->joining && f->state == FLIGHT_RUNNING;
 	if (last)
 		unlist(f); /* it will fail: who comes now begins again */
 	pthread_mutex_unlock(&s->mu);

@@ -99,8 +99,13 @@ struct solved_step {
 	struct build_layer *layer;
 };
 
-/* A RUN that failed, with what is needed to look at it: the root below it and its directory. */
+/* A RUN that failed, with what is needed to look at it: the root below it and its directory, its
+ * mounts. Of its texts some are the request's: that, and what it names, lives as long. */
 struct solve_failed;
+
+/* For run_shell() (service/build/run/shell.h). */
+const struct run_step *solve_failed_step(const struct solve_failed *f);
+const struct run_config *solve_failed_config(const struct solve_failed *f);
 
 struct solution {
 	struct build_tree *tree; /* of the target */

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "service/build/run/worker/remove_tree.h"
+
 struct gone {
 	struct step_directory directory;
 	struct gone *next;
@@ -17,6 +19,7 @@ struct gone {
 struct step_directories {
 	struct store *store;
 	const struct run_config *run;
+	char prefix[RUN_ID_MAX / 2]; /* of this store's steps */
 	atomic_uint serial;
 	pthread_mutex_t mu;
 	pthread_cond_t work;
@@ -68,7 +71,7 @@ int step_directory_make(struct step_directories *d, struct step_directory *ret_d
 
 	if (open_place(d, &place, err) < 0 || check_place(d, place, err) < 0)
 		return err->code;
-	snprintf(made.id, sizeof made.id, "%d-%u", (int)getpid(), serial);
+	snprintf(made.id, sizeof made.id, "%s%d-%u", d->prefix, (int)getpid(), serial);
 	/* An older one of this name is emptied by the step itself. */
 	made.fd = open_in(place, made.id);
 	if (made.fd < 0)
@@ -79,12 +82,19 @@ int step_directory_make(struct step_directories *d, struct step_directory *ret_d
 
 /* ---- removing ----------------------------------------------------------------------- */
 
+/* A process of its own only for files of ids that this one has no power over. */
+static void empty(const struct step_directories *d, int directory)
+{
+	if (geteuid() != 0 || remove_tree_content(directory, NULL) < 0)
+		run_remove(d->run, directory, NULL);
+}
+
 /* What stays is swept up at the next start. */
 static void remove_one(struct step_directories *d, struct step_directory *directory)
 {
 	CLEANUP(closep) int place = -1;
 
-	run_remove(d->run, directory->fd, NULL);
+	empty(d, directory->fd);
 	closep(&directory->fd);
 	if (open_place(d, &place, NULL) == OK)
 		unlinkat(place, directory->id, AT_REMOVEDIR);
@@ -146,17 +156,35 @@ void step_directory_give_back(struct step_directories *d, struct step_directory 
 	directory->fd = -1;
 }
 
+/* Another daemon of this machine has another store. */
+static int set_prefix(struct step_directories *d, struct err *err)
+{
+	struct stat st;
+
+	if (stat(store_root(d->store), &st))
+		return fail_errno(err, "look at '%s'", store_root(d->store));
+	snprintf(d->prefix, sizeof d->prefix, "%llx-%llx-", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	return OK;
+}
+
 /* ---- life ----------------------------------------------------------------------------- */
 
 int step_directories_new(struct store *s, const struct run_config *run, struct step_directories **ret_directories,
 			 struct err *err)
 {
 	struct step_directories *d = calloc(1, sizeof *d);
+	int r;
 
 	if (!d)
 		return fail_nomem(err);
 	d->store = s;
 	d->run = run;
+	r = set_prefix(d, err);
+	if (r != OK) {
+		free(d);
+		return r;
+	}
 	pthread_mutex_init(&d->mu, NULL);
 	pthread_cond_init(&d->work, NULL);
 	*ret_directories = d;
@@ -186,7 +214,7 @@ static void sweep_one(struct step_directories *d, int place, const char *name)
 
 	if (fd < 0)
 		return;
-	run_remove(d->run, fd, NULL);
+	empty(d, fd);
 	unlinkat(place, name, AT_REMOVEDIR);
 }
 
@@ -203,7 +231,7 @@ void step_directories_sweep(struct step_directories *d)
 	struct dirent *e;
 	unsigned removed;
 
-	run_sweep(d->run, &removed, NULL);
+	run_sweep(d->run, d->prefix, &removed, NULL);
 	if (open_place(d, &place, NULL) < 0)
 		return;
 	dir = fdopendir(dup(place));

@@ -194,6 +194,16 @@ void step_run_close(struct step_run *r)
 	free(r->args);
 }
 
+const struct run_step *solve_failed_step(const struct solve_failed *f)
+{
+	return &f->run.step;
+}
+
+const struct run_config *solve_failed_config(const struct solve_failed *f)
+{
+	return &f->run.config;
+}
+
 void solve_failed_free(struct solve_failed *f)
 {
 	if (!f)

@@ -315,7 +315,7 @@ static int run(struct supervisor *s, struct run_report *report, struct err *err)
 	if (rc == OK)
 		rc = start_init(s, err);
 	if (rc == OK)
-		rc = run_send_pidfd(s->socket, s->pidfd, err);
+		rc = run_send_descriptor(s->socket, s->pidfd, err);
 	if (rc == OK)
 		rc = let_go(s, err);
 	if (rc == OK)
