@@ -41,8 +41,8 @@ struct command_spec {
 	size_t n_flags;
 	int min_args, max_args; /* max_args < 0: any number */
 	bool stop_at_argument;	/* flags only before the arguments */
-	bool own;	      /* docker has none of that name: the help leaves it out when we are called docker */
-	const char *own_flag; /* the same of a flag; NULL: none */
+	bool own;		/* docker has none of that name: the help leaves it out when we are called docker */
+	const char *own_flag;	/* the same of a flag; NULL: none */
 	size_t options_size;
 	const void *defaults; /* of options_size bytes; NULL: zeros */
 	int (*run)(struct cli *cli, const void *options, int argc, char **argv);
@@ -52,7 +52,8 @@ struct command {
 	const char *name;
 	const char *alias;		   /* NULL: none */
 	const struct command_spec *spec;   /* a command, */
-	const struct command *subcommands; /* or a group: ends with a NULL name */
+	const struct command *subcommands; /* or a group: ends with a NULL name. Of a command: groups that
+					    * are meant when a word of theirs follows */
 	const char *summary;		   /* of a group */
 };
 
