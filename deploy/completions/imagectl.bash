@@ -46,7 +46,7 @@ _imagectl()
 		-*) ;;
 		*)
 			path+=("$word")
-			[[ ${path[0]} == image || ${path[0]} == manifest || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
+			[[ ${path[0]} == builder || ${path[0]} == buildx || ${path[0]} == image || ${path[0]} == manifest || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
 			;;
 		esac
 	done
@@ -55,6 +55,9 @@ _imagectl()
 	*load\ -i\ * | *load\ --input\ * | *save\ -o\ * | *save\ --output\ * | *export\ -o\ * | *export\ --output\ *) return ;;
 	*import\ *\ -*) ;;
 	import\ * | image\ import\ *) return ;;
+	esac
+	case ${path[*]} in # a directory or a file
+	build | image\ build | builder\ build | buildx\ build) [[ $current == -* ]] || return ;;
 	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in

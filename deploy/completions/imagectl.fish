@@ -22,7 +22,7 @@ function __imagectl_candidates
             case '-*'
             case '*'
                 set -a command $words[$i]
-                if not contains -- $command[1] image manifest system help; or test (count $command) -ge 2
+                if not contains -- $command[1] builder buildx image manifest system help; or test (count $command) -ge 2
                     break
                 end
         end
@@ -41,6 +41,11 @@ function __imagectl_candidates
             return
     end
     switch "$command"
+        case build 'image build' 'builder build' 'buildx build'
+            if not string match -q -- '-*' $current
+                __fish_complete_path $current
+                return
+            end
         case copy history inspect save tag rmi pull push images 'manifest inspect' 'image referrers' 'image export' 'image mount' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image push' 'image ls' 'image list'
             if not string match -q -- '-*' $current
