@@ -194,29 +194,37 @@ static int finish(struct inflate_filter *f, size_t *ret_len, struct err *err)
 	return OK;
 }
 
-int inflate_filter_read(struct inflate_filter *f, void *data, size_t size, size_t *ret_len, struct err *err)
+static int count(struct inflate_filter *f, size_t len, size_t *ret_len, struct err *err)
 {
-	ssize_t n;
-	int rc = look(f, err);
-
-	if (rc != OK)
-		return rc;
-	if (!f->process.ready)
-		return fail(err, E_BUSY, "imaged-layer is not ready yet");
-	do
-		n = read(f->out, data, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return fail(err, E_BUSY, "imaged-layer has nothing yet");
-	if (n < 0)
-		return fail_errno(err, "read from imaged-layer");
-	if (n == 0)
-		return finish(f, ret_len, err);
-	f->read += (uint64_t)n;
+	f->read += len;
 	if (f->read > f->limits.tar_bytes || (f->answered && f->read > f->promised))
 		return process_fail_nonsense(&f->process, "a stream that is too long", err);
-	*ret_len = (size_t)n;
+	*ret_len = len;
 	return OK;
+}
+
+/* What it has written comes before what it says: a failure is of what follows. */
+int inflate_filter_read(struct inflate_filter *f, void *data, size_t size, size_t *ret_len, struct err *err)
+{
+	bool was_ready = f->process.ready && f->process.pid;
+	ssize_t n = -1;
+	int rc;
+
+	if (was_ready) {
+		do
+			n = read(f->out, data, size);
+		while (n < 0 && errno == EINTR);
+		if (n < 0 && errno != EAGAIN)
+			return fail_errno(err, "read from imaged-layer");
+	}
+	if (n > 0)
+		return count(f, (size_t)n, ret_len, err);
+	rc = look(f, err);
+	if (rc != OK)
+		return rc;
+	if (!was_ready || n < 0)
+		return fail(err, E_BUSY, "imaged-layer has nothing yet");
+	return finish(f, ret_len, err);
 }
 
 int inflate_filter_wait(struct inflate_filter *f, struct cancel *cancel, struct err *err)

@@ -6,7 +6,8 @@
  *        "stages": {NUMBER or NAME: [PATH of images]}, "store": PATH, "worker": PATH, "now", "epoch", "out": PATH of
  * the tar that is made, "subtree": PATH, "mount": PATH: of the context or the stage "from" instead}
  *
- * Prints {"digests": [of each source]} or {"reason", "text"}.
+ * Prints {"digests": [of each source], "identified": [digest and whether it was fetched, of URLs and their kin]} or
+ * {"reason", "text"}.
  */
 #include <fcntl.h>
 #include <jansson.h>
@@ -19,7 +20,7 @@
 enum { ARENA_MAX = 64 * 1024 * 1024, IMAGES_MAX = 512, SOURCES_MAX = 64 };
 
 struct run {
-	json_t *request, *digests;
+	json_t *request, *digests, *identified;
 	struct arena arena;
 	struct plan_options options;
 	struct lint lint;
@@ -31,6 +32,7 @@ struct run {
 	struct ignore ignore;
 	struct store *store;
 	struct registry *registry;
+	struct step_cache *cache;
 	struct build_context *context;
 	struct tree_view *into;
 	struct copy_files files[SOURCES_MAX];
@@ -137,10 +139,13 @@ static int open_source(struct run *r, const struct copy_step *step, size_t i)
 	const struct source_env env = {
 		.store = r->store,
 		.registry = r->registry,
+		.cache = r->cache,
+		.no_cache = json_is_true(json_object_get(r->request, "no_cache")),
 		.worker_program = text(r, "worker"),
 		.epoch = json_integer_value(json_object_get(r->request, "epoch")),
 		.has_epoch = json_object_get(r->request, "epoch") != NULL,
 	};
+	char shown[DIGEST_TEXT_MAX];
 	struct digest what;
 	int rc;
 
@@ -153,6 +158,9 @@ static int open_source(struct run *r, const struct copy_step *step, size_t i)
 		return OK;
 	}
 	rc = source_identify(&env, s, step, &what, &r->opened[i], &r->err);
+	if (rc == OK)
+		json_array_append_new(r->identified,
+				      json_pack("[s,b]", digest_text(&what, shown), r->opened[i] != NULL));
 	if (rc == OK && !r->opened[i])
 		rc = source_open(&env, s, step, &r->opened[i], &r->err);
 	r->files[i].context = r->opened[i];
@@ -250,6 +258,8 @@ static int run(struct run *r)
 	if (rc == OK)
 		rc = registry_new(&registry, &r->registry, &r->err);
 	if (rc == OK)
+		rc = step_cache_new(r->store, &r->cache, &r->err);
+	if (rc == OK)
 		rc = ignore_parse(bytes_of(text(r, "ignore")), &r->arena, &r->ignore, &r->err);
 	if (rc == OK && *text(r, "context"))
 		rc = open_context(r);
@@ -267,6 +277,7 @@ static void close_all(struct run *r)
 	tree_view_close(r->into);
 	build_context_close(r->context, NULL);
 	evaluation_free(&r->evaluation);
+	step_cache_free(r->cache);
 	registry_free(r->registry);
 	store_close(r->store);
 	arena_free(&r->arena);
@@ -275,13 +286,14 @@ static void close_all(struct run *r)
 
 static void say(struct run *r, int rc)
 {
-	json_t *answer = rc == OK ? json_pack("{s:O}", "digests", r->digests)
+	json_t *answer = rc == OK ? json_pack("{s:O, s:O}", "digests", r->digests, "identified", r->identified)
 				  : json_pack("{s:s, s:s}", "reason", err_reason(rc), "text", r->err.text);
 
 	json_dumpf(answer, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(answer);
 	json_decref(r->digests);
+	json_decref(r->identified);
 	json_decref(r->request);
 }
 
@@ -301,6 +313,7 @@ int main(int argc, char **argv)
 	platform_parse("linux/amd64", &r.options.build_platform, NULL);
 	platform_parse("linux/amd64", &r.options.target_platform, NULL);
 	r.digests = json_array();
+	r.identified = json_array();
 	r.out = open(text(&r, "out"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	rc = r.out < 0 ? fail_errno(&r.err, "open the output") : run(&r);
 	close_all(&r);
