@@ -252,9 +252,10 @@ class Options(CopyCase):
 
     def test_chmod(self):
         context = {"d": None, "d/f": Entry(b"1", mode=0o4711), "d/g": Entry(b"1", mode=0o600), "d/s": Entry(mode=0o750), "d/l": "f"}
-        for text, f, g, s in (("640", 0o640, 0o640, 0o640), ("07777", 0o7777, 0o7777, 0o7777), ("u=rwX,go=rX", 0o4755 & 0o777, 0o644, 0o755), ("a+r,g-x", 0o4745, 0o644, 0o744 | 0o0)):
+        for text, f, g, s, made in (("640", 0o640, 0o640, 0o640, 0o750), ("07777", 0o7777, 0o7777, 0o7777, 0o755), ("770", 0o770, 0o770, 0o770, 0o750),
+                                    ("u=rwX,go=rX", 0o755, 0o644, 0o755, 0o755), ("a+r,g-x", 0o4745, 0o644, 0o744, 0o755)):
             layer = self.copy(f"COPY --chmod={text} d /x/", context=context)
-            self.assertEqual((f, g, s, 0o777, 0o755), tuple(layer[n].mode for n in ("x/f", "x/g", "x/s", "x/l", "x")), text)
+            self.assertEqual((f, g, s, 0o777, made), tuple(layer[n].mode for n in ("x/f", "x/g", "x/s", "x/l", "x")), text)
 
     def test_link_does_not_look_at_the_tree(self):
         layer = self.copy("COPY --link a /bin/", context={"a": b"1"})
@@ -364,6 +365,12 @@ class Archives(CopyCase):
     def test_directories_that_it_does_not_name_stay_as_they_are(self):
         layer = self.copy("ADD a.tar /", context={"a.tar": make_tar({"etc/new": b"1"})}, into=[{"etc": Entry(mode=0o711, uid=8)}])
         self.assertEqual((0o711, (8, 0)), (layer["etc"].mode, layer["etc"].owner))
+
+    def test_links_of_the_tree_are_followed_to_what_has_no_directory_of_its_own(self):
+        layer = self.copy("ADD a.tar /", context={"a.tar": make_tar({"a": b"0", "bin/x": b"1", "bin/s/y": b"2", "z/f": b"3"})}, into=[BASE])
+        self.assertEqual(["a", "z", "z/f", "usr", "usr/bin", "usr/bin/s", "usr/bin/s/y", "usr/bin/x"], list(layer))
+        layer = self.copy("ADD a.tar /", context={"a.tar": make_tar({"bin": None, "bin/x": b"1"})}, into=[BASE])
+        self.assertEqual(["bin", "bin/x"], list(layer))
 
     def test_what_is_no_archive_is_copied(self):
         context = {"a.gz": gzip.compress(b"text"), "a.tar": b"no tar at all", "empty": b"", "zeros": bytes(10240), "cut": gzip.compress(make_tar(self.TREE))[:12]}

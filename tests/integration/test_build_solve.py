@@ -213,6 +213,20 @@ class Cache(Case):
         self.build(dockerfile)
         self.assertEqual(["cached"] * 3, list(self.states.values()))
 
+    def test_what_stands_on_a_layer_that_was_made_anew(self):
+        """It is found with the layer that it was made on: both say the same."""
+        below = "FROM base AS a\nRUN cat /proc/sys/kernel/random/uuid > /u\n"
+        above = f"{below}RUN cp /u /v\nFROM base\nCOPY --from=a /u /v /\nRUN cp /u /w\n"
+        first = self.build(above)
+        self.build(f"{below}RUN true\n", no_cache=True)
+        self.assertEqual(first["layers"], self.build(above)["layers"])
+        self.assertEqual(["cached"] * 4, list(self.states.values()))
+        self.build(f"{above}RUN cmp /u /v && cmp /u /w\n")
+        self.assertEqual(1, list(self.states.values()).count("done"))
+        self.reopen()
+        self.build(f"{below}RUN true\nRUN true again\n")
+        self.assertEqual(["cached", "cached", "done"], list(self.states.values()))
+
     def test_failures_are_not_kept_and_what_was_before_is(self):
         dockerfile = "FROM base\nRUN echo fine\nRUN false\n"
         for state in ("done", "cached"):

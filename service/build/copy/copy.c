@@ -7,6 +7,7 @@
 #include "service/build/copy/merge.h"
 #include "service/build/copy/unpack.h"
 #include "service/build/file_mode.h"
+#include "service/build/number.h"
 
 struct copying {
 	const struct copy_job *job;
@@ -18,7 +19,17 @@ struct copying {
 	struct copy_owner owner;
 	struct destination to;
 	struct layer_out out;
-	struct buf path;
+	struct buf path, beyond;
+	uint64_t number; /* of the first item */
+	struct redirect *redirects;
+};
+
+/* A directory of an archive that the archive has no entry of, while the tree has a link there: what is below
+ * goes where that leads, as for a program that unpacks it. */
+struct redirect {
+	struct redirect *next;
+	struct copy_item item;
+	const char *destination;
 };
 
 static const int64_t ns_per_s = 1000000000;
@@ -87,7 +98,18 @@ static int aim_all(struct copying *c, struct err *err)
 	return rc;
 }
 
-static int set_destination(struct copying *c, struct err *err)
+/* As dockerd's BuildKit makes them, whose umask is 022: of the mode that files get; here they can be searched by
+ * whom they can be read by. */
+static uint32_t mode_of_made(const char *chmod)
+{
+	uint32_t mode = 0;
+
+	if (!uint32_parse(chmod, 8, &mode))
+		return 0755;
+	return (mode | (mode >> 2 & 0111)) & 0755;
+}
+
+static int set_destination(struct copying *c, const char *path, struct err *err)
 {
 	const struct copy_step *step = c->job->step;
 	int rc = OK;
@@ -96,8 +118,9 @@ static int set_destination(struct copying *c, struct err *err)
 	if (c->has_owner)
 		rc = owner_resolve(c->job->into, step->chown, &c->owner, err);
 	if (rc == OK)
-		rc = destination_init(&c->to, c->job->into, step->destination, err);
+		rc = destination_init(&c->to, c->job->into, path, err);
 	c->to.owner = c->owner;
+	c->to.mode = mode_of_made(step->chmod);
 	c->to.time = c->job->has_epoch ? c->job->epoch : c->job->now_ns / ns_per_s;
 	return rc;
 }
@@ -139,6 +162,23 @@ static int check_place(const struct copying *c, const struct merged_entry *m, co
 			    : merge_fail_directory(buf_bytes(&c->to.path), m->path, err);
 }
 
+static int redirect(struct copying *c, const struct merged_entry *m, struct err *err)
+{
+	struct redirect *r = arena_alloc(&c->arena, sizeof *r);
+
+	if (!r)
+		return fail_nomem(err);
+	r->item = *m->item;
+	r->item.path = (struct bytes){ (const uint8_t *)arena_bytes(&c->arena, m->entry->e.path), m->path.len };
+	r->destination = arena_printf(&c->arena, "/%s/", buf_text(&c->path));
+	r->next = c->redirects;
+	c->redirects = r;
+	buf_reset(&c->beyond);
+	return r->item.path.data && r->destination && buf_append(&c->beyond, m->path.data, m->path.len)
+		       ? OK
+		       : fail_nomem(err);
+}
+
 static int write_entry(struct copying *c, const struct merged_entry *m, struct err *err)
 {
 	struct source_entry e = m->entry->e, there;
@@ -147,6 +187,8 @@ static int write_entry(struct copying *c, const struct merged_entry *m, struct e
 
 	if (rc == OK)
 		rc = destination_lookup(&c->to, buf_bytes(&c->path), &found, &there, err);
+	if (rc == OK && found && e.is_made && S_ISLNK(there.mode))
+		return redirect(c, m, err);
 	if (rc == OK && found)
 		rc = check_place(c, m, &there, err);
 	if (rc == OK)
@@ -158,13 +200,18 @@ static int write_entry(struct copying *c, const struct merged_entry *m, struct e
 		return layer_out_entry(&c->out, buf_bytes(&c->path), &there, 0, err);
 	}
 	change(c, m->item, &e);
-	return layer_out_entry(&c->out, buf_bytes(&c->path), &e, m->number, err);
+	return layer_out_entry(&c->out, buf_bytes(&c->path), &e, c->number + m->number, err);
 }
 
 /* The destination is a directory: it keeps what it has, or is new. */
 static bool is_destination(const struct copying *c, const struct merged_entry *m)
 {
 	return !m->path.len && c->to.state == DESTINATION_DIRECTORY;
+}
+
+static bool is_redirected(const struct copying *c, const struct merged_entry *m)
+{
+	return c->beyond.len && m->item->is_archive && context_path_is_below(buf_bytes(&c->beyond), m->path);
 }
 
 static int write_entries(struct copying *c, struct err *err)
@@ -177,8 +224,30 @@ static int write_entries(struct copying *c, struct err *err)
 		rc = destination_tell_way(&c->to, false, &c->out, err);
 	while (rc == OK && (rc = merge_next(merge, &m, err)) == OK && m) {
 		rc = cancel_check(c->job->cancel, err);
-		if (rc == OK && !is_destination(c, m))
+		if (rc == OK && !is_destination(c, m) && !is_redirected(c, m))
 			rc = write_entry(c, m, err);
+	}
+	return rc;
+}
+
+/* Behind all else: a link may lead anywhere. */
+static int write_redirected(struct copying *c, struct err *err)
+{
+	int rc = OK;
+
+	while (rc == OK && c->redirects) {
+		struct redirect *r = c->redirects;
+
+		c->redirects = r->next;
+		c->number += c->items.n;
+		c->items = (struct copy_items){ .all = &r->item, .n = 1 };
+		c->beyond.len = 0;
+		destination_free(&c->to);
+		rc = set_destination(c, r->destination, err);
+		if (rc == OK)
+			rc = aim_all(c, err);
+		if (rc == OK)
+			rc = write_entries(c, err);
 	}
 	return rc;
 }
@@ -188,11 +257,13 @@ static int run(struct copying *c, struct err *err)
 	int rc = select_all(c, err);
 
 	if (rc == OK)
-		rc = set_destination(c, err);
+		rc = set_destination(c, c->job->step->destination, err);
 	if (rc == OK)
 		rc = aim_all(c, err);
 	if (rc == OK && c->items.n)
 		rc = write_entries(c, err);
+	if (rc == OK)
+		rc = write_redirected(c, err);
 	return rc == OK ? layer_out_end(&c->out, err) : rc;
 }
 
@@ -205,7 +276,7 @@ int copy_layer(const struct copy_job *j, copy_write *write, void *arg, struct er
 	if (!c)
 		return fail_nomem(err);
 	c->job = j;
-	c->path = (struct buf)BUF_INIT(2 * TREE_PATH_MAX);
+	c->path = c->beyond = (struct buf)BUF_INIT(2 * TREE_PATH_MAX);
 	arena_init(&c->arena, COPY_MEMORY_MAX);
 	layer_out_init(&c->out, write, arg, j->cancel);
 	rc = run(c, err ? err : &local);
@@ -214,5 +285,6 @@ int copy_layer(const struct copy_job *j, copy_write *write, void *arg, struct er
 	layer_out_free(&c->out);
 	arena_free(&c->arena);
 	buf_free(&c->path);
+	buf_free(&c->beyond);
 	return rc;
 }

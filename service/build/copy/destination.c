@@ -86,6 +86,7 @@ int destination_init(struct destination *d, struct tree_view *into, const char *
 	int rc;
 
 	*d = (struct destination){ .into = { .view = into },
+				   .mode = 0755,
 				   .path = BUF_INIT(TREE_PATH_MAX),
 				   .missing = BUF_INIT(2 * TREE_PATH_MAX) };
 	rc = resolve(d, (struct bytes){ (const uint8_t *)path, len - is_directory }, err);
@@ -129,7 +130,7 @@ static int tell(const struct destination *d, const struct destination_directory 
 	struct bytes path = { d->path.data, w->path_len };
 
 	if (!w->exists)
-		return layer_out_directory(out, path, &d->owner, d->time, err);
+		return layer_out_directory(out, path, d->mode, &d->owner, d->time, err);
 	return layer_out_entry(out, path, &w->e, 0, err);
 }
 

@@ -20,6 +20,7 @@ enum destination_state { DESTINATION_MISSING, DESTINATION_DIRECTORY, DESTINATION
 struct destination {
 	struct copy_files into;	 /* its view may be NULL: nothing is there */
 	struct copy_owner owner; /* of what is made */
+	uint32_t mode;
 	int64_t time;
 	struct buf path;		     /* relative, without links; "" is the root */
 	enum destination_state state, found; /* what it is by now, and what it was */

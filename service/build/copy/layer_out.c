@@ -105,11 +105,11 @@ static int set_name(struct layer_out *o, struct bytes path, bool is_directory, s
 	return buf_ok(&o->name) ? OK : fail(err, E_LIMIT, "a path of the layer has more than %d bytes", TREE_PATH_MAX);
 }
 
-int layer_out_directory(struct layer_out *o, struct bytes path, const struct copy_owner *owner, int64_t mtime,
-			struct err *err)
+int layer_out_directory(struct layer_out *o, struct bytes path, uint32_t mode, const struct copy_owner *owner,
+			int64_t mtime, struct err *err)
 {
 	struct tar_put p = {
-		.type = TAR_PUT_DIRECTORY, .mode = 0755, .uid = owner->uid, .gid = owner->gid, .mtime = mtime
+		.type = TAR_PUT_DIRECTORY, .mode = mode, .uid = owner->uid, .gid = owner->gid, .mtime = mtime
 	};
 	int rc = set_name(o, path, true, &p, err);
 

@@ -23,9 +23,9 @@ struct layer_out {
 void layer_out_init(struct layer_out *o, copy_write *write, void *arg, struct cancel *cancel);
 void layer_out_free(struct layer_out *o);
 
-/* A directory of which nothing is known but this. */
-int layer_out_directory(struct layer_out *o, struct bytes path, const struct copy_owner *owner, int64_t mtime,
-			struct err *err);
+/* A directory that is made. */
+int layer_out_directory(struct layer_out *o, struct bytes path, uint32_t mode, const struct copy_owner *owner,
+			int64_t mtime, struct err *err);
 /* An entry under `path`, which is not empty, with all that it has. `number`: of those entries of which
  * the same file of a source is to be one file. */
 int layer_out_entry(struct layer_out *o, struct bytes path, const struct source_entry *e, uint64_t number,

@@ -39,7 +39,7 @@ static int put_way(const struct copy_files *files, struct bytes path, struct lay
 		if (source_lookup(files, directory, &e, NULL) == OK && S_ISDIR(e.mode))
 			rc = layer_out_entry(out, directory, &e, 0, err);
 		else
-			rc = layer_out_directory(out, directory, &root, 0, err);
+			rc = layer_out_directory(out, directory, 0755, &root, 0, err);
 	}
 	return rc;
 }

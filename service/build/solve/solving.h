@@ -39,7 +39,11 @@ struct solving_op {
 	struct build_layer *layer; /* of a step; borrowed from the tree or the flight */
 	struct digest keys[STEP_KEYS_MAX];
 	size_t n_keys;
-	struct digest found; /* the key by which it was found and pinned; or unset */
+	struct digest symbol; /* see stack.h, like `stack` */
+	struct digest *stack;
+	size_t n_stack;
+	struct digest *pins; /* keys by which results were found */
+	size_t n_pins;
 
 	/* Of OP_CONTEXT, OP_URL, OP_GIT, OP_FILE. */
 	struct digest identity;
