@@ -14,9 +14,8 @@ import unittest
 
 import erofs
 from harness import SLOW
-from runstep import RUN_STEP, Running, StepCase, processes
+from runstep import RUN_STEP, RUNC, Running, StepCase, processes
 
-RUNC = next((p for p in ("/usr/sbin/runc", "/usr/bin/runc") if os.path.exists(p)), None)
 SECRET = "s3cr3t-value-of-a-test"
 
 
@@ -164,6 +163,21 @@ class Ends(StepCase):
         running = self.start("dd if=/dev/zero bs=64k count=1600 2>/dev/null; printf end >&2")
         said = running.wait()
         self.assertEqual((0, 1600 * 65536, b"end"), (said["exit_code"], len(running.out), running.err))
+
+    def peak_memory(self, running):
+        with open(f"/proc/{running.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+    def test_a_flood_does_not_grow_memory(self):
+        running = self.start("echo ready; dd if=/dev/zero bs=64k count=3200 2>/dev/null; echo end >&2; sleep 1000")
+        self.assertEqual(b"ready\n", running.process.stdout.readline())
+        before, left = self.peak_memory(running), 3200 * 65536
+        while left:
+            left -= len(running.process.stdout.read1(left))
+        self.assertEqual(b"end\n", running.process.stderr.readline())
+        self.assertLess(self.peak_memory(running) - before, 4 << 20)
+        running.process.send_signal(signal.SIGTERM)
+        self.assertEqual("CANCELLED", running.wait()["failed"])
 
     def test_output_comes_while_it_runs(self):
         running = self.start("echo ready; cat")

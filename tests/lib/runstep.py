@@ -10,6 +10,7 @@ import subprocess
 from harness import BIN, SLOW, TestCase, program
 
 RUN_STEP = os.path.join(os.path.dirname(BIN), "tests", "run_step")
+RUNC = next((p for p in ("/usr/sbin/runc", "/usr/bin/runc") if os.path.exists(p)), None)
 PARENT = "imaged-tests"  # of cgroups: none that a daemon of this machine has
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 bob:x:1000:1000:Bob:/home/bob:/bin/sh
