@@ -220,7 +220,7 @@ static int open_directory(struct tree_view *v, struct bytes path, struct err *er
 
 	while (v->n_levels > 1 && !is_at_or_below(buf_bytes(&v->path), path))
 		leave(v);
-	rest = (struct bytes){ path.data + v->path.len, path.len - v->path.len };
+	rest = path.len ? (struct bytes){ path.data + v->path.len, path.len - v->path.len } : path;
 	if (rest.len && v->path.len)
 		take_component(&rest); /* the slash */
 	while (rc == OK && rest.len)
