@@ -228,6 +228,8 @@ static int take_flight(struct solving_op *o, struct inputs *in, bool look, struc
 	/* A build that was stopped just now did not see this one. */
 	if (role != FLIGHT_READY && solving_is_stopping(o->build))
 		solving_quit(o);
+	if (role != FLIGHT_READY && o->build->request->executes)
+		o->build->request->executes(o->build->request->executes_arg);
 	if (role == FLIGHT_OWN)
 		own(o, in, o->participant.flight, look);
 	else if (role == FLIGHT_READY)

@@ -424,16 +424,21 @@ static void rawjson_is_what_buildkit_writes(UNUSED void **state)
 	warning(p, "Rule", "text", 3, NULL);
 	end(p, 1, 0);
 	finish(p, false,
-	       "{\"vertexes\":[{\"digest\":\"step:1\",\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
+	       "{\"vertexes\":[{\"digest\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
 	       "\"started\":\"2025-11-24T16:00:00Z\"}]}\n"
-	       "{\"logs\":[{\"vertex\":\"step:1\",\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00."
+	       "{\"logs\":[{\"vertex\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00."
 	       "5Z\"}]}"
 	       "\n"
-	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"step:1\",\"total\":10,\"current\":5,"
+	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"sha256:"
+	       "e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\",\"name\":\"sha256:aa\",\"total\":10,"
+	       "\"current\":5,"
 	       "\"timestamp\":\"2025-11-24T16:00:00.5Z\",\"started\":\"2025-11-24T16:00:00.5Z\"}]}\n"
 	       "{\"warnings\":[{\"level\":1,\"short\":\"UnVsZTogdGV4dCAobGluZSAzKQ==\",\"detail\":[\"\"],\"url\":\"\","
 	       "\"range\":[{\"start\":{\"line\":3},\"end\":{\"line\":3}}]}]}\n"
-	       "{\"vertexes\":[{\"digest\":\"step:1\",\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
+	       "{\"vertexes\":[{\"digest\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
 	       "\"started\":\"2025-11-24T16:00:00Z\",\"completed\":\"2025-11-24T16:00:00.5Z\"}]}\n");
 }
 
