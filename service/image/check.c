@@ -7,6 +7,7 @@
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/registry/host.h"
+#include "store/cache/step_cache.h"
 #include "store/image/events.h"
 
 struct checking {
@@ -112,11 +113,23 @@ static int put_back(struct checking *c, const struct finding *f, struct err *err
 	return r < 0 ? err_wrap(err, "the damaged content could not be put back (%s)", why.text) : err->code;
 }
 
+/* Builds make it again. Whatever becomes of it otherwise, they are not to rely on it. */
+static int forget_results(struct checking *c, const struct finding *f)
+{
+	struct step_cache *cache = c->service->build.step_cache;
+
+	if (!cache)
+		return E_NOT_FOUND;
+	return f->step ? step_cache_forget(cache, f->step, NULL) : step_cache_forget_blob(cache, &f->digest, NULL);
+}
+
 static int repair_content(struct checking *c, const struct finding *f, struct err *err)
 {
 	bool aside = f->kind == FINDING_BLOB_DAMAGED;
-	int r;
+	int r = forget_results(c, f);
 
+	if (!f->n_images && !f->n_sources && r == OK)
+		return OK;
 	if (!f->n_sources || f->size < 0)
 		return fail(err, E_NOT_FOUND,
 			    "it came from no registry: remove the image, then load or build it again");
@@ -130,7 +143,11 @@ static int repair_content(struct checking *c, const struct finding *f, struct er
 
 static int repair(struct checking *c, const struct finding *f, struct err *err)
 {
-	return f->layer_image ? layer_check_repair(&c->layers, f->layer_image, err) : repair_content(c, f, err);
+	if (f->layer_image)
+		return layer_check_repair(&c->layers, f->layer_image, err);
+	if (f->kind != FINDING_RECORD_BROKEN)
+		return repair_content(c, f, err);
+	return forget_results(c, f) == OK ? OK : fail(err, E_BUSY, "a build uses the result of this step");
 }
 
 /* It is mended all the same when this cannot be written. */
@@ -143,7 +160,7 @@ static void tell_watchers(struct checking *c, const struct finding *f)
 static bool repairable(const struct checking *c, const struct finding *f)
 {
 	return c->request->repair &&
-	       (f->layer_image || f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
+	       (f->layer_image || f->step || f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
 }
 
 /* ---- events --------------------------------------------------------------- */

@@ -115,4 +115,9 @@ struct step_limits {
  * at least 30 days. */
 int step_cache_prune(struct step_cache *c, const struct step_limits *limits, int64_t *ret_freed, struct err *err);
 
+/* For the check: the result goes, those with this blob go. E_NOT_FOUND: there is none; E_BUSY:
+ * it is pinned. */
+int step_cache_forget(struct step_cache *c, const struct digest *key, struct err *err);
+int step_cache_forget_blob(struct step_cache *c, const struct digest *blob, struct err *err);
+
 #endif

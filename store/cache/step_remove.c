@@ -134,3 +134,49 @@ int step_remove(struct step_cache *c, const struct digest *firsts, size_t n, ste
 		*ret_gone = w.n_records;
 	return r;
 }
+
+/* ---- of no use any more ------------------------------------------------------------------------ */
+
+int step_cache_forget(struct step_cache *c, const struct digest *key, struct err *err)
+{
+	struct digest first;
+	int64_t freed = 0;
+	size_t gone;
+	int r = step_first_of(c->store, key, &first, err);
+
+	if (r == OK)
+		r = step_remove(c, &first, 1, NULL, NULL, &gone, &freed, err);
+	if (r != OK)
+		return r;
+	return gone ? OK : fail(err, E_BUSY, "a build uses the result of this step");
+}
+
+struct forgetting {
+	struct step_cache *cache;
+	const struct digest *blob;
+	size_t found;
+	int r;
+	struct err *err;
+};
+
+static bool forget_if_has(void *arg, const struct step_usage *u)
+{
+	struct forgetting *f = arg;
+
+	if (!digest_eq(&u->result.blob, f->blob))
+		return true;
+	f->found++;
+	f->r = step_cache_forget(f->cache, &u->key, f->err);
+	return f->r == OK;
+}
+
+int step_cache_forget_blob(struct step_cache *c, const struct digest *blob, struct err *err)
+{
+	struct err own = ERR_INIT;
+	struct forgetting f = { .cache = c, .blob = blob, .err = err ? err : &own };
+	int r = step_cache_each(c, forget_if_has, &f, f.err);
+
+	if (r != OK || f.r != OK)
+		return r != OK ? r : f.r;
+	return f.found ? OK : fail(err, E_NOT_FOUND, "no result of a step has this content");
+}

@@ -7,7 +7,6 @@
  *   data CONNECTION HEX|- END
  *   open ID MODE UID     says "socket N", or "failed REASON TEXT"
  *   close N
- *   block, unblock       no message is sent meanwhile
  *   break                sending fails from now on
  */
 #include <fcntl.h>
@@ -21,21 +20,19 @@
 
 enum { LINE_MAX_BYTES = 4 << 20, SOCKETS = 64, EXIT_USAGE = 2, RADIX = 16 };
 
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: blocked */
 static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool broken;
+static bool broken; /* under it */
 
 /* ---- to the client ----------------------------------------------------------------- */
 
 static int send_line(void *arg, const Imaged__V1__AgentData *m, struct err *err)
 {
 	(void)arg;
-	pthread_mutex_lock(&gate);
-	bool fails = broken;
-	pthread_mutex_unlock(&gate);
-	if (fails)
-		return fail(err, E_CANCELLED, "the call is over");
 	pthread_mutex_lock(&out_lock);
+	if (broken) {
+		pthread_mutex_unlock(&out_lock);
+		return fail(err, E_CANCELLED, "the call is over");
+	}
 	printf("%" PRIu32 " %s ", m->connection, m->ssh_id[0] ? m->ssh_id : "-");
 	for (size_t i = 0; i < m->data.len; i++)
 		printf("%02x", m->data.data[i]);
@@ -102,6 +99,13 @@ static void close_one(const char *number)
 	}
 }
 
+static void break_off(void)
+{
+	pthread_mutex_lock(&out_lock);
+	broken = true;
+	pthread_mutex_unlock(&out_lock);
+}
+
 static void obey(struct build_agents *a, int directory, char *line)
 {
 	const char *word[4] = { "", "", "", "" };
@@ -116,12 +120,8 @@ static void obey(struct build_agents *a, int directory, char *line)
 		open_one(a, directory, word[1], word[2], word[3]);
 	else if (!strcmp(word[0], "close"))
 		close_one(word[1]);
-	else if (!strcmp(word[0], "block"))
-		pthread_mutex_lock(&gate);
-	else if (!strcmp(word[0], "unblock"))
-		pthread_mutex_unlock(&gate);
 	else if (!strcmp(word[0], "break"))
-		broken = true; /* between block and unblock */
+		break_off();
 }
 
 int main(int argc, char **argv)

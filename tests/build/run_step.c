@@ -1,5 +1,6 @@
 /*
  * run_step FILE         runs the step that a JSON file describes
+ * run_step -shell FILE  runs its command in a terminal: standard input is typed, SIGUSR1 makes it 100 by 40
  * run_step -layer FILE  writes its layer to standard output
  * run_step -remove FILE empties the directory of a step
  * run_step -repeat FILE runs it as often as "repeat" says, and tells how long each took
@@ -13,7 +14,7 @@
  *        "mounts": [{"type", "target", "source", "rw", "size", "content", "mode", "uid", "gid", "layers": [PATH],
  *        "path", "fill"}],
  *        "limits": {"memory", "memory_swap", "cpu_quota", "cpu_period", "cpu_shares", "cpus", "mems", "pids", "shm",
- *        "ulimits": [[NAME, SOFT, HARD]]}, "repeat", "detached": lowers as mounts that are nowhere}
+ *        "ulimits": [[NAME, SOFT, HARD]]}, "repeat", "columns", "rows", "detached": lowers as mounts that are nowhere}
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,10 +26,12 @@
 #include <sys/stat.h>
 
 #include "service/build/run/run.h"
+#include "service/build/run/shell.h"
 
 enum { KEPT_MAX = 4096, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static struct cancel *token;
+static struct run_terminal *terminal;
 
 /* What lives as long as the program is no leak. */
 static void *kept(void *p)
@@ -238,6 +241,18 @@ static int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static int say_result(const struct run_step *s, const struct run_result *result)
+{
+	const struct run_result r = *result;
+	char failure[1024];
+
+	run_describe_failure(s, &r, failure, sizeof failure);
+	say(json_pack("{s:i, s:i, s:b, s:I, s:I, s:s, s:s}", "exit_code", r.exit_code, "signal", r.signal, "oom",
+		      r.out_of_memory, "memory_peak", (json_int_t)r.memory_peak, "cpu_us", (json_int_t)r.cpu_us,
+		      "message", r.message, "failure", r.exit_code ? failure : ""));
+	return 0;
+}
+
 static int run(const json_t *o)
 {
 	const struct run_config c = read_config(o);
@@ -245,15 +260,41 @@ static int run(const json_t *o)
 	const struct run_output out = { put, NULL };
 	struct err err = ERR_INIT;
 	struct run_result r;
-	char failure[1024];
 
 	if (run_step(&c, &s, &out, token, &r, &err) != OK)
 		return say_failed(&err);
-	run_describe_failure(&s, &r, failure, sizeof failure);
-	say(json_pack("{s:i, s:i, s:b, s:I, s:I, s:s, s:s}", "exit_code", r.exit_code, "signal", r.signal, "oom",
-		      r.out_of_memory, "memory_peak", (json_int_t)r.memory_peak, "cpu_us", (json_int_t)r.cpu_us,
-		      "message", r.message, "failure", r.exit_code ? failure : ""));
-	return 0;
+	return say_result(&s, &r);
+}
+
+static void *type(void *arg)
+{
+	uint8_t piece[4096];
+	struct err err = ERR_INIT;
+	ssize_t n;
+
+	(void)arg;
+	while ((n = read(STDIN_FILENO, piece, sizeof piece)) > 0)
+		if (run_terminal_type(terminal, (struct bytes){ piece, (size_t)n }, &err) != OK)
+			cancel_fire(token, err.code);
+	run_terminal_end(terminal);
+	return NULL;
+}
+
+static int shell(const json_t *o)
+{
+	const struct run_config c = read_config(o);
+	const struct run_step s = read_step(o);
+	const struct run_output out = { put, NULL };
+	struct err err = ERR_INIT;
+	struct run_result r;
+	pthread_t thread;
+
+	if (run_terminal_new((unsigned)number(o, "columns"), (unsigned)number(o, "rows"), &terminal, &err) != OK ||
+	    !kept(terminal) || pthread_create(&thread, NULL, type, NULL))
+		abort();
+	if (run_shell(&c, &s, terminal, &out, token, &r, &err) != OK)
+		return say_failed(&err);
+	return say_result(&s, &r);
 }
 
 /* How long each of several runs takes, in microseconds; each begins with an empty directory. */
@@ -317,7 +358,8 @@ static void *await_signal(void *arg)
 {
 	int signal;
 
-	sigwait(arg, &signal);
+	while (!sigwait(arg, &signal) && signal == SIGUSR1)
+		run_terminal_resize(terminal, 100, 40);
 	cancel_fire(token, E_CANCELLED);
 	return NULL;
 }
@@ -329,6 +371,7 @@ static bool catch_signals(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
 	return !pthread_sigmask(SIG_BLOCK, &set, NULL) && !pthread_create(&thread, NULL, await_signal, &set);
 }
 
@@ -337,9 +380,11 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*act)(const json_t *);
-	} modes[] = {
-		{ "-layer", write_layer }, { "-remove", remove_all }, { "-sweep", sweep }, { "-repeat", repeat }
-	};
+	} modes[] = { { "-shell", shell },
+		      { "-layer", write_layer },
+		      { "-remove", remove_all },
+		      { "-sweep", sweep },
+		      { "-repeat", repeat } };
 	json_t *o = argc > 1 ? json_load_file(argv[argc - 1], 0, NULL) : NULL;
 
 	signal(SIGPIPE, SIG_IGN);

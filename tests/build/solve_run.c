@@ -494,7 +494,9 @@ int main(int argc, char **argv)
 	workspace = format("%s.workspace", argv[1]);
 	mkdir(workspace, 0700);
 	signal(SIGPIPE, SIG_IGN);
-	run = (struct run_config){ .program = getenv("IMAGED_RUN"), .workspace = workspace };
+	run = (struct run_config){ .program = getenv("IMAGED_RUN"),
+				   .workspace = workspace,
+				   .cgroup_parent = "imaged-solve" };
 	if (store_open(argv[1], &store, &err) < 0 || layer_files_new(store, worker_program, &files, &err) < 0 ||
 	    step_cache_new(store, &cache, &err) < 0 || cache_mounts_new(store, &mounts, &err) < 0 ||
 	    solver_new(&(struct solver_options){ .store = store,

@@ -173,12 +173,11 @@ class Connections(RelayCase):
         self.relay.open("default")
         with self.relay.connect() as step:
             self.relay.message()
-            self.relay.say("block")
             self.relay.say("break")
+            self.relay.open("default")  # so that it has heard that
             step.sendall(b"nobody hears it")
-            self.relay.say("unblock")
-            self.relay.say("close", 0)
-            self.assertEqual(b"", step.recv(9))
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(b"", step.recv(9))
 
     def test_agents_that_the_client_has_not(self):
         reason, text = self.relay.open("nope")

@@ -1,5 +1,6 @@
 """RUN steps of a daemon without root: in a user namespace, with one id or with many."""
 
+import json
 import os
 import shutil
 import stat
@@ -8,7 +9,7 @@ import tarfile
 import unittest
 
 import erofs
-from runstep import Running, StepCase
+from runstep import RUNC, Running, StepCase
 
 OWN = 12346  # an id that nobody has here
 
@@ -31,6 +32,9 @@ class Rootless(StepCase):
         spec = self.spec(command, **fields)
         os.chown(self.step_directory, OWN, OWN)
         return Running(self, spec, OWN)
+
+    def shell_of(self, spec):
+        return Running(self, spec, OWN, mode="-shell")
 
     def layer(self, **fields):
         return super().layer(as_id=OWN, **fields)
@@ -81,6 +85,52 @@ class Rootless(StepCase):
         self.refused("UNSUPPORTED_CONTENT", "limits of memory, processors and processes need cgroups", limits={"memory": 1 << 30})
         self.assertEqual("77\n", self.ok("ulimit -n", limits={"ulimits": [["nofile", 77, 77]]}))
 
+    def test_limits_above_the_daemons_need_root(self):
+        self.refused("UNSUPPORTED_CONTENT", "RLIMIT_NOFILE of 1073741824 is more than the .* that this daemon has, which only root", limits={"ulimits": [["nofile", 9, 1 << 30]]})
+
+    def test_runc_needs_root(self):
+        if not RUNC:
+            self.skipTest("runc is not installed")
+        self.refused("UNSUPPORTED_CONTENT", "runc makes cgroups, .* install crun", runtime=RUNC)
+
+    def test_a_shell(self):
+        self.ok("echo behind > /left")
+        with open(self.path(f"step{self.steps}.json"), encoding="utf-8") as file:
+            described = {**json.load(file), "args": ["/bin/sh"]}
+        with open(self.path("again.json"), "w", encoding="utf-8") as file:
+            json.dump(described, file)
+        shell = self.shell_of(file.name)
+        shell.process.stdin.write(b"stty size >/dev/null && cat /left; exit 4\n")
+        shell.process.stdin.flush()
+        self.assertEqual(4, shell.wait()["exit_code"], shell.out)
+        self.assertIn(b"behind\r\n", shell.out)
+
+    def test_parts_of_trees(self):
+        tree = self.path("tree")
+        os.makedirs(os.path.join(tree, "d"))
+        with open(os.path.join(tree, "d/f"), "w", encoding="ascii") as file:
+            file.write("in a tree")
+        for name in ("d/f", "d", ""):
+            os.chown(os.path.join(tree, name), OWN, OWN)
+        os.mkdir(self.path("cache"))
+        os.chown(self.path("cache"), OWN, OWN)
+        mounts = [
+            {"type": "bind", "target": "/ro", "path": "/d", "layers": [tree]},
+            {"type": "bind", "target": "/rw", "path": "/d/f", "layers": [tree], "rw": True},
+            {"type": "cache", "target": "/c", "source": self.path("cache"), "path": "/d", "layers": [tree], "rw": True, "fill": True},
+        ]
+        self.assertEqual("in a tree new in a tree\n", self.ok("printf new > /rw; echo $(cat /ro/f) $(cat /rw) $(cat /c/f)", mounts=mounts))
+        self.assertEqual(["f"], os.listdir(self.path("cache")))
+        self.refused("NOT_FOUND", '"/x": not found', mounts=[{**mounts[0], "path": "/x"}])
+
+    def test_an_owner_that_a_cache_cannot_begin_with(self):
+        os.makedirs(self.path("tree", "d"))
+        os.chown(self.path("tree", "d"), 7, 7)
+        os.mkdir(self.path("cache"))
+        os.chown(self.path("cache"), OWN, OWN)
+        mount = {"type": "cache", "target": "/c", "source": self.path("cache"), "path": "/", "layers": [self.path("tree")], "rw": True, "fill": True}
+        self.refused("UNSUPPORTED_CONTENT", "fill the cache mount at '/c': '/d/?' cannot belong to 65534:65534: the user namespace", mounts=[mount], single_id=True)
+
     def test_system_calls_are_refused(self):
         self.assertNotEqual(0, self.run_step("unshare -U true")["exit_code"])
         self.assertNotEqual(0, self.run_step("mkdir /m; mount -t tmpfs t /m")["exit_code"])
@@ -120,6 +170,9 @@ class Ranges(Rootless):
         spec = self.spec(command, **fields)
         os.chown(self.step_directory, OWN, OWN)
         return Running(self, spec)
+
+    def shell_of(self, spec):
+        return Running(self, spec, mode="-shell")
 
     def layer(self, **fields):
         return StepCase.layer(self, **fields)

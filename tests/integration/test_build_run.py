@@ -1,6 +1,7 @@
 """One RUN step: what it sees, what it may do, how it ends, and that nothing of it stays."""
 
 import contextlib
+import json
 import os
 import select
 import shutil
@@ -13,9 +14,8 @@ import unittest
 
 import erofs
 from harness import SLOW
-from runstep import RUN_STEP, Running, StepCase, processes
+from runstep import RUN_STEP, RUNC, Running, StepCase, processes
 
-RUNC = next((p for p in ("/usr/sbin/runc", "/usr/bin/runc") if os.path.exists(p)), None)
 SECRET = "s3cr3t-value-of-a-test"
 
 
@@ -164,6 +164,21 @@ class Ends(StepCase):
         said = running.wait()
         self.assertEqual((0, 1600 * 65536, b"end"), (said["exit_code"], len(running.out), running.err))
 
+    def peak_memory(self, running):
+        with open(f"/proc/{running.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+    def test_a_flood_does_not_grow_memory(self):
+        running = self.start("echo ready; dd if=/dev/zero bs=64k count=3200 2>/dev/null; echo end >&2; sleep 1000")
+        self.assertEqual(b"ready\n", running.process.stdout.readline())
+        before, left = self.peak_memory(running), 3200 * 65536
+        while left:
+            left -= len(running.process.stdout.read1(left))
+        self.assertEqual(b"end\n", running.process.stderr.readline())
+        self.assertLess(self.peak_memory(running) - before, 4 << 20)
+        running.process.send_signal(signal.SIGTERM)
+        self.assertEqual("CANCELLED", running.wait()["failed"])
+
     def test_output_comes_while_it_runs(self):
         running = self.start("echo ready; cat")
         self.assertEqual(b"ready\n", running.process.stdout.readline())
@@ -249,19 +264,32 @@ class Kills(StepCase):
         running.process.communicate()
         sweep = Running(self, self.spec("true", parent="imaged-test-sweep"))
         sweep.wait()
-        spec = self.path(f"step{self.steps}.json")
-        said = subprocess.run(
-            [RUN_STEP, "-sweep", spec],
+        self.assertEqual('{"removed":1}\n', self.sweep(parent="imaged-test-sweep"))
+        for place in self.cgroups():
+            base = os.path.join(os.path.dirname(place), "imaged-test-sweep")
+            if os.path.isdir(base):
+                os.rmdir(base)  # it is empty
+
+    def sweep(self, **fields):
+        return subprocess.run(
+            [RUN_STEP, "-sweep", self.spec("true", **fields)],
             env={**os.environ, "RUN_STEP_PROGRAM": self.worker, "RUN_STEP_RESULT": "1"},
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         ).stdout
-        self.assertEqual('{"removed":1}\n', said)
+
+    def test_a_step_that_goes_on_is_not_swept(self):
+        running, _ = self.start_sleep(parent="imaged-test-alive", limits={"pids": 50})
+        self.assertEqual('{"removed":0}\n', self.sweep(parent="imaged-test-alive"))
+        # Nor is its name taken from it.
+        self.refused("CONFLICT", "another step has it", parent="imaged-test-alive", id=f"{self.prefix}1")
+        self.assertGreaterEqual(len(processes(f"sleep\0{self.marker}")), 2)
+        running.process.send_signal(signal.SIGTERM)
+        self.assertEqual("CANCELLED", running.wait()["failed"])
         for place in self.cgroups():
-            base = os.path.join(os.path.dirname(place), "imaged-test-sweep")
-            if os.path.isdir(base):
-                os.rmdir(base)  # it is empty
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(os.path.join(os.path.dirname(place), "imaged-test-alive"))
 
     def test_kill_of_the_runtime(self):
         running, fds = self.start_sleep()
@@ -530,6 +558,131 @@ class ImageMounts(TreeMounts, StepCase):
 
     def as_layer(self, directory):
         return image_of(directory)
+
+
+class ShellMixin:
+    """A command with a terminal where a step failed."""
+
+    def shell(self, command=("/bin/sh",), **fields):
+        return self.shell_of(self.spec(list(command), **fields))
+
+    def again(self, command=("/bin/sh",), **fields):
+        """In the directory of the last step."""
+        with open(self.path(f"step{self.steps}.json"), encoding="utf-8") as file:
+            described = {**json.load(file), "args": list(command), **fields}
+        with open(self.path("again.json"), "w", encoding="utf-8") as file:
+            json.dump(described, file)
+        return self.shell_of(file.name)
+
+    def type(self, shell, text):
+        shell.process.stdin.write(text.encode())
+        shell.process.stdin.flush()
+
+    def read_until(self, shell, text):
+        """What it wrote up to some text."""
+        got = b""
+        while text.encode() not in got:
+            piece = os.read(shell.process.stdout.fileno(), 4096)
+            self.assertTrue(piece, f"the shell ended: {got!r}")
+            got += piece
+        return got.decode()
+
+    def test_a_shell_has_a_terminal(self):
+        shell = self.shell(columns=91, rows=27)
+        self.type(shell, "tty; stty size; echo TERM=$TERM; ls -l /proc/$$/fd/0; echo in'put'\n")
+        out = self.read_until(shell, "input\r\n")
+        for wanted in ("/dev/", "27 91", "TERM=xterm"):
+            self.assertIn(wanted, out)
+        self.assertNotIn("job control", out)
+        self.type(shell, "exit 42\n")
+        self.assertEqual(42, shell.wait()["exit_code"])
+
+    def test_the_terminal_gets_a_new_size(self):
+        shell = self.shell(["/bin/sh", "-c", 'trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.1; done'], columns=80, rows=24)
+        self.read_until(shell, "ready")
+        shell.process.send_signal(signal.SIGUSR1)
+        self.assertIn("40 100", self.read_until(shell, "40 100"))
+        self.assertEqual(5, shell.wait()["exit_code"])
+
+    def test_keys_are_signals(self):
+        shell = self.shell(["/bin/sh", "-c", 'trap "echo interrupted; exit 6" INT; echo ready; while :; do sleep 0.1; done'])
+        self.read_until(shell, "ready")
+        self.type(shell, "\x03")
+        self.assertEqual(6, shell.wait()["exit_code"])
+        self.assertIn(b"interrupted", shell.out)
+
+    def test_the_end_of_what_is_typed(self):
+        shell = self.shell()
+        self.type(shell, "echo on\'e\'; sh\n")
+        shell.process.stdin.close()
+        shell.process.stdin = None
+        self.assertEqual(0, shell.wait()["exit_code"])
+        self.assertIn(b"one\r\n", shell.out)
+
+    def test_where_a_step_failed(self):
+        self.assertEqual(3, self.run_step("mkdir -p /left; echo behind > /left/f; rm /bin/ls; cd /left; exit 3", cwd="/home/bob", env=["X=y"])["exit_code"])
+        for _ in range(2):
+            shell = self.again()
+            self.type(shell, "pwd; cat /left/f; echo X=$X; test -e /bin/ls || echo go\'ne\'; exit 0\n")
+            self.assertEqual(0, shell.wait()["exit_code"])
+            out = shell.out.decode()
+            for wanted in ("/home/bob\r\n", "behind\r\n", "X=y\r\n", "gone\r\n"):
+                self.assertIn(wanted, out)
+
+    def test_with_the_mounts_of_the_step(self):
+        mounts = [
+            {"type": "file", "target": "/run/secrets/s", "content": "hidden", "mode": 0o400},
+            {"type": "bind", "target": "/in", "path": "/etc", "layers": [self.root], "rw": True},
+        ]
+        self.assertEqual(1, self.run_step("echo x > /in/new; false", mounts=mounts)["exit_code"])
+        shell = self.again()
+        self.type(shell, "cat /run/secrets/s; ls /in; exit 9\n")
+        self.assertEqual(9, shell.wait()["exit_code"])
+        self.assertIn("hidden", shell.out.decode())
+        self.assertNotIn("new", shell.out.decode(), "what was thrown away is there")
+
+    def test_a_shell_that_is_not_there(self):
+        shell = self.shell(["/bin/nosh"])
+        said = shell.wait()
+        self.assertEqual(127, said.get("exit_code"), said)
+
+    def test_cancel_of_a_shell(self):
+        shell = self.shell()
+        self.type(shell, "trap '' HUP TERM; echo rea'dy'\n")
+        self.read_until(shell, "ready\r\n")
+        shell.process.send_signal(signal.SIGTERM)
+        self.assertEqual("CANCELLED", shell.wait()["failed"])
+
+    def test_a_flood_while_nothing_is_typed(self):
+        shell = self.shell(["/bin/sh", "-c", "dd if=/dev/zero bs=64k count=100 2>/dev/null; exit 7"])
+        self.assertEqual(7, shell.wait()["exit_code"])
+        self.assertEqual(6_553_600, len(shell.out))
+
+    def test_more_is_typed_than_is_read(self):
+        shell = self.shell(["/bin/sh", "-c", "stty raw; echo ready; sleep 1000"])
+        self.read_until(shell, "ready")
+        with contextlib.suppress(BrokenPipeError):
+            self.type(shell, "x" * (2 << 20))
+        self.assertEqual("LIMIT_EXCEEDED", shell.wait()["failed"])
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class Shell(ShellMixin, StepCase):
+    def shell_of(self, spec):
+        return Running(self, spec, mode="-shell")
+
+    def test_another_user(self):
+        shell = self.shell(user="bob")
+        self.type(shell, "id -u; stat -c %U $(tty); exit 0\n")
+        self.assertEqual(0, shell.wait()["exit_code"])
+        self.assertIn("1000", shell.out.decode())
+
+    @unittest.skipUnless(RUNC, "runc is not installed")
+    def test_a_shell_in_runc(self):
+        shell = self.shell(runtime=RUNC)
+        self.type(shell, "stty -echo; echo in'put'; exit 8\n")
+        self.assertEqual(8, shell.wait()["exit_code"], shell.out)
+        self.assertIn(b"input", shell.out)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")

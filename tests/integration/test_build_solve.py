@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import unittest
 
 from runstep import processes
@@ -213,6 +214,20 @@ class Cache(Case):
         self.build(dockerfile)
         self.assertEqual(["cached"] * 3, list(self.states.values()))
 
+    def test_what_stands_on_a_layer_that_was_made_anew(self):
+        """It is found with the layer that it was made on: both say the same."""
+        below = "FROM base AS a\nRUN cat /proc/sys/kernel/random/uuid > /u\n"
+        above = f"{below}RUN cp /u /v\nFROM base\nCOPY --from=a /u /v /\nRUN cp /u /w\n"
+        first = self.build(above)
+        self.build(f"{below}RUN true\n", no_cache=True)
+        self.assertEqual(first["layers"], self.build(above)["layers"])
+        self.assertEqual(["cached"] * 4, list(self.states.values()))
+        self.build(f"{above}RUN cmp /u /v && cmp /u /w\n")
+        self.assertEqual(1, list(self.states.values()).count("done"))
+        self.reopen()
+        self.build(f"{below}RUN true\nRUN true again\n")
+        self.assertEqual(["cached", "cached", "done"], list(self.states.values()))
+
     def test_failures_are_not_kept_and_what_was_before_is(self):
         dockerfile = "FROM base\nRUN echo fine\nRUN false\n"
         for state in ("done", "cached"):
@@ -286,6 +301,28 @@ class Failing(Case):
         self.open()
         self.assertEqual([], self.steps_left())
         self.build("FROM base\nRUN true\n")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class FullDisk(Case):
+    SIZE = 24 << 20
+
+    def open(self):
+        store = self.path("store")
+        os.mkdir(store)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE}", "none", store], check=True)
+        super().open()
+
+    def _unmounted(self):
+        subprocess.run(["umount", self.path("store")], check=True)
+        super()._unmounted()
+
+    def test_the_build_says_so_and_the_next_one_has_room(self):
+        dockerfile = "FROM scratch\nCOPY small /\nCOPY d /\n"
+        large = {"small": b"S", "d/": b"", "d/x": os.urandom(self.SIZE // 3)}
+        self.refused("DISK_FULL", "No space left|not enough", dockerfile, large)
+        self.build(dockerfile, {**large, "d/x": os.urandom(self.SIZE // 16)})
+        self.assertEqual({"COPY small /": "cached", "COPY d /": "done"}, self.states)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")

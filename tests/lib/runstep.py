@@ -10,6 +10,8 @@ import subprocess
 from harness import BIN, SLOW, TestCase, program
 
 RUN_STEP = os.path.join(os.path.dirname(BIN), "tests", "run_step")
+RUNC = next((p for p in ("/usr/sbin/runc", "/usr/bin/runc") if os.path.exists(p)), None)
+PARENT = "imaged-tests"  # of cgroups: none that a daemon of this machine has
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 bob:x:1000:1000:Bob:/home/bob:/bin/sh
 eve:x:1001:1001:Eve:/home/eve:/bin/sh
@@ -45,14 +47,14 @@ def make_root(directory):
 class Running:
     """A step that goes on."""
 
-    def __init__(self, case, spec, as_id=None):
+    def __init__(self, case, spec, as_id=None, mode=None):
         self.spec = spec
         ours, theirs = os.pipe()
         # A SIGTERM before run_step is ready for it is kept for it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self.process = subprocess.Popen(
-            [RUN_STEP, spec],
-            stdin=subprocess.DEVNULL,
+            [RUN_STEP, *([mode] if mode else []), spec],
+            stdin=subprocess.PIPE if mode else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "RUN_STEP_PROGRAM": case.worker, "RUN_STEP_RESULT": str(theirs)},
@@ -102,7 +104,7 @@ class StepCase(TestCase):
         """The directories that hold the steps' cgroups, where a hierarchy is mounted."""
         places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
         places += [os.path.join("/sys/fs/cgroup", name) for name in ("memory", "cpu", "pids", "cpuset")]
-        return [p for p in (os.path.join(place, "imaged") for place in places) if os.path.isdir(p)]
+        return [p for p in (os.path.join(place, PARENT) for place in places) if os.path.isdir(p)]
 
     def spec(self, command, **fields):
         """The path of the file that describes a step."""
@@ -114,6 +116,7 @@ class StepCase(TestCase):
             "lowers": [self.root],
             "directory": directory,
             "workspace": self.path("workspace"),
+            "parent": PARENT,
             "args": ["/bin/sh", "-c", command] if isinstance(command, str) else command,
             **fields,
         }

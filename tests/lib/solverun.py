@@ -99,7 +99,7 @@ class SolveCase(TestCase):
         self.solver, self.builds = None, 0
         self.open()
         self.addCleanup(self._unmounted)
-        self.addCleanup(lambda: self.solver.close())
+        self.addCleanup(lambda: self.assertEqual(0, self.solver.close()))
 
     def _unmounted(self):
         with open("/proc/self/mountinfo", encoding="utf-8") as file:

@@ -116,7 +116,7 @@ static int set_switches(struct build_output *out, const struct fields *f, bool *
 	    fields_bool(f, "force-compression", false, &force, err) < 0 ||
 	    fields_bool(f, "oci-mediatypes", true, &oci, err) < 0 ||
 	    fields_bool(f, "rewrite-timestamp", false, &rewrite, err) < 0 ||
-	    fields_bool(f, "platform-split", true, &split, err) < 0 || fields_bool(f, "tar", true, &tar, err) < 0)
+	    fields_bool(f, "platform-split", false, &split, err) < 0 || fields_bool(f, "tar", true, &tar, err) < 0)
 		return err->code;
 	if (!tar)
 		return fail(err, E_UNSUPPORTED, "tar=false: write an archive, and unpack it");

@@ -191,11 +191,27 @@ static int write_metadata(const struct build *b, struct err *err)
 	return write_file(b->options->metadata_file, text ? text : b->result.metadata, err);
 }
 
+/* In front of what linters found, for people. */
+static void print_count(const struct build *b)
+{
+	uint32_t n = b->result.warnings;
+
+	if (strcmp(b->call, "check") != 0)
+		return;
+	if (!n)
+		cli_print("Check complete, no warnings found.\n");
+	else if (n == 1)
+		cli_print("Check complete, 1 warning has been found!\n");
+	else
+		cli_print("Check complete, %u warnings have been found!\n", n);
+}
+
 static int leave(struct build *b, struct err *err)
 {
 	const struct build_options *o = b->options;
 
 	if (*b->call) {
+		print_count(b);
 		cli_write(b->result.report.data, b->result.report.len);
 		return OK;
 	}

@@ -267,6 +267,8 @@ void *relay_run(void *agents)
 	while (!is_stopping(a)) {
 		size_t n;
 
+		if (is_broken(a))
+			end_connections_of(a, NULL);
 		drop_sockets(a, false);
 		drop_connections(a);
 		n = fill_wait(a);

@@ -357,7 +357,10 @@ static int visit(struct run *r, const char *name, struct err *err)
 	if (overlay.is_foreign)
 		return fail_entry(r, E_UNSUPPORTED, "the overlay keeps part of it elsewhere", err);
 	if (!strncmp(name, whiteout_prefix, strlen(whiteout_prefix)))
-		return fail_entry(r, E_UNSUPPORTED, "a layer cannot have a file of this name: it means a removal", err);
+		return fail_entry(r, E_UNSUPPORTED,
+				  "a layer cannot have a file of this name, as it means a removal: the step has to "
+				  "rename or remove it",
+				  err);
 	rc = entry_is_same(l->upper, l->lower, name, &st, &r->xattrs, &r->below, &is_same, err);
 	if (rc != OK)
 		return rc;

@@ -1,5 +1,6 @@
 /* A layer that is being made: its tar into an ingest, then its image of it. */
 #include "service/build/layers/build_layer_state.h"
+#include "service/build/layers/empty_layer.h"
 
 static const char plain_layer[] = "application/vnd.oci.image.layer.v1.tar";
 
@@ -70,8 +71,8 @@ static int start_job(struct build_layer_writer *w, const struct digest *digest, 
 	return r;
 }
 
-static int make_image(struct build_layer_writer *w, struct step_result *result, struct cancel *cancel,
-		      struct layer_image **ret_image, struct err *err)
+static int convert(struct build_layer_writer *w, struct step_result *result, struct cancel *cancel,
+		   struct layer_image **ret_image, struct err *err)
 {
 	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
 	CLEANUP(layer_job_freep) struct layer_job *job = NULL;
@@ -83,8 +84,21 @@ static int make_image(struct build_layer_writer *w, struct step_result *result, 
 		return r;
 	if (!result->facts.end_mark)
 		return fail(err, E_INTERNAL, "the tar of a new layer has no end");
-	result->diff_id = result->facts.diff_id;
 	*ret_image = TAKE(image);
+	return OK;
+}
+
+static int make_image(struct build_layer_writer *w, struct step_result *result, struct cancel *cancel,
+		      struct layer_image **ret_image, struct err *err)
+{
+	int r = empty_layer_image(w->store, &result->blob, cancel, &result->facts, ret_image, err);
+
+	if (r == 0)
+		r = convert(w, result, cancel, ret_image, err);
+	if (r < 0)
+		return r;
+	empty_layer_note(&result->facts, *ret_image);
+	result->diff_id = result->facts.diff_id;
 	return OK;
 }
 

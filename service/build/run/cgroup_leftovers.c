@@ -64,7 +64,7 @@ static void sweep_one(int root, void *arg)
 	}
 	while ((e = readdir(dir)))
 		if (e->d_type == DT_DIR && e->d_name[0] != '.' && !strncmp(e->d_name, s->prefix, strlen(s->prefix)) &&
-		    cgroup_remove_at(dirfd(dir), e->d_name))
+		    cgroup_remove_unused(dirfd(dir), e->d_name))
 			s->removed++;
 	closedir(dir);
 }

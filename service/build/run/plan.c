@@ -357,7 +357,8 @@ static int check_root(const struct run_root *root, struct err *err)
 	return rc;
 }
 
-int plan_of_step(const struct run_config *c, const struct run_step *step, int *ret_memfd, struct err *err)
+int plan_of_step(const struct run_config *c, const struct run_step *step, const struct plan_terminal *terminal,
+		 int *ret_memfd, struct err *err)
 {
 	Imaged__Run__RunPlan plan;
 	Imaged__Run__RunStep s;
@@ -369,6 +370,9 @@ int plan_of_step(const struct run_config *c, const struct run_step *step, int *r
 	plan.step = &s;
 	if (rc == OK)
 		rc = set_step(&a, c, step, &s, err);
+	s.terminal = terminal != NULL;
+	s.columns = terminal ? terminal->columns : 0;
+	s.rows = terminal ? terminal->rows : 0;
 	if (rc == OK)
 		rc = to_memfd(&plan, ret_memfd, err);
 	arena_free(&a);

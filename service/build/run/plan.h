@@ -8,8 +8,13 @@
 #include "service/build/run/plan.pb-c.h"
 #include "service/build/run/run.h"
 
-/* Checks and packs. E_INVALID, E_LIMIT. The descriptor is the caller's. */
-int plan_of_step(const struct run_config *c, const struct run_step *step, int *ret_memfd, struct err *err);
+struct plan_terminal {
+	unsigned columns, rows;
+};
+
+/* Checks and packs. E_INVALID, E_LIMIT. The descriptor is the caller's. `terminal` NULL: it has none. */
+int plan_of_step(const struct run_config *c, const struct run_step *step, const struct plan_terminal *terminal,
+		 int *ret_memfd, struct err *err);
 int plan_of_layer(const struct run_config *c, const struct run_layer *layer, int *ret_memfd, struct err *err);
 int plan_of_removal(const struct run_config *c, int *ret_memfd, struct err *err);
 

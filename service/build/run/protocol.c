@@ -151,11 +151,11 @@ int run_receive_fds(int socket, int **ret_fds, size_t *ret_n, struct err *err)
 
 /* ---- the worker's words ----------------------------------------------------------- */
 
-int run_send_pidfd(int socket, int pidfd, struct err *err)
+int run_send_descriptor(int socket, int fd, struct err *err)
 {
 	const struct frame f = { RUN_PROTOCOL_VERSION, 1, 1 };
 
-	return send_frame(socket, &f, sizeof f, &pidfd, 1, err);
+	return send_frame(socket, &f, sizeof f, &fd, 1, err);
 }
 
 int run_send_report(int socket, const struct run_report *report, struct err *err)
@@ -175,14 +175,14 @@ int run_receive_word(int socket, struct run_word *ret_word, struct err *err)
 	if (!len)
 		return fail(err, E_UNAVAILABLE, "imaged-run has ended");
 	if (len == sizeof(struct frame) && r.version == RUN_PROTOCOL_VERSION && n == 1) {
-		*ret_word = (struct run_word){ .pidfd = fds[0] };
+		*ret_word = (struct run_word){ .fd = fds[0] };
 		return OK;
 	}
 	close_fds(fds, n);
 	if (len != sizeof r || r.version != RUN_PROTOCOL_VERSION || n)
 		return fail(err, E_WORKER, "imaged-run speaks nonsense: %zu bytes that are no report", len);
 	r.text[sizeof r.text - 1] = 0;
-	*ret_word = (struct run_word){ .report = r, .is_report = true, .pidfd = -1 };
+	*ret_word = (struct run_word){ .report = r, .is_report = true, .fd = -1 };
 	return OK;
 }
 

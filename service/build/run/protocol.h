@@ -7,6 +7,8 @@
  *   imaged  → end of stream (shutdown, or death): stop now
  *   worker  → once: a frame with a pidfd of the step's first process, so that its end can
  *             be awaited when the supervisor itself was killed
+ *   step    → on a socket of its own in the place of RUN_FD_OUT, when it has a terminal: once a frame with
+ *             the side of the terminal that the caller serves
  *   worker  → once: struct run_report; no process of the step is alive any more, and
  *             none of its mounts and cgroups is left
  *
@@ -32,7 +34,7 @@ enum {
 
 enum run_fd {
 	RUN_FD_PLAN,
-	RUN_FD_OUT, /* standard output; of a layer, the tar */
+	RUN_FD_OUT, /* standard output; of a layer, the tar; with a terminal, the socket for it */
 	RUN_FD_ERRORS,
 	RUN_FD_DIRECTORY, /* of the step: upper, work (run.h) */
 	RUN_FD_LOWERS,
@@ -57,16 +59,16 @@ int run_send_fds(int socket, const int *fds, size_t n, struct err *err);
 /* All of them, each close-on-exec; free() the array, close them. */
 int run_receive_fds(int socket, int **ret_fds, size_t *ret_n, struct err *err);
 
-/* One frame of the worker's: a report, or a pidfd. */
+/* One frame of the worker's: a report, or a descriptor. */
 struct run_word {
 	struct run_report report;
 	bool is_report;
-	int pidfd; /* -1, or the caller's */
+	int fd; /* -1, or the caller's */
 };
 
 /* E_UNAVAILABLE at the end of the stream. */
 int run_receive_word(int socket, struct run_word *ret_word, struct err *err);
-int run_send_pidfd(int socket, int pidfd, struct err *err);
+int run_send_descriptor(int socket, int fd, struct err *err);
 int run_send_report(int socket, const struct run_report *report, struct err *err);
 
 void run_report_of_err(const struct err *err, struct run_report *ret_report);

@@ -6,9 +6,10 @@
 #include "service/build/run/cgroup_leftovers.h"
 #include "service/build/run/plan.h"
 #include "service/build/run/pump.h"
+#include "service/build/run/result.h"
 #include "service/build/run/worker_process.h"
 
-enum { SIGNALLED = 128, SIGNALS = 64, LAYER_PIPE_BYTES = 1 << 20 };
+enum { LAYER_PIPE_BYTES = 1 << 20 };
 
 static int open_pipe(int *ret_ours, int *ret_theirs, struct err *err)
 {
@@ -19,20 +20,6 @@ static int open_pipe(int *ret_ours, int *ret_theirs, struct err *err)
 	*ret_ours = ends[0];
 	*ret_theirs = ends[1];
 	return OK;
-}
-
-static void fill_result(const struct run_report *r, struct run_result *ret_result)
-{
-	*ret_result = (struct run_result){
-		.exit_code = r->exit_code,
-		.signal = r->exit_code > SIGNALLED && r->exit_code <= SIGNALLED + SIGNALS ? r->exit_code - SIGNALLED
-											  : 0,
-		.out_of_memory = r->oom_kills > 0 && r->exit_code,
-		.memory_peak = r->memory_peak,
-		.cpu_us = r->cpu_us,
-		.single_id = r->single_id,
-	};
-	snprintf(ret_result->message, sizeof ret_result->message, "%.*s", (int)sizeof ret_result->message - 1, r->text);
 }
 
 /* Runs one imaged-run to its end. The ends of pipes in `g` are closed: they must be nobody else's. */
@@ -67,7 +54,7 @@ int run_step(const struct run_config *c, const struct run_step *step, const stru
 				  .n_lowers = step->root.n_lowers,
 				  .mounts = step->mounts,
 				  .n_mounts = step->n_mounts };
-	int rc = plan_of_step(c, step, &plan, err);
+	int rc = plan_of_step(c, step, NULL, &plan, err);
 
 	if (rc == OK)
 		rc = open_pipe(&from_out, &g.out, err);
@@ -82,7 +69,7 @@ int run_step(const struct run_config *c, const struct run_step *step, const stru
 	if (!report.version)
 		cgroup_leftovers_remove(c->cgroup_parent, step->root.id);
 	if (rc == OK)
-		fill_result(&report, ret_result);
+		*ret_result = result_of_report(&report);
 	return rc;
 }
 

@@ -43,7 +43,7 @@ struct run_config {
 
 /* Where the root file system comes from. */
 struct run_root {
-	const char *id;	   /* [a-z0-9-], one step's at a time */
+	const char *id;	   /* [a-z0-9-], one step's at a time of all daemons with this cgroup_parent (E_CONFLICT) */
 	const int *lowers; /* the uppermost first: directories, detached mounts, EROFS images */
 	size_t n_lowers;   /* 0: scratch */
 	int directory;	   /* of the step */
@@ -158,8 +158,8 @@ int run_write_layer(const struct run_config *c, const struct run_layer *layer, c
 /* Empties the directory of a step. */
 int run_remove(const struct run_config *c, int directory, struct err *err);
 
-/* Removes the cgroups of steps that no daemon has any more, and ends what is in them: of those whose ids begin so,
- * since others of this machine may have steps too; at the daemon's start. How many. */
+/* Removes the cgroups that steps have left whose ids begin so, and which no daemon has any more; at the daemon's
+ * start. How many. */
 int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err);
 
 #endif

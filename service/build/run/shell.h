@@ -22,7 +22,8 @@ void run_terminal_freep(struct run_terminal **t);
 /* E_LIMIT: the command does not read it. */
 int run_terminal_type(struct run_terminal *t, struct bytes data, struct err *err);
 void run_terminal_resize(struct run_terminal *t, unsigned columns, unsigned rows);
-/* Nothing is typed any more: the command is told as by ^D. To end it, fire run_shell()'s token. */
+/* Nothing is typed any more: the command is told as by ^D, again and again, as it may be missed while a program
+ * changes the terminal. To end it at once, fire run_shell()'s token. */
 void run_terminal_end(struct run_terminal *t);
 
 /* Until the command ends; as run_step(), with all output as RUN_STDOUT. `step->args` is the command: the shell of the

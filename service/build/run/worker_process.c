@@ -177,7 +177,7 @@ int worker_process_listen(struct worker_process *w, struct run_report *report, b
 		*report = word.report;
 	} else {
 		closep(&w->init);
-		w->init = word.pidfd;
+		w->init = word.fd;
 	}
 	return OK;
 }

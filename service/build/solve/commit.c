@@ -42,6 +42,7 @@ static void entry_free(struct entry *e)
 	flight_unref(e->item.flight);
 	build_layer_unref(e->item.layer);
 	free(e->item.description);
+	free((void *)e->item.note.data);
 	free(e);
 }
 
@@ -71,6 +72,19 @@ static void settle(struct committer *c, const struct entry *e, const struct err 
 		flight_settled(e->item.flight, why);
 }
 
+/* A result without its note is found less often. */
+static void put_notes(struct committer *c, const struct entry *batch)
+{
+	CLEANUP(freep) struct step_note *notes = calloc(BATCH_MAX, sizeof *notes);
+	size_t n = 0;
+
+	for (; notes && batch; batch = batch->next)
+		if (batch->item.note.data)
+			notes[n++] = (struct step_note){ batch->item.note_key, batch->item.note };
+	if (n)
+		step_cache_put_notes(c->cache, notes, n, NULL);
+}
+
 static void put(struct committer *c, struct entry *batch)
 {
 	CLEANUP(freep) struct step_made *made = calloc(BATCH_MAX, sizeof *made);
@@ -82,6 +96,8 @@ static void put(struct committer *c, struct entry *batch)
 	for (e = batch; made && e; e = e->next)
 		made[n++] = made_of(&e->item);
 	r = made ? step_cache_put(c->cache, made, n, &err) : fail_nomem(&err);
+	if (r == OK)
+		put_notes(c, batch);
 	for (e = batch; e; e = next) {
 		next = e->next;
 		settle(c, e, r == OK ? &kept : &err);
@@ -156,6 +172,7 @@ static void lose(struct committer *c, const struct commit_item *item)
 	flight_unref(item->flight);
 	build_layer_unref(item->layer);
 	free(item->description);
+	free((void *)item->note.data);
 	pthread_mutex_lock(&c->mu);
 	if (c->failure.code == OK)
 		c->failure = err;

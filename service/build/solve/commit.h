@@ -18,7 +18,9 @@ struct commit_item {
 	size_t n_keys;
 	struct build_layer *layer; /* referenced by this, like `flight` */
 	struct flight *flight;	   /* is told; NULL: another key for a result that is there */
-	char *description;	   /* becomes the committer's */
+	char *description;	   /* becomes the committer's, like `note` */
+	struct digest note_key;
+	struct bytes note; /* on the heap; NULL: none */
 };
 
 void committer_add(struct committer *c, const struct commit_item *item);

@@ -78,11 +78,22 @@ static int write_layer(struct execution *x, struct build_layer_writer *w, struct
 	}
 }
 
+/* One worker is ready when the first layer is; no layer begins before it was started. */
+static void expect_layers(struct solving *b)
+{
+	pthread_mutex_lock(&b->workers_mu);
+	if (!b->expecting)
+		layer_workers_start(b->workers);
+	b->expecting = true;
+	pthread_mutex_unlock(&b->workers_mu);
+}
+
 int execute(struct execution *x, struct build_layer **ret_layer, struct err *err)
 {
 	struct build_layer_writer *w;
 	int r;
 
+	expect_layers(x->in->op->build);
 	if (x->in->op->op->kind == OP_RUN)
 		return execute_run(x, ret_layer, err);
 	if (execution_enter(x, err) < 0 || execution_begin_layer(x, &w, err) < 0)

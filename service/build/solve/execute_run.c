@@ -1,5 +1,9 @@
 /* RUN: the command, then the layer of what it changed. */
+#include <dirent.h>
+#include <fcntl.h>
+
 #include "proto/runtime/clock.h"
+#include "service/build/diff/tar_put.h"
 #include "service/build/solve/failed.h"
 
 static int hear(void *arg, enum run_stream stream, struct bytes piece, UNUSED struct err *err)
@@ -36,18 +40,44 @@ static int run_command(struct execution *x, struct step_run *r, struct err *err)
 	return result.exit_code ? fail_step(&r->step, &result, err) : OK;
 }
 
+/* Nothing was changed; known without a look at what is below. */
+static bool is_unchanged(const struct step_run *r)
+{
+	int fd = openat(r->directory.fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e = NULL;
+	size_t n = 0;
+
+	if (!dir) {
+		closep(&fd);
+		return false;
+	}
+	for (errno = 0; n <= 2 && (e = readdir(dir)); n++)
+		;
+	closedir(dir);
+	return !e && !errno && n == 2; /* "." and ".." */
+}
+
+static int write_changes(struct execution *x, struct step_run *r, struct build_layer_writer *w, struct err *err)
+{
+	static const uint8_t end_of_tar[TAR_PUT_END];
+	const struct run_layer layer = { .root = &r->step.root };
+	const struct run_sink sink = { .write = build_layer_write, .arg = w };
+
+	if (is_unchanged(r))
+		return build_layer_write(w, (struct bytes){ end_of_tar, sizeof end_of_tar }, err);
+	return run_write_layer(&r->config, &layer, &sink, x->in->cancel, err);
+}
+
 static int take_layer(struct execution *x, struct step_run *r, int64_t created_ns, struct build_layer **ret_layer,
 		      struct err *err)
 {
-	struct run_layer layer = { .root = &r->step.root };
 	struct build_layer_writer *w;
-	struct run_sink sink = { .write = build_layer_write };
 	int rc;
 
 	if (execution_begin_layer(x, &w, err) < 0)
 		return err->code;
-	sink.arg = w;
-	rc = run_write_layer(&r->config, &layer, &sink, x->in->cancel, err);
+	rc = write_changes(x, r, w, err);
 	if (rc == OK)
 		return build_layer_end(w, created_ns, x->in->cancel, ret_layer, err);
 	build_layer_abandon(w);

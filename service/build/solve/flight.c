@@ -29,7 +29,7 @@ static struct flight *flight_new(struct solver *s, const struct digest *key)
 static void flight_free(struct flight *f)
 {
 	if (f->pinned)
-		step_cache_unpin(f->solver->options.cache, &f->key);
+		step_cache_unpin(f->solver->options.cache, &f->pin);
 	build_layer_unref(f->layer);
 	cancel_unref(f->cancel);
 	pthread_mutex_destroy(&f->log_mu);

@@ -45,7 +45,8 @@ struct flight {
 	struct digest key;
 	struct cancel *cancel; /* of who makes it */
 	struct build_layer *layer;
-	bool imported; /* nothing was executed for it */
+	struct digest pin; /* the key by which the result is pinned */
+	bool imported;	   /* nothing was executed for it */
 	/* Guarded by the solver's mutex. */
 	unsigned refs;
 	unsigned joining; /* builds that have found it and are no participants yet */

@@ -72,6 +72,20 @@ bool keys_of_definition(const struct inputs *in, struct digest *ret_key)
 	return true;
 }
 
+struct digest keys_symbol_of_input(const struct inputs *in, size_t input)
+{
+	const struct op *op = in->op->op;
+	const struct solving_op *from = input_of(in->op, input);
+
+	if (!input)
+		return from->symbol;
+	if (!counts(op, input))
+		return nothing;
+	if (is_identified(from))
+		return from->identity;
+	return from->named ? in->digests[input] : digest_of_path(op, input, &from->symbol);
+}
+
 static int digest_contents(struct inputs *in, size_t input, struct err *err)
 {
 	const struct op *op = in->op->op;

@@ -137,6 +137,7 @@ static int prepare(struct solving *b, struct err *err)
 	const struct solver_options *o = &b->solver->options;
 
 	pthread_mutex_init(&b->mu, NULL);
+	pthread_mutex_init(&b->workers_mu, NULL);
 	pthread_cond_init(&b->work, NULL);
 	pthread_cond_init(&b->changed, NULL);
 	b->cancel = cancel_new();
@@ -156,8 +157,10 @@ static void release(struct solving *b)
 		build_tree_unref(o->tree);
 		build_layer_unref(o->layer);
 		flight_unref(o->participant.flight);
-		if (digest_is_set(&o->found))
-			step_cache_unpin(b->solver->options.cache, &o->found);
+		for (size_t k = 0; k < o->n_pins; k++)
+			step_cache_unpin(b->solver->options.cache, &o->pins[k]);
+		free(o->pins);
+		free(o->stack);
 		if (o->owns_context)
 			build_context_close(o->context, NULL);
 	}
@@ -170,6 +173,7 @@ static void release(struct solving *b)
 	free(b->first_consumer);
 	pthread_cond_destroy(&b->work);
 	pthread_cond_destroy(&b->changed);
+	pthread_mutex_destroy(&b->workers_mu);
 	pthread_mutex_destroy(&b->mu);
 }
 
@@ -195,8 +199,17 @@ static void add_step(struct solution *s, struct solving_op *o)
 	memcpy(step->keys, o->keys, sizeof step->keys);
 	if (o->participant.flight)
 		s->pins->flights[s->pins->n_flights++] = TAKE(o->participant.flight);
-	if (digest_is_set(&o->found))
-		s->pins->found[s->pins->n_found++] = TAKE(o->found);
+	for (; o->n_pins; o->n_pins--)
+		s->pins->found[s->pins->n_found++] = o->pins[o->n_pins - 1];
+}
+
+static size_t count_pins(const struct solving *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->request->graph->n; i++)
+		n += b->ops[i].n_pins;
+	return n;
 }
 
 static int fill(struct solving *b, struct solution *s, struct err *err)
@@ -209,7 +222,7 @@ static int fill(struct solving *b, struct solution *s, struct err *err)
 		return fail_nomem(err);
 	s->pins->solver = b->solver;
 	s->pins->flights = calloc(n, sizeof(struct flight *));
-	s->pins->found = calloc(n, sizeof *s->pins->found);
+	s->pins->found = calloc(count_pins(b) + 1, sizeof *s->pins->found);
 	if (!s->pins->flights || !s->pins->found)
 		return fail_nomem(err);
 	for (size_t i = 0; i < n; i++)

@@ -39,7 +39,11 @@ struct solving_op {
 	struct build_layer *layer; /* of a step; borrowed from the tree or the flight */
 	struct digest keys[STEP_KEYS_MAX];
 	size_t n_keys;
-	struct digest found; /* the key by which it was found and pinned; or unset */
+	struct digest symbol; /* see stack.h, like `stack` */
+	struct digest *stack;
+	size_t n_stack;
+	struct digest *pins; /* keys by which results were found */
+	size_t n_pins;
 
 	/* Of OP_CONTEXT, OP_URL, OP_GIT, OP_FILE. */
 	struct digest identity;
@@ -52,6 +56,8 @@ struct solving {
 	struct solver *solver;
 	const struct solve_request *request;
 	struct layer_workers *workers;
+	pthread_mutex_t workers_mu; /* guards `expecting`: one of them was started ahead */
+	bool expecting;
 	struct cancel *cancel; /* of looking and waiting; fires when the build ends early */
 	struct committer *committer;
 	struct explainer *explainer; /* NULL: nothing is asked or kept */

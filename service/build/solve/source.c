@@ -1,6 +1,6 @@
 /* Operations that make no layer: bases, contexts, URLs, repositories, here-documents, joined trees. */
 #include "service/build/copy/copy_sources.h"
-#include "service/build/solve/inputs.h"
+#include "service/build/solve/stack.h"
 
 /* ---- files of others -------------------------------------------------------------- */
 
@@ -119,7 +119,8 @@ static int merge(struct solving_op *o, struct err *err)
 		t = pushed;
 	}
 	o->tree = t;
-	return OK;
+	o->symbol = graph_key(o->op, (struct digest[]){ input_of(o, 0)->symbol, input_of(o, 1)->symbol });
+	return stack_join(o, err);
 }
 
 static int take_image(struct solving_op *o, struct err *err)
@@ -156,6 +157,8 @@ void source_solve(struct solving_op *o)
 		solving_failed(o, &err);
 		return;
 	}
+	if (o->tree && o->op->kind != OP_MERGE)
+		o->symbol = *build_tree_chain(o->tree);
 	if (o->vertex)
 		vertex_done(TAKE(o->vertex));
 	solving_done(o);

@@ -2,6 +2,7 @@
 #include "service/build/solve/execute.h"
 #include "service/build/solve/keys.h"
 #include "service/build/solve/schedule.h"
+#include "service/build/solve/stack.h"
 
 static struct solving_op *op_of(struct participant *p)
 {
@@ -14,9 +15,12 @@ static struct solving_op *op_of(struct participant *p)
 static int stand_on(struct solving_op *o, struct build_layer *l, struct err *err)
 {
 	o->layer = build_layer_ref(l);
-	if (!o->op->n_inputs)
-		return build_tree_new(&l, 1, &o->tree, err);
-	return build_tree_push(input_of(o, 0)->tree, l, &o->tree, err);
+	if (o->tree) /* of an older one */
+		return OK;
+	if (stack_push(o, err) < 0)
+		return err->code;
+	return o->op->n_inputs ? build_tree_push(input_of(o, 0)->tree, l, &o->tree, err)
+			       : build_tree_new(&l, 1, &o->tree, err);
 }
 
 static void have(struct solving_op *o, struct build_layer *l, bool cached, bool elsewhere)
@@ -82,25 +86,9 @@ static bool ignores_cache(const struct solving_op *o)
 	return false;
 }
 
-/* 1: found. */
 static int find_by(struct solving_op *o, const struct digest *key, struct err *err)
 {
-	const struct solver_options *s = &o->build->solver->options;
-	struct build_layer *l;
-	struct step_result result;
-	struct err why = ERR_INIT;
-	int r = step_cache_find(s->cache, key, &result, &why);
-
-	if (r == E_NOT_FOUND)
-		return 0;
-	if (r == OK) {
-		o->found = *key;
-		r = build_layer_stored(s->layer_files, &result, &l, &why);
-	}
-	if (r != OK)
-		return fail(err, r, "%s", why.text);
-	o->layer = l;
-	return 1;
+	return stack_find_layer(o, key, &o->layer, err);
 }
 
 static void add_key(struct solving_op *o, const struct digest *key)
@@ -111,38 +99,79 @@ static void add_key(struct solving_op *o, const struct digest *key)
 	o->keys[o->n_keys++] = *key;
 }
 
-/* Found by its contents, and not by its definition: the next time by both. */
-static void add_alias(struct solving_op *o)
-{
-	struct commit_item item = { .n_keys = o->n_keys, .layer = build_layer_ref(o->layer) };
+/* ---- into the cache ------------------------------------------------------------------- */
 
-	memcpy(item.keys, o->keys, sizeof item.keys);
+/* The result's own name first, then what it is found by. */
+static void list_keys(const struct solving_op *o, const struct build_layer *l, struct commit_item *item)
+{
+	item->keys[item->n_keys++] = result_name(&o->symbol, l);
+	for (size_t i = 0; i < o->n_keys; i++)
+		item->keys[item->n_keys++] = o->keys[i];
+	for (size_t i = 0; i < item->n_keys; i++)
+		if (digest_eq(&item->keys[i], &o->symbol))
+			return;
+	item->keys[item->n_keys++] = o->symbol;
+}
+
+static void list_below(const struct solving_op *o, struct commit_item *item)
+{
+	const struct solving_op *below = o->op->n_inputs ? input_of(o, 0) : NULL;
+	size_t size = below ? below->n_stack * sizeof *below->stack : 0;
+	void *copy = malloc(size + 1);
+
+	if (!copy || size > STEP_NOTE_MAX) {
+		free(copy);
+		return;
+	}
+	if (size)
+		memcpy(copy, below->stack, size);
+	item->note_key = stack_note_key(&item->keys[0]);
+	item->note = (struct bytes){ copy, size };
+}
+
+/* With a flight, which becomes the committer's: a new result. Without: found by its contents and not by its definition;
+ * the next time by both. */
+static void commit(struct solving_op *o, struct flight *f, struct build_layer *l)
+{
+	struct commit_item item = { .layer = build_layer_ref(l), .flight = f };
+
+	list_keys(o, l, &item);
+	if (f) {
+		f->pin = item.keys[0];
+		list_below(o, &item);
+	}
 	item.description = strdup(o->op->title ? o->op->title : "");
 	committer_add(o->build->committer, &item);
 }
 
-/* 1: found. The definition's key comes first, as it costs nothing; in the list it is the second. */
+/* ---- finding it ------------------------------------------------------------------------ */
+
+/* 1: found. The definition's key comes first, as it costs nothing; the symbol's last, as its tree is an older one. */
 static int find(struct solving_op *o, struct inputs *in, bool look, struct err *err)
 {
 	struct digest definition, contents;
 	bool defined = keys_of_definition(in, &definition);
-	int r = defined && look ? find_by(o, &definition, err) : 0;
+	int r;
 
+	if (defined)
+		o->symbol = symbol_of(in);
+	r = defined && look ? find_by(o, &definition, err) : 0;
 	if (r == 1)
 		add_key(o, &definition);
 	if (r)
 		return r;
 	if (keys_of_contents(in, &contents, err) < 0)
 		return err->code;
+	o->symbol = o->op->n_inputs ? symbol_of(in) : contents;
 	add_key(o, &contents);
 	if (defined)
 		add_key(o, &definition);
-	if (!look || (defined && o->n_keys == 1)) /* both are one: it was asked for */
+	if (!look)
 		return 0;
-	r = find_by(o, &contents, err);
+	r = defined && o->n_keys == 1 ? 0 /* both are one */ : find_by(o, &contents, err);
 	if (r == 1 && o->n_keys > 1)
-		add_alias(o);
-	return r;
+		commit(o, NULL, o->layer);
+	return r || digest_eq(&o->symbol, &contents) ? r : stack_find(o, err);
 }
 
 /* ---- caches elsewhere ----------------------------------------------------------------- */
@@ -173,15 +202,6 @@ static int make(struct solving_op *o, struct inputs *in, struct flight *f, bool 
 	return r;
 }
 
-static void keep(struct solving_op *o, struct flight *f, struct build_layer *l)
-{
-	struct commit_item item = { .n_keys = o->n_keys, .layer = build_layer_ref(l), .flight = f };
-
-	memcpy(item.keys, o->keys, sizeof item.keys);
-	item.description = strdup(o->op->title ? o->op->title : "");
-	committer_add(o->build->committer, &item);
-}
-
 static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool look)
 {
 	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
@@ -192,7 +212,7 @@ static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool 
 	r = make(o, in, f, look, &l, &err);
 	flight_end(f, l, r == OK ? &made : &err);
 	if (l)
-		keep(o, f, l);
+		commit(o, f, l);
 	else
 		flight_unref(f);
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "service/build/run/worker/remove_tree.h"
+
 struct gone {
 	struct step_directory directory;
 	struct gone *next;
@@ -80,12 +82,19 @@ int step_directory_make(struct step_directories *d, struct step_directory *ret_d
 
 /* ---- removing ----------------------------------------------------------------------- */
 
+/* A process of its own only for files of ids that this one has no power over. */
+static void empty(const struct step_directories *d, int directory)
+{
+	if (geteuid() != 0 || remove_tree_content(directory, NULL) < 0)
+		run_remove(d->run, directory, NULL);
+}
+
 /* What stays is swept up at the next start. */
 static void remove_one(struct step_directories *d, struct step_directory *directory)
 {
 	CLEANUP(closep) int place = -1;
 
-	run_remove(d->run, directory->fd, NULL);
+	empty(d, directory->fd);
 	closep(&directory->fd);
 	if (open_place(d, &place, NULL) == OK)
 		unlinkat(place, directory->id, AT_REMOVEDIR);
@@ -205,7 +214,7 @@ static void sweep_one(struct step_directories *d, int place, const char *name)
 
 	if (fd < 0)
 		return;
-	run_remove(d->run, fd, NULL);
+	empty(d, fd);
 	unlinkat(place, name, AT_REMOVEDIR);
 }
 

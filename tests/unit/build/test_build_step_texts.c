@@ -125,27 +125,27 @@ static void plans(void **state)
 	s.n_mounts = 1;
 	s.limits.ulimits = &u;
 	s.limits.n_ulimits = 1;
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), OK);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), OK);
 	close(fd);
 	m.target = "//";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_INVALID);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_INVALID);
 	m.target = "t";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_INVALID);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_INVALID);
 	m.target = "/t";
 	u.name = "files";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_INVALID);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_INVALID);
 	u.name = "core";
 	s.root.id = "../x";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_INVALID);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_INVALID);
 	s.root.id = "x";
 	s.hostname = "a b";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_INVALID);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_INVALID);
 	s.hostname = NULL;
 	s.root.n_lowers = RUN_LAYERS_MAX + 1;
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_LIMIT);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_LIMIT);
 	s.root.n_lowers = 0;
 	c.runtime = "/nowhere";
-	assert_int_equal(plan_of_step(&c, &s, &fd, &err), E_UNSUPPORTED);
+	assert_int_equal(plan_of_step(&c, &s, NULL, &fd, &err), E_UNSUPPORTED);
 }
 
 static void failures(void **state)

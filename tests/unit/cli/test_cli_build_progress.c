@@ -223,8 +223,7 @@ static void plain_switches_to_whom_has_waited(UNUSED void **state)
 	assert_string_equal(buf_text(&shown), TITLE "#1 a\n#1 0.000 1\n");
 	now += 3000 * MS;
 	build_progress_tick(p, now);
-	finish(p, true,
-	       TITLE "#1 a\n#1 0.000 1\n#1 ...\n\n#2 b\n#2 0.000 2\n#2 CANCELED\n\n#1 a\n#1 CANCELED\n");
+	finish(p, true, TITLE "#1 a\n#1 0.000 1\n#1 ...\n\n#2 b\n#2 0.000 2\n#2 CANCELED\n\n#1 a\n#1 CANCELED\n");
 }
 
 static void plain_ends_with_what_failed(UNUSED void **state)
@@ -384,8 +383,10 @@ static void tty_fits_every_width(UNUSED void **state)
 		size_t line = 0;
 
 		begin(p, 1, "[1/2] RUN echo 你好你好你好你好你好你好你好你好你好你好你好你好你好你好 && true");
-		status(p, 1, "sha256:0000000000000000000000000000000000000000000000000000000000000000", 10, 1000, false);
-		log_text(p, 1, "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234\n");
+		status(p, 1, "sha256:0000000000000000000000000000000000000000000000000000000000000000", 10, 1000,
+		       false);
+		log_text(p, 1,
+			 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234\n");
 		build_progress_end(p, true, now);
 		for (const char *at = strstr(buf_text(&shown), "?25l") + 4; *at && *at != '\033'; at++) {
 			line = *at == '\n' ? 0 : line + ((*at & 0xc0) != 0x80);
@@ -425,7 +426,8 @@ static void rawjson_is_what_buildkit_writes(UNUSED void **state)
 	finish(p, false,
 	       "{\"vertexes\":[{\"digest\":\"step:1\",\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
 	       "\"started\":\"2025-11-24T16:00:00Z\"}]}\n"
-	       "{\"logs\":[{\"vertex\":\"step:1\",\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00.5Z\"}]}"
+	       "{\"logs\":[{\"vertex\":\"step:1\",\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00."
+	       "5Z\"}]}"
 	       "\n"
 	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"step:1\",\"total\":10,\"current\":5,"
 	       "\"timestamp\":\"2025-11-24T16:00:00.5Z\",\"started\":\"2025-11-24T16:00:00.5Z\"}]}\n"

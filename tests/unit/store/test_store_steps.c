@@ -113,6 +113,27 @@ static int64_t far_away(void)
 	return clock_wall_ns() + INT64_C(400) * 24 * 3600 * 1000000000;
 }
 
+static bool first_key(void *arg, struct bytes key, UNUSED struct bytes value, UNUSED uint64_t revision)
+{
+	struct key *first = arg;
+
+	memcpy(first->bytes, key.data, key.len);
+	first->len = key.len;
+	return false;
+}
+
+static void delete_first(struct meta *m, const struct key *prefix)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct key first = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_ok(meta_prefix(m, key_bytes(prefix), first_key, &first, &err), &err);
+	assert_true(first.len > 0);
+	meta_txn_delete(t, key_bytes(&first));
+	assert_ok(meta_txn_commit(m, t, NULL, &err), &err);
+}
+
 /* ---- found ------------------------------------------------------------------------------ */
 
 static void what_was_put_is_found_by_each_key(void **state)
@@ -444,6 +465,72 @@ static void nothing_is_there_of_results_that_could_not_be_put(void **state)
 	assert_clean(f->store);
 }
 
+/* ---- checked ------------------------------------------------------------------------------------ */
+
+static void assert_finds(struct store *s, const char *expected)
+{
+	CLEANUP(freep) char *text = check_text(s, true);
+
+	assert_string_equal(text, expected);
+}
+
+static void check_finds_results_whose_layer_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct step_cache *c = cache_of(f);
+	struct digest blob = digest_of_text("layer one"), key = digest_of_text("definition");
+	struct err err = ERR_INIT;
+
+	put(c, f->store, "definition", "content", "layer one");
+	assert_clean(f->store);
+	assert_ok(content_quarantine(f->store, &blob, &err), &err);
+	assert_finds(f->store, "missing the result of a step of a build needs this content and it is not there\n");
+	assert_code(step_cache_forget(c, &key, &err), E_BUSY);
+	assert_code(step_cache_forget_blob(c, &blob, &err), E_BUSY);
+	unpin(c, "definition");
+	assert_ok(step_cache_forget_blob(c, &blob, &err), &err);
+	assert_code(step_cache_forget(c, &key, &err), E_NOT_FOUND);
+	assert_clean(f->store);
+	step_cache_free(c);
+}
+
+static void check_finds_results_that_nothing_holds(void **state)
+{
+	struct fixture *f = *state;
+	struct step_cache *c = cache_of(f);
+	struct key prefix = key_lease_prefix();
+	struct digest key = digest_of_text("definition");
+	struct err err = ERR_INIT;
+
+	put(c, f->store, "definition", NULL, "layer one");
+	unpin(c, "definition");
+	delete_first(store_shared(f->store), &prefix);
+	assert_finds(f->store, "broken what holds the result of a step of a build is missing\n"
+			       "unreferenced nothing needs this content\n");
+	assert_ok(step_cache_forget(c, &key, &err), &err);
+	collect_garbage(f->store, far_away());
+	assert_clean(f->store);
+	step_cache_free(c);
+}
+
+static void check_finds_damaged_records(void **state)
+{
+	struct fixture *f = *state;
+	struct step_cache *c = cache_of(f);
+	struct digest key = digest_of_text("definition");
+	struct key k = key_step(&key);
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct step_result result;
+	struct err err = ERR_INIT;
+
+	meta_txn_put(t, key_bytes(&k), bytes_of("this is no record"));
+	assert_ok(meta_txn_commit(store_local(f->store), t, NULL, &err), &err);
+	assert_finds(f->store, "broken the record of a step of a build cannot be read\n");
+	assert_code(find_code(c, "definition", &result), E_NOT_FOUND);
+	assert_clean(f->store);
+	step_cache_free(c);
+}
+
 /* ---- notes -------------------------------------------------------------------------------------- */
 
 static void notes_are_kept_and_replaced(void **state)
@@ -491,6 +578,9 @@ int main(void)
 		IN_STORE(uses_are_counted_and_kept),
 		IN_STORE(many_results_come_and_go_at_once),
 		IN_STORE(nothing_is_there_of_results_that_could_not_be_put),
+		IN_STORE(check_finds_results_whose_layer_is_gone),
+		IN_STORE(check_finds_results_that_nothing_holds),
+		IN_STORE(check_finds_damaged_records),
 		IN_STORE(notes_are_kept_and_replaced),
 	};
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -91,14 +92,16 @@ static int make_path(int root, const char *path, int *ret_dir)
 static int make_place(struct cgroup *c, const char *controllers, struct cgroup_place *ret_place, struct err *err)
 {
 	CLEANUP(closep) int root = cgroup_open_hierarchy(controllers);
-	int dir;
+	CLEANUP(closep) int dir = -1;
 
 	if (root < 0)
 		return fail_cgroup(c, controllers ? "reach the hierarchy" : "reach the cgroup v2 hierarchy", err);
-	cgroup_remove_at(root, c->path);
+	cgroup_remove_unused(root, c->path);
 	if (make_path(root, c->path, &dir) < 0)
 		return fail_cgroup(c, "make it", err);
-	*ret_place = (struct cgroup_place){ .root = take_fd(&root), .dir = dir, .is_v1 = controllers != NULL };
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return fail(err, E_CONFLICT, "cgroup '%s': another step has it", c->path);
+	*ret_place = (struct cgroup_place){ take_fd(&root), take_fd(&dir), controllers != NULL };
 	return OK;
 }
 
@@ -228,6 +231,15 @@ bool cgroup_remove_at(int root, const char *path)
 		remove_children(root, path, 0);
 		wait_for_change(events, left < 50 ? left : 50);
 	}
+}
+
+bool cgroup_remove_unused(int root, const char *path)
+{
+	CLEANUP(closep) int dir = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir < 0)
+		return errno == ENOENT;
+	return !flock(dir, LOCK_EX | LOCK_NB) && cgroup_remove_at(root, path);
 }
 
 static void leave_place(const struct cgroup *c, struct cgroup_place *p)

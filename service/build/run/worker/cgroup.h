@@ -7,6 +7,9 @@
  * there. Hierarchies that are not mounted in the usual place, or read-only, are reached by mounts of
  * our own that are nowhere. The OCI runtime is told to leave cgroups alone.
  *
+ * The directories are locked (flock) by the step's supervisor and first process, so that nobody who looks for
+ * what killed steps have left takes those of steps that go on, of this daemon or another one.
+ *
  * Belongs to one thread.
  */
 #ifndef SERVICE_BUILD_RUN_WORKER_CGROUP_H
@@ -50,6 +53,8 @@ void cgroup_remove(struct cgroup *c);
 
 /* Removes PARENT/ID below a hierarchy's root, whoever made it. True: it is gone. */
 bool cgroup_remove_at(int root, const char *path);
+/* The same, unless the step that made it is still there. */
+bool cgroup_remove_unused(int root, const char *path);
 /* A hierarchy as a descriptor of its root: v2 with NULL, else a v1 one by its controllers as
  * /proc/self/cgroup names them. -1 with errno. */
 int cgroup_open_hierarchy(const char *controllers);

@@ -6,18 +6,23 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "service/build/run/worker/console.h"
 #include "service/build/run/worker/descriptors.h"
 
-enum { ARGS_MAX = 16, LOG_MAX = 64 << 10, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+#define PID_FILE "state/pid"
+
+enum { ARGS_MAX = 20, LOG_MAX = 64 << 10, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 /* ---- start ---------------------------------------------------------------------- */
 
 static int place_descriptors(posix_spawn_file_actions_t *actions, const struct runtime *r)
 {
-	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null",
+						      r->has_terminal ? O_RDWR : O_RDONLY, 0);
 
 	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, r->out, STDOUT_FILENO);
+		number = posix_spawn_file_actions_adddup2(actions, r->has_terminal ? STDIN_FILENO : r->out,
+							  STDOUT_FILENO);
 	if (!number)
 		number = posix_spawn_file_actions_adddup2(actions, r->errors, STDERR_FILENO);
 	if (!number)
@@ -63,30 +68,60 @@ static int spawn(const struct runtime *r, char *const argv[], pid_t *ret_pid)
 	return number;
 }
 
-/* Both take the same words; only how they are told to leave cgroups alone differs (runc cannot be). */
-static int start(const struct runtime *r, pid_t *ret_pid, struct err *err)
+/* Paths in the workspace that the runtime is told. */
+struct places {
+	char *state, *bundle, *log, *console, *pid;
+};
+
+static void places_free(struct places *p)
 {
-	CLEANUP(freep) char *state = format("%s/state", r->workspace);
-	CLEANUP(freep) char *bundle = format("%s/bundle", r->workspace);
-	CLEANUP(freep) char *log = format(r->is_runc ? "%s/state/log" : "file:%s/state/log", r->workspace);
+	free(p->state);
+	free(p->bundle);
+	free(p->log);
+	free(p->console);
+	free(p->pid);
+}
+
+static int places_make(const struct runtime *r, struct places *p, struct err *err)
+{
+	*p = (struct places){ .state = format("%s/state", r->workspace),
+			      .bundle = format("%s/bundle", r->workspace),
+			      .log = format(r->is_runc ? "%s/state/log" : "file:%s/state/log", r->workspace),
+			      .console = format("%s/state/console", r->workspace),
+			      .pid = format("%s/" PID_FILE, r->workspace) };
+	return p->state && p->bundle && p->log && p->console && p->pid ? OK : fail_nomem(err);
+}
+
+/* With a terminal, runc has to be told to go, and crun is too. */
+static size_t put_terminal(const struct places *p, const char **argv)
+{
+	const char *const words[] = { "--detach", "--console-socket", p->console, "--pid-file", p->pid };
+
+	memcpy(argv, words, sizeof words);
+	return ARRAY_LEN(words);
+}
+
+/* Both take the same words; only how they are told to leave cgroups alone differs (runc cannot be). */
+static int start(const struct runtime *r, const struct places *p, pid_t *ret_pid, struct err *err)
+{
 	const char *argv[ARGS_MAX];
 	size_t n = 0;
 	int number;
 
-	if (!state || !bundle || !log)
-		return fail_nomem(err);
 	argv[n++] = r->program;
 	argv[n++] = "--root";
-	argv[n++] = state;
+	argv[n++] = p->state;
 	argv[n++] = "--log";
-	argv[n++] = log;
+	argv[n++] = p->log;
 	argv[n++] = "--log-format";
 	argv[n++] = "json";
 	if (!r->is_runc)
 		argv[n++] = "--cgroup-manager=disabled";
 	argv[n++] = "run";
 	argv[n++] = "--bundle";
-	argv[n++] = bundle;
+	argv[n++] = p->bundle;
+	if (r->has_terminal)
+		n += put_terminal(p, argv + n);
 	argv[n++] = r->id;
 	argv[n] = NULL;
 	descriptors_restore();
@@ -169,13 +204,83 @@ static int judge(const struct runtime *r, int exit_code, struct run_report *repo
 	return OK;
 }
 
-int runtime_run(const struct runtime *r, struct run_report *report, struct err *err)
+/* ---- with a terminal -------------------------------------------------------------------- */
+
+static int hand_over(const struct runtime *r, int listener, pid_t pid, struct err *err)
+{
+	CLEANUP(closep) int terminal = -1;
+	int rc = console_take(listener, pid, &terminal, err);
+
+	return rc == OK && terminal >= 0 ? run_send_descriptor(r->out, terminal, err) : rc;
+}
+
+/* The runtime alone: what it started is not to be waited for yet. */
+static int await_runtime(pid_t pid, struct err *err)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fail_errno(err, "wait for the OCI runtime");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int read_pid(pid_t *ret_pid, struct err *err)
+{
+	CLEANUP(closep) int fd = open(PID_FILE, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+	long pid;
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+		return fail_errno(err, "read what process the OCI runtime has started");
+	pid = strtol(text, NULL, 10);
+	if (pid <= 1)
+		return fail(err, E_WORKER, "the OCI runtime does not say what process it has started");
+	*ret_pid = (pid_t)pid;
+	return OK;
+}
+
+static int run_with_terminal(const struct runtime *r, const struct places *p, struct run_report *report,
+			     struct err *err)
+{
+	CLEANUP(closep) int listener = -1;
+	pid_t pid;
+	int exit_code, rc = console_listen(p->console, &listener, err);
+
+	if (rc == OK)
+		rc = start(r, p, &pid, err);
+	if (rc == OK)
+		rc = hand_over(r, listener, pid, err);
+	if (rc != OK)
+		return rc;
+	exit_code = await_runtime(pid, err);
+	if (exit_code)
+		return exit_code < 0 ? exit_code : judge(r, exit_code, report, err);
+	rc = read_pid(&pid, err);
+	if (rc != OK)
+		return rc;
+	exit_code = await(pid, err);
+	report->exit_code = exit_code < 0 ? 0 : exit_code;
+	return exit_code < 0 ? exit_code : OK;
+}
+
+static int run_to_end(const struct runtime *r, const struct places *p, struct run_report *report, struct err *err)
 {
 	pid_t pid;
-	int exit_code, rc = start(r, &pid, err);
+	int exit_code, rc = start(r, p, &pid, err);
 
 	if (rc != OK)
 		return rc;
 	exit_code = await(pid, err);
 	return exit_code < 0 ? exit_code : judge(r, exit_code, report, err);
+}
+
+int runtime_run(const struct runtime *r, struct run_report *report, struct err *err)
+{
+	CLEANUP(places_free) struct places p;
+	int rc = places_make(r, &p, err);
+
+	if (rc != OK)
+		return rc;
+	return r->has_terminal ? run_with_terminal(r, &p, report, err) : run_to_end(r, &p, report, err);
 }

@@ -13,7 +13,8 @@ struct runtime {
 	bool is_runc;
 	const char *workspace; /* absolute path */
 	const char *id;
-	int out, errors; /* the step's */
+	int out, errors;   /* the step's */
+	bool has_terminal; /* `out` is a socket, to which it is sent (protocol.h) */
 };
 
 /* Fills exit_code, and text where the command could not be started (126, 127). E_WORKER with the

@@ -43,6 +43,8 @@ static json_t *environment(const struct spec_input *in)
 
 	if (ok && !has_variable(in->step, "PATH"))
 		ok = add(array, json_string(default_path));
+	if (ok && in->step->terminal && !has_variable(in->step, "TERM"))
+		ok = add(array, json_string("TERM=xterm"));
 	if (ok && !has_variable(in->step, "HOME"))
 		ok = add(array, json_sprintf("HOME=%s", in->account->home));
 	if (ok)
@@ -82,17 +84,23 @@ static json_t *ulimits(const Imaged__Run__RunLimits *limits)
 static json_t *process(const struct spec_input *in)
 {
 	const Imaged__Run__RunStep *s = in->step;
-	json_t *p = json_pack("{s:b, s:o, s:o, s:o, s:{s:I, s:I, s:o}, s:o, s:o, s:b}", "terminal", 0, "args",
+	json_t *p = json_pack("{s:b, s:o, s:o, s:o, s:{s:I, s:I, s:o}, s:o, s:o, s:b}", "terminal", s->terminal, "args",
 			      strings(s->n_args, s->args), "env", environment(in), "cwd", spec_string(s->cwd), "user",
 			      "uid", (json_int_t)in->account->uid, "gid", (json_int_t)in->account->gid,
 			      "additionalGids", groups(in->account), "capabilities", spec_capabilities(s->insecure),
 			      "rlimits", ulimits(s->limits), "noNewPrivileges", 0);
 
-	if (p && s->has_oom_score && json_object_set_new(p, "oomScoreAdj", json_integer(s->oom_score)) < 0) {
-		json_decref(p);
-		return NULL;
-	}
-	return p;
+	bool ok = p;
+
+	if (ok && s->terminal && s->columns && s->rows)
+		ok = !json_object_set_new(p, "consoleSize",
+					  json_pack("{s:i, s:i}", "width", (int)s->columns, "height", (int)s->rows));
+	if (ok && s->has_oom_score)
+		ok = !json_object_set_new(p, "oomScoreAdj", json_integer(s->oom_score));
+	if (ok)
+		return p;
+	json_decref(p);
+	return NULL;
 }
 
 /* crun takes a compiled filter in place of compiling the profile. */

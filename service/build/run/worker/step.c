@@ -285,6 +285,7 @@ static int run_prepared(struct running *r, struct run_report *report, struct err
 		.id = r->plan->id,
 		.out = r->plan->fds[RUN_FD_OUT],
 		.errors = r->plan->fds[RUN_FD_ERRORS],
+		.has_terminal = r->step->terminal,
 	};
 	int rc = runtime_run(&runtime, report, err);
 

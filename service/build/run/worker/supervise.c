@@ -17,6 +17,7 @@
 #include "service/build/run/worker/cgroup.h"
 #include "service/build/run/worker/id_map.h"
 #include "service/build/run/worker/step.h"
+#include "service/build/run/worker/ulimits.h"
 
 static const char default_parent[] = "imaged";
 
@@ -148,6 +149,19 @@ static bool has_limits(const Imaged__Run__RunLimits *l)
 		     l->cpuset_cpus.len || l->cpuset_mems.len || l->pids);
 }
 
+static int check_without_root(const Imaged__Run__RunStep *step, struct err *err)
+{
+	if (has_limits(step->limits))
+		return fail(
+			err, E_UNSUPPORTED,
+			"limits of memory, processors and processes need cgroups, which a daemon without root has not");
+	if (step->is_runc)
+		return fail(
+			err, E_UNSUPPORTED,
+			"runc makes cgroups, which a daemon without root has not: install crun for its build steps");
+	return ulimits_check(step->limits, err);
+}
+
 static int make_cgroup(struct supervisor *s, struct err *err)
 {
 	const Imaged__Run__RunStep *step = s->plan.plan->step;
@@ -157,11 +171,7 @@ static int make_cgroup(struct supervisor *s, struct err *err)
 	if (!step)
 		return OK;
 	if (!s->plan.is_root)
-		return has_limits(step->limits)
-			       ? fail(err, E_UNSUPPORTED,
-				      "limits of memory, processors and processes need cgroups, which a "
-				      "daemon without root has not")
-			       : OK;
+		return check_without_root(step, err);
 	if (s->plan.plan->cgroup_parent.len)
 		rc = string_of(s, s->plan.plan->cgroup_parent, &parent, err);
 	s->has_cgroup = true;
@@ -315,7 +325,7 @@ static int run(struct supervisor *s, struct run_report *report, struct err *err)
 	if (rc == OK)
 		rc = start_init(s, err);
 	if (rc == OK)
-		rc = run_send_pidfd(s->socket, s->pidfd, err);
+		rc = run_send_descriptor(s->socket, s->pidfd, err);
 	if (rc == OK)
 		rc = let_go(s, err);
 	if (rc == OK)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "service/build/run/worker/attach.h"
+#include "service/build/run/worker/remove_tree.h"
 
 static int make_directory(const char *name, mode_t mode, struct err *err)
 {
@@ -63,6 +64,18 @@ int workspace_make(struct workspace *w, const char *path, bool is_root, struct e
 
 /* ---- root ------------------------------------------------------------------------------ */
 
+/* An earlier step may have had it: a shell comes after the one that failed. The kernel takes no directory for
+ * work that it was told not to sync (`volatile`) again. */
+static int make_empty(const char *name, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+
+	if (mkdir(name, 0755) == 0)
+		return OK;
+	fd = errno == EEXIST ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	return fd < 0 ? fail_errno(err, "make '%s' for the step", name) : remove_tree_content(fd, err);
+}
+
 static int prepare_upper(const struct workspace *w, int directory, const struct stack *layers, struct err *err)
 {
 	int rc = attach_tree(directory, w->is_root, "step", err);
@@ -70,8 +83,8 @@ static int prepare_upper(const struct workspace *w, int directory, const struct 
 	if (rc == OK)
 		rc = stack_make_upper(layers, "step/upper", err);
 	if (rc == OK)
-		rc = make_directory("step/work", 0755, err);
-	return rc == OK ? make_directory("step/scratch", 0755, err) : rc;
+		rc = make_empty("step/work", err);
+	return rc == OK ? make_empty("step/scratch", err) : rc;
 }
 
 static int open_root(struct workspace *w, struct err *err)
