@@ -41,7 +41,7 @@ packages() {
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
 		command -v npm >/dev/null || echo nodejs npm
 		;;
-	bench) echo docker.io containerd podman e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
+	bench) echo docker.io containerd podman buildah crun runc e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
 	fresh) echo mmdebstrap git ;;
 	*)
 		echo "deps.sh: unknown group '$1' (build, run, demo, test, bench, fresh)" >&2

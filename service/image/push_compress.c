@@ -3,10 +3,9 @@
  * Import make names the layers as they came, mostly plain. A registry is sent what docker
  * sends: another manifest with the same configuration, so the same image, in Docker's
  * schema 2, whose plain layers are compressed with gzip (an OCI manifest where one of the
- * layers came as zstd, which schema 2 does not know). It is published beside the first one before anything is
- * sent, so that no layer is compressed twice, however the push ends; the record of the
- * first one says that it was made here (ImageRecord.synthesized). What came with a
- * manifest of its own is never changed.
+ * layers came as zstd, which schema 2 does not know, or where a build annotated it). It is published beside the first
+ * one before anything is sent, so that no layer is compressed twice, however the push ends; the record of the first one
+ * says that it was made here (ImageRecord.synthesized). What came with a manifest of its own is never changed.
  *
  * A layer that is here as gzip already, in whatever image, is taken as it is.
  */
@@ -90,6 +89,7 @@ struct layer {
 struct work {
 	struct push *push;
 	struct manifest manifest; /* the one that was made here */
+	struct buf body;	  /* the same */
 	struct image_config config;
 	int64_t config_size;
 	struct layer *layers;
@@ -269,6 +269,7 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 {
 	size_t n = w->manifest.n_layers;
 	CLEANUP(freep) struct synthetic_layer *layers = calloc(n + 1, sizeof *layers);
+	bool annotated;
 
 	if (!layers)
 		return fail_nomem(err);
@@ -278,6 +279,10 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 		layers[i] = (struct synthetic_layer){ is_plain(l->from->media_type) ? gzip_layer : l->from->media_type,
 						      l->digest, l->size };
 	}
+	if (annotated_manifest(buf_bytes(&w->body), layers, n, &annotated, out, err) < 0)
+		return err->code;
+	if (annotated)
+		return OK;
 	if (is_all_gzip(layers, n))
 		return docker_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 	return synthetic_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
@@ -389,6 +394,7 @@ static void work_free(struct work *w)
 	free(w->facts);
 	cancel_unref(w->cancel);
 	manifest_free(&w->manifest);
+	buf_free(&w->body);
 	image_config_free(&w->config);
 }
 
@@ -405,6 +411,7 @@ static int compress_image(struct push *p, const struct digest *manifest, struct 
 		return err->code;
 	w.config_size = (int64_t)c.config_body.len;
 	w.manifest = TAKE(c.manifest);
+	w.body = TAKE(c.manifest_body);
 	w.config = TAKE(c.config);
 	return make_other(&w, ret_other, err);
 }

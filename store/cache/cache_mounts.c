@@ -32,7 +32,7 @@ static void hash_field(struct hasher *h, const void *data, size_t len)
 	hasher_update(h, data, len);
 }
 
-static struct digest key_of(const struct cache_mount_request *request)
+struct digest cache_mount_key(const struct cache_mount_request *request)
 {
 	uint32_t numbers[3] = { request->mode & 07777, request->uid, request->gid };
 	uint8_t seed[DIGEST_KEY_MAX];
@@ -185,7 +185,7 @@ int cache_mount_enter(struct cache_mounts *c, const struct cache_mount_request *
 		      struct cache_mount **ret_mount, bool *ret_is_new, struct err *err)
 {
 	CLEANUP(freep) struct cache_mount *mount = calloc(1, sizeof *mount);
-	struct digest key = key_of(request);
+	struct digest key = cache_mount_key(request);
 	bool is_new = false;
 	int r = store_writable(c->store, err);
 

@@ -31,6 +31,9 @@ struct cache_mount_request {
 	struct digest seed;	 /* of what a new one begins with; unset: it is empty. Part of what it is. */
 };
 
+/* What it is, whatever is in it: of the id, mode, owner and seed. */
+struct digest cache_mount_key(const struct cache_mount_request *request);
+
 /* Waits its turn (CACHE_LOCKED), with the token. *ret_is_new: it is empty, and whoever asked
  * fills it before others get it (cache_mount_ready()). */
 int cache_mount_enter(struct cache_mounts *c, const struct cache_mount_request *request, struct cancel *cancel,

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
+from builds import Builds  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, DockerRegistry, program, stop, wait_listening  # noqa: E402,F401
 from layers import Mounting  # noqa: E402
@@ -28,7 +29,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
 SECTIONS = (
-    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary",
+    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build",
 )  # fmt: skip
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
@@ -42,7 +43,7 @@ def run(command, **options):
     return seconds
 
 
-class Bench(Mounting, Networks):
+class Bench(Builds, Mounting, Networks):
     def __init__(self):
         base = os.environ.get("BENCH_DIR", images.CACHE)
         os.makedirs(base, exist_ok=True)

@@ -2,6 +2,7 @@
 #include "client/cli/build/display.h"
 #include "client/cli/value/json.h"
 #include "proto/runtime/base64.h"
+#include "store/types/digest.h"
 
 enum { NS = 1000 * 1000 * 1000 };
 
@@ -38,13 +39,16 @@ static void put_moment(struct buf *out, const char *name, int64_t ns)
 	put_time(out, ns);
 }
 
-/* The service numbers steps; where it gives no digest, the number stands for one. */
+/* A step without a digest is told by the digest of what makes it another one. */
 static void put_vertex_id(struct buf *out, const char *name, const struct trace_vertex *v)
 {
-	char number[32];
+	CLEANUP(freep) char *own = v->digest ? NULL : format("%u %s", v->number, v->name ? v->name : "");
+	char text[DIGEST_TEXT_MAX];
+	struct digest digest;
 
-	snprintf(number, sizeof number, "step:%u", v->number);
-	put_text(out, name, v->digest ? v->digest : number);
+	if (own)
+		digest_of(DIGEST_SHA256, bytes_of(own), &digest);
+	put_text(out, name, own ? digest_text(&digest, text) : v->digest);
 }
 
 static void put_step(struct buf *out, const struct trace_vertex *v)
@@ -77,6 +81,8 @@ static void put_status(struct buf *out, const struct trace_vertex *v, const Imag
 	put_text(out, "id", s->id);
 	buf_putc(out, ',');
 	put_vertex_id(out, "vertex", v);
+	buf_putc(out, ',');
+	put_text(out, "name", s->id);
 	if (s->total)
 		buf_printf(out, ",\"total\":%lld", (long long)s->total);
 	buf_printf(out, ",\"current\":%lld", (long long)s->current);

@@ -21,11 +21,12 @@ static char *value_or(const struct fields *f, const char *key, const char *other
 
 static int take_directory(struct build_request *q, Imaged__V1__CacheSource *m, const struct fields *f, struct err *err)
 {
-	const char *path = fields_get(f, "src"), *name;
+	const char *path = fields_get(f, "src"), *name = NULL;
 
 	if (!path)
 		return fail(err, E_INVALID, "local cache importer requires src");
-	if (build_sources_add_directory(&q->sources, path, &name, err) < 0)
+	name = build_sources_add_directory(&q->sources, path, err);
+	if (!name)
 		return err_wrap(err, "cache source %.256s", path);
 	m->context = (char *)name;
 	m->reference = value_or(f, "digest", value_or(f, "tag", ""));

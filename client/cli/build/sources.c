@@ -146,6 +146,16 @@ static int list_directory(struct build_sources *s, struct source_directory *d, c
 }
 
 /* dockerfile: whose ignore file counts; NULL: none has one. `all`: nothing is left out. */
+/* Where it cannot be told the record goes without. */
+static void set_name(struct build_sources *s, Imaged__V1__ClientDirectory *m, const char *path)
+{
+	CLEANUP(freep) char *whole = realpath(path, NULL);
+	char *name = whole ? arena_string(s->arena, base_name(whole)) : NULL;
+
+	if (name)
+		m->name = (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+}
+
 static int open_directory(struct build_sources *s, Imaged__V1__BuildContext *m, const char *path,
 			  const char *dockerfile, bool all, struct err *err)
 {
@@ -163,6 +173,7 @@ static int open_directory(struct build_sources *s, Imaged__V1__BuildContext *m, 
 	imaged__v1__client_directory__init(&d->message);
 	d->message.id = (ProtobufCBinaryData){ 32, d->id.bytes };
 	d->message.list_digest = (ProtobufCBinaryData){ 32, d->listing.digest.bytes };
+	set_name(s, &d->message, path);
 	m->source_case = IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY;
 	m->directory = &d->message;
 	s->uploads[s->n_uploads++] = (struct upload_source){ .name = m->name, .listing = &d->listing };
@@ -339,29 +350,31 @@ static int open_main(struct build_sources *s, const struct build_options *o, con
 
 /* ---- named contexts --------------------------------------------------------------------------------- */
 
-static int add_named(struct build_sources *s, const char *name, Imaged__V1__BuildContext **ret_context, struct err *err)
+/* NULL: there are too many, or memory is short. */
+static Imaged__V1__BuildContext *add_named(struct build_sources *s, const char *name, struct err *err)
 {
-	Imaged__V1__BuildContext *m = arena_alloc(s->arena, sizeof *m);
+	Imaged__V1__BuildContext *m = name ? arena_alloc(s->arena, sizeof *m) : NULL;
 
-	if (!m || !name)
-		return fail_nomem(err);
-	if (s->n_named + 1 >= SOURCES_MAX || s->n_uploads + 1 >= SOURCES_MAX)
-		return fail(err, E_LIMIT, "more than %d build contexts", SOURCES_MAX);
+	if (!m) {
+		fail_nomem(err);
+		return NULL;
+	}
+	if (s->n_named + 1 >= SOURCES_MAX || s->n_uploads + 1 >= SOURCES_MAX) {
+		fail(err, E_LIMIT, "more than %d build contexts", SOURCES_MAX);
+		return NULL;
+	}
 	imaged__v1__build_context__init(m);
 	m->name = (char *)name;
-	s->named[s->n_named++] = *ret_context = m;
-	return OK;
+	s->named[s->n_named++] = m;
+	return m;
 }
 
-int build_sources_add_directory(struct build_sources *s, const char *path, const char **ret_name, struct err *err)
+const char *build_sources_add_directory(struct build_sources *s, const char *path, struct err *err)
 {
 	const char *name = arena_printf(s->arena, "imagectl-directory-%zu", s->n_named);
-	Imaged__V1__BuildContext *m;
+	Imaged__V1__BuildContext *m = add_named(s, name, err);
 
-	if (add_named(s, name, &m, err) < 0)
-		return err->code;
-	*ret_name = name;
-	return open_directory(s, m, path, NULL, true, err);
+	return m && open_directory(s, m, path, NULL, true, err) == OK ? name : NULL;
 }
 
 /* Images are told by their short names, without "latest"; what is no reference stays. */
@@ -399,7 +412,8 @@ static int open_layout(struct build_sources *s, Imaged__V1__BuildContext *m, con
 	if (!is_directory(path))
 		return fail(err, E_INVALID, "failed to get build context %.128s: stat %.512s: no such directory",
 			    m->name, path);
-	if (build_sources_add_directory(s, path, &name, err) < 0)
+	name = build_sources_add_directory(s, path, err);
+	if (!name)
 		return err->code;
 	set_url(m, arena_printf(s->arena, "oci-layout://%s%s", name, suffix));
 	return m->url ? OK : fail_nomem(err);
@@ -412,7 +426,8 @@ static int open_named(struct build_sources *s, const char *text, struct err *err
 
 	if (!equals || equals == text || !*value)
 		return fail(err, E_INVALID, "invalid context value: %.512s, expected key=value", text);
-	if (add_named(s, normal_name(s, text, (size_t)(equals - text)), &m, err) < 0)
+	m = add_named(s, normal_name(s, text, (size_t)(equals - text)), err);
+	if (!m)
 		return err->code;
 	if (begins(value, "oci-layout://"))
 		return open_layout(s, m, value + strlen("oci-layout://"), err);

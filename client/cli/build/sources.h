@@ -38,8 +38,9 @@ int build_sources_open(struct build_sources *s, struct arena *a, const struct bu
 		       struct err *err);
 void build_sources_close(struct build_sources *s); /* also the cleanup function; fine on zeros */
 
-/* A directory of this machine as one more named context, for a cache; its name is in the arena. */
-int build_sources_add_directory(struct build_sources *s, const char *path, const char **ret_name, struct err *err);
+/* A directory of this machine as one more named context, for a cache: its name, in the arena; NULL:
+ * err says why there is none. */
+const char *build_sources_add_directory(struct build_sources *s, const char *path, struct err *err);
 
 /* The whole file, in the arena. `path` NULL: standard input. errno tells why it could not be read. */
 int read_whole_file(const char *path, size_t max, struct arena *a, struct bytes *ret_bytes, struct err *err);

@@ -156,7 +156,7 @@ static int execute(struct build *b, struct build_request *q, bool *ret_is_own, s
 	if (r < 0)
 		return r;
 	*ret_is_own = true;
-	return build_outputs_finish(&q->outputs, err);
+	return *b->call ? OK : build_outputs_finish(&q->outputs, err);
 }
 
 /* ---- what is left behind -------------------------------------------------------------------------------- */

@@ -1,11 +1,12 @@
 #include "service/build/result/cache_export.h"
 
 #include "service/build/result/cache_document.h"
+#include "service/build/result/cache_mount_export.h"
 #include "service/build/result/exporting.h"
 #include "service/build/result/pushing.h"
 #include "store/archive/documents.h"
 
-enum { FILE_MODE = 0100644, DIRECTORY_MODE = 0040755 };
+enum { FILE_MODE = 0100644, DIRECTORY_MODE = 0040755, CACHED_MOUNTS_MAX = 100 };
 
 /* ---- the document ---------------------------------------------------------------- */
 
@@ -61,9 +62,17 @@ int cache_write_inline(struct made_image *image, struct err *err)
 
 /* ---- the manifest ---------------------------------------------------------------- */
 
-/* Layers of all platforms in one list, each once; of `max` also those of steps that are in no
- * image. What is more than a manifest holds is left out, the last ones first. */
+/* A cache on its way: what is sent is an image in all but its configuration. */
+struct caching {
+	struct made *made;
+	struct made_image *all;
+	const Imaged__V1__CacheTarget *target;
+	struct cached_step mounts[CACHED_MOUNTS_MAX];
+	size_t n_mounts;
+};
 
+/* Layers of all platforms in one list, each once; of mode=max also those of steps that are in no
+ * image. What is more than a manifest holds is left out, the last ones first. */
 static void add_layer(struct made_image *all, struct made_layer *l)
 {
 	if (l->foreign || all->n_layers == MANIFEST_LAYERS_MAX || is_in(all, &l->facts.diff_id))
@@ -107,49 +116,100 @@ static int collect_layers(struct made_image *all, const struct made *m, bool max
 	return OK;
 }
 
-/* Steps of all platforms, by the layers that go along. */
-static int write_config(const struct result_request *r, struct made_image *all, struct err *err)
+static int collect_mounts(struct caching *c, struct err *err)
 {
+	struct made_layer layers[CACHED_MOUNTS_MAX];
+	size_t n = 0;
+	int r;
+
+	if (!c->target->cache_mounts)
+		return OK;
+	r = cache_mounts_export(c->made->r, layers, c->mounts, CACHED_MOUNTS_MAX, &n, err);
+	c->n_mounts = n;
+	for (size_t i = 0; i < n; i++) {
+		size_t before = c->all->n_layers;
+
+		add_layer(c->all, &layers[i]);
+		if (c->all->n_layers > before)
+			c->all->layers[before].ingest = layers[i].ingest;
+		else
+			ingest_unref(layers[i].ingest);
+	}
+	return r;
+}
+
+static int append_mounts(struct caching *c, struct cache_document *d, struct err *err)
+{
+	struct cached_step *larger = reallocarray(d->steps, d->n_steps + c->n_mounts + 1, sizeof *larger);
+
+	if (!larger)
+		return fail_nomem(err);
+	d->steps = larger;
+	for (size_t i = 0; i < c->n_mounts; i++)
+		if (is_in(c->all, &c->mounts[i].diff_id))
+			d->steps[d->n_steps++] = TAKE(c->mounts[i]);
+	return OK;
+}
+
+/* Steps of all platforms, by the layers that go along. */
+static int write_config(struct caching *c, struct err *err)
+{
+	const struct result_request *r = c->made->r;
 	CLEANUP(cache_document_free) struct cache_document d = { .n_steps = 0 };
 	CLEANUP(freep) struct made_image *views = calloc(r->n_built, sizeof *views);
 
 	if (!views)
 		return fail_nomem(err);
 	for (size_t i = 0; i < r->n_built; i++)
-		views[i] =
-			(struct made_image){ .built = &r->built[i], .layers = all->layers, .n_layers = all->n_layers };
-	d.diff_ids = calloc(all->n_layers + 1, sizeof *d.diff_ids);
+		views[i] = (struct made_image){ .built = &r->built[i],
+						.layers = c->all->layers,
+						.n_layers = c->all->n_layers };
+	d.diff_ids = calloc(c->all->n_layers + 1, sizeof *d.diff_ids);
 	if (!d.diff_ids)
 		return fail_nomem(err);
-	for (; d.n_diff_ids < all->n_layers; d.n_diff_ids++)
-		d.diff_ids[d.n_diff_ids] = all->layers[d.n_diff_ids].facts.diff_id;
-	if (fill_steps(&d, views, r->n_built, err) < 0)
+	for (; d.n_diff_ids < c->all->n_layers; d.n_diff_ids++)
+		d.diff_ids[d.n_diff_ids] = c->all->layers[d.n_diff_ids].facts.diff_id;
+	if (fill_steps(&d, views, r->n_built, err) < 0 || append_mounts(c, &d, err) < 0)
 		return err->code;
-	return cache_document_write(&d, &all->config.body, err);
+	return cache_document_write(&d, &c->all->config.body, err);
 }
 
-/* `m` holds one image, which is none: the cache. */
-static int make_cache(struct made *m, const Imaged__V1__CacheTarget *target, struct err *err)
+static int begin_cache(struct caching *c, struct err *err)
 {
-	CLEANUP(made_end) struct made images = { .n = 0 };
-	struct made_image *all;
-	const Imaged__V1__BuildOutput plain = IMAGED__V1__BUILD_OUTPUT__INIT;
-
-	if (made_begin(m->r, &plain, m->arena, &images, err) < 0)
-		return err->code;
-	m->images = all = calloc(1, sizeof *m->images);
-	if (!all)
+	c->made->images = c->all = calloc(1, sizeof *c->all);
+	if (!c->all)
 		return fail_nomem(err);
-	m->n = 1;
-	all->built = &m->r->built[0];
-	all->config.body = (struct buf)BUF_INIT(CONFIG_BYTES_MAX);
-	all->manifest.body = (struct buf)BUF_INIT(MANIFEST_BYTES_MAX);
-	all->config.media_type = CACHE_CONFIG_TYPE;
-	if (collect_layers(all, &images, target->max, err) < 0 ||
-	    made_compress(m, COMPRESSION_GZIP, 0, false, err) < 0 || write_config(m->r, all, err) < 0 ||
-	    made_document_finish(m, &all->config, err) < 0 || made_documents(m, err) < 0)
+	c->made->n = 1;
+	c->all->built = &c->made->r->built[0];
+	c->all->config.body = (struct buf)BUF_INIT(CONFIG_BYTES_MAX);
+	c->all->manifest.body = (struct buf)BUF_INIT(MANIFEST_BYTES_MAX);
+	c->all->config.media_type = CACHE_CONFIG_TYPE;
+	return OK;
+}
+
+static int fill_cache(struct caching *c, const struct made *images, struct err *err)
+{
+	struct made *m = c->made;
+
+	if (begin_cache(c, err) < 0 || collect_layers(c->all, images, c->target->max, err) < 0 ||
+	    collect_mounts(c, err) < 0 || made_compress(m, COMPRESSION_GZIP, 0, false, err) < 0 ||
+	    write_config(c, err) < 0 || made_document_finish(m, &c->all->config, err) < 0 || made_documents(m, err) < 0)
 		return err->code;
 	return made_commit(m, err);
+}
+
+static int make_cache(struct made *m, const Imaged__V1__CacheTarget *target, struct err *err)
+{
+	const Imaged__V1__BuildOutput plain = IMAGED__V1__BUILD_OUTPUT__INIT;
+	CLEANUP(made_end) struct made images = { .n = 0 };
+	struct caching c = { .made = m, .target = target };
+	int r = made_begin(m->r, &plain, m->arena, &images, err);
+
+	if (r == OK)
+		r = fill_cache(&c, &images, err);
+	for (size_t i = 0; i < c.n_mounts; i++)
+		free(c.mounts[i].description);
+	return r;
 }
 
 /* ---- to a registry --------------------------------------------------------------- */

@@ -104,6 +104,18 @@ static int add_cache(struct made_image *i, struct err *err)
 	return buf_ok(body) ? OK : fail(err, E_LIMIT, "the cache is too large for an image's configuration");
 }
 
+/* As the base has it, or as it was asked for: which of amd64 this machine is says nothing of an image
+ * that was made of nothing. */
+static void set_platform(const struct made *m, struct made_image *i)
+{
+	struct platform *p = &i->image.platform;
+
+	if (!*p->os || !*p->architecture)
+		*p = i->built->platform;
+	if (!i->built->base && !m->r->start->n_platforms && !strcmp(p->architecture, "amd64"))
+		*p->variant = 0;
+}
+
 static int make_config(struct made *m, struct made_image *i, struct err *err)
 {
 	size_t bytes;
@@ -111,7 +123,7 @@ static int make_config(struct made *m, struct made_image *i, struct err *err)
 	if (image_copy(i->built->config, &i->image, &bytes, err) < 0 || forget_origin(&i->image, err) < 0 ||
 	    set_labels(&i->image, m->r->start, err) < 0 || set_layers(i, err) < 0)
 		return err->code;
-	i->image.platform = i->built->platform;
+	set_platform(m, i);
 	if (set_history(m, i, err) < 0 || image_config_write(&i->image, &i->config.body, err) < 0 ||
 	    add_cache(i, err) < 0)
 		return err->code;

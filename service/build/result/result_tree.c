@@ -7,11 +7,11 @@
 
 enum { NAME_MAX_BYTES = 2 * PLATFORM_TEXT_MAX, XATTRS_MAX = 64 * 1024, ENTRY_BYTES_MAX = 1024 * 1024 };
 
-/* "linux_amd64", where several platforms share an output; else "". */
+/* "linux_amd64", where several platforms share an output, which cannot be without; else "". */
 static const char *split_name(const struct exporting *x, const struct built *b, char out[NAME_MAX_BYTES])
 {
 	*out = 0;
-	if (x->r->n_built < 2 && !x->output->platform_split)
+	if (x->r->n_built < 2)
 		return out;
 	platform_text(&b->platform, out);
 	for (char *p = out; *p; p++)
@@ -57,9 +57,10 @@ static int send_one_tar(struct exporting *x, size_t i, struct output_stream *s, 
 		.prefix = prefix,
 		.has_time = x->r->has_epoch,
 		.time = x->r->epoch,
+		.no_root = true,
 		.no_end = i + 1 < x->r->n_built,
 	};
-	struct tree *tree;
+	struct tree *tree = NULL;
 
 	split_name(x, b, name);
 	snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");

@@ -20,9 +20,9 @@ struct clamp {
 	tar_clamp_write *write;
 	void *arg;
 	struct cancel *cancel;
-	struct buf records; /* of the next entry, without its time where that is clamped */
-	bool has_size;
-	int64_t size; /* that the records tell */
+	struct buf records;	/* of the next entry, without its time where that is clamped */
+	bool has_size, is_late; /* what the records tell of the entry */
+	int64_t size;
 	uint8_t piece[PIECE_BYTES];
 };
 
@@ -111,10 +111,11 @@ static void set_sum(uint8_t block[TAR_BLOCK_BYTES])
 	block[SUM_AT + SUM_LEN - 2] = 0;
 }
 
-/* A time that an octal field cannot hold stays where it is: before 1970. */
+/* A header has no more than what its field holds where a record tells the time. A time that the
+ * field cannot hold stays where it is: before 1970. */
 static void clamp_time(const struct clamp *c, uint8_t block[TAR_BLOCK_BYTES], int64_t mtime)
 {
-	if (mtime <= c->seconds || c->seconds < 0)
+	if ((mtime <= c->seconds && !c->is_late) || c->seconds < 0)
 		return;
 	write_octal(block + MTIME_AT, NUMBER_LEN - 1, (uint64_t)c->seconds);
 	block[MTIME_AT + NUMBER_LEN - 1] = 0;
@@ -170,7 +171,7 @@ static int keep_records(struct clamp *c, struct bytes all, struct err *err)
 	size_t len, key;
 
 	buf_reset(&c->records);
-	c->has_size = false;
+	c->has_size = c->is_late = false;
 	for (; all.len; all = (struct bytes){ all.data + len, all.len - len }) {
 		struct bytes record;
 		bool ignored;
@@ -182,7 +183,9 @@ static int keep_records(struct clamp *c, struct bytes all, struct err *err)
 			c->has_size = true;
 			c->size = record_seconds(record, key + sizeof "size", &ignored);
 		}
-		if (!has_key(record, key, "mtime") || !is_late(c, record, key + sizeof "mtime"))
+		if (has_key(record, key, "mtime") && is_late(c, record, key + sizeof "mtime"))
+			c->is_late = true;
+		else
 			buf_append(&c->records, record.data, record.len);
 	}
 	return buf_ok(&c->records) ? OK : fail_nomem(err);
@@ -220,10 +223,10 @@ static int clamp_records(struct clamp *c, uint8_t block[TAR_BLOCK_BYTES], int64_
 		return err->code;
 	if (len < whole)
 		return fail_tar(c, err);
-	if (keep_records(c, (struct bytes){ all, (size_t)size }, err) < 0)
-		return err->code;
 	if (read_number(block + MTIME_AT, &mtime))
 		clamp_time(c, block, mtime);
+	if (keep_records(c, (struct bytes){ all, (size_t)size }, err) < 0)
+		return err->code;
 	return write_records(c, block, err);
 }
 
@@ -251,7 +254,7 @@ static int clamp_entry(struct clamp *c, uint8_t block[TAR_BLOCK_BYTES], struct e
 	if (type != 'L' && type != 'K' && type != 'g') {
 		clamp_time(c, block, mtime);
 		size = c->has_size ? c->size : size;
-		c->has_size = false;
+		c->has_size = c->is_late = false;
 	}
 	if (size < 0 || size > INT64_MAX - TAR_BLOCK_BYTES)
 		return fail_tar(c, err);

@@ -1,6 +1,7 @@
 #include "service/build/session/definition.h"
 
 #include "service/build/excerpt.h"
+#include "service/build/session/transfer_size.h"
 
 enum { EXCERPT_MAX = 1024 * 1024 };
 
@@ -54,7 +55,8 @@ static int read_from_client(struct session *s, struct definition *d, struct err 
 	struct vertex *v = title ? progress_begin(s->progress, title, NULL) : NULL;
 
 	d->text = (struct bytes){ s->start->dockerfile.data, s->start->dockerfile.len };
-	vertex_status(v, "transferring dockerfile:", (int64_t)d->text.len, 0, true);
+	vertex_status(v, "transferring dockerfile:", transfer_size_file(strlen(d->name), (int64_t)d->text.len), 0,
+		      true);
 	vertex_done(v);
 	return d->text.len <= DOCKERFILE_MAX ? OK
 					     : fail(err, E_LIMIT, "the Dockerfile has %zu bytes: at most %d are read",

@@ -2,6 +2,7 @@
 
 #include "service/build/context/context_match.h"
 #include "service/build/context_paths.h"
+#include "service/build/session/transfer_size.h"
 
 enum { RANGES_ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -84,6 +85,18 @@ static void set_told(struct prefetch *p, struct session_context *c, struct verte
 	pthread_mutex_unlock(&p->mu);
 }
 
+/* The bytes that have come, and what tells of the files. */
+static int64_t transferred(const struct wanted *w)
+{
+	const struct context_list *l = build_context_list(w->context->files);
+	int64_t bytes = build_context_received(w->context->files);
+
+	for (size_t i = 0; i < w->ranges.n; i++)
+		for (uint32_t k = w->ranges.items[i].begin; k < w->ranges.items[i].end; k++)
+			bytes += transfer_size_entry(context_list_path(l, k).len);
+	return bytes ? bytes : TRANSFER_NOTHING;
+}
+
 static void fetch(struct prefetch *p, struct wanted *w)
 {
 	struct session_context *c = w->context;
@@ -97,7 +110,7 @@ static void fetch(struct prefetch *p, struct wanted *w)
 	set_told(p, c, v);
 	r = build_context_need(c->files, w->ranges.items, w->ranges.n, p->session->cancel, &err);
 	set_told(p, NULL, NULL);
-	vertex_status(v, "transferring context:", build_context_received(c->files), 0, true);
+	vertex_status(v, "transferring context:", transferred(w), 0, true);
 	if (r < 0)
 		vertex_failed(v, &err);
 	else

@@ -4,6 +4,7 @@
 
 #include "service/build/context/context_git.h"
 #include "service/build/context/context_url.h"
+#include "service/build/session/transfer_size.h"
 
 enum { NS_PER_S = 1000000000 };
 
@@ -291,19 +292,19 @@ int session_context_load(struct session *s, struct session_context *c, struct er
 	return r;
 }
 
-/* BuildKit tells of two bytes where there is no file. */
 void session_contexts_tell_ignore(struct session *s)
 {
-	enum { NOTHING_BYTES = 2 };
 	const struct session_context *c = session_context_named(s, "");
-	size_t bytes = c && c->message->ignore.len ? c->message->ignore.len : NOTHING_BYTES;
+	int64_t bytes = TRANSFER_NOTHING;
 	struct vertex *v;
 
-	if (s->ignore_told || !c || c->kind != SESSION_CONTEXT_DIRECTORY)
+	if (s->ignore_told || !c || (c->kind != SESSION_CONTEXT_DIRECTORY && c->kind != SESSION_CONTEXT_NONE))
 		return;
 	s->ignore_told = true;
+	if (c->message->ignore.len)
+		bytes = transfer_size_file(strlen(c->message->ignore_name), (int64_t)c->message->ignore.len);
 	v = progress_begin(s->progress, "[internal] load .dockerignore", NULL);
-	vertex_status(v, "transferring context:", (int64_t)bytes, 0, true);
+	vertex_status(v, "transferring context:", bytes, 0, true);
 	vertex_done(v);
 }
 

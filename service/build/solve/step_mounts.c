@@ -108,6 +108,28 @@ static struct digest seed_of(const struct mounting *m)
 	return hasher_final(&h);
 }
 
+/* What --cache-from brings of it, where it is the first time that somebody here has it. */
+static int take_elsewhere(struct mounting *m, const struct cache_mount_request *request, struct err *err)
+{
+	const struct solve_request *q = request_of(m);
+	struct digest key = cache_mount_key(request);
+	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
+	CLEANUP(build_tree_unrefp) struct build_tree *t = NULL;
+
+	for (size_t i = 0; i < q->n_imports && !l; i++)
+		if (q->imports[i].find(q->imports[i].arg, &key, m->execution->in->cancel, &l, NULL) < 0)
+			l = NULL;
+	if (!l)
+		return OK;
+	if (build_tree_new(&l, 1, &t, err) < 0 || open_tree(m, t, err) < 0)
+		return err->code;
+	m->mount->fill = true;
+	m->mount->path = "/";
+	m->mount->layers = m->held->layers;
+	m->mount->n_layers = m->held->n_layers;
+	return OK;
+}
+
 static int add_cache(struct mounting *m, struct err *err)
 {
 	const struct mount *c = &m->command->mount;
@@ -118,6 +140,7 @@ static int add_cache(struct mounting *m, struct err *err)
 					 .mode = c->has_mode ? c->mode : CACHE_MODE,
 					 .uid = c->uid,
 					 .gid = c->gid };
+	bool is_first;
 
 	if (!id)
 		return fail_nomem(err);
@@ -126,11 +149,14 @@ static int add_cache(struct mounting *m, struct err *err)
 	if (cache_mount_enter(m->run->solver->options.cache_mounts, &q, m->execution->in->cancel, &m->held->cache,
 			      &m->held->is_new, err) < 0)
 		return err->code;
+	is_first = m->held->is_new && !m->input;
 	m->held->is_new = m->held->is_new && m->input;
 	m->mount->type = RUN_CACHE;
 	m->mount->source = cache_mount_directory(m->held->cache);
 	m->mount->writable = !c->read_only;
 	m->mount->fill = m->held->is_new;
+	if (is_first)
+		return take_elsewhere(m, &q, err);
 	return m->mount->fill ? take_part(m, err) : OK;
 }
 

@@ -375,6 +375,28 @@ static void tty_leaves_out_what_does_not_fit(UNUSED void **state)
 	buf_free(&shown);
 }
 
+/* A FROM is told when a step needs it, and stands before that all the same. */
+static void tty_begins_each_stage_with_its_first_step(UNUSED void **state)
+{
+	static const char *const names[] = { "[internal] load a/b", "[build  2/10] RUN a", "[1/2] COPY b",
+					     "[2/2] RUN b", "[build  1/10] FROM c" };
+	static const char *const shown_as[] = { "[internal] load a/b", "[build  1/10] FROM c", "[build  2/10] RUN a",
+						"[1/2] COPY b", "[2/2] RUN b" };
+	struct build_progress *p = start(BUILD_PROGRESS_TTY, 60, 24, false);
+	const char *at;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		begin(p, i + 1, names[i]);
+	build_progress_tick(p, now);
+	at = buf_text(&shown);
+	for (size_t i = 0; i < ARRAY_LEN(shown_as); i++) {
+		at = strstr(at, shown_as[i]);
+		assert_non_null(at);
+	}
+	build_progress_free(p);
+	buf_free(&shown);
+}
+
 /* Lines never wrap, whatever the width; names of wide characters take their cells. */
 static void tty_fits_every_width(UNUSED void **state)
 {
@@ -424,16 +446,21 @@ static void rawjson_is_what_buildkit_writes(UNUSED void **state)
 	warning(p, "Rule", "text", 3, NULL);
 	end(p, 1, 0);
 	finish(p, false,
-	       "{\"vertexes\":[{\"digest\":\"step:1\",\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
+	       "{\"vertexes\":[{\"digest\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
 	       "\"started\":\"2025-11-24T16:00:00Z\"}]}\n"
-	       "{\"logs\":[{\"vertex\":\"step:1\",\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00."
+	       "{\"logs\":[{\"vertex\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"stream\":1,\"data\":\"aGkK\",\"timestamp\":\"2025-11-24T16:00:00."
 	       "5Z\"}]}"
 	       "\n"
-	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"step:1\",\"total\":10,\"current\":5,"
+	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"sha256:"
+	       "e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\",\"name\":\"sha256:aa\",\"total\":10,"
+	       "\"current\":5,"
 	       "\"timestamp\":\"2025-11-24T16:00:00.5Z\",\"started\":\"2025-11-24T16:00:00.5Z\"}]}\n"
 	       "{\"warnings\":[{\"level\":1,\"short\":\"UnVsZTogdGV4dCAobGluZSAzKQ==\",\"detail\":[\"\"],\"url\":\"\","
 	       "\"range\":[{\"start\":{\"line\":3},\"end\":{\"line\":3}}]}]}\n"
-	       "{\"vertexes\":[{\"digest\":\"step:1\",\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
+	       "{\"vertexes\":[{\"digest\":\"sha256:e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\","
+	       "\"name\":\"RUN \\\"a\\\" \\u0026\\u0026 b\","
 	       "\"started\":\"2025-11-24T16:00:00Z\",\"completed\":\"2025-11-24T16:00:00.5Z\"}]}\n");
 }
 
@@ -459,6 +486,7 @@ int main(void)
 		cmocka_unit_test(plain_keeps_up_with_a_flood),
 		cmocka_unit_test(tty_is_what_docker_draws),
 		cmocka_unit_test(tty_leaves_out_what_does_not_fit),
+		cmocka_unit_test(tty_begins_each_stage_with_its_first_step),
 		cmocka_unit_test(tty_fits_every_width),
 		cmocka_unit_test(tty_goes_on_below_what_others_wrote),
 		cmocka_unit_test(rawjson_is_what_buildkit_writes),
