@@ -113,5 +113,6 @@ case("copy-file-over-link", "what is copied to a link goes where it leads", "FRO
      part={"/base/sub/deep": "copied"})  # fmt: skip
 case("copy-empty", "a directory of nothing, of directories alone", "FROM {base}\nCOPY empty /empty\nCOPY nest /nest/\n", {"empty": folder(), "nest/a/b": folder(0o700)}, tree={"/empty": folder(), "/nest": folder(), "/nest/a": folder(), "/nest/a/b": folder(0o700)})
 
-case("copy-chmod-parents", "directories that are made on the way are as always", "FROM {base}\nCOPY --chmod=770 a /p/q/a\nCOPY --chmod=644 a /r/s/a\nCOPY --chmod=700 d /t/u/\n", {"a": "a", "d/x": "x"},
-     tree={"/p": folder(), "/p/q": folder(), "/p/q/a": file("a", 0o770), "/r": folder(), "/r/s": folder(), "/r/s/a": "a", "/t": folder(), "/t/u": folder(), "/t/u/x": file("x", 0o700)})  # fmt: skip
+case("copy-chmod-parents", "directories that are made on the way are not open to more than the file", "FROM {base}\nCOPY --chmod=770 a /p/q/a\nCOPY --chmod=644 a /r/s/a\n", {"a": "a"},
+     tree={"/p": folder(0o750), "/p/q": folder(0o750), "/p/q/a": file("a", 0o770), "/r": folder(), "/r/s": folder(), "/r/s/a": "a"},
+     differs={"buildkit-20.10": "always 0755", "buildah-1.28": "always 0755"})  # fmt: skip
