@@ -455,8 +455,10 @@ int push_content(struct image_service *service, const struct push_content *c, st
 		.credentials = c->credentials,
 		.ref = *c->ref,
 	};
+	struct err ignored = ERR_INIT;
 	int r;
 
+	err = err ? err : &ignored;
 	if (admission_enter(&service->pushes, PUSHES_MAX, "pushes run", err) < 0)
 		return err->code;
 	pthread_mutex_init(&p.mu, NULL);

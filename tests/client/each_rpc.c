@@ -269,7 +269,7 @@ static void mounts(char *image)
 /* An image of nothing but its configuration, without a name. */
 static void build(void)
 {
-	static char dockerfile[] = "FROM scratch\nLABEL a=b\n";
+	static char dockerfile[] = "FROM scratch\nLABEL a=b\n", name[] = "Dockerfile";
 	Imaged__V1__BuildRequest request = IMAGED__V1__BUILD_REQUEST__INIT;
 	Imaged__V1__BuildStart start = IMAGED__V1__BUILD_START__INIT;
 	Imaged__V1__BuildContext context = IMAGED__V1__BUILD_CONTEXT__INIT;
@@ -280,7 +280,7 @@ static void build(void)
 	context.none = 1;
 	start.context = &context;
 	start.dockerfile = (ProtobufCBinaryData){ strlen(dockerfile), (uint8_t *)dockerfile };
-	start.dockerfile_name = "Dockerfile";
+	start.dockerfile_name = name;
 	request.request_case = IMAGED__V1__BUILD_REQUEST__REQUEST_START;
 	request.start = &start;
 	if (r == 0)

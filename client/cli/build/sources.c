@@ -146,6 +146,16 @@ static int list_directory(struct build_sources *s, struct source_directory *d, c
 }
 
 /* dockerfile: whose ignore file counts; NULL: none has one. `all`: nothing is left out. */
+/* Where it cannot be told the record goes without. */
+static void set_name(struct build_sources *s, Imaged__V1__ClientDirectory *m, const char *path)
+{
+	CLEANUP(freep) char *whole = realpath(path, NULL);
+	char *name = whole ? arena_string(s->arena, base_name(whole)) : NULL;
+
+	if (name)
+		m->name = (ProtobufCBinaryData){ strlen(name), (uint8_t *)name };
+}
+
 static int open_directory(struct build_sources *s, Imaged__V1__BuildContext *m, const char *path,
 			  const char *dockerfile, bool all, struct err *err)
 {
@@ -163,6 +173,7 @@ static int open_directory(struct build_sources *s, Imaged__V1__BuildContext *m, 
 	imaged__v1__client_directory__init(&d->message);
 	d->message.id = (ProtobufCBinaryData){ 32, d->id.bytes };
 	d->message.list_digest = (ProtobufCBinaryData){ 32, d->listing.digest.bytes };
+	set_name(s, &d->message, path);
 	m->source_case = IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY;
 	m->directory = &d->message;
 	s->uploads[s->n_uploads++] = (struct upload_source){ .name = m->name, .listing = &d->listing };

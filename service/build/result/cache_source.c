@@ -135,7 +135,7 @@ static int read_piece(const struct build_file *f, int64_t at, void *data, size_t
 
 static int read_file(struct cache_source *s, const char *path, struct cancel *cancel, struct buf *out, struct err *err)
 {
-	struct build_file f;
+	struct build_file f = { .fd = -1 };
 	void *to;
 
 	if (find_file(s, path, cancel, &f, err) < 0)
@@ -199,7 +199,7 @@ int cache_source_open_local(struct build_context *context, const Imaged__V1__Cac
 			    struct cancel *cancel, struct cache_source *s, struct err *err)
 {
 	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX), config = BUF_INIT(CONFIG_BYTES_MAX);
-	struct digest manifest;
+	struct digest manifest = { .algorithm = DIGEST_NONE };
 
 	s->context = context;
 	if (build_context_wait(context, cancel, err) < 0 ||
@@ -222,7 +222,7 @@ static int copy_blob(struct cache_source *s, const struct descriptor *blob, stru
 	enum { PIECE_BYTES = 256 * 1024 };
 	CLEANUP(freep) uint8_t *piece = malloc(PIECE_BYTES);
 	char path[TAR_NAME_MAX];
-	struct build_file f;
+	struct build_file f = { .fd = -1 };
 
 	if (!piece)
 		return fail_nomem(err);

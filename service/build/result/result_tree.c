@@ -59,7 +59,7 @@ static int send_one_tar(struct exporting *x, size_t i, struct output_stream *s, 
 		.time = x->r->epoch,
 		.no_end = i + 1 < x->r->n_built,
 	};
-	struct tree *tree;
+	struct tree *tree = NULL;
 
 	split_name(x, b, name);
 	snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");

@@ -1,7 +1,10 @@
 #include "service/build/session/execute.h"
 
+#include <limits.h>
+
 #include "imaged/v1/build_record.pb-c.h"
 #include "proto/runtime/clock.h"
+#include "service/image/convert.h"
 
 /* ---- its beginning -------------------------------------------------------------------------- */
 
@@ -59,14 +62,28 @@ static int open_agents(struct session *s, struct err *err)
 
 /* ---- what is on record ------------------------------------------------------------------------ */
 
+/* The last part of a directory's path, or a URL; "" where neither is known. */
+static char *context_name(struct session *s)
+{
+	const Imaged__V1__BuildContext *c = s->start->context;
+	char *name = NULL;
+
+	if (c && c->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL)
+		return c->url;
+	if (c && c->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY && c->directory->name.len <= NAME_MAX)
+		name = arena_bytes(&s->arena, (struct bytes){ c->directory->name.data, c->directory->name.len });
+	if (name)
+		utf8_clean(name);
+	return name ? name : (char *)"";
+}
+
 static void fill_record(struct session *s)
 {
 	const Imaged__V1__BuildStart *start = s->start;
 	Imaged__Store__V1__BuildRecord *r = &s->record;
 
 	r->state = IMAGED__V1__BUILD_INFO__STATE__STATE_RUNNING;
-	if (start->context && start->context->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL)
-		r->context = start->context->url;
+	r->context = context_name(s);
 	r->dockerfile = start->dockerfile_name;
 	r->target = start->target;
 	r->platforms = start->platforms;
