@@ -337,6 +337,16 @@ static void tell_resolved(struct base_image *i, struct vertex *v)
 		vertex_status(v, what, 0, 0, true);
 }
 
+bool base_image_is_stored(struct base_image *i)
+{
+	bool stored;
+
+	pthread_mutex_lock(&i->mu);
+	stored = i->state >= CONFIGURED && i->state != FAILED && !i->pulled;
+	pthread_mutex_unlock(&i->mu);
+	return stored;
+}
+
 void base_image_show(struct base_image *i, struct vertex *v)
 {
 	enum state state;
