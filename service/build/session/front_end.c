@@ -132,10 +132,10 @@ static int resolve(struct front_end *f, struct err *err)
 	for (bool more = true; more;) {
 		if (want_images(f, err) < 0)
 			return err->code;
-		session_contexts_tell_ignore(f->session);
 		if (take_images(f, &more, err) < 0)
 			return err->code;
 	}
+	session_contexts_tell_ignore(f->session);
 	return OK;
 }
 
