@@ -3,6 +3,7 @@
 #include "proto/runtime/clock.h"
 #include "service/build/result/result.h"
 #include "service/build/session/base_steps.h"
+#include "service/build/session/debug_shell.h"
 #include "service/build/session/prefetch.h"
 #include "service/build/session/step_options.h"
 
@@ -169,6 +170,7 @@ static void fill_request(struct solving *g, size_t which, const struct inputs *i
 		.explain_id = explain_id(f),
 		.executes = base_steps_needed,
 		.executes_arg = &g->bases[which],
+		.keep_failed = start->debug_shell,
 		.progress = s->progress,
 		.cancel = s->cancel,
 	};
@@ -189,6 +191,8 @@ static int solve_one(struct solving *g, size_t which, struct err *err)
 	base_steps_end(&g->bases[which], r < 0);
 	if (r < 0)
 		definition_tell_place(g->session, g->definition, g->solutions[which].place, err);
+	if (r < 0 && g->solutions[which].failed)
+		debug_shell_run(g->session, g->solutions[which].failed);
 	return r;
 }
 
