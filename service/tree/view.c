@@ -220,7 +220,7 @@ static int open_directory(struct tree_view *v, struct bytes path, struct err *er
 
 	while (v->n_levels > 1 && !is_at_or_below(buf_bytes(&v->path), path))
 		leave(v);
-	rest = (struct bytes){ path.data + v->path.len, path.len - v->path.len };
+	rest = path.len ? (struct bytes){ path.data + v->path.len, path.len - v->path.len } : path;
 	if (rest.len && v->path.len)
 		take_component(&rest); /* the slash */
 	while (rc == OK && rest.len)
@@ -306,21 +306,32 @@ static int fail_long(struct err *err)
 	return fail(err, E_LIMIT, "a path through symbolic links of the image is too long");
 }
 
-/* Slashes and dots alone are nothing to go. */
+/* Slashes and single dots are nothing to go. */
 static bool has_more(const struct resolving *r)
 {
 	const struct buf *rest = &r->rest[r->now];
+	struct bytes left = { rest->data + r->at, rest->len - r->at };
 
-	for (size_t i = r->at; i < rest->len; i++)
-		if (rest->data[i] != '/' && rest->data[i] != '.')
+	while (left.len) {
+		struct bytes name = take_component(&left);
+
+		if (name.len && !bytes_are(name, "."))
 			return true;
+	}
 	return false;
+}
+
+static void cut_done(struct resolving *r, size_t len)
+{
+	r->done->len = r->from + len;
+	if (r->done->data)
+		r->done->data[r->done->len] = 0;
 }
 
 static void go_up(struct resolving *r)
 {
 	if (r->done->data)
-		r->done->len = r->from + parent_of(done_path(r)).len;
+		cut_done(r, parent_of(done_path(r)).len);
 }
 
 /* The link's target takes the place of its name. */
@@ -345,7 +356,7 @@ static int follow(struct resolving *r, struct err *err)
 	if (!buf_ok(next))
 		return fail_long(err);
 	if (len && target[0] == '/')
-		r->done->len = r->from;
+		cut_done(r, 0);
 	else
 		go_up(r);
 	r->now = !r->now;

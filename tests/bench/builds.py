@@ -169,7 +169,9 @@ class Builds:
 
     def unchanged(self):
         context = tree(os.path.join(self.fresh("context"), "c"), 100_000, 100, COPY)
+        everybody, self.builders = self.builders, [builder for builder in self.builders if not builder.name.startswith("buildah")]  # it takes minutes
         middle = self.rounds("100,000 files, nothing changed", self.warm(context))
+        self.builders = everybody
         verdict("no-op rebuild of 100,000 files", middle["imaged"], 1, " s")
 
     # -- compression at push

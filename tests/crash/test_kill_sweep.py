@@ -168,7 +168,7 @@ class KillSweep(TestCase):
         def expect(client):
             layers.append([layer.diff_id for layer in client.InspectImage(image="built:1").layers])
             self.assertEqual(layers[0], layers[-1])
-            self.assertEqual(3, sum(e.kind == "regular" for e in client.ListBuildCache().entries))
+            self.assertEqual(4, sum(e.kind == "regular" for e in client.ListBuildCache().entries))
             running = pb.BuildInfo.STATE_RUNNING
             self.assertNotIn(running, [build.state for build in client.ListBuilds().builds])
             client.RemoveImage(image="built:1")

@@ -37,7 +37,6 @@ EXPLAINED = {
     "buildah-conformance/xattrs-file-in-archive": USER_XATTRS,
     "buildah-conformance/xattrs-file-in-other-stage": USER_XATTRS,
     "buildkit-integration/testCommandSourceMapping": "dockerd's store cannot merge: it recorded COPY --link as a plain COPY",
-    "buildkit-integration/testCopyChmod": "directories that --chmod makes on the way were 0750 there, they are 0755",
     "buildkit-integration/testCopyUnicodePath": "the recording's client lost the name; the case itself wants it copied",
     "kaniko/Dockerfile_test_issue_519": "names of stages are the same in any case, also in FROM",
 }

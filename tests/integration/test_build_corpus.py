@@ -25,15 +25,15 @@ class Imaged:
     def __init__(self, daemon):
         self.daemon = daemon
 
-    def call(self, *arguments, data=None, environment=None):
+    def call(self, *arguments, data=None, environment=None, directory=None):
         source = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
         done = subprocess.run([program("imagectl"), *arguments], env={**os.environ, "IMAGED_HOST": self.daemon.address, **(environment or {})},
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 * SLOW, **source)  # fmt: skip
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory, timeout=120 * SLOW, **source)  # fmt: skip
         return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
-    def build(self, arguments, data, environment, _):
+    def build(self, arguments, data, environment, directory):
         progress = [] if "-q" in arguments else ["--progress", "plain"]
-        status, out, log = self.call("build", *progress, *arguments, data=data, environment=environment)
+        status, out, log = self.call("build", *progress, *arguments, data=data, environment=environment, directory=directory)
         return status, out.decode(errors="replace"), log
 
     def image(self, tag, directory):

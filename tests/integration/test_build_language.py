@@ -162,14 +162,25 @@ class SharedTables(LanguageCase):
                 self.assertEqual(row["heredocNames"] or [], got["names"])
 
     def test_heredoc_contents(self):
-        expected = self.table("heredoc.json")["TestParseExtractsHeredoc"][0]
-        got = self.ask("tree", text=self.table("heredoc.Dockerfile"))
-        self.assertNotIn("error", got)
-        self.assertEqual(len(expected), len(got["heredocs"]))
+        """Each row as an instruction whose documents are those that it expects."""
         plain = {"Name": "", "Content": "", "Expand": False, "Chomp": False, "FileDescriptor": 0}
-        for at, (wanted, found) in enumerate(zip(expected, got["heredocs"])):
-            with self.subTest(at):
-                self.assertEqual([{**plain, **doc} for doc in wanted or []], found)
+        for row in self.table("heredoc.json")["TestParseExtractsHeredoc"][0]:
+            documents = [{**plain, **document} for document in row or []]
+            words = " ".join(self.heredoc_word(document) for document in documents)
+            text = f"RUN {words or 'true'}\n" + "".join(f"{d['Content']}{d['Name']}\n" for d in documents) + "USER u\n"
+            with self.subTest(words):
+                got = self.ask("tree", text=text)
+                self.assertNotIn("error", got)
+                self.assertEqual([documents, []], got["heredocs"])
+
+    def heredoc_word(self, document):
+        """As it stands behind <<, so that it has this name and is expanded or not."""
+        name = document["Name"]
+        if document["Expand"]:
+            quoted = name.replace("'", "\\'")
+        else:
+            quoted = f'"{name}"' if "'" in name else f"'{name}'"
+        return f"{document['FileDescriptor'] or ''}<<{'-' if document['Chomp'] else ''}{quoted}"
 
     def test_json_arrays(self):
         self.check_json(self.table("json-arrays.json"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import unittest
 
 from runstep import processes
@@ -300,6 +301,28 @@ class Failing(Case):
         self.open()
         self.assertEqual([], self.steps_left())
         self.build("FROM base\nRUN true\n")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root")
+class FullDisk(Case):
+    SIZE = 24 << 20
+
+    def open(self):
+        store = self.path("store")
+        os.mkdir(store)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE}", "none", store], check=True)
+        super().open()
+
+    def _unmounted(self):
+        subprocess.run(["umount", self.path("store")], check=True)
+        super()._unmounted()
+
+    def test_the_build_says_so_and_the_next_one_has_room(self):
+        dockerfile = "FROM scratch\nCOPY small /\nCOPY d /\n"
+        large = {"small": b"S", "d/": b"", "d/x": os.urandom(self.SIZE // 3)}
+        self.refused("DISK_FULL", "No space left|not enough", dockerfile, large)
+        self.build(dockerfile, {**large, "d/x": os.urandom(self.SIZE // 16)})
+        self.assertEqual({"COPY small /": "cached", "COPY d /": "done"}, self.states)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")

@@ -11,10 +11,10 @@ from engines import unmount_below
 from harness import stop
 
 
-def execute(command, data=None, environment=None, timeout=300):
-    """(status, stdout, stderr)"""
+def execute(command, data=None, environment=None, directory=None, timeout=300):
+    """(status, stdout, stderr) of a process in the directory."""
     source = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
-    done = subprocess.run(command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **source)
+    done = subprocess.run(command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=directory, timeout=timeout, **source)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -44,8 +44,8 @@ class BuildKit:
         network = [] if any(a.startswith("--network") for a in arguments) else ["--network=none"]
         return ["/usr/bin/docker", "build", "--progress=plain", *network, *arguments]
 
-    def build(self, arguments, data, environment, _):
-        return execute(self.command(*arguments), data, {**self.environment, **environment})
+    def build(self, arguments, data, environment, directory):
+        return execute(self.command(*arguments), data, {**self.environment, **environment}, directory)
 
     def image(self, tag, directory):
         path = os.path.join(directory, "image.tar")
@@ -84,8 +84,8 @@ class Buildah:
         options = ["--runtime", "runc", "--pull-never", "--format", "docker", f"--layers={'true' if layers else 'false'}", *network]
         return ["buildah", *self.store, "bud", *options, *arguments]
 
-    def build(self, arguments, data, environment, _):
-        return execute(self.command(*arguments), data, environment)
+    def build(self, arguments, data, environment, directory):
+        return execute(self.command(*arguments), data, environment, directory)
 
     def image(self, tag, directory):
         path = os.path.join(directory, "image.tar")

@@ -48,10 +48,11 @@ static int read_plain(struct first_block *b, struct err *err)
 	while (rc == OK && b->len < sizeof b->data && !b->ended) {
 		size_t n = min_size(b->raw.len, sizeof b->data - b->len);
 
-		if (n)
+		if (n) {
 			memcpy(b->data + b->len, b->raw.data, n);
+			b->raw = (struct bytes){ b->raw.data + n, b->raw.len - n };
+		}
 		b->len += n;
-		b->raw = (struct bytes){ b->raw.data + n, b->raw.len - n };
 		rc = refill(b, err);
 	}
 	return rc;
@@ -70,8 +71,10 @@ static int feed(struct first_block *b, struct inflate_filter *f, struct cancel *
 	}
 	if (rc != OK)
 		return rc;
+	if (!taken)
+		return inflate_filter_wait(f, cancel, err);
 	b->raw = (struct bytes){ b->raw.data + taken, b->raw.len - taken };
-	return taken ? OK : inflate_filter_wait(f, cancel, err);
+	return OK;
 }
 
 static int read_inflated(struct first_block *b, struct inflate_filter *f, struct cancel *cancel, struct err *err)

@@ -3,6 +3,7 @@
 #include "proto/runtime/clock.h"
 #include "service/build/result/result.h"
 #include "service/build/session/base_steps.h"
+#include "service/build/session/debug_shell.h"
 #include "service/build/session/prefetch.h"
 #include "service/build/session/step_options.h"
 
@@ -44,7 +45,9 @@ static int load_context(struct front_end *f, const char *name, struct err *err)
 		return *name ? fail(err, E_INTERNAL, "no context has the name %.128s", name) : OK;
 	if (session_context_load(f->session, c, err) < 0)
 		return err->code;
-	return c->files || c->kind == SESSION_CONTEXT_IMAGE ? OK : load_empty(f->session, &c->files, err);
+	return c->files || c->kind == SESSION_CONTEXT_IMAGE || c->kind == SESSION_CONTEXT_LAYOUT
+		       ? OK
+		       : load_empty(f->session, &c->files, err);
 }
 
 static int load_contexts(struct front_end *f, struct err *err)
@@ -169,6 +172,7 @@ static void fill_request(struct solving *g, size_t which, const struct inputs *i
 		.explain_id = explain_id(f),
 		.executes = base_steps_needed,
 		.executes_arg = &g->bases[which],
+		.keep_failed = start->debug_shell,
 		.progress = s->progress,
 		.cancel = s->cancel,
 	};
@@ -189,6 +193,8 @@ static int solve_one(struct solving *g, size_t which, struct err *err)
 	base_steps_end(&g->bases[which], r < 0);
 	if (r < 0)
 		definition_tell_place(g->session, g->definition, g->solutions[which].place, err);
+	if (r < 0 && g->solutions[which].failed)
+		debug_shell_run(g->session, g->solutions[which].failed);
 	return r;
 }
 
