@@ -322,6 +322,11 @@ static int put_entry(struct tree_tar *t, struct tar_head *h, struct err *err)
 	return OK;
 }
 
+static bool is_wanted(const struct tree_tar *t)
+{
+	return t->entry->path.len || !t->options.no_root || *t->options.prefix;
+}
+
 /* The next one that tar can say, or the archive's end. */
 static int go_on(struct tree_tar *t, struct err *err)
 {
@@ -332,7 +337,7 @@ static int go_on(struct tree_tar *t, struct err *err)
 	t->head_at = 0;
 	do
 		rc = tree_next(t->tree, &t->entry, err);
-	while (rc == OK && t->entry && !set_type(&t->entry->node, &h));
+	while (rc == OK && t->entry && (!is_wanted(t) || !set_type(&t->entry->node, &h)));
 	if (rc != OK)
 		return rc;
 	if (!t->entry) {

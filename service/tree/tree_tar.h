@@ -28,7 +28,8 @@ struct tree_tar_options {
 	const char *prefix; /* of all names, "linux_amd64/"; NULL or "": none */
 	bool has_time;	    /* all files get this one, in seconds */
 	int64_t time;
-	bool no_end; /* another tree follows: the zeros at the end are left out */
+	bool no_root; /* unless it has a name, by the prefix */
+	bool no_end;  /* another tree follows: the zeros at the end are left out */
 };
 
 /* The same; `prefix` outlives it. */

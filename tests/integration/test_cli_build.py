@@ -263,11 +263,14 @@ class Builds(Case):
         self.write("ctx/Dockerfile", "FROM base\nCOPY --from=more . /more/\n")
         found = self.tar_of("--build-context", "more=more", "--build-context", "base=docker-image://busybox", "ctx")
         self.assertEqual({"more/g": b"more"}, found)
+
+    def test_a_layout_as_a_context(self):
+        self.write("ctx/Dockerfile", "FROM base\nCOPY f /more/\n")
         self.build("-o", "type=oci,dest=layout.tar", "-t", "x:1", "-", input="FROM busybox\nRUN echo 1 > /of-layout\n")
         os.mkdir(self.path("layout"))
         subprocess.run(["tar", "-xf", self.path("layout.tar"), "-C", self.path("layout")], check=True)
-        found = self.tar_of("--build-context", "more=more", "--build-context", "base=oci-layout://layout:1", "ctx")
-        self.assertEqual({"more/g": b"more", "of-layout": b"1\n"}, found)
+        found = self.tar_of("--build-context", "base=oci-layout://layout:1", "ctx")
+        self.assertEqual({"more/f": b"content\n", "of-layout": b"1\n"}, found)
 
     def test_arguments_secrets_and_labels(self):
         self.write("secret", SECRET)
@@ -467,23 +470,22 @@ class Answers(Case):
 
     def test_what_makes_no_sense_is_refused(self):
         one = self.entry(b"f", size=2)
-        for events in (
-            [self.data(b"1")],
-            [one, self.data(b"123", end=True)],
-            [one, self.data(b"1", end=True)],
-            [one, self.data(b"12"), self.done()],
-            [one, one],
-            [self.entry(b"s", mode=0o140755)],
-            [self.data(b"1", output=1)],
-            [pb.BuildEvent(output_entry=pb.OutputEntry(output=0))],
-            [pb.BuildEvent(want_archive=pb.WantArchive(context=""))],
-            [pb.BuildEvent(want_files=pb.WantFiles(context="", files=[99]))],
-            [pb.BuildEvent(agent=pb.AgentData(connection=1, ssh_id="other"))],
-            [],
+        for text, *events in (
+            ("the service sends bytes of no file", self.data(b"1")),
+            ("output: a file is longer than was said", one, self.data(b"123", end=True)),
+            ("output: a file is shorter than was said", one, self.data(b"1", end=True)),
+            ("output: the last file has no end", one, self.data(b"12")),
+            ("output: a file came before the end of the one before", one, one),
+            ("output: a file of an unknown type", self.entry(b"s", mode=0o140755)),
+            ("the service sends an output that was not asked for", self.data(b"1", output=1)),
+            ("output: an entry without a path", pb.BuildEvent(output_entry=pb.OutputEntry(output=0))),
+            ('the service asked for what build context "" has not', pb.BuildEvent(want_archive=pb.WantArchive(context=""))),
+            ('the service asked for what build context "" has not', pb.BuildEvent(want_files=pb.WantFiles(context="", files=[99]))),
+            ('the service asks for the SSH agent "other", which was not offered', pb.BuildEvent(agent=pb.AgentData(connection=1, ssh_id="other"))),
         ):
-            done = self.answer(*events, args=["-o", "out"])
-            self.assertEqual(1, done.returncode, events)
-            self.assertTrue(done.stderr.startswith("ERROR: failed to build: "), done.stderr)
+            done = self.answer(*events, self.done(), args=["-o", "out"])
+            self.assertEqual((1, f"ERROR: failed to build: {text}\n"), (done.returncode, done.stderr))
+        self.assertIn("the service ended the build without a result", self.answer().stderr)
 
     def test_an_archive_appears_whole_or_not_at_all(self):
         args = ["-o", "type=tar,dest=out.tar"]
@@ -553,6 +555,39 @@ class Answers(Case):
         self.assertEqual(["reg.example:5000"], [c.server_address for c in s.credentials])
         self.assertEqual({"HTTP_PROXY": "http://proxy.example:3128"}, dict(s.proxies))
         self.assertEqual(32, len(s.context.directory.id))
+
+    def test_a_shell_has_the_terminal_as_it_is(self):
+        typed = []
+
+        def shell(requests, _):
+            yield pb.BuildEvent(shell=pb.ShellOutput(data=b"$ "))
+            for request in requests:
+                typed.append(request.shell)
+                if b"\x04" in request.shell.data:
+                    break
+            yield pb.BuildEvent(shell=pb.ShellOutput(data=b"bye\n", end=True))
+            yield self.done()
+
+        address = f"unix://{self.path('fake.sock')}"
+        self.write("ctx/Dockerfile", HELLO)
+        parent, child = pty.openpty()
+        before = termios.tcgetattr(child)
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
+        with FakeService(address, Build=lambda requests, context: shell(iter(requests), context)), contextlib.closing(os.fdopen(parent, "r+b", 0)) as out:
+            command = [program("imagectl"), "build", "--debug-shell", "--progress", "plain", "ctx"]
+            process = subprocess.Popen(
+                command, cwd=self.dir, env={**os.environ, **self.environment, "IMAGED_HOST": address}, stdin=child, stdout=child, stderr=child
+            )
+            shown = b""
+            while b"$ " not in shown:
+                shown += out.read(100)
+            self.wait_until(lambda: not termios.tcgetattr(child)[3] & termios.ECHO, "the terminal is raw")
+            out.write(b"\x03\x04")  # an interrupt is the shell's
+            self.assertEqual(0, process.wait(60 * SLOW), shown)
+            self.assertEqual(before[3], termios.tcgetattr(child)[3])
+            os.close(child)
+        self.assertIn((90, 30), [(t.columns, t.rows) for t in typed])
+        self.assertIn(b"\x03\x04", b"".join(t.data for t in typed))
 
     def test_what_the_service_says_of_a_failure(self):
         def end(_, context):

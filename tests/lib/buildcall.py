@@ -25,7 +25,7 @@ class Archive:
         return pb.BuildContext(name=self.name, archive=pb.ClientArchive())
 
     def answer(self, event):
-        if event.WhichOneof("event") == "want_archive" and event.want_archive.context == self.name:
+        if event.WhichOneof("event") == "want_archive":
             for at in range(0, len(self.data), self.piece):
                 yield pb.BuildRequest(archive=pb.ArchiveData(context=self.name, data=self.data[at : at + self.piece]))
             yield pb.BuildRequest(archive=pb.ArchiveData(context=self.name, end=True))
@@ -74,9 +74,12 @@ class BuildCall:
         self.events.append(event)
         if event.WhichOneof("event") == "log":
             self.logs[event.log.step] = self.logs.get(event.log.step, b"") + event.log.data
+        kind = event.WhichOneof("event")
+        wanted = getattr(event, kind).context if kind.startswith("want_") else None
         for source in self.sources:
-            for request in source.answer(event):
-                self.send(request)
+            if source.name == wanted:
+                for request in source.answer(event):
+                    self.send(request)
 
     def until(self, wanted):
         """The first event that is wanted."""

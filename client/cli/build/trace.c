@@ -156,10 +156,13 @@ static void end_vertex(struct trace_vertex *v, const Imaged__V1__Step *m, int64_
 static int on_step(struct trace *t, const Imaged__V1__Step *m, int64_t now_ns, struct err *err)
 {
 	struct trace_vertex *v;
+	bool is_new = !find(t, m->number);
 	int r = vertex_of(t, m->number, &v, err);
 
 	if (r == OK)
 		r = keep_text(&v->name, m->name, err);
+	if (r == OK && is_new)
+		trace_place(t, v);
 	if (r == OK)
 		r = keep_text(&v->digest, m->digest, err);
 	if (r < 0)

@@ -84,6 +84,9 @@ static inline bool vertex_runs(const struct trace_vertex *v)
 	return v->state == IMAGED__V1__STEP__STATE__STATE_RUNNING;
 }
 
+/* Inside of trace*.c: moves a step that was told just now to its place. */
+void trace_place(struct trace *t, struct trace_vertex *v);
+
 /* Seconds that it has taken so far. */
 double vertex_seconds(const struct trace_vertex *v, int64_t now_ns);
 

@@ -111,6 +111,11 @@ int history_complete(struct image_config *c, const struct history_times *t, stru
 	if (t->base && fit_base(c, t->base, &n_base, err) < 0)
 		return err ? err->code : E_NO_MEMORY;
 	layers = count_layers(c->history + n_base, c->n_history - n_base);
+	if (!t->base && layers < t->n_layers) { /* of a named context that stands in for an image */
+		if (add_entries(c, 0, t->n_layers - layers, &t->first, err) < 0)
+			return err ? err->code : E_NO_MEMORY;
+		layers = t->n_layers;
+	}
 	if (layers != t->n_layers)
 		return fail(err, E_INTERNAL, "the history tells of %zu layers, and %zu were made", layers, t->n_layers);
 	set_times(c, n_base, t);

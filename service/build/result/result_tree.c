@@ -57,6 +57,7 @@ static int send_one_tar(struct exporting *x, size_t i, struct output_stream *s, 
 		.prefix = prefix,
 		.has_time = x->r->has_epoch,
 		.time = x->r->epoch,
+		.no_root = true,
 		.no_end = i + 1 < x->r->n_built,
 	};
 	struct tree *tree = NULL;

@@ -38,10 +38,16 @@ void base_images_free(struct base_images *b);
 int base_images_want(struct base_images *b, const char *name, const struct platform *platform,
 		     struct base_image **ret_image, struct err *err);
 
+/* One that is in the store already, and has no name of its own. */
+int base_images_want_stored(struct base_images *b, const struct digest *manifest, const struct platform *platform,
+			    struct base_image **ret_image, struct err *err);
+
 /* Borrowed. */
 int base_image_config(struct base_image *i, const struct image_config **ret_config, struct err *err);
 /* Of its manifest; after its configuration. */
 const struct digest *base_image_digest(const struct base_image *i);
+/* It was in the store; after its configuration. */
+bool base_image_is_stored(struct base_image *i);
 /* The vertex is the image's from now on, which ends it. */
 void base_image_show(struct base_image *i, struct vertex *v);
 /* Referenced. */

@@ -19,6 +19,7 @@ static int init(struct session *s, struct image_service *service, struct rpc_cal
 	s->record = (Imaged__Store__V1__BuildRecord)IMAGED__STORE__V1__BUILD_RECORD__INIT;
 	arena_init(&s->arena, BUILD_START_BYTES_MAX);
 	pthread_mutex_init(&s->send_mu, NULL);
+	pthread_mutex_init(&s->shell_mu, NULL);
 	s->cancel = cancel_new();
 	if (!s->cancel)
 		return fail_nomem(err);
@@ -193,6 +194,7 @@ static void release(struct session *s)
 		cancel_unhook(rpc_call_cancel(s->call), &s->hook);
 	cancel_unref(s->cancel);
 	pthread_mutex_destroy(&s->send_mu);
+	pthread_mutex_destroy(&s->shell_mu);
 }
 
 static int build_admitted(struct image_service *service, struct rpc_call *call, struct err *err)

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "service/build/context/context_git.h"
+#include "service/build/session/used_images.h"
 #include "service/build/solve/solve.h"
 
 /* What steps are started with, for the daemon's life. */
@@ -75,6 +76,7 @@ int build_parts_open(const struct build_parts_options *o, struct build_parts *re
 		build_parts_close(&p);
 		return err->code;
 	}
+	p.used_images = used_images_new();
 	sweep(o, &p);
 	*ret_parts = p;
 	return OK;
@@ -87,5 +89,6 @@ void build_parts_close(struct build_parts *p)
 	step_cache_free(p->step_cache);
 	contexts_free(p->contexts);
 	base_free(p->base);
+	used_images_free(p->used_images);
 	*p = (struct build_parts){ .contexts = NULL };
 }

@@ -1,4 +1,4 @@
-#include "service/build/session/session.h"
+#include "service/build/session/debug_shell.h"
 
 int session_send(void *session, const Imaged__V1__BuildEvent *event, struct err *err)
 {
@@ -70,6 +70,10 @@ static int dispatch(struct session *s, const Imaged__V1__BuildRequest *m, struct
 			return fail(err, E_INVALID, "the client sends bytes of an agent that it does not forward");
 		build_agents_take(s->agents, m->agent);
 		return OK;
+	case IMAGED__V1__BUILD_REQUEST__REQUEST_SHELL:
+		if (!s->start->debug_shell)
+			return fail(err, E_INVALID, "the client types into a shell that it has not asked for");
+		return debug_shell_take(s, m->shell, err);
 	case IMAGED__V1__BUILD_REQUEST__REQUEST__NOT_SET:
 		return OK; /* the client is still there */
 	default:

@@ -42,6 +42,9 @@ struct session {
 	Imaged__Store__V1__BuildRecord record;
 	struct progress *progress;
 	struct build_agents *agents; /* NULL: the client forwards none */
+
+	pthread_mutex_t shell_mu;
+	struct run_terminal *terminal; /* while there is a shell; under shell_mu */
 };
 
 int session_send(void *session, const Imaged__V1__BuildEvent *event, struct err *err);

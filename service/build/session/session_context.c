@@ -298,7 +298,7 @@ void session_contexts_tell_ignore(struct session *s)
 	int64_t bytes = TRANSFER_NOTHING;
 	struct vertex *v;
 
-	if (s->ignore_told || !c || c->kind != SESSION_CONTEXT_DIRECTORY)
+	if (s->ignore_told || !c || (c->kind != SESSION_CONTEXT_DIRECTORY && c->kind != SESSION_CONTEXT_NONE))
 		return;
 	s->ignore_told = true;
 	if (c->message->ignore.len)

@@ -49,7 +49,8 @@ void session_contexts_fail(struct session *s, const struct err *why);
 /* Files go behind the answer. Nobody uses them any more. */
 void session_contexts_close(struct session *s);
 
-/* "[internal] load .dockerignore" of a directory; the client has sent it along. Once. */
+/* "[internal] load .dockerignore" of a directory, or of no files
+ * at all, where there is none; the client has sent it along. Once. */
 void session_contexts_tell_ignore(struct session *s);
 
 int session_context_load(struct session *s, struct session_context *c, struct err *err);

@@ -2,6 +2,8 @@
 
 #include "proto/runtime/clock.h"
 #include "service/build/result/result.h"
+#include "service/build/session/base_steps.h"
+#include "service/build/session/debug_shell.h"
 #include "service/build/session/prefetch.h"
 #include "service/build/session/step_options.h"
 
@@ -11,6 +13,7 @@ struct solving {
 	struct front_end *fronts;
 	size_t n;
 	struct step_options options; /* of all platforms */
+	struct base_steps *bases;    /* of each */
 	struct solution *solutions;
 	struct built *built;
 	struct cache_imports *imports;
@@ -42,7 +45,9 @@ static int load_context(struct front_end *f, const char *name, struct err *err)
 		return *name ? fail(err, E_INTERNAL, "no context has the name %.128s", name) : OK;
 	if (session_context_load(f->session, c, err) < 0)
 		return err->code;
-	return c->files || c->kind == SESSION_CONTEXT_IMAGE ? OK : load_empty(f->session, &c->files, err);
+	return c->files || c->kind == SESSION_CONTEXT_IMAGE || c->kind == SESSION_CONTEXT_LAYOUT
+		       ? OK
+		       : load_empty(f->session, &c->files, err);
 }
 
 static int load_contexts(struct front_end *f, struct err *err)
@@ -51,18 +56,6 @@ static int load_contexts(struct front_end *f, struct err *err)
 		if (f->graph.ops[i].kind == OP_CONTEXT && load_context(f, f->graph.ops[i].name, err) < 0)
 			return err->code;
 	return OK;
-}
-
-/* Of the images, from now on, as steps of the build. */
-static void show_images(struct front_end *f)
-{
-	for (size_t i = 0; i < f->graph.n; i++) {
-		const struct op *op = &f->graph.ops[i];
-		struct base_image *image = f->bases[op->stage];
-
-		if ((op->kind == OP_IMAGE || op->kind == OP_CONTEXT) && image && op->title)
-			base_image_show(image, progress_begin(f->session->progress, op->title, &op->own));
-	}
 }
 
 /* ---- one platform --------------------------------------------------------------------------- */
@@ -147,9 +140,10 @@ static struct digest explain_id(const struct front_end *f)
 	return hasher_final(&h);
 }
 
-static void fill_request(struct solving *g, struct front_end *f, const struct inputs *in, struct solve_request *r)
+static void fill_request(struct solving *g, size_t which, const struct inputs *in, struct solve_request *r)
 {
 	struct session *s = g->session;
+	struct front_end *f = &g->fronts[which];
 	const Imaged__V1__BuildStart *start = s->start;
 
 	*r = (struct solve_request){
@@ -176,6 +170,9 @@ static void fill_request(struct solving *g, struct front_end *f, const struct in
 		.epoch = f->epoch,
 		.explain = start->explain,
 		.explain_id = explain_id(f),
+		.executes = base_steps_needed,
+		.executes_arg = &g->bases[which],
+		.keep_failed = start->debug_shell,
 		.progress = s->progress,
 		.cancel = s->cancel,
 	};
@@ -191,10 +188,13 @@ static int solve_one(struct solving *g, size_t which, struct err *err)
 
 	if (take_trees(f, &in, err) < 0 || take_contexts(f, &in, err) < 0)
 		return err->code;
-	fill_request(g, f, &in, &request);
+	fill_request(g, which, &in, &request);
 	r = solve(g->session->service->build.solver, &request, &g->solutions[which], err);
+	base_steps_end(&g->bases[which], r < 0);
 	if (r < 0)
 		definition_tell_place(g->session, g->definition, g->solutions[which].place, err);
+	if (r < 0 && g->solutions[which].failed)
+		debug_shell_run(g->session, g->solutions[which].failed);
 	return r;
 }
 
@@ -293,12 +293,13 @@ static int prepare(struct solving *g, struct err *err)
 
 	g->solutions = calloc(g->n, sizeof *g->solutions);
 	g->built = calloc(g->n, sizeof *g->built);
-	if (!g->solutions || !g->built)
+	g->bases = calloc(g->n, sizeof *g->bases);
+	if (!g->solutions || !g->built || !g->bases)
 		return fail_nomem(err);
 	if (step_options_make(s, &g->options, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < g->n; i++) {
-		show_images(&g->fronts[i]);
+		base_steps_begin(&g->bases[i], &g->fronts[i], s->progress, s->service->build.used_images);
 		if (load_contexts(&g->fronts[i], err) < 0)
 			return err->code;
 	}
@@ -311,6 +312,7 @@ static void release(struct solving *g)
 		solution_free(&g->solutions[i]);
 	free(g->solutions);
 	free(g->built);
+	free(g->bases);
 	cache_imports_close(g->imports);
 }
 

@@ -231,6 +231,8 @@ static int take_flight(struct solving_op *o, struct inputs *in, bool look, struc
 	if (role != FLIGHT_READY && solving_is_stopping(o->build))
 		solving_quit(o);
 	f = o->participant.flight;
+	if (role != FLIGHT_READY && o->build->request->executes)
+		o->build->request->executes(o->build->request->executes_arg);
 	if (role == FLIGHT_OWN)
 		own(o, in, f, look);
 	else if (role == FLIGHT_READY)

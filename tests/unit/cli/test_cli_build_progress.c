@@ -375,6 +375,28 @@ static void tty_leaves_out_what_does_not_fit(UNUSED void **state)
 	buf_free(&shown);
 }
 
+/* A FROM is told when a step needs it, and stands before that all the same. */
+static void tty_begins_each_stage_with_its_first_step(UNUSED void **state)
+{
+	static const char *const names[] = { "[internal] load a/b", "[build  2/10] RUN a", "[1/2] COPY b",
+					     "[2/2] RUN b", "[build  1/10] FROM c" };
+	static const char *const shown_as[] = { "[internal] load a/b", "[build  1/10] FROM c", "[build  2/10] RUN a",
+						"[1/2] COPY b", "[2/2] RUN b" };
+	struct build_progress *p = start(BUILD_PROGRESS_TTY, 60, 24, false);
+	const char *at;
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		begin(p, i + 1, names[i]);
+	build_progress_tick(p, now);
+	at = buf_text(&shown);
+	for (size_t i = 0; i < ARRAY_LEN(shown_as); i++) {
+		at = strstr(at, shown_as[i]);
+		assert_non_null(at);
+	}
+	build_progress_free(p);
+	buf_free(&shown);
+}
+
 /* Lines never wrap, whatever the width; names of wide characters take their cells. */
 static void tty_fits_every_width(UNUSED void **state)
 {
@@ -464,6 +486,7 @@ int main(void)
 		cmocka_unit_test(plain_keeps_up_with_a_flood),
 		cmocka_unit_test(tty_is_what_docker_draws),
 		cmocka_unit_test(tty_leaves_out_what_does_not_fit),
+		cmocka_unit_test(tty_begins_each_stage_with_its_first_step),
 		cmocka_unit_test(tty_fits_every_width),
 		cmocka_unit_test(tty_goes_on_below_what_others_wrote),
 		cmocka_unit_test(rawjson_is_what_buildkit_writes),
