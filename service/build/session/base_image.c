@@ -216,9 +216,12 @@ static void *seek(void *image)
 {
 	struct base_image *i = image;
 	struct err err = ERR_INIT;
-	int r = i->owner->options.start->pull ? E_NOT_FOUND : find_stored(i, &err);
+	bool nameless = !*i->ref.path;
+	int r = nameless			? take_stored(i, &i->ref.digest, &err)
+		: i->owner->options.start->pull ? E_NOT_FOUND
+						: find_stored(i, &err);
 
-	if (r < 0 && !is_configured(i))
+	if (r < 0 && !is_configured(i) && !nameless)
 		r = pull_it(i, &err);
 	if (r < 0)
 		tell_failure(i, &err);
@@ -288,6 +291,27 @@ int base_images_want(struct base_images *b, const char *name, const struct platf
 	}
 	*b->last = i;
 	b->last = &i->next;
+	*ret_image = i;
+	return OK;
+}
+
+int base_images_want_stored(struct base_images *b, const struct digest *manifest, const struct platform *platform,
+			    struct base_image **ret_image, struct err *err)
+{
+	const struct reference ref = { .digest = *manifest };
+	struct base_image *i = find(b, &ref, platform);
+
+	if (!i) {
+		i = image_new(b, &ref, platform);
+		if (!i)
+			return fail_nomem(err);
+		if (start(i, err) < 0) {
+			image_free(i);
+			return err->code;
+		}
+		*b->last = i;
+		b->last = &i->next;
+	}
 	*ret_image = i;
 	return OK;
 }

@@ -38,6 +38,10 @@ void base_images_free(struct base_images *b);
 int base_images_want(struct base_images *b, const char *name, const struct platform *platform,
 		     struct base_image **ret_image, struct err *err);
 
+/* One that is in the store already, and has no name of its own. */
+int base_images_want_stored(struct base_images *b, const struct digest *manifest, const struct platform *platform,
+			    struct base_image **ret_image, struct err *err);
+
 /* Borrowed. */
 int base_image_config(struct base_image *i, const struct image_config **ret_config, struct err *err);
 /* Of its manifest; after its configuration. */

@@ -60,6 +60,12 @@ static int choose_of_root(struct store *s, const struct digest *root, const stru
 	return check_platform(s, chosen, platform, err);
 }
 
+int base_layers_choose_root(struct store *s, const struct digest *root, const struct platform *platform,
+			    struct digest *ret_manifest, struct err *err)
+{
+	return choose_of_root(s, root, root, platform, ret_manifest, err);
+}
+
 int base_layers_choose(struct store *s, const struct reference *ref, const struct platform *platform,
 		       struct digest *ret_manifest, struct err *err)
 {

@@ -20,6 +20,9 @@ void base_layers_free(struct base_layers *l); /* also the cleanup function */
 /* E_NOT_FOUND: there is none for this platform. */
 int base_layers_choose(struct store *s, const struct reference *ref, const struct platform *platform,
 		       struct digest *ret_manifest, struct err *err);
+/* The same of an index or a manifest that is here. */
+int base_layers_choose_root(struct store *s, const struct digest *root, const struct platform *platform,
+			    struct digest *ret_manifest, struct err *err);
 /* E_NOT_FOUND: it is not listed. */
 int base_layers_find(struct store *s, const struct digest *manifest, struct base_layers *ret_layers, struct err *err);
 /* From now on nobody removes them, until the lease ends. E_NOT_FOUND: one of them is gone. */

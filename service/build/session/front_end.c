@@ -1,6 +1,7 @@
 #include "service/build/session/front_end.h"
 
 #include "service/build/epoch.h"
+#include "service/build/session/layout.h"
 
 /* ---- options ------------------------------------------------------------------------------ */
 
@@ -67,6 +68,7 @@ static int take_options(struct front_end *f, struct err *err)
 
 /* ---- images ------------------------------------------------------------------------------- */
 
+/* *ret_name: NULL when it comes from a layout of the client. */
 static bool is_image(const struct front_end *f, const struct plan_stage *s, const char **ret_name)
 {
 	const struct session_context *c;
@@ -75,10 +77,19 @@ static bool is_image(const struct front_end *f, const struct plan_stage *s, cons
 	if (s->kind == PLAN_IMAGE)
 		return true;
 	c = s->kind == PLAN_CONTEXT ? front_end_context(f, s->base) : NULL;
-	if (!c || c->kind != SESSION_CONTEXT_IMAGE)
+	if (!c || (c->kind != SESSION_CONTEXT_IMAGE && c->kind != SESSION_CONTEXT_LAYOUT))
 		return false;
-	*ret_name = c->target;
+	*ret_name = c->kind == SESSION_CONTEXT_IMAGE ? c->target : NULL;
 	return true;
+}
+
+static int want_layout(struct front_end *f, size_t stage, const struct platform *platform, struct err *err)
+{
+	struct digest manifest;
+
+	if (layout_load(f->session, front_end_context(f, f->plan.stages[stage].base), platform, &manifest, err) < 0)
+		return err->code;
+	return base_images_want_stored(f->images, &manifest, platform, &f->bases[stage], err);
 }
 
 static int want_image(struct front_end *f, size_t stage, struct err *err)
@@ -92,7 +103,8 @@ static int want_image(struct front_end *f, size_t stage, struct err *err)
 	f->place = f->plan.stages[stage].place;
 	if (platform_parse(plan_platform(&f->plan, stage, text), &platform, err) < 0)
 		return err->code;
-	return base_images_want(f->images, name, &platform, &f->bases[stage], err);
+	return name ? base_images_want(f->images, name, &platform, &f->bases[stage], err)
+		    : want_layout(f, stage, &platform, err);
 }
 
 /* All at once; what one of them leaves to be done may name others. */

@@ -45,7 +45,9 @@ static int load_context(struct front_end *f, const char *name, struct err *err)
 		return *name ? fail(err, E_INTERNAL, "no context has the name %.128s", name) : OK;
 	if (session_context_load(f->session, c, err) < 0)
 		return err->code;
-	return c->files || c->kind == SESSION_CONTEXT_IMAGE ? OK : load_empty(f->session, &c->files, err);
+	return c->files || c->kind == SESSION_CONTEXT_IMAGE || c->kind == SESSION_CONTEXT_LAYOUT
+		       ? OK
+		       : load_empty(f->session, &c->files, err);
 }
 
 static int load_contexts(struct front_end *f, struct err *err)
