@@ -220,9 +220,10 @@ static bool add_part(void *arg, const struct build_cache_item *item)
 		size_t capacity = c->capacity ? 2 * c->capacity : 64;
 		struct part *parts = reallocarray(c->parts, capacity, sizeof *parts);
 
-		c->failed = !parts;
-		if (c->failed)
+		if (!parts) {
+			c->failed = true;
 			return false;
+		}
 		c->parts = parts;
 		c->capacity = capacity;
 	}

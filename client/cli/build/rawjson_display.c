@@ -99,7 +99,7 @@ static void put_log(struct buf *out, const struct trace_vertex *v, const Imaged_
 	buf_printf(out, ",\"stream\":%d,\"data\":\"", m->is_stderr ? 2 : 1);
 	base64_encode(out, m->data.data, m->data.len);
 	buf_putc(out, '"');
-	put_moment(out, "timestamp", m->time ? m->time->seconds * NS + m->time->nanos : now_ns);
+	put_moment(out, "timestamp", trace_time(m->time, now_ns));
 	buf_puts(out, "}]}\n");
 }
 

@@ -4,9 +4,20 @@
 
 enum { NS = 1000 * 1000 * 1000 };
 
-static int64_t time_of(const Google__Protobuf__Timestamp *t, int64_t otherwise)
+/* Between 1970 and 2116, so that sums and differences of a few fit. */
+int64_t trace_time(const Google__Protobuf__Timestamp *t, int64_t otherwise)
 {
-	return t ? t->seconds * NS + t->nanos : otherwise;
+	if (!t)
+		return otherwise;
+	if (t->seconds < 0 || t->nanos < 0)
+		return 0;
+	return t->seconds < TRACE_TIME_MAX / NS - 1 ? t->seconds * NS + t->nanos % NS : TRACE_TIME_MAX;
+}
+
+static void spend(struct trace_vertex *v, int64_t from, int64_t to)
+{
+	if (to > from && v->spent < TRACE_TIME_MAX)
+		v->spent += to - from;
 }
 
 /* Room for one more of `n`; doubles. */
@@ -137,7 +148,7 @@ static void begin_vertex(struct trace_vertex *v, const Imaged__V1__Step *m, int6
 {
 	if (vertex_runs(v))
 		return;
-	v->started = time_of(m->started, now_ns);
+	v->started = trace_time(m->started, now_ns);
 	v->ended = 0;
 	v->seen = now_ns;
 	free(TAKE(v->error));
@@ -146,10 +157,9 @@ static void begin_vertex(struct trace_vertex *v, const Imaged__V1__Step *m, int6
 static void end_vertex(struct trace_vertex *v, const Imaged__V1__Step *m, int64_t now_ns)
 {
 	if (!v->started)
-		v->started = time_of(m->started, now_ns);
-	v->ended = time_of(m->ended, now_ns);
-	if (v->ended > v->started)
-		v->spent += v->ended - v->started;
+		v->started = trace_time(m->started, now_ns);
+	v->ended = trace_time(m->ended, now_ns);
+	spend(v, v->started, v->ended);
 	settle(v);
 }
 
@@ -219,7 +229,7 @@ static int on_log(struct trace *t, const Imaged__V1__StepLog *m, int64_t now_ns,
 
 	if (vertex_of(t, m->step, &v, err) < 0)
 		return err->code;
-	since = time_of(m->time, now_ns) - v->started;
+	since = trace_time(m->time, now_ns) - v->started;
 	add_lines(v, since > 0 ? since : 0, m->data.data, m->data.len);
 	return OK;
 }
@@ -325,7 +335,7 @@ void trace_end(struct trace *t, bool canceled, int64_t now_ns)
 		settle(v);
 		if (!canceled || !vertex_runs(v))
 			continue;
-		v->spent += now_ns > v->seen ? now_ns - v->seen : 0;
+		spend(v, v->seen, now_ns);
 		v->ended = now_ns;
 		v->state = IMAGED__V1__STEP__STATE__STATE_CANCELED;
 		v->updated = true;

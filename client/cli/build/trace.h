@@ -10,6 +10,8 @@
 #include "imaged/v1/build.pb-c.h"
 #include "proto/runtime/buf.h"
 
+#define TRACE_TIME_MAX (INT64_C(1) << 62)
+
 enum {
 	TRACE_VERTICES_MAX = 50 * 1000,
 	TRACE_STATUSES_MAX = 4 * 1024, /* of one step */
@@ -65,6 +67,9 @@ struct trace {
 	size_t n_warnings, warnings_capacity;
 	struct trace_vertex *latest; /* whom the last event was about */
 };
+
+/* Of a message, as nanoseconds since 1970; `otherwise` when it has none. */
+int64_t trace_time(const Google__Protobuf__Timestamp *t, int64_t otherwise);
 
 void trace_free(struct trace *t);
 /* ret_taken: it was progress. */

@@ -288,6 +288,16 @@ bool flight_quit(struct solver *s, struct participant *p)
 	return found;
 }
 
+void flight_forget(struct participant *p)
+{
+	struct flight *f = p->flight;
+
+	pthread_mutex_lock(&f->solver->mu);
+	p->flight = NULL;
+	pthread_mutex_unlock(&f->solver->mu);
+	flight_unref(f);
+}
+
 static enum flight_state state_of(struct flight *f)
 {
 	struct timespec until = clock_deadline(LOOK_MS);

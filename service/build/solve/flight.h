@@ -80,6 +80,9 @@ void flight_settled(struct flight *f, const struct err *why);
 /* Is not interested any more; true: done() will not be called. False also without a flight. */
 bool flight_quit(struct solver *s, struct participant *p);
 
+/* Of a participant whose flight has failed: gives its reference back, so that it can take another one. */
+void flight_forget(struct participant *p);
+
 /* Until it is in the cache. What it could not be put there for; the token's code. */
 int flight_wait_kept(struct flight *f, struct cancel *cancel, struct err *err);
 

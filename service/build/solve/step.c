@@ -57,12 +57,11 @@ static void flight_done(struct participant *p, struct flight *f, const struct er
 		have(o, f->layer, f->imported, !mine);
 		return;
 	}
-	p->flight = NULL;
+	flight_forget(p);
 	if (mine || is_for_all(why))
 		solving_failed(o, why);
 	else
 		solving_again(o);
-	flight_unref(f);
 }
 
 /* ---- the cache ---------------------------------------------------------------------- */
@@ -221,7 +220,6 @@ static int take_flight(struct solving_op *o, struct inputs *in, bool look, struc
 {
 	struct solver *s = o->build->solver;
 	enum flight_role role;
-	struct flight *f;
 
 	o->participant.done = flight_done;
 	o->participant.vertex = o->vertex;
@@ -230,13 +228,12 @@ static int take_flight(struct solving_op *o, struct inputs *in, bool look, struc
 	/* A build that was stopped just now did not see this one. */
 	if (role != FLIGHT_READY && solving_is_stopping(o->build))
 		solving_quit(o);
-	f = o->participant.flight;
 	if (role != FLIGHT_READY && o->build->request->executes)
 		o->build->request->executes(o->build->request->executes_arg);
 	if (role == FLIGHT_OWN)
-		own(o, in, f, look);
+		own(o, in, o->participant.flight, look);
 	else if (role == FLIGHT_READY)
-		have(o, f->layer, true, false);
+		have(o, o->participant.flight->layer, true, false);
 	return OK;
 }
 
