@@ -135,12 +135,32 @@ static bool add_asked(json_t *mounts, const struct spec_input *in)
 	return true;
 }
 
+/* What is asked for at the place of a usual one takes that place: only it is mounted. */
+static void drop_replaced(json_t *mounts, const struct spec_input *in)
+{
+	for (size_t k = json_array_size(mounts); k-- > 0;) {
+		const char *usual = json_string_value(json_object_get(json_array_get(mounts, k), "destination"));
+
+		for (size_t i = 0; i < in->step->n_mounts; i++) {
+			ProtobufCBinaryData target = in->step->mounts[i]->target;
+
+			if (strlen(usual) == target.len && !memcmp(usual, target.data, target.len)) {
+				json_array_remove(mounts, k);
+				break;
+			}
+		}
+	}
+}
+
 json_t *spec_mounts(const struct spec_input *in)
 {
 	json_t *mounts = json_array();
 
-	if (mounts && add_usual(mounts, in) && add_asked(mounts, in))
-		return mounts;
+	if (mounts && add_usual(mounts, in)) {
+		drop_replaced(mounts, in);
+		if (add_asked(mounts, in))
+			return mounts;
+	}
 	json_decref(mounts);
 	return NULL;
 }
