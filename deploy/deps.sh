@@ -34,6 +34,7 @@ packages() {
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
 		echo crun runc uidmap # run the steps of builds, also without root
+		echo openssh-client # an SSH agent that builds forward
 		# mounts: calls that fail or kill, and the overlay of those without privileges
 		echo strace fuse3 fuse-overlayfs
 		echo groff-base # renders the man pages

@@ -18,6 +18,8 @@
 #include "service/image/synthetic_manifest.h"
 #include "store/image/names.h"
 
+enum { THREADS_MAX = 2 };
+
 static const char gzip_layer[] = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /* ---- whether --------------------------------------------------------------- */
@@ -209,9 +211,9 @@ static int watch(struct work *w, struct err *err)
 	}
 }
 
+/* Each layer takes all cores: a second one fills the gaps where the first is read and written. */
 static unsigned threads_for(const struct work *w)
 {
-	enum { THREADS_MAX = 4 };
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t n = cores > 1 ? (size_t)cores : 1;
 
@@ -221,7 +223,7 @@ static unsigned threads_for(const struct work *w)
 
 static int run_all(struct work *w, struct err *err)
 {
-	pthread_t threads[4];
+	pthread_t threads[THREADS_MAX];
 	unsigned wanted = threads_for(w), n = 0;
 	int r;
 

@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import io
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from buildcall import Archive, BuildCall, url
 from buildclient import Directory
 from fakeregistry import FakeRegistry
 from harness import TestCase, free_port, wait_listening
+from ociimage import Image, Layer
 from rpc import pb, reason
 
 INVALID, CANCELLED, UNKNOWN = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN
@@ -426,6 +428,29 @@ class Images(BuildCase):
         name = fixtures.registry().host + "/busybox:oci-gzip"
         call = self.ok("FROM base\nENV a=b\n", url(f"docker-image://{name}", name="base"))
         self.assertIn("bin/busybox", self.files(call))
+
+    @staticmethod
+    def layout(image, **annotations):
+        index = {"schemaVersion": 2, "manifests": [image.descriptor(annotations=annotations)]}
+        files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode(), "blobs": None, "blobs/sha256": None}
+        for digest, data in [(image.digest, image.data)] + [(blob.digest, blob.data) for blob in image.blobs]:
+            files["blobs/sha256/" + digest.split(":")[1]] = data
+        return files
+
+    def test_a_named_context_that_is_an_oci_layout(self):
+        image = Image([Layer(fixtures.tar({"f": b"of a layout"}))], config={"config": {"Env": ["L=1"]}})
+        files = self.layout(image, **{"org.opencontainers.image.ref.name": "v1"})
+        for suffix in ("", ":v1", "@" + image.digest):
+            call = self.ok("FROM base\nENV a=b\n", url(f"oci-layout://files{suffix}", name="base"), Directory("layout", files, name="files"))
+            self.assertEqual({"f": b"of a layout"}, self.files(call))
+            self.assertEqual(["L=1", "a=b"], [e for e in self.client.InspectImage(image=call.done.image_id).config.env.values if not e.startswith("PATH")])
+        self.assertEqual([], [tag for image in self.client.images() for tag in image.repo_tags], "a layout names nothing here")
+        for suffix in (":v2", "@sha256:" + "0" * 64):
+            call = self.build("FROM base\n", url(f"oci-layout://files{suffix}", name="base"), Directory("layout", files, name="files"))
+            self.assertIn("the OCI layout of context base has no image", call.fails().details())
+        broken = {**files, "index.json": b"{}"}
+        self.build("FROM base\n", url("oci-layout://files", name="base"), Directory("broken", broken, name="files")).fails()
+        self.build("FROM base\n", url("oci-layout://nowhere", name="base")).fails()
 
     def test_configurations_are_all_that_a_check_wants(self):
         name = fixtures.registry().host + "/busybox:oci-gzip"

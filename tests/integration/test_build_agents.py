@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import BIN, SLOW, TestCase
+from harness import BIN, SLOW, TestCase, program
 from runstep import StepCase
 
 AGENTS_RELAY = os.path.join(os.path.dirname(BIN), "tests", "agents_relay")
@@ -217,17 +217,24 @@ class Client(threading.Thread):
                 self.relay.data(number, data)
 
 
+class AgentMixin:
+    def start_agent(self):
+        """A real one with a key; the path of its socket."""
+        path = self.path("ssh-agent")
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+        self.addCleanup(agent.wait, 50 * SLOW)
+        self.addCleanup(agent.send_signal, signal.SIGTERM)
+        self.wait_until(lambda: os.path.exists(path), "the agent listens")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "key of a test", "-f", self.path("key")], check=True)
+        subprocess.run(["ssh-add", "-q", self.path("key")], env={**os.environ, "SSH_AUTH_SOCK": path}, check=True)
+        return path
+
+
 @unittest.skipUnless(shutil.which("ssh-agent"), "openssh-client is not installed")
-class RealAgent(StepCase):
+class RealAgent(AgentMixin, StepCase):
     def setUp(self):
         super().setUp()
-        agent = self.path("ssh-agent")
-        self.agent = subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL)
-        self.addCleanup(self.agent.wait, 50 * SLOW)
-        self.addCleanup(self.agent.send_signal, signal.SIGTERM)
-        self.wait_until(lambda: os.path.exists(agent), "the agent listens")
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "key of a test", "-f", self.path("key")], check=True)
-        subprocess.run(["ssh-add", "-q", self.path("key")], env={**os.environ, "SSH_AUTH_SOCK": agent}, check=True)
+        agent = self.start_agent()
         os.mkdir(self.path("agents"))
         self.relay = Relay(self.path("agents"), "default")
         self.addCleanup(lambda: self.assertEqual(0, self.relay.end()))
@@ -257,6 +264,44 @@ class RealAgent(StepCase):
         env = ["SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0"]
         self.assertIn("key of a test (ED25519)", self.ok(command, mounts=mounts, env=env))
         self.assertNotEqual(0, self.run_step(command, mounts=mounts, env=env, user="bob")["exit_code"])
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("ssh-agent") and shutil.which("crun"), "needs root, crun and openssh-client")
+class Builds(AgentMixin, TestCase):
+    """From imagectl to a step, through the whole build."""
+
+    def setUp(self):
+        super().setUp()
+        self.imaged = self.daemon()
+        self.agent = self.start_agent()
+        os.mkdir(self.path("tools"))
+        linked = subprocess.run(["ldd", "/usr/bin/ssh-add"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for path in ["/usr/bin/ssh-add", *(word for word in linked.split() if word.startswith("/"))]:
+            shutil.copy(path, self.path("tools"))
+        loader = next(name for name in os.listdir(self.path("tools")) if name.startswith("ld-"))
+        self.list_keys = f'["/t/{loader}", "--library-path", "/t", "/t/ssh-add", "-l"]'
+
+    def build(self, mount, *options):
+        os.makedirs(self.path("context"), exist_ok=True)
+        with open(self.path("context", "Dockerfile"), "w", encoding="ascii") as file:
+            file.write(f"FROM scratch\nRUN --mount=from=tools,target=/t --mount=type=ssh{mount} {self.list_keys}\n")
+        command = [program("imagectl"), "--host", f"unix://{self.imaged.socket}", "build", "--progress=plain", "--build-context", f"tools={self.path('tools')}"]
+        return subprocess.run(
+            [*command, *options, self.path("context")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100 * SLOW
+        )
+
+    def test_keys_of_the_client(self):
+        said = self.build("", "--ssh", f"default={self.agent}")
+        self.assertEqual(0, said.returncode, said.stdout)
+        self.assertIn("key of a test (ED25519)", said.stdout)
+        said = self.build(",id=work,required", "--ssh", f"work={self.agent}")
+        self.assertIn("key of a test (ED25519)", said.stdout)
+
+    def test_an_agent_that_is_required(self):
+        said = self.build(",id=work,required", "--ssh", f"default={self.agent}")
+        self.assertNotEqual(0, said.returncode)
+        self.assertIn("work", said.stdout)
+        self.assertNotIn("key of a test", said.stdout)
 
 
 if __name__ == "__main__":

@@ -293,6 +293,27 @@ class Records(CacheCase):
         sent = [e for e in call.events if e.WhichOneof("event") in wanted]
         self.assertEqual([e.SerializeToString() for e in sent], [e.SerializeToString() for e in log if e.WhichOneof("event") in wanted])
 
+    def test_a_log_that_is_damaged_harms_nobody(self):
+        self.build()
+        (build,) = self.client.ListBuilds().builds
+        path = os.path.join(self.imaged.root, "builds", "logs", build.id)
+        with open(path, "rb") as file:
+            whole = file.read()
+        told = len(list(self.client.GetBuildLog()))
+        for cut in (1, 5, len(whole) // 2, len(whole) - 1):
+            with open(path, "wb") as file:
+                file.write(whole[:cut])
+            self.assertLess(len(list(self.client.GetBuildLog())), told)
+        for damage in (b"\xff\xff\xff\xff", b"\xff\xff\x3f\x00half", b""):
+            with open(path, "wb") as file:
+                file.write(damage)
+            self.assertEqual([], list(self.client.GetBuildLog()))
+        with open(path, "wb") as file:
+            file.write(b"\x04\x00\x00\x00\xff\xff\xff\xff")
+        self.assert_rpc_fails("DATA_LOSS", "CONTENT_DAMAGED", lambda: list(self.client.GetBuildLog()))
+        os.unlink(path)
+        self.assert_rpc_fails("NOT_FOUND", None, lambda: list(self.client.GetBuildLog()))
+
     def test_commands(self):
         self.build(tags=["app:1"])
         self.build(tags=["app:2"])

@@ -185,6 +185,11 @@ class Directories(CopyCase):
         layer = self.copy("COPY . /", context={"a": Entry(b"1", xattrs=xattrs)})
         self.assertEqual({"user.a": "1", "user.b": "2"}, layer["a"].xattrs)
 
+    def test_names_are_bytes(self):
+        for name in ("\udcff\udcfe", "a b\nc", "\u00e4\u4e2d", "a\\*?["):
+            layer = self.copy("COPY . /x/", context={name: b"1"})
+            self.assertEqual(["x", f"x/{name}"], list(layer))
+
     def test_names_that_layers_cannot_have(self):
         reason, text = self.refused("COPY . /", context={".wh.a": b""})
         self.assertEqual("UNSUPPORTED_CONTENT", reason)
@@ -322,6 +327,14 @@ class Stages(CopyCase):
         layer = self.copy("COPY --parents --from=0 /d/a /x/", stages=[self.STAGE])
         self.assertEqual(["x", "x/d", "x/d/a"], list(layer))
         self.assertEqual((5, 0), layer["x/d"].owner)
+
+    def test_long_names_and_large_numbers(self):
+        long = "n" * 200
+        stage = {"d": None, f"d/{long}": None, f"d/{long}/{long}": Entry(b"1", uid=3_000_000, gid=4_000_000_000, mtime=-5), "d/l": Entry(kind=tarfile.SYMTYPE, link="t" * 300)}
+        layer = self.copy("COPY --from=0 /d /x", stages=[[stage]])
+        e = layer[f"x/{long}/{long}"]
+        self.assertEqual((3_000_000, 4_000_000_000, -5, b"1"), (e.uid, e.gid, e.mtime, e.data))
+        self.assertEqual("t" * 300, layer["x/l"].link)
 
     def test_an_empty_stage(self):
         self.assertEqual("NOT_FOUND", self.refused("COPY --from=0 /a /", stages=[[]])[0])

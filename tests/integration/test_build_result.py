@@ -11,6 +11,7 @@ import unittest
 import fixtures
 import ociimage
 from archives import layout_files
+from engines import Dockerd
 from harness import DockerRegistry, TestCase, free_port, skopeo
 from ociimage import Image, Layer, sha256, tar
 
@@ -315,6 +316,18 @@ class Outputs(ResultCase):
         done = subprocess.run([*podman, "load", "-i", self.path("d.tar")], capture_output=True, text=True, check=False)
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertIn("d:1", done.stdout)
+
+    def test_docker_loads_and_pulls_it(self):
+        docker = Dockerd(self).run
+        registry = DockerRegistry(self.path("registry"))
+        self.addCleanup(registry.stop)
+        name = f"{registry.host}/x:1"
+        self.build("-t", "d:1", "-o", f"type=docker,dest={self.path('d.tar')},name=d:1", "-o", f"type=registry,name={name}", "-o", "type=image")
+        self.assertIn("Loaded image: d:1", docker("load", "-i", self.path("d.tar")))
+        docker("pull", name)
+        image_id = self.config("d:1")["Id"]
+        for found in ("d:1", name):
+            self.assertEqual(image_id, json.loads(docker("image", "inspect", found))[0]["Id"])
 
     def test_layers_are_compressed_as_wanted(self):
         for how, suffix in (("gzip", "+gzip"), ("zstd", "+zstd"), ("uncompressed", "")):

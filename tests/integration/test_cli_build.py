@@ -126,6 +126,7 @@ class Flags(Case):
             ("ERROR: progress=plain and quiet cannot be used together", ["--progress=plain", "-q", "ctx"]),
             ("ERROR: invalid progress mode fancy", ["--progress=fancy", "ctx"]),
             ("ERROR: failed to get console: provided file is not a console", ["--progress=tty", "ctx"]),
+            ("ERROR: push and load may not be set together at the moment", ["--push", "--load", "ctx"]),
             ("ERROR: invalid ulimit type: foo", ["--ulimit", "foo=1", "ctx"]),
             ("ERROR: invalid ulimit argument: nofile", ["--ulimit", "nofile", "ctx"]),
         ):

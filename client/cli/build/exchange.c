@@ -145,8 +145,10 @@ static int on_done(struct exchange *e, const Imaged__V1__BuildDone *m, struct er
 static int on_shell(struct exchange *e, const Imaged__V1__ShellOutput *m, struct err *err)
 {
 	pthread_mutex_lock(&e->mu);
-	if (!e->shell_is_open)
+	if (!e->shell_is_open) {
 		build_progress_break(e->progress, clock_wall_ns());
+		cli_warn("a shell in the step that failed: its end is that of the build\n");
+	}
 	e->shell_is_open = !m->end;
 	pthread_mutex_unlock(&e->mu);
 	return build_shell_output(&e->shell, m, err);

@@ -260,8 +260,7 @@ int build_request_flags(struct build_request *q, const struct build_options *o, 
 	for (size_t i = 0; i < o->ulimit.n; i++)
 		if (check_ulimit(o->ulimit.items[i], err) < 0)
 			return err->code;
-	return o->push && o->load && o->output.n ? fail(err, E_INVALID, "push, load and output may not be set together")
-						 : OK;
+	return o->push && o->load ? fail(err, E_INVALID, "push and load may not be set together at the moment") : OK;
 }
 
 static int set_lists(struct build_request *q, const struct build_options *o, struct err *err)

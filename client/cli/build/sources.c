@@ -245,16 +245,14 @@ static int take_dockerfile(struct build_sources *s, struct err *err)
 	return OK;
 }
 
-static int take_archive(struct build_sources *s, struct err *err)
+static void take_archive(struct build_sources *s)
 {
 	static Imaged__V1__ClientArchive archive = IMAGED__V1__CLIENT_ARCHIVE__INIT;
 
-	(void)err;
 	s->context.source_case = IMAGED__V1__BUILD_CONTEXT__SOURCE_ARCHIVE;
 	s->context.archive = &archive;
 	s->dockerfile_in_context = true;
 	s->uploads[s->n_uploads++] = (struct upload_source){ .name = s->context.name, .archive = &s->archive };
-	return OK;
 }
 
 static int open_input(struct build_sources *s, const struct build_options *o, struct err *err)
@@ -267,8 +265,10 @@ static int open_input(struct build_sources *s, const struct build_options *o, st
 		return err->code;
 	s->dockerfile_name = o->file ? o->file : "Dockerfile";
 	s->is_empty = !len;
-	if (is_archive(s->archive.piece, len))
-		return take_archive(s, err);
+	if (is_archive(s->archive.piece, len)) {
+		take_archive(s);
+		return OK;
+	}
 	if (o->file)
 		return fail(err, E_INVALID,
 			    "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");

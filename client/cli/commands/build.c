@@ -21,11 +21,10 @@ static bool is_docker(const struct cli *cli)
 
 /* ---- progress ------------------------------------------------------------------------------------------ */
 
-static void write_progress(void *arg, const void *data, size_t len)
+static void write_progress(UNUSED void *arg, const void *data, size_t len)
 {
 	const char *at = data;
 
-	(void)arg;
 	while (len) {
 		ssize_t n = write(STDERR_FILENO, at, len);
 
@@ -232,7 +231,7 @@ static int say(const char *prefix, const struct err *err)
 	return 1;
 }
 
-static int report(struct build *b, bool is_own, const struct err *err)
+static int report(bool is_own, const struct err *err)
 {
 	if (err->code == E_NO_DAEMON)
 		return say("", err);
@@ -240,7 +239,6 @@ static int report(struct build *b, bool is_own, const struct err *err)
 		say("failed to build: failed to solve: ", err);
 		return 128 + signals_told();
 	}
-	(void)b;
 	return say(is_own || !strncmp(err->text, "invalid tag", 11) ? "failed to build: "
 								    : "failed to build: failed to solve: ",
 		   err);
@@ -258,7 +256,7 @@ static int build(struct build *b, struct build_request *q)
 		r = leave(b, &err);
 	}
 	if (r < 0)
-		return report(b, is_own, &err);
+		return report(is_own, &err);
 	return *b->call && !strncmp(b->call, "check", 5) && b->result.warnings;
 }
 

@@ -44,8 +44,8 @@ int copy_select(const struct copy_job *j, size_t source, struct arena *a, struct
 
 	if (rc == OK)
 		rc = select_source(j->step, &j->step->sources[source], files, a, items, err);
-	for (size_t i = first; rc == OK && i < items->n; i++)
-		rc = select_need(&items->all[i], j->cancel, err);
+	if (rc == OK && items->n > first)
+		rc = select_need(items->all + first, items->n - first, j->cancel, err);
 	return rc;
 }
 

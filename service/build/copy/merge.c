@@ -17,6 +17,7 @@ struct merge {
 	size_t n_heap;
 	size_t *held; /* those whose entry was given out */
 	size_t n_held;
+	size_t walks; /* of trees */
 	struct merged_entry out;
 };
 
@@ -91,7 +92,13 @@ static int advance(struct merge *m, size_t i, struct err *err)
 static int open_branch(struct merge *m, const struct copy_item *item, struct bytes target, struct err *err)
 {
 	struct branch *b = &m->branches[m->n];
-	int rc = stream_open(item->files, item->path, item->filter, &b->stream, err);
+	bool is_walk = S_ISDIR(item->mode) && item->files->view;
+	int rc;
+
+	if (is_walk && m->walks++ == COPY_WALKS_MAX)
+		return fail(err, E_LIMIT, "the sources of one instruction name more than %d directories of a stage",
+			    COPY_WALKS_MAX);
+	rc = stream_open(item->files, item->path, item->filter, &b->stream, err);
 
 	if (rc != OK)
 		return rc;

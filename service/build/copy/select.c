@@ -227,41 +227,65 @@ int select_source(const struct copy_step *step, const struct copy_source *source
 
 /* ---- bytes --------------------------------------------------------------------------------------- */
 
-/* What patterns leave of the context, in pieces. */
-static int need_filtered(const struct copy_item *item, struct cancel *cancel, struct err *err)
+/* Ranges that are asked for at once. */
+struct needing {
+	struct build_context *context;
+	struct cancel *cancel;
+	struct context_range *ranges;
+	size_t n;
+};
+
+static int ask(struct needing *g, struct err *err)
 {
-	CLEANUP(stream_closep) struct stream *s = NULL;
-	CLEANUP(freep) struct context_range *ranges = calloc(RANGES_AT_ONCE, sizeof *ranges);
-	const struct stream_entry *e = NULL;
-	size_t n = 0;
-	int rc = ranges ? stream_open(item->files, item->path, item->filter, &s, err) : fail_nomem(err);
+	size_t n = TAKE(g->n);
 
-	while (rc == OK && (rc = stream_next(s, &e, err)) == OK && e) {
-		uint32_t i = e->e.index;
-
-		if (i == CONTEXT_NO_ENTRY || !S_ISREG(e->e.mode))
-			continue;
-		if (n && ranges[n - 1].end == i) {
-			ranges[n - 1].end++;
-			continue;
-		}
-		if (n == RANGES_AT_ONCE) {
-			rc = build_context_need(item->files->context, ranges, n, cancel, err);
-			n = 0;
-		}
-		ranges[n++] = (struct context_range){ i, i + 1 };
-	}
-	return rc == OK && n ? build_context_need(item->files->context, ranges, n, cancel, err) : rc;
+	return n ? build_context_need(g->context, g->ranges, n, g->cancel, err) : OK;
 }
 
-int select_need(const struct copy_item *item, struct cancel *cancel, struct err *err)
+static int add_range(struct needing *g, struct context_range range, struct err *err)
 {
-	struct context_range all;
+	int rc = OK;
 
-	if (!item->files->context)
+	if (g->n && g->ranges[g->n - 1].end == range.begin) {
+		g->ranges[g->n - 1].end = range.end;
 		return OK;
+	}
+	if (g->n == RANGES_AT_ONCE)
+		rc = ask(g, err);
+	g->ranges[g->n++] = range;
+	return rc;
+}
+
+/* What patterns leave of the context. */
+static int add_filtered(struct needing *g, const struct copy_item *item, struct err *err)
+{
+	CLEANUP(stream_closep) struct stream *s = NULL;
+	const struct stream_entry *e = NULL;
+	int rc = stream_open(item->files, item->path, item->filter, &s, err);
+
+	while (rc == OK && (rc = stream_next(s, &e, err)) == OK && e)
+		if (e->e.index != CONTEXT_NO_ENTRY && S_ISREG(e->e.mode))
+			rc = add_range(g, (struct context_range){ e->e.index, e->e.index + 1 }, err);
+	return rc;
+}
+
+static int add_needed(struct needing *g, const struct copy_item *item, struct err *err)
+{
 	if (item->filter)
-		return need_filtered(item, cancel, err);
-	all = context_list_range(build_context_list(item->files->context), item->path);
-	return build_context_need(item->files->context, &all, 1, cancel, err);
+		return add_filtered(g, item, err);
+	return add_range(g, context_list_range(build_context_list(g->context), item->path), err);
+}
+
+int select_need(const struct copy_item *items, size_t n, struct cancel *cancel, struct err *err)
+{
+	CLEANUP(freep) struct context_range *ranges = calloc(RANGES_AT_ONCE, sizeof *ranges);
+	struct needing g = { .cancel = cancel, .ranges = ranges };
+	int rc = ranges ? OK : fail_nomem(err);
+
+	if (rc != OK || !n || !items[0].files->context)
+		return rc;
+	g.context = items[0].files->context;
+	for (size_t i = 0; rc == OK && i < n; i++)
+		rc = add_needed(&g, &items[i], err);
+	return rc == OK ? ask(&g, err) : rc;
 }

@@ -9,7 +9,8 @@
 
 #include "service/build/copy/stream.h"
 
-enum { COPY_ITEMS_MAX = 256 * 1024 };
+/* What wildcards may match: each takes about a kilobyte, a directory of a tree that is walked some more. */
+enum { COPY_ITEMS_MAX = 128 * 1024, COPY_WALKS_MAX = 16 * 1024 };
 
 /* A file, or a directory of which the contents are taken. */
 struct copy_item {
@@ -34,7 +35,7 @@ int select_source(const struct copy_step *step, const struct copy_source *source
 /* Adds one as it is. */
 int copy_items_add(struct copy_items *items, const struct copy_item *item, struct arena *a, struct err *err);
 
-/* Waits for the bytes of all regular files that an item takes of its context. */
-int select_need(const struct copy_item *item, struct cancel *cancel, struct err *err);
+/* Waits for the bytes of all regular files that items take of their context, which is one for all of them. */
+int select_need(const struct copy_item *items, size_t n, struct cancel *cancel, struct err *err);
 
 #endif

@@ -18,7 +18,7 @@ int copy_select_path(const struct copy_files *files, const char *path, struct ca
 	if (rc == OK && !items.n)
 		return fail(err, E_UNSUPPORTED, "\"%s\" is a socket", path);
 	if (rc == OK)
-		rc = select_need(&items.all[0], cancel, err);
+		rc = select_need(items.all, 1, cancel, err);
 	if (rc == OK)
 		*ret_item = items.all[0];
 	return rc;

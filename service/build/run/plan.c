@@ -89,7 +89,9 @@ int plan_find_runtime(const char *configured, char *out, size_t size, bool *ret_
 	if (!found)
 		return fail(err, E_UNSUPPORTED, "RUN needs an OCI runtime: install crun (or runc)");
 	if (found[0] != '/' || !is_program(found))
-		return fail(err, E_UNSUPPORTED, "the OCI runtime '%s' is no program", found);
+		return fail(err, E_UNSUPPORTED,
+			    "the OCI runtime '%s' is no program: install it, or let --build-runtime name another one",
+			    found);
 	if ((size_t)snprintf(out, size, "%s", found) >= size)
 		return fail(err, E_INVALID, "the OCI runtime has a path of more than %zu bytes", size - 1);
 	*ret_is_runc = names_runc(found);

@@ -102,6 +102,7 @@ static void *receive(void *session)
 		fail(&err, E_INVALID, "the client has ended its part of the build, and more is needed of it");
 	}
 	session_contexts_fail(s, &err);
+	debug_shell_end_input(s);
 	return NULL;
 }
 

@@ -45,6 +45,7 @@ struct session {
 
 	pthread_mutex_t shell_mu;
 	struct run_terminal *terminal; /* while there is a shell; under shell_mu */
+	bool input_is_over;	       /* nothing will be typed into one any more; likewise */
 };
 
 int session_send(void *session, const Imaged__V1__BuildEvent *event, struct err *err);

@@ -194,7 +194,7 @@ static int solve_one(struct solving *g, size_t which, struct err *err)
 	if (r < 0)
 		definition_tell_place(g->session, g->definition, g->solutions[which].place, err);
 	if (r < 0 && g->solutions[which].failed)
-		debug_shell_run(g->session, g->solutions[which].failed);
+		debug_shell_run(g->session, &g->solutions[which], &f->evaluation);
 	return r;
 }
 

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "store/cache/build_log.h"
 #include "tests/unit/store/fixture.h"
@@ -74,21 +75,52 @@ static void what_a_build_told_is_kept_behind_its_length(void **state)
 	assert_true(get(f->store, id, &arena)->ended_ns >= get(f->store, id, &arena)->started_ns);
 }
 
-static void a_build_that_a_crash_ended_was_interrupted(void **state)
+static void a_running_build_cannot_be_removed(void **state)
 {
 	struct fixture *f = *state;
-	CLEANUP(arena_free) struct arena arena;
 	char id[BUILD_ID_TEXT_MAX];
 	struct build_log *l = begin(f->store, id);
 	struct err err = ERR_INIT;
 
-	arena_init(&arena, 1 << 20);
 	assert_code(build_record_remove(f->store, id, &err), E_CONFLICT);
-	fixture_reopen(f);
-	assert_int_equal(get(f->store, id, &arena)->state, INTERRUPTED);
+	end(l);
 	assert_ok(build_record_remove(f->store, id, &err), &err);
 	assert_code(get_code(f->store, id), E_NOT_FOUND);
-	end(l); /* only to free it */
+}
+
+/* Another process that begins a build and is gone. */
+static void begin_and_die(const char *root)
+{
+	char id[BUILD_ID_TEXT_MAX];
+	struct store *s = NULL;
+	struct err err = ERR_INIT;
+	pid_t pid = fork();
+	int status = -1;
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (store_open(root, &s, &err) == OK)
+			begin(s, id);
+		_exit(s ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void a_build_that_a_crash_ended_was_interrupted(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(arena_free) struct arena arena;
+	struct err err = ERR_INIT;
+
+	arena_init(&arena, 1 << 20);
+	store_close(f->store);
+	f->store = NULL;
+	begin_and_die(f->root);
+	assert_ok(store_open(f->root, &f->store, &err), &err);
+	assert_int_equal(get(f->store, "^0", &arena)->state, INTERRUPTED);
+	assert_ok(build_record_remove(f->store, "^0", &err), &err);
+	assert_code(get_code(f->store, "^0"), E_NOT_FOUND);
 }
 
 static void a_log_that_is_too_long_is_cut_off(void **state)
@@ -194,11 +226,9 @@ int main(void)
 {
 #define IN_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		IN_STORE(what_a_build_told_is_kept_behind_its_length),
-		IN_STORE(a_build_that_a_crash_ended_was_interrupted),
-		IN_STORE(a_log_that_is_too_long_is_cut_off),
-		IN_STORE(builds_are_listed_and_found_newest_first),
-		IN_STORE(only_the_last_ones_are_kept),
+		IN_STORE(what_a_build_told_is_kept_behind_its_length), IN_STORE(a_running_build_cannot_be_removed),
+		IN_STORE(a_build_that_a_crash_ended_was_interrupted),  IN_STORE(a_log_that_is_too_long_is_cut_off),
+		IN_STORE(builds_are_listed_and_found_newest_first),    IN_STORE(only_the_last_ones_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,27 +260,37 @@ static int step(struct copy *c, struct err *err)
 	return rc;
 }
 
-int copy_tree(int from, int to, struct err *err)
+static int copy_all(struct copy *c, int from, int to, const struct stat *st, struct err *err)
 {
 	static const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	CLEANUP(freep) struct copy *c = calloc(1, sizeof *c);
-	struct stat st;
 	int rc;
 
-	if (!c)
-		return fail_nomem(err);
-	if (fstat(from, &st) < 0)
-		return fail_errno(err, "look at a directory that is copied");
-	if (!S_ISDIR(st.st_mode))
-		return fail(err, E_INVALID, "what it begins with is no directory");
 	c->top = to;
 	c->path = (struct buf)BUF_INIT(PATH_BYTES_MAX);
-	rc = enter(c, openat(from, ".", flags), openat(to, ".", flags), &st, err);
+	rc = enter(c, openat(from, ".", flags), openat(to, ".", flags), st, err);
 	while (rc == OK && c->depth)
 		rc = step(c, err);
 	while (c->depth)
 		drop(c);
 	links_free(&c->links);
 	buf_free(&c->path);
+	return rc;
+}
+
+int copy_tree(int from, int to, struct err *err)
+{
+	struct copy *c;
+	struct stat st;
+	int rc;
+
+	if (fstat(from, &st) < 0)
+		return fail_errno(err, "look at a directory that is copied");
+	if (!S_ISDIR(st.st_mode))
+		return fail(err, E_INVALID, "what it begins with is no directory");
+	c = calloc(1, sizeof *c);
+	if (!c)
+		return fail_nomem(err);
+	rc = copy_all(c, from, to, &st, err);
+	free(c);
 	return rc;
 }
