@@ -119,7 +119,7 @@ stage_asan() (
 	$PYTHON tests/lib/unit.py build-asan --label asan --results "$RESULTS" --timeout 300
 	sanitized_tests asan build-asan
 	IMAGED_BIN_DIR=$PWD/build-asan/bin IMAGED_TEST_SLOW=4 python_tests asan tests/integration/test_build_run.py \
-		tests/integration/test_build_layer.py tests/integration/test_build_rootless.py
+		tests/integration/test_build_layer.py tests/integration/test_build_rootless.py tests/integration/test_build_threats.py
 )
 
 fuzz_one() { # PROGRAM

@@ -1,6 +1,7 @@
 """kill -9 of the daemon at any point of a build: after the next start there is no process, no
 mount and no cgroup of it, the store is sound, the next build works and has the cache."""
 
+import hashlib
 import os
 import random
 import select
@@ -65,8 +66,6 @@ class AnyPoint(BuildCase):
         self.assertNotRegex(self.daemon_.ctl("system", "check").stdout, r"(?i)damaged|missing|broken")
 
     def expected(self, context):
-        import hashlib
-
         names = sorted(os.listdir(os.path.join(context, "src")))
         data = b""
         for name in names:

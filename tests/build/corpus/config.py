@@ -1,7 +1,7 @@
 """Instructions that change the configuration, what of it a child has from its base, and the history."""
 
 from buildcorpus import PATH, case
-from buildimage import file, folder
+from buildimage import folder
 
 OLD_HISTORY = {"buildkit-20.10": "its history has ports as a map, ARG as written and three durations"}
 
