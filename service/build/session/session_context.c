@@ -228,6 +228,7 @@ static int load_source(struct session *s, struct session_context *c, struct err 
 		.worker_program = s->service->worker_program,
 		.cancel = s->cancel,
 		.name = c->name,
+		.with_owners = true,
 	};
 
 	switch (c->kind) {
