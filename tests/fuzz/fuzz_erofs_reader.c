@@ -109,6 +109,18 @@ static void count(int fd, const struct erofs_summary *s)
 	require(e ? n <= s->entries + 1 : n == s->entries + 1 - s->whiteouts);
 }
 
+/* Where a link leads there is no link any more. */
+static void resolve(struct tree_view *v, struct bytes path)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TREE_PATH_MAX);
+	struct tree_entry e;
+	bool found;
+	int rc = tree_view_resolve(v, path, true, &out, &found, &e, NULL);
+
+	require(rc == OK || rc == E_LIMIT || rc == E_CORRUPT);
+	require(rc != OK || !found || !S_ISLNK(e.node.mode));
+}
+
 /* By its path each entry of the walk is found again, as the same one. */
 static void find_all(int fd, size_t layers)
 {
@@ -126,6 +138,8 @@ static void find_all(int fd, size_t layers)
 		if (rc != OK)
 			break;
 		require(found.node.nid == e->node.nid && found.layer == e->layer);
+		if (S_ISLNK(e->node.mode))
+			resolve(v, e->path);
 	}
 }
 

@@ -252,6 +252,13 @@ class Cache(Case):
         self.assertEqual(
             ["the command changed"], self.explained({"d/x": b"9"}, self.DOCKERFILE.replace("echo", "echo -n"), args={"V": "2"})
         )
+        stage = "FROM base AS a\nRUN touch -d @9 /f\nFROM base\nCOPY --from=a /f /g\n"
+        self.explained(None, stage)
+        self.assertEqual([], self.explained(None, stage))
+        self.assertEqual(
+            ["the command changed", "the contents of /f changed"], self.explained(None, stage.replace("@9", "@8; echo > /f"))
+        )
+        self.explained({"d/x": b"9"}, args={"V": "2"})
         self.assertEqual(["the cache was not asked for it"] * 3, self.explained({"d/x": b"9"}, args={"V": "2"}, no_cache=True))
 
 

@@ -16,11 +16,11 @@ struct timestamp timestamp_of_ns(int64_t ns)
 
 /* ---- the base's ------------------------------------------------------------------ */
 
-static size_t count_layers(const struct history *h, size_t n)
+static size_t count_layers(const struct history *h, size_t from, size_t end)
 {
 	size_t layers = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = from; i < end; i++)
 		layers += !h[i].empty_layer;
 	return layers;
 }
@@ -59,7 +59,7 @@ static int add_entries(struct image_config *c, size_t at, size_t n, const struct
 /* *n_entries: of the base, at first and afterwards. */
 static int fit_base(struct image_config *c, const struct image_config *base, size_t *n_entries, struct err *err)
 {
-	size_t layers = count_layers(c->history, *n_entries), missing;
+	size_t layers = count_layers(c->history, 0, *n_entries), missing;
 
 	if (layers >= base->n_diff_ids) {
 		drop_layers(c->history, *n_entries, layers - base->n_diff_ids);
@@ -110,7 +110,7 @@ int history_complete(struct image_config *c, const struct history_times *t, stru
 		return fail(err, E_INTERNAL, "the history has %zu entries, that of its base %zu", c->n_history, n_base);
 	if (t->base && fit_base(c, t->base, &n_base, err) < 0)
 		return err ? err->code : E_NO_MEMORY;
-	layers = count_layers(c->history + n_base, c->n_history - n_base);
+	layers = count_layers(c->history, n_base, c->n_history);
 	if (!t->base && layers < t->n_layers) { /* of a named context that stands in for an image */
 		if (add_entries(c, 0, t->n_layers - layers, &t->first, err) < 0)
 			return err ? err->code : E_NO_MEMORY;

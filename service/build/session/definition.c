@@ -36,10 +36,12 @@ static int read_file(struct session *s, struct session_context *c, struct defini
 static int read_from_context(struct session *s, struct definition *d, struct err *err)
 {
 	struct session_context *c = session_context_named(s, "");
-	int r = c ? session_context_load(s, c, err) : no_dockerfile(d->name, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!c)
+		return no_dockerfile(d->name, err);
+	if (session_context_load(s, c, err) < 0)
+		return err->code;
 	if (c->dockerfile.len) {
 		d->text = buf_bytes(&c->dockerfile);
 		return OK;

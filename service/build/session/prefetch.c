@@ -160,11 +160,11 @@ int prefetch_start(struct session *s, struct front_end *fronts, size_t n, struct
 		   struct err *err)
 {
 	struct prefetch *p = calloc(1, sizeof *p);
-	int r = p ? OK : fail_nomem(err);
+	int r = OK;
 
 	*ret_prefetch = NULL;
-	if (r < 0)
-		return r;
+	if (!p)
+		return fail_nomem(err);
 	p->session = s;
 	pthread_mutex_init(&p->mu, NULL);
 	arena_init(&p->arena, RANGES_ARENA_MAX);

@@ -112,8 +112,11 @@ static bool put_files(struct buf *note, const struct copy_files *files, const ch
 
 static void put_source(struct buf *note, const struct inputs *in, size_t input, const char *path)
 {
-	if (!put_files(note, &in->files[input - 1], path))
-		put_digest(note, &in->digests[input], "the contents of ", path);
+	const struct build_tree *t = input_of(in->op, input)->tree;
+
+	/* The contents of a stage are not read where its key is known. */
+	if (t || !put_files(note, &in->files[input - 1], path))
+		put_digest(note, t ? build_tree_chain(t) : &in->digests[input], "the contents of ", path);
 }
 
 static void put_copy(struct buf *note, const struct inputs *in)

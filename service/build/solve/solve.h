@@ -83,10 +83,10 @@ struct solve_request {
 	bool has_epoch;
 	int64_t epoch;
 	bool explain;
-	struct digest explain_id; /* stands for "the same build as the last time": context, Dockerfile, target */
+	struct digest explain_id;    /* stands for "the same build as the last time": context, Dockerfile, target */
 	void (*executes)(void *arg); /* a step is made, and was not found; from any thread; NULL: nobody asks */
 	void *executes_arg;
-	bool keep_failed;	  /* --debug-shell: solve_failed is filled in */
+	bool keep_failed; /* --debug-shell: solve_failed is filled in */
 	const struct cache_import *imports;
 	size_t n_imports;
 	struct progress *progress;

@@ -179,7 +179,7 @@ static char *variable(const char *name, struct bytes value)
 		return NULL;
 	memcpy(text, name, len);
 	text[len] = '=';
-	if (value.len)
+	if (value.data)
 		memcpy(text + len + 1, value.data, value.len);
 	text[len + 1 + value.len] = 0;
 	return text;

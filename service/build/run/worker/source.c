@@ -112,7 +112,7 @@ static int mount_tree(struct workspace *w, const struct source *s, bool writable
 	if (rc == OK && writable) {
 		m.upper = upper;
 		m.work = work;
-		rc = stack_make_upper(&layers, upper, err);
+		rc = stack_make_upper(upper, err);
 		if (rc == OK)
 			rc = make_directory(work, err);
 	}

@@ -96,29 +96,13 @@ int stack_attach(struct stack_layers *l, const int *fds, size_t n, struct stack 
 
 /* ---- upper ------------------------------------------------------------------------ */
 
-/* The overlay's root directory is upper's: it has to look like that of the layers. */
-static int copy_root_attributes(const struct stack *s, const char *upper, struct err *err)
+/* The overlay's root directory is upper's: whatever the layers say of theirs, it is one for everybody to read, as
+ * docker's is. */
+int stack_make_upper(const char *upper, struct err *err)
 {
-	struct stat st = { .st_mode = 0755 };
-	char top[WORKSPACE_NAME_MAX];
-
-	snprintf(top, sizeof top, "lower/%u", s->n ? s->layer[0] : 0);
-	if (s->n && stat(top, &st) < 0)
-		return fail_errno(err, "look at the uppermost layer");
-	if (chown(upper, st.st_uid, st.st_gid) < 0 && errno != EINVAL && errno != EPERM)
-		return fail_errno(err, "set the owner of the root directory");
-	if (chmod(upper, st.st_mode & 07777) < 0)
-		return fail_errno(err, "set the mode of the root directory");
-	if (s->n && utimensat(AT_FDCWD, upper, (struct timespec[]){ st.st_atim, st.st_mtim }, 0) < 0)
-		return fail_errno(err, "set the time of the root directory");
-	return OK;
-}
-
-int stack_make_upper(const struct stack *s, const char *upper, struct err *err)
-{
-	if (mkdir(upper, 0755) == 0)
-		return copy_root_attributes(s, upper, err);
-	return errno == EEXIST ? OK : fail_errno(err, "make '%s' for the step", upper);
+	if (mkdir(upper, 0755) < 0)
+		return errno == EEXIST ? OK : fail_errno(err, "make '%s' for the step", upper);
+	return chmod(upper, 0755) < 0 ? fail_errno(err, "set the mode of the root directory") : OK;
 }
 
 /* ---- mount -------------------------------------------------------------------------- */

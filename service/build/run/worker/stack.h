@@ -33,8 +33,8 @@ struct stack {
  * taken once, where it is uppermost: all that the other one has is hidden by it. */
 int stack_attach(struct stack_layers *l, const int *fds, size_t n, struct stack *ret_stack, struct err *err);
 
-/* A directory for writes, when there is none yet, that looks like the root directory of the layers. */
-int stack_make_upper(const struct stack *s, const char *upper, struct err *err);
+/* A directory for writes, when there is none yet: the overlay's root, 0755. */
+int stack_make_upper(const char *upper, struct err *err);
 
 struct stack_mount {
 	const char *target;

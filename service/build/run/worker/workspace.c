@@ -76,12 +76,12 @@ static int make_empty(const char *name, struct err *err)
 	return fd < 0 ? fail_errno(err, "make '%s' for the step", name) : remove_tree_content(fd, err);
 }
 
-static int prepare_upper(const struct workspace *w, int directory, const struct stack *layers, struct err *err)
+static int prepare_upper(const struct workspace *w, int directory, struct err *err)
 {
 	int rc = attach_tree(directory, w->is_root, "step", err);
 
 	if (rc == OK)
-		rc = stack_make_upper(layers, "step/upper", err);
+		rc = stack_make_upper("step/upper", err);
 	if (rc == OK)
 		rc = make_empty("step/work", err);
 	return rc == OK ? make_empty("step/scratch", err) : rc;
@@ -100,7 +100,7 @@ int workspace_mount_root(struct workspace *w, int directory, const int *lowers, 
 	int rc = stack_attach(&w->layers, lowers, n, &layers, err);
 
 	if (rc == OK)
-		rc = prepare_upper(w, directory, &layers, err);
+		rc = prepare_upper(w, directory, err);
 	if (rc == OK)
 		rc = stack_mount(&w->layers, &layers, &root, err);
 	return rc == OK ? open_root(w, err) : rc;
