@@ -111,6 +111,24 @@ static size_t count_steps(const struct plan_stage *s)
 	return n;
 }
 
+/* "linux/amd64 ", or "linux/amd64->arm64 " of a stage that builds for another one. */
+static const char *platform_prefix(const struct making *m, size_t stage)
+{
+	const struct platform *target = &m->plan->options->target_platform;
+	char text[PLATFORM_TEXT_MAX], other[PLATFORM_TEXT_MAX];
+	const char *given = plan_platform(m->plan, stage, text);
+	struct platform p;
+
+	if (!m->options->show_platform || platform_parse(given, &p, NULL) < 0)
+		return "";
+	if (platform_eq(&p, target))
+		return arena_printf(m->arena, "%s ", given);
+	platform_text(target, other);
+	if (!strcmp(p.os, target->os))
+		return arena_printf(m->arena, "%s->%s ", given, other + strlen(target->os) + 1);
+	return arena_printf(m->arena, "%s->%s ", given, other);
+}
+
 /* "[build  2/10] ONBUILD RUN make": numbers as wide as the last one. */
 static int set_title(struct making *m, struct op *op, size_t number, const char *text)
 {
@@ -118,9 +136,12 @@ static int set_title(struct making *m, struct op *op, size_t number, const char 
 	bool on_build = op->step && op->step->on_build;
 	size_t total = count_steps(s);
 	int width = snprintf(NULL, 0, "%zu", total);
+	const char *platform = platform_prefix(m, op->stage);
 
-	op->title = arena_printf(m->arena, "[%s%s%*zu/%zu] %s%s", s->name, *s->name ? " " : "", width, number, total,
-				 on_build ? "ONBUILD " : "", text);
+	if (!platform)
+		return fail_nomem(m->err);
+	op->title = arena_printf(m->arena, "[%s%s%s%*zu/%zu] %s%s", platform, s->name, *s->name ? " " : "", width,
+				 number, total, on_build ? "ONBUILD " : "", text);
 	return op->title ? OK : fail_nomem(m->err);
 }
 

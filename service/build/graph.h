@@ -55,6 +55,7 @@ struct graph_options {
 	const char *hostname, *cgroup_parent;
 	struct string_list ulimits;    /* "nofile=1:2" */
 	struct string_list host_names; /* of --add-host; the addresses do not count */
+	bool show_platform;	       /* titles tell the platform: several are built */
 	int64_t shm_size;
 	bool has_epoch; /* SOURCE_DATE_EPOCH: times of files that are made */
 	int64_t epoch;

@@ -424,6 +424,25 @@ class Images(BuildCase):
         self.assertNotEqual(self.files(arm)["etc/platform"], self.files(here)["etc/platform"])
         self.assertIn("FromPlatformFlagConstDisallowed", [w.rule for w in arm.warnings()])
 
+    def test_several_platforms(self):
+        name = fixtures.registry().host + "/multi:oci"
+        call = self.ok(
+            f"FROM --platform=linux/amd64 {name} AS b\nCOPY a /\nFROM {name}\nCOPY --from=b a /\n",
+            Directory("platforms", {"a": b"A"}),
+            platforms=["linux/amd64", "linux/arm64"],
+        )
+        for title in (
+            f"[linux/amd64 internal] load metadata for {name}",
+            f"[linux/arm64 internal] load metadata for {name}",
+            f"[linux/arm64 stage-1 1/2] FROM {name}",
+            "[linux/amd64 stage-1 2/2] COPY --from=b a /",
+            "[linux/arm64 stage-1 2/2] COPY --from=b a /",
+        ):
+            self.assertIn(title, call.names())
+        copies = [n for n in call.names() if n.endswith(" b 2/2] COPY a /")]
+        self.assertEqual(1, len(copies), "what both need is made once")
+        self.assertIn("index", call.done.descriptor.media_type)
+
     def test_a_named_context_that_is_an_image(self):
         name = fixtures.registry().host + "/busybox:oci-gzip"
         call = self.ok("FROM base\nENV a=b\n", url(f"docker-image://{name}", name="base"))

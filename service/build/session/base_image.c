@@ -266,7 +266,7 @@ static struct base_image *find(struct base_images *b, const struct reference *re
 int base_images_want(struct base_images *b, const char *name, const struct platform *platform,
 		     struct base_image **ret_image, struct err *err)
 {
-	char text[REFERENCE_TEXT_MAX];
+	char text[REFERENCE_TEXT_MAX], told[PLATFORM_TEXT_MAX];
 	CLEANUP(freep) char *title = NULL;
 	struct reference ref;
 	struct base_image *i;
@@ -280,7 +280,10 @@ int base_images_want(struct base_images *b, const char *name, const struct platf
 		*ret_image = i;
 		return OK;
 	}
-	title = format("[internal] load metadata for %s", reference_text(&ref, text));
+	title = b->options.start->n_platforms > 1
+			? format("[%s internal] load metadata for %s", platform_text(platform, told),
+				 reference_text(&ref, text))
+			: format("[internal] load metadata for %s", reference_text(&ref, text));
 	i = title ? image_new(b, &ref, platform) : NULL;
 	if (!i)
 		return fail_nomem(err);

@@ -3,7 +3,7 @@
 #include "service/build/excerpt.h"
 #include "service/build/session/transfer_size.h"
 
-enum { EXCERPT_MAX = 1024 * 1024 };
+enum { EXCERPT_MAX = 256 * 1024 };
 
 /* ---- its bytes -------------------------------------------------------------------------- */
 

@@ -206,6 +206,7 @@ static int take_graph_options(struct front_end *f, struct err *err)
 		.cgroup_parent = limits && *limits->cgroup_parent ? limits->cgroup_parent : NULL,
 		.host_names = { .present = true, .items = hosts, .n = s->n_extra_hosts },
 		.shm_size = limits ? limits->shm_bytes : 0,
+		.show_platform = s->n_platforms > 1,
 		.has_epoch = f->has_epoch,
 		.epoch = f->epoch,
 	};
