@@ -3,10 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+
+#include "proto/runtime/spawn.h"
 
 enum { ENVIRONMENT_MAX = 12, WORDS_MAX = GIT_ARGUMENTS_MAX + 24, VARIABLE_MAX = 4096 + 32 };
 
@@ -65,56 +66,21 @@ static void set_environment(const struct git *g, struct environment *e)
 	e->list[n] = NULL;
 }
 
-/* A group of its own, that all it starts can be ended; signals as in a fresh program. */
-static int set_attributes(posix_spawnattr_t *a)
-{
-	sigset_t none, all;
-	int rc;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	rc = posix_spawnattr_setflags(a, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (!rc)
-		rc = posix_spawnattr_setpgroup(a, 0);
-	if (!rc)
-		rc = posix_spawnattr_setsigmask(a, &none);
-	return rc ? rc : posix_spawnattr_setsigdefault(a, &all);
-}
-
-static int set_actions(posix_spawn_file_actions_t *a, const struct git *g, int out, int errors)
-{
-	int rc = posix_spawn_file_actions_addopen(a, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-
-	if (!rc)
-		rc = posix_spawn_file_actions_adddup2(a, out, STDOUT_FILENO);
-	if (!rc)
-		rc = posix_spawn_file_actions_adddup2(a, errors, STDERR_FILENO);
-	if (!rc)
-		rc = posix_spawn_file_actions_addclosefrom_np(a, STDERR_FILENO + 1);
-	return rc ? rc : posix_spawn_file_actions_addchdir_np(a, g->directory);
-}
-
 static int spawn(const struct git *g, const char *const *words, int out, int errors, pid_t *ret_pid)
 {
-	posix_spawn_file_actions_t actions;
 	struct environment environment = { .list = { NULL } };
-	posix_spawnattr_t attributes;
-	int rc = posix_spawn_file_actions_init(&actions);
+	const struct spawn s = {
+		.program = g->program,
+		.argv = words,
+		.environment = environment.list,
+		.fds = { -1, out, errors },
+		.n_fds = STDERR_FILENO + 1,
+		.directory = g->directory,
+		.group = SPAWN_OWN_GROUP, /* so that all it starts can be ended */
+	};
 
-	if (rc)
-		return rc;
-	rc = posix_spawnattr_init(&attributes);
-	if (!rc)
-		rc = set_attributes(&attributes);
-	if (!rc)
-		rc = set_actions(&actions, g, out, errors);
 	set_environment(g, &environment);
-	if (!rc)
-		rc = posix_spawnp(ret_pid, g->program, &actions, &attributes, (char *const *)words,
-				  (char *const *)environment.list);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return rc;
+	return spawn_program(&s, ret_pid);
 }
 
 static void wake(void *process)

@@ -3,72 +3,30 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include "proto/runtime/spawn.h"
 
 enum { END_PATIENCE_MS = 10 * 1000 };
 
 /* ---- start -------------------------------------------------------------------------- */
-
-/* All of these return 0 or an errno. */
-static int place_descriptors(posix_spawn_file_actions_t *actions, int socket)
-{
-	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-
-	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDOUT_FILENO);
-	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, STDIN_FILENO, STDERR_FILENO);
-	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, socket, RUN_SOCKET_FD);
-	if (!number)
-		number = posix_spawn_file_actions_addclosefrom_np(actions, RUN_SOCKET_FD + 1);
-	return number;
-}
-
-/* A process group of its own: a terminal's ^C is for the daemon, which ends its steps itself. */
-static int set_attributes(posix_spawnattr_t *attr)
-{
-	sigset_t all, none;
-	int number;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	number = posix_spawnattr_setsigdefault(attr, &all);
-	if (!number)
-		number = posix_spawnattr_setsigmask(attr, &none);
-	if (!number)
-		number = posix_spawnattr_setpgroup(attr, 0);
-	if (!number)
-		number = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-								POSIX_SPAWN_SETPGROUP);
-	return number;
-}
 
 static int spawn(const char *program, int socket, pid_t *ret_pid)
 {
 	/* newuidmap and erofsfuse are looked for there. */
 	CLEANUP(freep)
 	char *path = format("PATH=%s", getenv("PATH") ?: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
-	char *argv[] = { (char *)program, NULL }, *environment[] = { path, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int number = path ? posix_spawn_file_actions_init(&actions) : ENOMEM;
+	const struct spawn s = {
+		.program = program,
+		.argv = (const char *const[]){ program, NULL },
+		.environment = (const char *const[]){ path, NULL },
+		.fds = { -1, -1, -1, [RUN_SOCKET_FD] = socket },
+		.n_fds = RUN_SOCKET_FD + 1,
+		.group = SPAWN_OWN_GROUP,
+	};
 
-	if (number)
-		return number;
-	number = posix_spawnattr_init(&attr);
-	if (!number) {
-		number = place_descriptors(&actions, socket);
-		if (!number)
-			number = set_attributes(&attr);
-		if (!number)
-			number = posix_spawn(ret_pid, program, &actions, &attr, argv, environment);
-		posix_spawnattr_destroy(&attr);
-	}
-	posix_spawn_file_actions_destroy(&actions);
-	return number;
+	return path ? spawn_program(&s, ret_pid) : ENOMEM;
 }
 
 static int send_gifts(int socket, const struct worker_gifts *g, struct err *err)
@@ -104,7 +62,6 @@ int worker_process_start(const char *program, const struct worker_gifts *g, stru
 	CLEANUP(closep) int ours = sockets[0];
 	CLEANUP(closep) int theirs = sockets[1];
 
-	/* dup2 of a descriptor onto itself would leave it close-on-exec; glibc's spawn clears that. */
 	number = spawn(program, theirs, &pid);
 	if (number)
 		return fail(err, E_WORKER, "cannot start %s: %s", program, strerrordesc_np(number));

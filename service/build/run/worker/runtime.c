@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
+#include "proto/runtime/spawn.h"
 #include "service/build/run/worker/console.h"
 #include "service/build/run/worker/descriptors.h"
 
@@ -15,57 +15,19 @@ enum { ARGS_MAX = 20, LOG_MAX = 64 << 10, NOT_EXECUTABLE = 126, NOT_FOUND = 127 
 
 /* ---- start ---------------------------------------------------------------------- */
 
-static int place_descriptors(posix_spawn_file_actions_t *actions, const struct runtime *r)
+static int spawn(const struct runtime *r, const char *const *argv, pid_t *ret_pid)
 {
-	int number = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null",
-						      r->has_terminal ? O_RDWR : O_RDONLY, 0);
+	static const char *const environment[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+						   NULL };
+	const struct spawn s = {
+		.program = r->program,
+		.argv = argv,
+		.environment = environment,
+		.fds = { -1, r->has_terminal ? -1 : r->out, r->errors },
+		.n_fds = STDERR_FILENO + 1,
+	};
 
-	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, r->has_terminal ? STDIN_FILENO : r->out,
-							  STDOUT_FILENO);
-	if (!number)
-		number = posix_spawn_file_actions_adddup2(actions, r->errors, STDERR_FILENO);
-	if (!number)
-		number = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-	return number;
-}
-
-static int set_signals(posix_spawnattr_t *attr)
-{
-	sigset_t all, none;
-	int number;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	number = posix_spawnattr_setsigdefault(attr, &all);
-	if (!number)
-		number = posix_spawnattr_setsigmask(attr, &none);
-	if (!number)
-		number = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	return number;
-}
-
-static int spawn(const struct runtime *r, char *const argv[], pid_t *ret_pid)
-{
-	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	char *environment[] = { path, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int number = posix_spawn_file_actions_init(&actions);
-
-	if (number)
-		return number;
-	number = posix_spawnattr_init(&attr);
-	if (!number) {
-		number = place_descriptors(&actions, r);
-		if (!number)
-			number = set_signals(&attr);
-		if (!number)
-			number = posix_spawn(ret_pid, r->program, &actions, &attr, argv, environment);
-		posix_spawnattr_destroy(&attr);
-	}
-	posix_spawn_file_actions_destroy(&actions);
-	return number;
+	return spawn_program(&s, ret_pid);
 }
 
 /* Paths in the workspace that the runtime is told. */
@@ -125,7 +87,7 @@ static int start(const struct runtime *r, const struct places *p, pid_t *ret_pid
 	argv[n++] = r->id;
 	argv[n] = NULL;
 	descriptors_restore();
-	number = spawn(r, (char *const *)argv, ret_pid);
+	number = spawn(r, argv, ret_pid);
 	return number ? fail(err, E_UNSUPPORTED, "cannot start the OCI runtime %s: %s", r->program,
 			     strerrordesc_np(number))
 		      : OK;
