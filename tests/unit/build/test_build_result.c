@@ -123,10 +123,23 @@ static void where_nothing_tells_a_time_there_is_none(void **state)
 	assert_history(&c, "e4 e4");
 }
 
-static void more_layers_than_entries_are_an_error(void **state)
+/* A named context that stands in for an image has a layer and no history. */
+static void layers_of_no_entry_get_one(void **state)
 {
 	static const int64_t layers[] = { 5 * S, 6 * S };
 	CLEANUP(config_free) struct image_config c = config_of("l", 0, 0);
+	struct history_times t = { .layers = layers, .n_layers = 2 };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_history(&c, "l5 l6");
+}
+
+static void more_entries_than_layers_are_an_error(void **state)
+{
+	static const int64_t layers[] = { 5 * S, 6 * S };
+	CLEANUP(config_free) struct image_config c = config_of("lll", 0, 0);
 	struct history_times t = { .layers = layers, .n_layers = 2 };
 	struct err err = ERR_INIT;
 
@@ -334,7 +347,8 @@ int main(void)
 		cmocka_unit_test(an_epoch_stands_for_all_but_the_base),
 		cmocka_unit_test(a_history_that_does_not_fit_its_layers_is_made_to),
 		cmocka_unit_test(where_nothing_tells_a_time_there_is_none),
-		cmocka_unit_test(more_layers_than_entries_are_an_error),
+		cmocka_unit_test(layers_of_no_entry_get_one),
+		cmocka_unit_test(more_entries_than_layers_are_an_error),
 		cmocka_unit_test(annotations_are_read_as_buildx_reads_them),
 		cmocka_unit_test(later_times_become_the_epoch_and_the_rest_stays),
 		cmocka_unit_test(a_tar_that_is_cut_off_is_an_error),

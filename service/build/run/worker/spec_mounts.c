@@ -79,7 +79,7 @@ static bool add_usual(json_t *mounts, const struct spec_input *in)
 static bool add_tmpfs(json_t *mounts, const Imaged__Run__RunMount *m)
 {
 	char size[32];
-	const char *const options[] = { "nosuid", "nodev", "mode=1777", m->size ? size : NULL, NULL };
+	const char *const options[] = { "nosuid", "mode=1777", m->size ? size : NULL, NULL };
 
 	snprintf(size, sizeof size, "size=%" PRIu64, m->size);
 	return add(mounts, spec_string(m->target), "tmpfs", json_string("tmpfs"), options);
