@@ -364,6 +364,25 @@ static void limits(void **state)
 		    "the Dockerfile needs more than 100663296 bytes of memory: too many words, variables or steps");
 }
 
+/* Each stage has all arguments of the one below, and none costs a look at all the others. */
+static void arguments_of_a_long_chain(void **state)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1 << 20);
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	buf_puts(&text, "FROM scratch AS s0\nARG");
+	for (int i = 0; i < 9000; i++)
+		buf_printf(&text, " a%d=%d", i, i);
+	for (int i = 0; i < 400; i++)
+		buf_printf(&text, "\nFROM s%d AS s%d", i, i + 1);
+	buf_puts(&text, "\nARG b=$a8999\nWORKDIR /$b");
+	world_init(&w, DOCKERFILE_ARENA_MAX, NULL);
+	assert_int_equal(world_run(&w, buf_text(&text)), OK);
+	assert_string_equal(w.evaluation.stages[400].image->config.working_dir, "/8999");
+	assert_int_equal(w.evaluation.stages[399].args.n, 9000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +395,7 @@ int main(void)
 		cmocka_unit_test(linked_copies_stand_alone),
 		cmocka_unit_test(every_arena_is_enough_or_is_not),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(arguments_of_a_long_chain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
