@@ -62,6 +62,7 @@ static int take_options(struct front_end *f, struct err *err)
 		.all_stages = *s->call != 0,
 		.has_context = has_context,
 		.arg = f,
+		.cancel = f->session->cancel,
 	};
 	return take_arguments(f, err);
 }

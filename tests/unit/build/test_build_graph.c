@@ -383,6 +383,21 @@ static void arguments_of_a_long_chain(void **state)
 	assert_int_equal(w.evaluation.stages[399].args.n, 9000);
 }
 
+static void a_build_that_is_given_up_ends_here_too(void **state)
+{
+	CLEANUP(cancel_unrefp) struct cancel *cancel = cancel_new();
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	world_init(&w, DOCKERFILE_ARENA_MAX, NULL);
+	w.options.cancel = cancel;
+	assert_int_equal(world_run(&w, "FROM x\nRUN a\n"), OK);
+	evaluation_free(&w.evaluation);
+	cancel_fire(cancel, E_CANCELLED);
+	assert_int_equal(evaluate(&w.plan, NULL, &w.arena, &w.evaluation, &w.place, &w.err), E_CANCELLED);
+	assert_int_equal(w.err.code, E_CANCELLED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +411,7 @@ int main(void)
 		cmocka_unit_test(every_arena_is_enough_or_is_not),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(arguments_of_a_long_chain),
+		cmocka_unit_test(a_build_that_is_given_up_ends_here_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
