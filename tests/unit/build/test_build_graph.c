@@ -2,6 +2,7 @@
 #include "tests/unit/build/unit.h"
 
 #include "service/build/epoch.h"
+#include "service/build/outline.h"
 #include "tests/unit/build/world.h"
 
 /* ---- shapes ------------------------------------------------------------------- */
@@ -398,6 +399,47 @@ static void a_build_that_is_given_up_ends_here_too(void **state)
 	assert_int_equal(w.err.code, E_CANCELLED);
 }
 
+static void outline_of(struct world *w, const char *text, struct buf *out)
+{
+	const struct outline_subject subject = { bytes_of(text), &w->plan, &w->evaluation };
+
+	world_init(w, DOCKERFILE_ARENA_MAX, NULL);
+	assert_int_equal(world_run(w, text), OK);
+	assert_int_equal(outline_text(&subject, out, &w->err), OK);
+}
+
+static void an_outline_has_each_name_once(void **state)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1 << 10);
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	outline_of(&w,
+		   "FROM x\nRUN --mount=type=secret,id=b --mount=type=secret,id=a a\n"
+		   "RUN --mount=type=secret,id=a,required b\nRUN --mount=type=secret,id=b c\n",
+		   &out);
+	assert_string_equal(buf_text(&out), "SECRET REQUIRED\nb      \na      true\n\n");
+}
+
+/* Not one look at all names before it for each of them. */
+static void an_outline_of_many_names(void **state)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(8 << 20), text = BUF_INIT(8 << 20);
+	CLEANUP(world_free) struct world w;
+	size_t lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 80000; i++) {
+		if (i % 20000 == 0)
+			buf_printf(&text, "\nFROM %s%d AS s%d\nRUN", i ? "s" : "x", i - 20000, i);
+		buf_printf(&text, " --mount=type=secret,id=%x%s", i, i % 20000 == 19999 ? " x" : "");
+	}
+	outline_of(&w, buf_text(&text), &out);
+	for (size_t i = 0; i < out.len; i++)
+		lines += out.data[i] == '\n';
+	assert_int_equal(lines, 80000 + 4); /* the target and the head of the table, each with a blank line */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +454,8 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(arguments_of_a_long_chain),
 		cmocka_unit_test(a_build_that_is_given_up_ends_here_too),
+		cmocka_unit_test(an_outline_has_each_name_once),
+		cmocka_unit_test(an_outline_of_many_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
