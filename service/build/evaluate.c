@@ -358,15 +358,19 @@ static int clean_workdir(struct evaluating *g)
 
 static int evaluate_stage(struct evaluating *g, struct place *ret_place)
 {
-	int r = begin_stage(g);
+	int r = cancel_check(g->plan->options->cancel, g->err);
 
+	if (r == OK)
+		r = begin_stage(g);
 	if (r == OK)
 		warn_platform(g);
 	if (r == OK)
 		r = clean_workdir(g);
 	for (size_t i = 0; r == OK && i < g->stage->n_commands; i++) {
 		*ret_place = g->stage->commands[i].instruction->place;
-		r = evaluate_command(g, &g->stage->commands[i]);
+		r = cancel_check(g->plan->options->cancel, g->err);
+		if (r == OK)
+			r = evaluate_command(g, &g->stage->commands[i]);
 	}
 	g->to->workdir_set = g->values.workdir_set;
 	return r;

@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "proto/runtime/base64.h"
+#include "proto/runtime/hash.h"
 
 /* ---- what there is ------------------------------------------------------------------------ */
 
@@ -13,10 +14,17 @@ struct item {
 	struct place place;
 };
 
+/* Where the item of a name is. */
+struct known {
+	size_t at;
+	UT_hash_handle hh;
+};
+
 struct items {
 	struct arena *arena;
 	struct item *items;
 	size_t n, capacity;
+	struct known *known; /* of the arena, but for the table */
 };
 
 struct outline {
@@ -26,13 +34,20 @@ struct outline {
 /* Each name once: where it stands first. */
 static int add_item(struct items *l, const struct item *item, struct err *err)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (!strcmp(l->items[i].name, item->name)) {
-			l->items[i].required |= item->required;
-			return OK;
-		}
-	if (arena_grow(l->arena, &l->items, l->n, &l->capacity, sizeof *l->items, err) < 0)
-		return E_NO_MEMORY;
+	struct known *known;
+
+	HASH_FIND(hh, l->known, item->name, strlen(item->name), known);
+	if (known) {
+		l->items[known->at].required |= item->required;
+		return OK;
+	}
+	known = arena_alloc(l->arena, sizeof *known);
+	if (!known || arena_grow(l->arena, &l->items, l->n, &l->capacity, sizeof *l->items, err) < 0)
+		return fail_nomem(err);
+	known->at = l->n;
+	HASH_ADD_KEYPTR(hh, l->known, item->name, strlen(item->name), known);
+	if (!HASH_ADDED(known))
+		return fail_nomem(err);
 	l->items[l->n++] = *item;
 	return OK;
 }
@@ -88,11 +103,8 @@ static int add_stage(struct outline *o, const struct outline_subject *s, size_t 
 	return OK;
 }
 
-static int make_outline(const struct outline_subject *s, struct outline *o, struct err *err)
+static int add_all(const struct outline_subject *s, struct outline *o, struct err *err)
 {
-	struct arena *a = s->plan->arena;
-
-	*o = (struct outline){ { .arena = a }, { .arena = a }, { .arena = a } };
 	for (size_t i = 0; i < s->plan->file->n_globals; i++)
 		if (add_args(o, &s->plan->file->globals[i], &s->plan->globals, err) < 0)
 			return err->code;
@@ -100,6 +112,19 @@ static int make_outline(const struct outline_subject *s, struct outline *o, stru
 		if (s->plan->stages[i].reachable && s->plan->stages[i].stage && add_stage(o, s, i, err) < 0)
 			return err->code;
 	return OK;
+}
+
+static int make_outline(const struct outline_subject *s, struct outline *o, struct err *err)
+{
+	struct arena *a = s->plan->arena;
+	int r;
+
+	*o = (struct outline){ { .arena = a }, { .arena = a }, { .arena = a } };
+	r = add_all(s, o, err);
+	HASH_CLEAR(hh, o->args.known);
+	HASH_CLEAR(hh, o->secrets.known);
+	HASH_CLEAR(hh, o->agents.known);
+	return r;
 }
 
 static const struct instruction *from_of(const struct plan *p, size_t stage)

@@ -441,7 +441,9 @@ int plan_fire_triggers(struct plan *p, size_t stage, struct place *ret_place, st
 	if (p->stages[stage].triggers_fired || !p->stages[stage].stage)
 		return OK;
 	p->stages[stage].triggers_fired = true;
-	r = list_triggers(p, &p->stages[stage], &texts, err);
+	r = cancel_check(p->options->cancel, err);
+	if (r == OK)
+		r = list_triggers(p, &p->stages[stage], &texts, err);
 	if (r != OK || !texts.n)
 		return r;
 	r = put_in_front(p, stage, &texts, err);

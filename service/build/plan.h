@@ -14,6 +14,7 @@
 #ifndef SERVICE_BUILD_PLAN_H
 #define SERVICE_BUILD_PLAN_H
 
+#include "proto/runtime/cancel.h"
 #include "service/build/dockerfile.h"
 #include "service/build/scope.h"
 #include "store/types/platform.h"
@@ -60,6 +61,7 @@ struct plan_options {
 	/* Whether a named context of this name was given; NULL: none was. */
 	bool (*has_context)(void *arg, const char *name);
 	void *arg;
+	struct cancel *cancel; /* NULL: none */
 };
 
 struct plan {

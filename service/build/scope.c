@@ -36,9 +36,13 @@ int scope_put(struct scope *s, const char *name, const char *value, struct err *
 
 int scope_copy(struct scope *to, const struct scope *from, struct err *err)
 {
-	int r = OK;
+	struct scope_arg *args = arena_array(to->arena, from->n, sizeof *args);
 
-	for (size_t i = 0; r == OK && i < from->n; i++)
-		r = scope_put(to, from->args[i].name, from->args[i].value, err);
-	return r;
+	if (!args)
+		return fail_nomem(err);
+	if (from->n)
+		memcpy(args, from->args, from->n * sizeof *args);
+	to->args = args;
+	to->n = to->capacity = from->n;
+	return OK;
 }

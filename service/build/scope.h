@@ -28,6 +28,7 @@ int scope_put(struct scope *s, const char *name, const char *value, struct err *
 /* NULL when it is not declared. */
 const struct scope_arg *scope_find(const struct scope *s, struct bytes name);
 
+/* Into an empty one of the same arena, with the same texts. E_NO_MEMORY. */
 int scope_copy(struct scope *to, const struct scope *from, struct err *err);
 
 /* For expand.h: the values; the argument is a scope. */

@@ -173,6 +173,7 @@ class Content(LayerCase):
         os.setxattr(os.path.join(upper, "f"), "security.capability", capability)
         os.setxattr(os.path.join(upper, "f"), "user.z", b"\0=\n")
         os.setxattr(os.path.join(upper, "f"), "user.a", b"")
+        os.setxattr(os.path.join(upper, "f"), "user.n=%3D", b"1")
         os.setxattr(os.path.join(upper, "f"), "trusted.other", b"x")
         os.setxattr(os.path.join(upper, "d"), "user.d", b"of a directory")
         os.setxattr(os.path.join(upper, "d"), "user.overlay.x", b"x")
@@ -183,7 +184,7 @@ class Content(LayerCase):
         members = {m.name: m for m in self.members()}
         encoded = lambda b: b.decode("utf-8", "surrogateescape")
         self.assertEqual(
-            {"SCHILY.xattr.security.capability": encoded(capability), "SCHILY.xattr.user.a": "", "SCHILY.xattr.user.z": "\0=\n"},
+            {"SCHILY.xattr.security.capability": encoded(capability), "SCHILY.xattr.user.a": "", "SCHILY.xattr.user.n%3D%253D": "1", "SCHILY.xattr.user.z": "\0=\n"},
             {k: v for k, v in members["f"].pax_headers.items() if "xattr" in k},
         )
         self.assertEqual("of a directory", members["d"].pax_headers["SCHILY.xattr.user.d"])

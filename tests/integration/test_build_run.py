@@ -279,6 +279,11 @@ class Kills(StepCase):
             text=True,
         ).stdout
 
+    def test_a_parent_of_cgroups_leads_nowhere_else(self):
+        for parent in ("..", "../../../tmp/imaged-test-astray", "a/../../b", "/imaged-test-astray", "a//b", "a/", "x" * 256):
+            self.refused("INVALID_ARGUMENT", "is no name of a cgroup", parent=parent)
+        self.assertFalse(os.path.exists("/tmp/imaged-test-astray"))
+
     def test_a_step_that_goes_on_is_not_swept(self):
         running, _ = self.start_sleep(parent="imaged-test-alive", limits={"pids": 50})
         self.assertEqual('{"removed":0}\n', self.sweep(parent="imaged-test-alive"))

@@ -121,6 +121,24 @@ class Cancel(BuildCase):
         self.assertEqual(b"shared\n", self.image("second").tree["/shared"].data)
 
 
+class Cgroups(BuildCase):
+    STEP = "FROM localhost/base\nRUN echo a-step\n"
+
+    def test_a_parent_that_the_client_asks_for(self):
+        for parent in (f"{self.parent}-own", f"/{self.parent}-own/inner"):
+            self.build(self.context(self.STEP), "--no-cache", "--cgroup-parent", parent)
+            left = {os.path.basename(path) for path in cgroups_with(f"{self.parent}-own")}
+            self.assertLessEqual(left, {f"{self.parent}-own", "inner"}, "a cgroup of a step stays")
+
+    def test_no_parent_leads_out_of_the_cgroups(self):
+        astray = self.path("astray")
+        for parent in ("../../../../.." + astray, "a/../../../../../.." + astray):
+            failed = self.build(self.context(self.STEP), "--no-cache", "--cgroup-parent", parent, check=False)
+            self.assertEqual(1, failed.returncode)
+            self.assertIn("is no name of a cgroup", failed.log)
+        self.assertFalse(os.path.exists(astray))
+
+
 def pidfds_of(marker):
     fds = pidfds(f"sleep\0{marker}")
     for fd in fds:

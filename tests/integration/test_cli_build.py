@@ -483,6 +483,7 @@ class Answers(Case):
             ('the service asked for what build context "" has not', pb.BuildEvent(want_archive=pb.WantArchive(context=""))),
             ('the service asked for what build context "" has not', pb.BuildEvent(want_files=pb.WantFiles(context="", files=[99]))),
             ('the service asks for the SSH agent "other", which was not offered', pb.BuildEvent(agent=pb.AgentData(connection=1, ssh_id="other"))),
+            ("the service opens a shell that was not asked for", pb.BuildEvent(shell=pb.ShellOutput(data=b"$ "))),
         ):
             done = self.answer(*events, self.done(), args=["-o", "out"])
             self.assertEqual((1, f"ERROR: failed to build: {text}\n"), (done.returncode, done.stderr))

@@ -22,6 +22,9 @@ struct build_progress {
 	bool repeat; /* a table was drawn */
 };
 
+/* What a step wrote. */
+void display_log(struct build_progress *p, const char *text, size_t len);
+
 /* Of all that changed since the last time. */
 void plain_show(struct build_progress *p, int64_t now_ns);
 

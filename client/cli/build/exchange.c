@@ -144,6 +144,8 @@ static int on_done(struct exchange *e, const Imaged__V1__BuildDone *m, struct er
 
 static int on_shell(struct exchange *e, const Imaged__V1__ShellOutput *m, struct err *err)
 {
+	if (!e->request->start.debug_shell)
+		return fail(err, E_INTERNAL, "the service opens a shell that was not asked for");
 	pthread_mutex_lock(&e->mu);
 	if (!e->shell_is_open) {
 		build_progress_break(e->progress, clock_wall_ns());

@@ -3,6 +3,7 @@
  * others have waited too long. Those that ended are shown first, in the order of their ends.
  */
 #include "client/cli/build/display.h"
+#include "client/cli/format/plain_text.h"
 
 enum { NS = 1000 * 1000 * 1000, WAIT_S = 5 };
 
@@ -15,9 +16,16 @@ static void put_title(struct build_progress *p)
 	p->first_is_out = true;
 }
 
+static void put_worded(struct buf *out, const struct trace_vertex *v, const char *word, const char *text)
+{
+	buf_printf(out, "#%u %s", v->shown, word);
+	put_plain(out, text);
+	buf_putc(out, '\n');
+}
+
 static void put_line(struct buf *out, const struct trace_vertex *v, const char *text)
 {
-	buf_printf(out, "#%u %s\n", v->shown, text);
+	put_worded(out, v, "", text);
 }
 
 static void leave_current(struct build_progress *p)
@@ -48,7 +56,8 @@ static void put_status(struct buf *out, const struct trace_vertex *v, struct tra
 	char current[TRANSFER_TEXT_MAX], total[TRANSFER_TEXT_MAX];
 	double seconds = (double)(s->last - s->started) / NS;
 
-	buf_printf(out, "#%u %s", v->shown, s->id);
+	buf_printf(out, "#%u ", v->shown);
+	put_plain(out, s->id);
 	if (s->total)
 		buf_printf(out, " %s / %s", transfer_bytes(s->current, current), transfer_bytes(s->total, total));
 	else if (s->current)
@@ -59,7 +68,7 @@ static void put_status(struct buf *out, const struct trace_vertex *v, struct tra
 	s->changed = false;
 }
 
-static void put_log(struct buf *out, struct trace_vertex *v)
+static void put_log(struct build_progress *p, struct trace_vertex *v)
 {
 	const char *at = buf_text(&v->pending), *end = at + v->pending.len;
 
@@ -67,8 +76,8 @@ static void put_log(struct buf *out, struct trace_vertex *v)
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		size_t len = newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
 
-		buf_printf(out, "#%u ", v->shown);
-		buf_append(out, at, len);
+		buf_printf(&p->out, "#%u ", v->shown);
+		display_log(p, at, len);
 		at += len;
 	}
 	buf_reset(&v->pending);
@@ -83,7 +92,7 @@ static void put_end(struct buf *out, const struct trace_vertex *v, int64_t now_n
 		break;
 	case IMAGED__V1__STEP__STATE__STATE_FAILED:
 		if (v->error)
-			buf_printf(out, "#%u ERROR: %s\n", v->shown, v->error);
+			put_worded(out, v, "ERROR: ", v->error);
 		break;
 	case IMAGED__V1__STEP__STATE__STATE_CANCELED:
 		put_line(out, v, "CANCELED");
@@ -96,7 +105,7 @@ static void put_end(struct buf *out, const struct trace_vertex *v, int64_t now_n
 static void put_changed(struct buf *out, struct trace_vertex *v)
 {
 	for (; v->changed_shown < v->n_changed; v->changed_shown++)
-		buf_printf(out, "#%u CHANGED: %s\n", v->shown, v->changed[v->changed_shown]);
+		put_worded(out, v, "CHANGED: ", v->changed[v->changed_shown]);
 }
 
 static bool is_definition(const struct trace_vertex *v)
@@ -111,7 +120,7 @@ static void put_warnings(struct build_progress *p, const struct trace_vertex *v)
 		struct trace_warning *w = &p->trace.warnings[i];
 
 		if (!w->shown && !w->is_error)
-			buf_printf(&p->out, "#%u WARN: %s\n", v->shown, w->text);
+			put_worded(&p->out, v, "WARN: ", w->text);
 		w->shown = true;
 	}
 }
@@ -123,7 +132,7 @@ static void show_vertex(struct build_progress *p, struct trace_vertex *v, int64_
 		if (v->statuses[i].changed)
 			put_status(&p->out, v, &v->statuses[i]);
 	put_warnings(p, v);
-	put_log(&p->out, v);
+	put_log(p, v);
 	put_changed(&p->out, v);
 	if (vertex_has_ended(v)) {
 		put_end(&p->out, v, now_ns);

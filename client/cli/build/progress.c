@@ -1,6 +1,7 @@
 #include "client/cli/build/progress.h"
 
 #include "client/cli/build/display.h"
+#include "client/cli/format/plain_text.h"
 
 enum { NS_PER_MS = 1000 * 1000, OUT_MAX = 64 * 1024 * 1024 };
 
@@ -37,6 +38,14 @@ void build_progress_free(struct build_progress *p)
 void build_progress_freep(struct build_progress **p)
 {
 	build_progress_free(*p);
+}
+
+void display_log(struct build_progress *p, const char *text, size_t len)
+{
+	if (p->options.is_terminal)
+		put_plain_log(&p->out, text, len);
+	else
+		buf_append(&p->out, text, len);
 }
 
 static void drop_lines(struct trace *t)
@@ -106,42 +115,49 @@ void build_progress_break(struct build_progress *p, int64_t now_ns)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static void put_failure(struct buf *out, const struct trace_vertex *v)
+static void put_failure(struct build_progress *p, const struct trace_vertex *v)
 {
 	size_t first = v->n_lines > TRACE_TAIL ? v->n_lines - TRACE_TAIL : 0;
 
-	buf_printf(out, "------\n > %s:\n", v->name ? v->name : "");
+	buf_puts(&p->out, "------\n > ");
+	put_plain(&p->out, v->name ? v->name : "");
+	buf_puts(&p->out, ":\n");
 	for (size_t i = first; i < v->n_lines; i++)
-		if (v->tail[i % TRACE_TAIL])
-			buf_printf(out, "%s\n", v->tail[i % TRACE_TAIL]);
-	buf_puts(out, "------\n");
+		if (v->tail[i % TRACE_TAIL]) {
+			display_log(p, v->tail[i % TRACE_TAIL], strlen(v->tail[i % TRACE_TAIL]));
+			buf_putc(&p->out, '\n');
+		}
+	buf_puts(&p->out, "------\n");
 }
 
 static void put_failures(struct build_progress *p)
 {
 	for (size_t i = 0; i < p->trace.n; i++)
 		if (p->trace.vertices[i]->state == IMAGED__V1__STEP__STATE__STATE_FAILED)
-			put_failure(&p->out, p->trace.vertices[i]);
+			put_failure(p, p->trace.vertices[i]);
 }
 
 static void put_places(struct build_progress *p)
 {
 	for (size_t i = 0; i < p->trace.n_warnings; i++)
 		if (p->trace.warnings[i].is_error && p->trace.warnings[i].excerpt)
-			buf_puts(&p->out, p->trace.warnings[i].excerpt);
+			put_plain(&p->out, p->trace.warnings[i].excerpt);
 }
 
 static void put_warning(struct build_progress *p, const struct trace_warning *w)
 {
-	buf_printf(&p->out, " - %s\n", w->text);
+	buf_puts(&p->out, " - ");
+	put_plain(&p->out, w->text);
+	buf_putc(&p->out, '\n');
 	if (p->options.expand)
 		return;
-	if (*w->description)
-		buf_printf(&p->out, "%s\n", w->description);
-	if (*w->url)
-		buf_printf(&p->out, "More info: %s\n", w->url);
+	put_plain(&p->out, w->description);
+	buf_puts(&p->out, *w->description ? "\n" : "");
+	buf_puts(&p->out, *w->url ? "More info: " : "");
+	put_plain(&p->out, w->url);
+	buf_puts(&p->out, *w->url ? "\n" : "");
 	if (w->excerpt)
-		buf_puts(&p->out, w->excerpt);
+		put_plain(&p->out, w->excerpt);
 	buf_putc(&p->out, '\n');
 }
 
@@ -164,6 +180,15 @@ static void put_warnings(struct build_progress *p)
 			put_warning(p, &t->warnings[i]);
 }
 
+static void put_change(struct buf *out, const char *name, const char *text)
+{
+	buf_puts(out, " - ");
+	put_plain(out, name);
+	buf_puts(out, ": ");
+	put_plain(out, text);
+	buf_putc(out, '\n');
+}
+
 /* The terminal's table has no place for it. */
 static void put_changes(struct build_progress *p)
 {
@@ -176,7 +201,7 @@ static void put_changes(struct build_progress *p)
 			buf_puts(&p->out, "\nNot cached:\n");
 		any |= v->n_changed > 0;
 		for (size_t k = 0; k < v->n_changed; k++)
-			buf_printf(&p->out, " - %s: %s\n", v->name ? v->name : "", v->changed[k]);
+			put_change(&p->out, v->name ? v->name : "", v->changed[k]);
 	}
 }
 

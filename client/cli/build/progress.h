@@ -34,6 +34,7 @@ struct build_progress_options {
 	const char *expand; /* how to see more of warnings: "use … to expand"; NULL: they are shown whole */
 	int width, height;  /* of the terminal */
 	bool colours;
+	bool is_terminal; /* what steps wrote says nothing to it but colours */
 	void (*write)(void *arg, const void *data, size_t len);
 	void *arg;
 };

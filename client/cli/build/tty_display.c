@@ -39,7 +39,7 @@ static size_t put_cut(struct buf *out, const char *text, size_t cells)
 
 		if (used + width > cells)
 			break;
-		if (rune >= ' ' && rune != 0x7f && !(rune >= 0x80 && rune < 0xa0)) {
+		if (!rune_is_control(rune)) {
 			buf_append(out, text, n);
 			used += width;
 		}

@@ -4,6 +4,7 @@
 #include "client/cli/build/exchange.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/file_error.h"
+#include "client/cli/format/plain_text.h"
 #include "proto/runtime/clock.h"
 
 struct build {
@@ -85,6 +86,7 @@ static int open_progress(struct build *b, enum build_progress_mode mode, struct 
 		.width = terminal_width(STDERR_FILENO),
 		.height = terminal_height(STDERR_FILENO),
 		.colours = !no_color || !*no_color,
+		.is_terminal = isatty(STDERR_FILENO),
 		.write = write_progress,
 	};
 
@@ -205,14 +207,26 @@ static void print_count(const struct build *b)
 		cli_print("Check complete, %u warnings have been found!\n", n);
 }
 
+static int print_report(const struct buf *report, struct err *err)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2 * report->len + 1);
+
+	if (!isatty(STDOUT_FILENO)) {
+		cli_write(report->data, report->len);
+		return OK;
+	}
+	put_plain(&text, buf_text(report));
+	cli_write(text.data, text.len);
+	return buf_ok(&text) ? OK : fail_nomem(err);
+}
+
 static int leave(struct build *b, struct err *err)
 {
 	const struct build_options *o = b->options;
 
 	if (*b->call) {
 		print_count(b);
-		cli_write(b->result.report.data, b->result.report.len);
-		return OK;
+		return print_report(&b->result.report, err);
 	}
 	if (o->iidfile && write_file(o->iidfile, b->result.image_id, err) < 0)
 		return err->code;
@@ -227,7 +241,10 @@ static int leave(struct build *b, struct err *err)
 
 static int say(const char *prefix, const struct err *err)
 {
-	cli_warn("ERROR: %s%s\n", prefix, err->text);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(2 * sizeof err->text);
+
+	put_plain(&text, err->text);
+	cli_warn("ERROR: %s%s\n", prefix, buf_text(&text));
 	return 1;
 }
 

@@ -1,6 +1,7 @@
 #include "client/cli/commands/build_cache.h"
 
 #include "client/cli/convert.h"
+#include "client/cli/format/plain_text.h"
 #include "client/cli/format/units.h"
 
 enum { DESCRIPTION_WIDTH = 60 };
@@ -61,11 +62,12 @@ static const struct column columns[] = {
 
 static struct value description_value(struct arena *a, const struct build_cache_view *view, const char *text)
 {
-	CLEANUP(buf_free) struct buf cut = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf plain = BUF_INIT(2 * strlen(text) + 1), cut = BUF_INIT(4096);
 
+	put_plain(&plain, text);
 	if (view->no_trunc)
-		return value_copy(a, text_of(text));
-	if (!ellipsis(&cut, text_of(text), DESCRIPTION_WIDTH))
+		return value_copy(a, text_of(buf_text(&plain)));
+	if (!ellipsis(&cut, text_of(buf_text(&plain)), DESCRIPTION_WIDTH))
 		return value_none();
 	return value_copy(a, text_of(buf_text(&cut)));
 }

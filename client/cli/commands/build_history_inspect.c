@@ -1,6 +1,7 @@
 #include "client/cli/commands/build_history.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/convert.h"
+#include "client/cli/format/plain_text.h"
 #include "client/cli/template/template.h"
 #include "proto/runtime/clock.h"
 
@@ -14,8 +15,11 @@ struct options {
 
 static void put_line(struct buf *out, const char *name, const char *value)
 {
-	if (*value)
-		buf_printf(out, "%-16s%s\n", name, value);
+	if (!*value)
+		return;
+	buf_printf(out, "%-16s", name);
+	put_plain(out, value);
+	buf_putc(out, '\n');
 }
 
 static void put_list(struct buf *out, const char *name, char *const *values, size_t n)
@@ -69,8 +73,11 @@ static void put_build(struct buf *out, const Imaged__V1__BuildInfo *m)
 		buf_putc(out, '\n');
 	put_list(out, "Tags:", m->tags, m->n_tags);
 	put_line(out, "Image:", m->image_id);
-	if (*m->error)
-		buf_printf(out, "\nError: %s\n", m->error);
+	if (*m->error) {
+		buf_puts(out, "\nError: ");
+		put_plain(out, m->error);
+		buf_putc(out, '\n');
+	}
 	buf_printf(out, "\nPrint build logs: imagectl build history logs %s\n", m->id);
 }
 

@@ -64,6 +64,7 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	struct build_progress_options display = {
 		.width = terminal_width(STDOUT_FILENO),
 		.height = terminal_height(STDOUT_FILENO),
+		.is_terminal = isatty(STDOUT_FILENO),
 		.write = write_out,
 	};
 	struct err err = ERR_INIT;

@@ -98,11 +98,25 @@ static void put_number(struct buf *out, const char *key, int64_t value)
 	put_record(out, "", key, bytes_of(text));
 }
 
+/* A key ends at its first "=": as GNU tar does, that one, and what it is written with, go by their numbers. */
+static void put_xattr(struct buf *out, const struct tar_put_xattr *x)
+{
+	CLEANUP(buf_free) struct buf name = BUF_INIT(RECORDS_MAX);
+
+	for (const char *c = x->name; *c; c++)
+		if (*c == '=' || *c == '%')
+			buf_printf(&name, "%%%02X", (unsigned char)*c);
+		else
+			buf_putc(&name, *c);
+	out->failed |= name.failed;
+	put_record(out, "SCHILY.xattr.", buf_text(&name), x->value);
+}
+
 /* In the order of their keys. */
 static void put_records(const struct tar_put *p, struct buf *out)
 {
 	for (size_t i = 0; i < p->n_xattrs; i++)
-		put_record(out, "SCHILY.xattr.", p->xattrs[i].name, p->xattrs[i].value);
+		put_xattr(out, &p->xattrs[i]);
 	if (p->gid > id_max)
 		put_number(out, "gid", p->gid);
 	if (p->link.len > NAME_BYTES)

@@ -4,11 +4,9 @@
 #ifndef SERVICE_BUILD_RUN_CGROUP_LEFTOVERS_H
 #define SERVICE_BUILD_RUN_CGROUP_LEFTOVERS_H
 
-#include "proto/runtime/err.h"
-
-/* In every hierarchy. `parent` NULL: the default one. */
+/* In every hierarchy. `parent` is one that plan_check_cgroup_parent() takes; NULL: the default one. */
 void cgroup_leftovers_remove(const char *parent, const char *id);
-/* All below the parent that begin so: no such step may run. */
-int cgroup_leftovers_sweep(const char *parent, const char *prefix, unsigned *ret_removed, struct err *err);
+/* All below the parent that begin so: no such step may run. How many. */
+unsigned cgroup_leftovers_sweep(const char *parent, const char *prefix);
 
 #endif

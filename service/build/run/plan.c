@@ -48,6 +48,19 @@ static int check_id(const char *id, struct err *err)
 	return OK;
 }
 
+/* Names of directories below a hierarchy's root, and nothing that leads out of it. */
+int plan_check_cgroup_parent(const char *parent, struct err *err)
+{
+	for (const char *at = parent; at;) {
+		size_t len = strcspn(at, "/");
+
+		if (!len || at[0] == '.' || len > NAME_MAX)
+			return fail(err, E_INVALID, "'%.256s' is no name of a cgroup", parent);
+		at = at[len] ? at + len + 1 : NULL;
+	}
+	return OK;
+}
+
 static int check_hostname(const char *name, struct err *err)
 {
 	size_t len = strlen(name);
@@ -367,6 +380,8 @@ int plan_of_step(const struct run_config *c, const struct run_step *step, const 
 	struct arena a;
 	int rc = check_root(&step->root, err);
 
+	if (rc == OK)
+		rc = plan_check_cgroup_parent(c->cgroup_parent, err);
 	arena_init(&a, PLAN_ARENA_MAX);
 	set_common(&plan, c, &step->root);
 	plan.step = &s;

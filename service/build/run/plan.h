@@ -21,6 +21,9 @@ int plan_of_removal(const struct run_config *c, int *ret_memfd, struct err *err)
 /* The descriptors of mounts, in the order that the plan counts them in. How many; `out` may be NULL. */
 size_t plan_mount_fds(const struct run_mount *mounts, size_t n, int *out);
 
+/* NULL: the usual one. E_INVALID. */
+int plan_check_cgroup_parent(const char *parent, struct err *err);
+
 /* Of the OCI runtime: the one that is configured, or the first that is there. E_UNSUPPORTED: none. */
 int plan_find_runtime(const char *configured, char *out, size_t size, bool *ret_is_runc, struct err *err);
 

@@ -113,7 +113,11 @@ int run_remove(const struct run_config *c, int directory, struct err *err)
 
 int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err)
 {
-	return cgroup_leftovers_sweep(c->cgroup_parent, prefix, ret_removed, err);
+	int rc = plan_check_cgroup_parent(c->cgroup_parent, err);
+
+	if (rc == OK)
+		*ret_removed = cgroup_leftovers_sweep(c->cgroup_parent, prefix);
+	return rc;
 }
 
 /* ---- words ------------------------------------------------------------------------------- */

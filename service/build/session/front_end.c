@@ -62,6 +62,7 @@ static int take_options(struct front_end *f, struct err *err)
 		.all_stages = *s->call != 0,
 		.has_context = has_context,
 		.arg = f,
+		.cancel = f->session->cancel,
 	};
 	return take_arguments(f, err);
 }
@@ -191,7 +192,9 @@ static int take_graph_options(struct front_end *f, struct err *err)
 	struct graph_options *o = &f->graph_options;
 	struct digest *images = arena_array(&f->arena, f->plan.n, sizeof *images);
 	char **hosts = arena_array(&f->arena, s->n_extra_hosts + 1, sizeof *hosts);
+	const char *parent = limits ? limits->cgroup_parent : "";
 
+	parent += strspn(parent, "/"); /* from a hierarchy's root on, with or without a slash */
 	if (!images || !hosts)
 		return fail_nomem(err);
 	for (size_t i = 0; i < f->plan.n; i++)
@@ -203,7 +206,7 @@ static int take_graph_options(struct front_end *f, struct err *err)
 		.images = images,
 		.network = *s->network && strcmp(s->network, "default") != 0 ? s->network : NULL,
 		.hostname = plan_setting(&f->plan, "BUILDKIT_SANDBOX_HOSTNAME"),
-		.cgroup_parent = limits && *limits->cgroup_parent ? limits->cgroup_parent : NULL,
+		.cgroup_parent = *parent ? parent : NULL,
 		.host_names = { .present = true, .items = hosts, .n = s->n_extra_hosts },
 		.shm_size = limits ? limits->shm_bytes : 0,
 		.show_platform = s->n_platforms > 1,

@@ -2,6 +2,7 @@
 #include "tests/unit/build/unit.h"
 
 #include "service/build/epoch.h"
+#include "service/build/outline.h"
 #include "tests/unit/build/world.h"
 
 /* ---- shapes ------------------------------------------------------------------- */
@@ -364,6 +365,81 @@ static void limits(void **state)
 		    "the Dockerfile needs more than 100663296 bytes of memory: too many words, variables or steps");
 }
 
+/* Each stage has all arguments of the one below, and none costs a look at all the others. */
+static void arguments_of_a_long_chain(void **state)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(1 << 20);
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	buf_puts(&text, "FROM scratch AS s0\nARG");
+	for (int i = 0; i < 9000; i++)
+		buf_printf(&text, " a%d=%d", i, i);
+	for (int i = 0; i < 400; i++)
+		buf_printf(&text, "\nFROM s%d AS s%d", i, i + 1);
+	buf_puts(&text, "\nARG b=$a8999\nWORKDIR /$b");
+	world_init(&w, DOCKERFILE_ARENA_MAX, NULL);
+	assert_int_equal(world_run(&w, buf_text(&text)), OK);
+	assert_string_equal(w.evaluation.stages[400].image->config.working_dir, "/8999");
+	assert_int_equal(w.evaluation.stages[399].args.n, 9000);
+}
+
+static void a_build_that_is_given_up_ends_here_too(void **state)
+{
+	CLEANUP(cancel_unrefp) struct cancel *cancel = cancel_new();
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	world_init(&w, DOCKERFILE_ARENA_MAX, NULL);
+	w.options.cancel = cancel;
+	assert_int_equal(world_run(&w, "FROM x\nRUN a\n"), OK);
+	evaluation_free(&w.evaluation);
+	cancel_fire(cancel, E_CANCELLED);
+	assert_int_equal(evaluate(&w.plan, NULL, &w.arena, &w.evaluation, &w.place, &w.err), E_CANCELLED);
+	assert_int_equal(w.err.code, E_CANCELLED);
+}
+
+static void outline_of(struct world *w, const char *text, struct buf *out)
+{
+	const struct outline_subject subject = { bytes_of(text), &w->plan, &w->evaluation };
+
+	world_init(w, DOCKERFILE_ARENA_MAX, NULL);
+	assert_int_equal(world_run(w, text), OK);
+	assert_int_equal(outline_text(&subject, out, &w->err), OK);
+}
+
+static void an_outline_has_each_name_once(void **state)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(1 << 10);
+	CLEANUP(world_free) struct world w;
+
+	(void)state;
+	outline_of(&w,
+		   "FROM x\nRUN --mount=type=secret,id=b --mount=type=secret,id=a a\n"
+		   "RUN --mount=type=secret,id=a,required b\nRUN --mount=type=secret,id=b c\n",
+		   &out);
+	assert_string_equal(buf_text(&out), "SECRET REQUIRED\nb      \na      true\n\n");
+}
+
+/* Not one look at all names before it for each of them. */
+static void an_outline_of_many_names(void **state)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(8 << 20), text = BUF_INIT(8 << 20);
+	CLEANUP(world_free) struct world w;
+	size_t lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 80000; i++) {
+		if (i % 20000 == 0)
+			buf_printf(&text, "\nFROM %s%d AS s%d\nRUN", i ? "s" : "x", i - 20000, i);
+		buf_printf(&text, " --mount=type=secret,id=%x%s", i, i % 20000 == 19999 ? " x" : "");
+	}
+	outline_of(&w, buf_text(&text), &out);
+	for (size_t i = 0; i < out.len; i++)
+		lines += out.data[i] == '\n';
+	assert_int_equal(lines, 80000 + 4); /* the target and the head of the table, each with a blank line */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +452,10 @@ int main(void)
 		cmocka_unit_test(linked_copies_stand_alone),
 		cmocka_unit_test(every_arena_is_enough_or_is_not),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(arguments_of_a_long_chain),
+		cmocka_unit_test(a_build_that_is_given_up_ends_here_too),
+		cmocka_unit_test(an_outline_has_each_name_once),
+		cmocka_unit_test(an_outline_of_many_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,18 @@ static void records_where_it_does_not(void **state)
 	assert_string_equal(field(&b, 2, SIZE), "00000000000");
 }
 
+static void names_of_attributes_that_no_key_can_have(void **state)
+{
+	static const struct tar_put_xattr xattrs[] = { { "user.a=%", { (const uint8_t *)"b=%", 3 } } };
+	const struct tar_put p = { .type = TAR_PUT_FILE, .xattrs = xattrs, .n_xattrs = 1 };
+	static const char wanted[] = "33 SCHILY.xattr.user.a%3D%25=b=%\n";
+	CLEANUP(buf_free) struct buf b = BUF_INIT(4096);
+
+	(void)state;
+	assert_true(tar_put_header(&p, &b));
+	assert_memory_equal(field(&b, 1, 0), wanted, sizeof wanted - 1);
+}
+
 /* A record's length counts its own digits, also where they become one more. */
 static void lengths_of_records(void **state)
 {
@@ -99,6 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_block_where_it_fits),
 		cmocka_unit_test(records_where_it_does_not),
+		cmocka_unit_test(names_of_attributes_that_no_key_can_have),
 		cmocka_unit_test(lengths_of_records),
 		cmocka_unit_test(checksums),
 	};

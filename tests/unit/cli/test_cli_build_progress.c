@@ -297,6 +297,58 @@ static void plain_keeps_up_with_a_flood(UNUSED void **state)
 	buf_free(&shown);
 }
 
+/* ---- what is meant for a terminal and not for people ---------------------------------------------------- */
+
+/* The title of the window, C1's CSI, a bell. */
+#define NASTY "\033]0;x\007\302\233A\177"
+
+static void nothing_that_is_told_speaks_to_a_terminal(UNUSED void **state)
+{
+	for (int mode = BUILD_PROGRESS_PLAIN; mode <= BUILD_PROGRESS_TTY; mode++) {
+		struct build_progress *p = start(mode, 80, 24, false);
+		const char *said;
+
+		begin(p, 1, "[1/1] RUN " NASTY);
+		status(p, 1, "sending " NASTY, 1, 2, false);
+		warning(p, "Rule", "says " NASTY, 1, NULL);
+		warning(p, "", "", 1, "1 | RUN " NASTY "\n");
+		now += 300 * MS;
+		build_progress_tick(p, now);
+		step(p, 1, "", IMAGED__V1__STEP__STATE__STATE_FAILED, "no " NASTY);
+		build_progress_end(p, false, now);
+		build_progress_free(p);
+		said = buf_text(&shown);
+		assert_non_null(strstr(said, "RUN ?]0;x??A?"));
+		assert_null(strstr(said, "\033]"));
+		assert_null(strpbrk(said, "\007\177"));
+		assert_null(strstr(said, "\302\233"));
+	}
+}
+
+static void a_log_on_a_terminal_keeps_its_colours(UNUSED void **state)
+{
+	static const char log[] = "\033[1;31mred\033[0m 1%\r2%\b3%\t\033[2K\033[>4;1mend" NASTY
+				  " \xc3\xa9 \033\n\033[\n";
+
+	for (int is_terminal = 0; is_terminal < 2; is_terminal++) {
+		const struct build_progress_options options = { .mode = BUILD_PROGRESS_PLAIN,
+								.is_terminal = is_terminal,
+								.write = take };
+		struct build_progress *p;
+
+		buf_reset(&shown);
+		now = BEGIN;
+		assert_int_equal(build_progress_new(&options, &p, NULL), OK);
+		begin(p, 1, "name");
+		log_text(p, 1, log);
+		build_progress_end(p, false, now);
+		build_progress_free(p);
+		assert_non_null(strstr(buf_text(&shown),
+				       is_terminal ? "\033[1;31mred\033[0m 1%\r2%\b3%\tend]0;xA \xc3\xa9 \n#1 0.000 [\n"
+						   : "\033[>4;1mend" NASTY));
+	}
+}
+
 /* ---- terminal ------------------------------------------------------------------------------------------ */
 
 #define B "\033[34m"
@@ -484,6 +536,8 @@ int main(void)
 		cmocka_unit_test(plain_ends_with_what_failed),
 		cmocka_unit_test(plain_tells_warnings_twice),
 		cmocka_unit_test(plain_keeps_up_with_a_flood),
+		cmocka_unit_test(nothing_that_is_told_speaks_to_a_terminal),
+		cmocka_unit_test(a_log_on_a_terminal_keeps_its_colours),
 		cmocka_unit_test(tty_is_what_docker_draws),
 		cmocka_unit_test(tty_leaves_out_what_does_not_fit),
 		cmocka_unit_test(tty_begins_each_stage_with_its_first_step),
