@@ -33,7 +33,7 @@ struct build_parts {
 	struct cache_mounts *cache_mounts;
 	struct solver *solver;
 	struct build_base *base;
-	struct used_images *used_images; /* NULL: none are remembered */
+	struct used_images *used_images;	 /* NULL: none are remembered */
 	const char *cgroup_parent;		 /* of steps; NULL: run.h's */
 	bool allow_host_network, allow_insecure; /* what clients may ask for (--allow) */
 	struct admission admission;

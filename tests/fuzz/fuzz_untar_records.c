@@ -22,9 +22,22 @@ int untar_filter_new(const char *program UNUSED, const struct layer_policy *poli
 	return OK;
 }
 
+/* Of what is looked into for a tar: nothing is received. */
+int inflate_filter_new(const char *program UNUSED, const struct layer_policy *policy UNUSED,
+		       struct inflate_filter **ret_filter, struct err *err)
+{
+	*ret_filter = NULL;
+	return fail(err, E_UNSUPPORTED, "nothing is inflated here");
+}
+
 void inflate_filter_free(struct inflate_filter *f)
 {
 	free(f);
+}
+
+void inflate_filter_freep(struct inflate_filter **f)
+{
+	free(*f);
 }
 
 int inflate_filter_write(struct inflate_filter *f UNUSED, const void *data UNUSED, size_t len, size_t *ret_taken,

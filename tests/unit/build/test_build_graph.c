@@ -34,43 +34,53 @@ static void shapes(void **state)
 		{ "FROM scratch", "0 scratch *\n" },
 		{ "FROM x", "0 image [1/1] FROM docker.io/library/x:latest *\n" },
 		{ "FROM x\nENV a=b\nLABEL c=d\nCMD e", "0 image [1/1] FROM docker.io/library/x:latest *\n" },
-		{ "FROM x\nRUN a\nRUN b", "0 image [1/3] FROM docker.io/library/x:latest\n1 run 0 [2/3] RUN a\n2 run 1 [3/3] RUN b *\n" },
-		{ "FROM x\nWORKDIR /a\nWORKDIR /", "0 image [1/3] FROM docker.io/library/x:latest\n1 directory 0 [2/3] WORKDIR /a *\n" },
+		{ "FROM x\nRUN a\nRUN b",
+		  "0 image [1/3] FROM docker.io/library/x:latest\n1 run 0 [2/3] RUN a\n2 run 1 [3/3] RUN b *\n" },
+		{ "FROM x\nWORKDIR /a\nWORKDIR /",
+		  "0 image [1/3] FROM docker.io/library/x:latest\n1 directory 0 [2/3] WORKDIR /a *\n" },
 		{ "FROM x\nENV v=1\nCOPY a$v b c/",
 		  "0 image [1/2] FROM docker.io/library/x:latest\n1 context\n2 copy 0 1 1 [2/2] COPY a1 b c/ *\n" },
 		{ "FROM scratch\nCOPY --link a b",
 		  "0 scratch\n1 context\n2 copy 0 1 [1/1] COPY --link a b\n3 merge 0 2 "
 		  "*\n" },
-		{ "FROM x\nCOPY --link --chown=mail a b",
-		  "0 image [1/2] FROM docker.io/library/x:latest\n1 context\n2 copy 0 1 [2/2] COPY --link --chown=mail a b *\n" },
+		{ "FROM x\nCOPY --link --chown=mail a b", "0 image [1/2] FROM docker.io/library/x:latest\n1 context\n2 "
+							  "copy 0 1 [2/2] COPY --link --chown=mail a b *\n" },
 		{ "FROM x AS a\nRUN a\nFROM y AS b\nRUN b\nFROM a\nCOPY --from=a f f\n",
-		  "0 image [a 1/2] FROM docker.io/library/x:latest\n1 run 0 [a 2/2] RUN a\n2 copy 1 1 [stage-2 1/1] COPY --from=a f f *\n" },
+		  "0 image [a 1/2] FROM docker.io/library/x:latest\n1 run 0 [a 2/2] RUN a\n2 copy 1 1 [stage-2 1/1] "
+		  "COPY --from=a f f *\n" },
 		{ "FROM x\nRUN --mount=target=/a --mount=type=cache,target=/b --mount=from=y,target=/c "
 		  "--mount=type=secret,id=s a",
-		  "0 image [stage-0 1/2] FROM docker.io/library/x:latest\n1 context\n2 image\n3 run 0 1 2 [stage-0 2/2] RUN --mount=target=/a "
+		  "0 image [stage-0 1/2] FROM docker.io/library/x:latest\n1 context\n2 image\n3 run 0 1 2 [stage-0 "
+		  "2/2] RUN --mount=target=/a "
 		  "--mount=type=cache,target=/b --mount=from=y,target=/c --mount=type=secret,id=s a *\n" },
 		{ "FROM x\nADD http://h/a https://h/b.git /d/\nCOPY <<e /\nx\ne",
-		  "0 image [1/3] FROM docker.io/library/x:latest\n1 url\n2 git\n3 copy 0 1 2 [2/3] ADD http://h/a https://h/b.git /d/\n4 file\n"
+		  "0 image [1/3] FROM docker.io/library/x:latest\n1 url\n2 git\n3 copy 0 1 2 [2/3] ADD http://h/a "
+		  "https://h/b.git /d/\n4 file\n"
 		  "5 copy 3 4 [3/3] COPY <<e / *\n" },
 		/* The shell's variables and quotes stay, those of other instructions do not. */
 		{ "FROM x\nENV v=1\nrun a \"$v\" $w\ncopy \"$v\" ${w}b",
-		  "0 image [1/3] FROM docker.io/library/x:latest\n1 run 0 [2/3] RUN a \"1\" $w\n2 context\n3 copy 1 2 [3/3] COPY 1 b *\n" },
+		  "0 image [1/3] FROM docker.io/library/x:latest\n1 run 0 [2/3] RUN a \"1\" $w\n2 context\n3 copy 1 2 "
+		  "[3/3] COPY 1 b *\n" },
 		{ "FROM x\nRUN <<E\n\n  a \r\nb\nE\nRUN <<E\na\nE\nRUN <<E cat\na\nE",
-		  "0 image [1/4] FROM docker.io/library/x:latest\n1 run 0 [2/4] RUN <<E (a ...)\n2 run 1 [3/4] RUN <<E (a)\n3 run 2 [4/4] RUN "
+		  "0 image [1/4] FROM docker.io/library/x:latest\n1 run 0 [2/4] RUN <<E (a ...)\n2 run 1 [3/4] RUN <<E "
+		  "(a)\n3 run 2 [4/4] RUN "
 		  "<<E "
 		  "cat *\n" },
 		/* What is the same is there once. */
 		{ "FROM x AS a\nRUN a\nFROM x AS b\nRUN a\nFROM scratch\nCOPY --from=a f f\nCOPY --from=b f g",
-		  "0 image [a 1/2] FROM docker.io/library/x:latest\n1 run 0 [a 2/2] RUN a\n2 scratch\n3 copy 2 1 [stage-2 1/2] COPY --from=a f "
+		  "0 image [a 1/2] FROM docker.io/library/x:latest\n1 run 0 [a 2/2] RUN a\n2 scratch\n3 copy 2 1 "
+		  "[stage-2 1/2] COPY --from=a f "
 		  "f\n"
 		  "4 copy 3 1 [stage-2 2/2] COPY --from=b f g *\n" },
 		/* Numbers are as wide as the last. */
 		{ "FROM x\nRUN 1\nRUN 2\nRUN 3\nRUN 4\nRUN 5\nRUN 6\nRUN 7\nRUN 8\nRUN 9",
-		  "0 image [ 1/10] FROM docker.io/library/x:latest\n1 run 0 [ 2/10] RUN 1\n2 run 1 [ 3/10] RUN 2\n3 run 2 [ 4/10] RUN 3\n"
+		  "0 image [ 1/10] FROM docker.io/library/x:latest\n1 run 0 [ 2/10] RUN 1\n2 run 1 [ 3/10] RUN 2\n3 "
+		  "run 2 [ 4/10] RUN 3\n"
 		  "4 run 3 [ 5/10] RUN 4\n5 run 4 [ 6/10] RUN 5\n6 run 5 [ 7/10] RUN 6\n7 run 6 [ 8/10] RUN 7\n"
 		  "8 run 7 [ 9/10] RUN 8\n9 run 8 [10/10] RUN 9 *\n" },
 		{ "FROM x AS a\nONBUILD RUN o\nFROM a AS b\nRUN b",
-		  "0 image [a 1/1] FROM docker.io/library/x:latest\n1 run 0 [b 1/2] ONBUILD RUN o\n2 run 1 [b 2/2] RUN b *\n" },
+		  "0 image [a 1/1] FROM docker.io/library/x:latest\n1 run 0 [b 1/2] ONBUILD RUN o\n2 run 1 [b 2/2] RUN "
+		  "b *\n" },
 	};
 
 	(void)state;
