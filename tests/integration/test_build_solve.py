@@ -92,6 +92,23 @@ class Executing(Case):
             "FROM scratch\nCOPY --from=x /etc /x\nCOPY --from=y /etc /y\nCOPY --from=z /etc /z\n"
         )
 
+    def test_one_cache_at_two_places_of_a_step(self):
+        """It is one directory, and nobody waits for himself."""
+        for sharing in ("shared", "locked", "private"):
+            for origin in ("", ",from=base,source=/etc"):
+                mounts = [f"--mount=type=cache,id={sharing},sharing={sharing}{origin},target=/{t}" for t in "xy"]
+                self.build(f"FROM base\nRUN {' '.join(mounts)} touch /x/new && ls /y/new && ! ls /y/none\n")
+
+    def test_locked_caches_of_one_name_in_two_orders(self):
+        """They differ by their owners, and are held one after the other in the same order."""
+        mounts = [f"--mount=type=cache,sharing=locked,id=a,uid={i},target=/{i}" for i in (1, 2)]
+        numbers = [
+            self.start(f"FROM base\nENV N={n}\n" + "".join(f"RUN {a} {b} true {i}\n" for i in range(20)))
+            for n, (a, b) in enumerate((mounts, mounts[::-1]))
+        ]
+        for n in numbers:
+            self.assertNotIn("failed", self.solver.result(n))
+
     def test_secrets_are_there_and_nowhere_else(self):
         dockerfile = (
             "FROM base\nRUN --mount=type=secret,id=s --mount=type=secret,id=s,env=V "

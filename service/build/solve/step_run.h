@@ -12,8 +12,8 @@ struct held_mount {
 	char *path;
 	int *layers; /* of a tree, the uppermost first */
 	size_t n_layers;
-	struct cache_mount *cache;
-	bool is_new; /* and the cache begins with a part of a tree */
+	struct cache_mount *cache; /* NULL: none, or a mount before it holds it */
+	bool is_new;		   /* and the cache begins with a part of a tree */
 	struct agent_socket *socket;
 	bool skipped; /* what is not there and need not be */
 };
