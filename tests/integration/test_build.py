@@ -245,9 +245,18 @@ class Errors(BuildCase):
             ("invalid ulimit argument: nofile", {"limits": pb.StepLimits(ulimits=["nofile"])}),
             ("ulimit soft limit must be less than or equal to hard limit", {"limits": pb.StepLimits(ulimits=["nofile=2:1"])}),
             ("is negative", {"limits": pb.StepLimits(memory_bytes=-1)}),
+            ('invalid cgroup parent "a/../../b": it leads out', {"limits": pb.StepLimits(cgroup_parent="a/../../b")}),
             ('network mode "bridge" not supported', {"network": "bridge"}),
         ):
             self.fails(INVALID, wanted, "FROM scratch\n", **fields)
+
+    def test_more_than_anybody_asks_for(self):
+        for wanted, fields in (
+            ("1001 entitlements: a build has at most 1000", {"allow": ["network.host"] * 1001}),
+            ("1001 ulimits: a build has at most 1000", {"limits": pb.StepLimits(ulimits=["nofile=1"] * 1001)}),
+            ("1001 tags: a build has at most 1000", {"tags": ["a"] * 1001}),
+        ):
+            self.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, wanted, "FROM scratch\n", **fields)
 
     def test_entitlements_are_the_services_to_give(self):
         error = self.build("FROM scratch\n", allow=["security.insecure"]).fails()
@@ -291,6 +300,16 @@ class Errors(BuildCase):
             [pb.BuildRequest(start=pb.BuildStart(dockerfile=b"FROM scratch\n", context=pb.BuildContext(directory=pb.ClientDirectory())))],
         ):
             self.assertEqual(INVALID, answer(*requests).code(), requests)
+        self.ok("FROM scratch\n")
+
+    def test_an_archive_that_was_not_asked_for(self):
+        """Its first bytes end the build: a receiver that kept them would wait for ever, and all else behind it."""
+        call = self.build("FROM scratch\nCOPY a /\n", Archive(b"", name="never"), Directory("beside", {"a": b"x"}))
+        call.sources = []
+        call.send(pb.BuildRequest(archive=pb.ArchiveData(context="never", data=b"x")))
+        error = call.fails()
+        self.assertEqual(INVALID, error.code(), error.details())
+        self.assertIn('build context "never": an archive that was not asked for', error.details())
         self.ok("FROM scratch\n")
 
     def test_a_client_that_has_ended_its_part(self):
@@ -567,6 +586,15 @@ class Ends(BuildCase):
     def test_while_an_archive_comes(self):
         call = self.build(None, Archive(tar_of({"Dockerfile": b"FROM scratch\n"})))
         self.cancel_at(call, lambda e: e.WhichOneof("event") == "want_archive")
+
+    def test_while_the_service_stops(self):
+        call = self.build("FROM scratch\nCOPY a /\n", Directory("c3", {"a": b"x"}))
+        call.sources = []
+        call.until(lambda e: e.WhichOneof("event") == "want_list")
+        self.imaged.process.terminate()
+        error = call.fails()
+        self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code(), error.details())
+        self.assertEqual("the service is shutting down", error.details())
 
     def test_while_an_image_is_fetched(self):
         with FakeRegistry() as registry:
