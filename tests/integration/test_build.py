@@ -539,6 +539,22 @@ class Steps(BuildCase):
             t.join()
         self.assertEqual(results[0].image_id, results[1].image_id)
 
+    def test_a_client_that_does_not_read_holds_up_no_other(self):
+        """Of two builds that share a step which says more than fits in between."""
+        dockerfile = f"FROM {self.base}\nRUN --mount=type=cache,target=/c echo begun; until [ -e /c/go ]; do usleep 20000; done; yes {'x' * 80} | head -n 200000; echo end\n"
+        idle = BuildCall(self.imaged.client(), dockerfile)
+        idle.until(lambda e: e.WhichOneof("event") == "log")
+        call = self.build(dockerfile)
+        call.until(lambda e: e.WhichOneof("event") == "log")
+        self.ok(f"FROM {self.base}\nRUN --mount=type=cache,target=/c touch /c/go\n")
+        call.run()
+        name = next(n for n in call.names() if " RUN " in n)
+        self.assertEqual("end\n", call.log(name)[-4:])
+        idle.run()
+        self.assertIn("[output clipped, as it was not read", idle.log(name))
+        log = self.imaged.ctl("build", "history", "logs", idle.told("started")[0].build_id)
+        self.assertIn("end\n", log.stdout + log.stderr)
+
     def test_a_cancelled_step_ends(self):
         call = self.build(f"FROM {self.base}\nRUN echo begun; sleep 1000\n")
         call.until(lambda e: e.WhichOneof("event") == "log")

@@ -103,6 +103,7 @@ static void tell_started(struct session *s)
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_STARTED;
 	event.started = &started;
 	progress_tell(s->progress, &event);
+	progress_flush(s->progress); /* before anything that does not go through it */
 }
 
 /* Without a log the build goes on. */
