@@ -33,7 +33,10 @@ struct step_run {
 	char **made_env; /* those of `env` that are this one's: NULL-terminated */
 };
 
-/* E_UNSUPPORTED, E_DENIED, E_NOT_FOUND: what the step asks for is not given here. */
+/* E_DENIED: the build may not do what the step asks for, also when it was done before. */
+int step_run_check(const struct solve_request *q, const struct run_command *c, struct err *err);
+
+/* Of one that was checked. E_UNSUPPORTED, E_NOT_FOUND: what the step asks for is not given here. */
 int step_run_open(struct execution *x, struct step_run *r, struct err *err);
 void step_run_close(struct step_run *r); /* also of a half-opened one */
 
