@@ -138,6 +138,7 @@ class Executing(Case):
         self.assertEqual("1\n", self.log)
         self.refused("ACCESS_DENIED", "network.host is not allowed", "FROM base\nRUN --network=host true\n")
         self.build("FROM base\nRUN --network=host true\n", allow=["network.host"])
+        self.refused("ACCESS_DENIED", "network.host is not allowed", "FROM base\nRUN --network=host true\n")
 
     def test_security(self):
         self.refused("ACCESS_DENIED", "security.insecure is not allowed", "FROM base\nRUN --security=insecure true\n")
@@ -402,6 +403,30 @@ class Sharing(Case):
         self.go()
         for number in (first, second):
             self.assertRegex(self.solver.result(number)["text"], "exit code: 9")
+
+    def test_a_failure_of_a_build_that_has_ended_is_for_nobody(self):
+        """What the step had of that build may be why it failed."""
+        step = f"FROM base\nRUN {CACHE} echo x >> /talk/count; echo begun; {WAIT}; test $(wc -l < /talk/count) = 2\n"
+        first = self.start(step)
+        self.solver.wait_state(first, "RUN", "log: begun")
+        second = self.start(step)
+        self.solver.wait_state(second, "RUN", "log: begun")
+        self.solver.send(op="cancel", id=first)
+        self.solver.wait_state(first, "RUN", "failed: CANCELED")
+        self.go()
+        self.assertIn("done", self.solver.result(second))
+        self.assertEqual("CANCELLED", self.solver.result(first)["failed"])
+
+    def test_who_wants_to_look_at_a_failure_makes_it_himself(self):
+        step = f"FROM base\nRUN {CACHE} echo x >> /talk/count; echo begun; {WAIT}; exit 9\n"
+        first = self.start(step)
+        self.solver.wait_state(first, "RUN", "log: begun")
+        second = self.start(step, keep_failed=True)
+        self.solver.wait_state(second, "RUN", "log: begun")
+        self.go()
+        for number in (first, second):
+            self.assertRegex(self.solver.result(number)["text"], "exit code: 9")
+        self.assertEqual("x\nx\n", self.count())
 
     def test_without_the_cache_nothing_is_shared(self):
         first = self.start(self.STEP)
