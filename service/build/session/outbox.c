@@ -109,6 +109,16 @@ static bool is_full(const struct outbox *o)
 	return o->bytes > BYTES_MAX && !o->gone;
 }
 
+bool outbox_has_room(struct outbox *o)
+{
+	bool room;
+
+	pthread_mutex_lock(&o->mu);
+	room = !is_full(o);
+	pthread_mutex_unlock(&o->mu);
+	return room;
+}
+
 enum outbox_room outbox_wait_room(struct outbox *o, bool patient)
 {
 	struct timespec until = clock_deadline(IMPATIENT_MS);

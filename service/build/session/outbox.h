@@ -3,7 +3,7 @@
  * of its own, so that who tells them does not wait for the client. Steps are shared, and one
  * client that is stopped must not stop the builds of others.
  *
- * What is put is kept whatever its size; who has much to tell asks outbox_has_room() first.
+ * What is put is kept whatever its size; who has much to tell asks for room first.
  *
  * Threads: any.
  */
@@ -34,6 +34,7 @@ enum outbox_room {
 	OUTBOX_FULL_SINCE, /* the same, and it has been said before */
 };
 
+bool outbox_has_room(struct outbox *o);
 /* Waits for some: `patient`, until the client takes something or has gone. */
 enum outbox_room outbox_wait_room(struct outbox *o, bool patient);
 /* Until all is sent, or the client has gone. */

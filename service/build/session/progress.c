@@ -374,7 +374,7 @@ void vertex_status(struct vertex *v, const char *what, int64_t current, int64_t 
 	m.done = done;
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_PROGRESS;
 	event.progress = &m;
-	progress_tell(v->progress, &event);
+	tell(v->progress, &event, done || outbox_has_room(v->progress->outbox));
 }
 
 void vertex_changed(struct vertex *v, const char *const *what, size_t n)
