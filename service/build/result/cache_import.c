@@ -315,8 +315,9 @@ int cache_imports_open(struct image_service *service, const Imaged__V1__BuildSta
 	c->files = files;
 	c->sources = calloc(start->n_cache_from + 1, sizeof *c->sources);
 	c->imports = calloc(start->n_cache_from + 1, sizeof *c->imports);
-	r = c->sources && c->imports ? layer_workers_new(service->worker_program, 0, &c->workers, err)
-				     : fail_nomem(err);
+	if (!c->sources || !c->imports)
+		return fail_nomem(err);
+	r = layer_workers_new(service->worker_program, 0, &c->workers, err);
 	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
 		r = add_source(&o, start->cache_from[i], c, err);
 	if (r == OK)

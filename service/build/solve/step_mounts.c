@@ -341,8 +341,10 @@ static int add_all(struct execution *x, struct step_run *r, struct err *err)
 {
 	size_t n = x->in->op->op->step->run.n_mounts, begun = 0;
 	CLEANUP(freep) struct mounting *all = calloc(n + 1, sizeof *all);
-	int rc = all ? OK : fail_nomem(err);
+	int rc = OK;
 
+	if (!all)
+		return fail_nomem(err);
 	for (; rc == OK && begun < n; begun++)
 		rc = begin(x, r, begun, &all[begun], err);
 	if (rc == OK && n)
