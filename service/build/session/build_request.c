@@ -4,7 +4,6 @@
 #include "service/image/convert.h"
 #include "store/types/platform.h"
 #include "store/types/reference.h"
-#include "store/types/text.h"
 
 int build_request_copy(const Imaged__V1__BuildStart *start, struct arena *a, Imaged__V1__BuildStart **ret_start,
 		       struct err *err)
@@ -121,21 +120,6 @@ static int check_secrets(const Imaged__V1__BuildStart *s, struct err *err)
 	return OK;
 }
 
-/* A path below the daemon's hierarchies. */
-static int check_cgroup(const Imaged__V1__BuildStart *s, struct err *err)
-{
-	const char *parent = s->limits ? s->limits->cgroup_parent : "";
-
-	for (struct bytes rest = bytes_of(parent); rest.len;) {
-		size_t slash = bytes_find(rest, '/');
-
-		if (bytes_are(bytes_first(rest, slash), ".."))
-			return fail(err, E_INVALID, "invalid cgroup parent \"%.128s\": it leads out", parent);
-		rest = bytes_from(rest, slash + (slash < rest.len));
-	}
-	return OK;
-}
-
 static bool is_one_of(const char *text, const char *const *words)
 {
 	for (; *words; words++)
@@ -164,7 +148,7 @@ static int check_words(const Imaged__V1__BuildStart *s, struct err *err)
 int build_request_check(const Imaged__V1__BuildStart *s, struct err *err)
 {
 	if (check_counts(s, err) < 0 || check_contexts(s, err) < 0 || check_tags(s, err) < 0 ||
-	    check_platforms(s, err) < 0 || check_secrets(s, err) < 0 || check_cgroup(s, err) < 0)
+	    check_platforms(s, err) < 0 || check_secrets(s, err) < 0)
 		return err->code;
 	return check_words(s, err);
 }
