@@ -128,7 +128,7 @@ void vertex_failed(struct vertex *v, const struct err *why)
 	end(v, text ? text : "failed");
 }
 
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data)
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, UNUSED bool patient)
 {
 	CLEANUP(freep)
 	char *text = format("%s: %.*s", is_stderr ? "error" : "log", (int)data.len, (const char *)data.data);

@@ -249,6 +249,14 @@ class Errors(BuildCase):
         ):
             self.fails(INVALID, wanted, "FROM scratch\n", **fields)
 
+    def test_more_than_anybody_asks_for(self):
+        for wanted, fields in (
+            ("1001 entitlements: a build has at most 1000", {"allow": ["network.host"] * 1001}),
+            ("1001 ulimits: a build has at most 1000", {"limits": pb.StepLimits(ulimits=["nofile=1"] * 1001)}),
+            ("1001 tags: a build has at most 1000", {"tags": ["a"] * 1001}),
+        ):
+            self.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, wanted, "FROM scratch\n", **fields)
+
     def test_entitlements_are_the_services_to_give(self):
         error = self.build("FROM scratch\n", allow=["security.insecure"]).fails()
         self.assertEqual(grpc.StatusCode.PERMISSION_DENIED, error.code())
@@ -291,6 +299,16 @@ class Errors(BuildCase):
             [pb.BuildRequest(start=pb.BuildStart(dockerfile=b"FROM scratch\n", context=pb.BuildContext(directory=pb.ClientDirectory())))],
         ):
             self.assertEqual(INVALID, answer(*requests).code(), requests)
+        self.ok("FROM scratch\n")
+
+    def test_an_archive_that_was_not_asked_for(self):
+        """Its first bytes end the build: a receiver that kept them would wait for ever, and all else behind it."""
+        call = self.build("FROM scratch\nCOPY a /\n", Archive(b"", name="never"), Directory("beside", {"a": b"x"}))
+        call.sources = []
+        call.send(pb.BuildRequest(archive=pb.ArchiveData(context="never", data=b"x")))
+        error = call.fails()
+        self.assertEqual(INVALID, error.code(), error.details())
+        self.assertIn('build context "never": an archive that was not asked for', error.details())
         self.ok("FROM scratch\n")
 
     def test_a_client_that_has_ended_its_part(self):
@@ -520,6 +538,22 @@ class Steps(BuildCase):
             t.join()
         self.assertEqual(results[0].image_id, results[1].image_id)
 
+    def test_a_client_that_does_not_read_holds_up_no_other(self):
+        """Of two builds that share a step which says more than fits in between."""
+        dockerfile = f"FROM {self.base}\nRUN --mount=type=cache,target=/c echo begun; until [ -e /c/go ]; do usleep 20000; done; yes {'x' * 80} | head -n 200000; echo end\n"
+        idle = BuildCall(self.imaged.client(), dockerfile)
+        idle.until(lambda e: e.WhichOneof("event") == "log")
+        call = self.build(dockerfile)
+        call.until(lambda e: e.WhichOneof("event") == "log")
+        self.ok(f"FROM {self.base}\nRUN --mount=type=cache,target=/c touch /c/go\n")
+        call.run()
+        name = next(n for n in call.names() if " RUN " in n)
+        self.assertEqual("end\n", call.log(name)[-4:])
+        idle.run()
+        self.assertIn("[output clipped, as it was not read", idle.log(name))
+        log = self.imaged.ctl("build", "history", "logs", idle.told("started")[0].build_id)
+        self.assertIn("end\n", log.stdout + log.stderr)
+
     def test_a_cancelled_step_ends(self):
         call = self.build(f"FROM {self.base}\nRUN echo begun; sleep 1000\n")
         call.until(lambda e: e.WhichOneof("event") == "log")
@@ -567,6 +601,15 @@ class Ends(BuildCase):
     def test_while_an_archive_comes(self):
         call = self.build(None, Archive(tar_of({"Dockerfile": b"FROM scratch\n"})))
         self.cancel_at(call, lambda e: e.WhichOneof("event") == "want_archive")
+
+    def test_while_the_service_stops(self):
+        call = self.build("FROM scratch\nCOPY a /\n", Directory("c3", {"a": b"x"}))
+        call.sources = []
+        call.until(lambda e: e.WhichOneof("event") == "want_list")
+        self.imaged.process.terminate()
+        error = call.fails()
+        self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code(), error.details())
+        self.assertEqual("the service is shutting down", error.details())
 
     def test_while_an_image_is_fetched(self):
         with FakeRegistry() as registry:

@@ -8,6 +8,7 @@ import threading
 import unittest
 
 import fixtures
+import grpc
 from buildcall import BuildCall
 from buildclient import Directory
 from harness import TestCase, program
@@ -98,6 +99,27 @@ class Kept(CacheCase):
         self.assert_clean(self.client)
         self.assertEqual(2, len(self.client.InspectImage(image="app:1").layers))
         self.assertEqual({False}, set(self.cached(self.build()).values()))
+
+    def test_equal_images_are_built_while_others_remove_them(self):
+        """Documents that one build finds are another one's, which goes; none of them fails for that."""
+        epoch, failures = [pb.BuildArgument(name="SOURCE_DATE_EPOCH", value="1")], []
+
+        def build_and_remove():
+            client = self.imaged.client()
+            for _ in range(60):
+                try:
+                    BuildCall(client, "FROM scratch\nENV a=b\n", arguments=epoch).run()
+                    client.PruneImages(all=True)
+                except grpc.RpcError as error:
+                    failures.append(error.details())
+
+        threads = [threading.Thread(target=build_and_remove) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], failures)
+        self.assert_clean(self.client)
 
     def test_a_damaged_result_is_forgotten_by_a_repair(self):
         self.build(tags=["app:1"])

@@ -475,6 +475,39 @@ COPY --from=two /s/1 /e/
 """
 
 
+class Rewriting:
+    """The document of a cache in a directory: what it is at the end takes its place."""
+
+    def __init__(self, cache):
+        self.cache = cache
+        self.index = self._read(os.path.join(cache, "index.json"))
+        self.manifest = self._read(self._blob(self.index["manifests"][0]["digest"]))
+        self.config = self._read(self._blob(self.manifest["config"]["digest"]))
+
+    def _blob(self, digest):
+        return os.path.join(self.cache, blob_name(digest))
+
+    @staticmethod
+    def _read(path):
+        with open(path, "rb") as file:
+            return json.load(file)
+
+    def _change(self, descriptor, document):
+        data = ociimage.to_json(document)
+        with open(self._blob(sha256(data)), "wb") as file:
+            file.write(data)
+        descriptor["digest"], descriptor["size"] = sha256(data), len(data)
+
+    def __enter__(self):
+        return self.config
+
+    def __exit__(self, *why):
+        self._change(self.manifest["config"], self.config)
+        self._change(self.index["manifests"][0], self.manifest)
+        with open(os.path.join(self.cache, "index.json"), "wb") as file:
+            file.write(ociimage.to_json(self.index))
+
+
 class Caches(ResultCase):
     def setUp(self):
         super().setUp()
@@ -569,30 +602,30 @@ class Caches(ResultCase):
         epoch = ("--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
         self.build("-t", "x", "--cache-to", f"type=local,dest={cache}", *epoch)
 
-        def blob(digest):
-            return os.path.join(cache, blob_name(digest))
-
-        def change(document):
-            data = ociimage.to_json(document)
-            with open(blob(sha256(data)), "wb") as file:
-                file.write(data)
-            return sha256(data), len(data)
-
-        with open(os.path.join(cache, "index.json"), "rb") as file:
-            index = json.load(file)
-        with open(blob(index["manifests"][0]["digest"]), "rb") as file:
-            manifest = json.load(file)
-        with open(blob(manifest["config"]["digest"]), "rb") as file:
-            config = json.load(file)
-        config["diff_ids"].reverse()  # each key leads to the layer of another step
-        manifest["config"]["digest"], manifest["config"]["size"] = change(config)
-        index["manifests"][0]["digest"], index["manifests"][0]["size"] = change(manifest)
-        with open(os.path.join(cache, "index.json"), "wb") as file:
-            file.write(ociimage.to_json(index))
+        with Rewriting(cache) as config:
+            config["diff_ids"].reverse()  # each key leads to the layer of another step
         found = self.elsewhere("--cache-from", f"type=local,src={cache}", "-t", "x", *epoch)
         self.assertEqual(["[2/3] WORKDIR /w"], found)  # the one in the middle is right
         other = self._daemons[-1]
         self.assertEqual(self.config("x")["RootFS"]["Layers"], self.config("x", imaged=other)["RootFS"]["Layers"])
+
+    def test_keys_that_nobody_asked_for_are_not_taken(self):
+        """A cache says that its layer is also that of other steps, which no build here has asked it about."""
+        def cache_of(name):
+            self.build("-t", name, "--cache-to", f"type=local,dest={self.path(name)}")
+            return self.path(name)
+
+        other = self.daemon(name="other")
+        self.context("FROM scratch\nCOPY a.txt /a\n")
+        with Rewriting(cache_of("good")) as good:
+            wanted = good["steps"][0]["keys"]
+        self.context("FROM scratch\nCOPY sub /s\n")
+        with Rewriting(cache_of("bad")) as bad:
+            bad["steps"][0]["keys"] += wanted
+        found = self.cached(self.build("-t", "x", "--cache-from", f"type=local,src={self.path('bad')}", imaged=other).stderr)
+        self.assertEqual(["[1/1] COPY sub /s"], found)
+        self.context("FROM scratch\nCOPY a.txt /a\n")
+        self.assertEqual([], self.cached(self.build("-t", "y", imaged=other).stderr))
 
 
 if __name__ == "__main__":

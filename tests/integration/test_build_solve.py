@@ -92,6 +92,23 @@ class Executing(Case):
             "FROM scratch\nCOPY --from=x /etc /x\nCOPY --from=y /etc /y\nCOPY --from=z /etc /z\n"
         )
 
+    def test_one_cache_at_two_places_of_a_step(self):
+        """It is one directory, and nobody waits for himself."""
+        for sharing in ("shared", "locked", "private"):
+            for origin in ("", ",from=base,source=/etc"):
+                mounts = [f"--mount=type=cache,id={sharing},sharing={sharing}{origin},target=/{t}" for t in "xy"]
+                self.build(f"FROM base\nRUN {' '.join(mounts)} touch /x/new && ls /y/new && ! ls /y/none\n")
+
+    def test_locked_caches_of_one_name_in_two_orders(self):
+        """They differ by their owners, and are held one after the other in the same order."""
+        mounts = [f"--mount=type=cache,sharing=locked,id=a,uid={i},target=/{i}" for i in (1, 2)]
+        numbers = [
+            self.start(f"FROM base\nENV N={n}\n" + "".join(f"RUN {a} {b} true {i}\n" for i in range(20)))
+            for n, (a, b) in enumerate((mounts, mounts[::-1]))
+        ]
+        for n in numbers:
+            self.assertNotIn("failed", self.solver.result(n))
+
     def test_secrets_are_there_and_nowhere_else(self):
         dockerfile = (
             "FROM base\nRUN --mount=type=secret,id=s --mount=type=secret,id=s,env=V "
@@ -121,6 +138,7 @@ class Executing(Case):
         self.assertEqual("1\n", self.log)
         self.refused("ACCESS_DENIED", "network.host is not allowed", "FROM base\nRUN --network=host true\n")
         self.build("FROM base\nRUN --network=host true\n", allow=["network.host"])
+        self.refused("ACCESS_DENIED", "network.host is not allowed", "FROM base\nRUN --network=host true\n")
 
     def test_security(self):
         self.refused("ACCESS_DENIED", "security.insecure is not allowed", "FROM base\nRUN --security=insecure true\n")
@@ -385,6 +403,30 @@ class Sharing(Case):
         self.go()
         for number in (first, second):
             self.assertRegex(self.solver.result(number)["text"], "exit code: 9")
+
+    def test_a_failure_of_a_build_that_has_ended_is_for_nobody(self):
+        """What the step had of that build may be why it failed."""
+        step = f"FROM base\nRUN {CACHE} echo x >> /talk/count; echo begun; {WAIT}; test $(wc -l < /talk/count) = 2\n"
+        first = self.start(step)
+        self.solver.wait_state(first, "RUN", "log: begun")
+        second = self.start(step)
+        self.solver.wait_state(second, "RUN", "log: begun")
+        self.solver.send(op="cancel", id=first)
+        self.solver.wait_state(first, "RUN", "failed: CANCELED")
+        self.go()
+        self.assertIn("done", self.solver.result(second))
+        self.assertEqual("CANCELLED", self.solver.result(first)["failed"])
+
+    def test_who_wants_to_look_at_a_failure_makes_it_himself(self):
+        step = f"FROM base\nRUN {CACHE} echo x >> /talk/count; echo begun; {WAIT}; exit 9\n"
+        first = self.start(step)
+        self.solver.wait_state(first, "RUN", "log: begun")
+        second = self.start(step, keep_failed=True)
+        self.solver.wait_state(second, "RUN", "log: begun")
+        self.go()
+        for number in (first, second):
+            self.assertRegex(self.solver.result(number)["text"], "exit code: 9")
+        self.assertEqual("x\nx\n", self.count())
 
     def test_without_the_cache_nothing_is_shared(self):
         first = self.start(self.STEP)

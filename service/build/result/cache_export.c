@@ -193,7 +193,10 @@ static int fill_cache(struct caching *c, const struct made *images, struct err *
 
 	if (begin_cache(c, err) < 0 || collect_layers(c->all, images, c->target->max, err) < 0 ||
 	    collect_mounts(c, err) < 0 || made_compress(m, COMPRESSION_GZIP, 0, false, err) < 0 ||
-	    write_config(c, err) < 0 || made_document_finish(m, &c->all->config, err) < 0 || made_documents(m, err) < 0)
+	    write_config(c, err) < 0)
+		return err->code;
+	made_document_finish(&c->all->config);
+	if (made_documents(m, err) < 0)
 		return err->code;
 	return made_commit(m, err);
 }

@@ -109,15 +109,18 @@ static int pin(struct cache_imports *c, const struct digest *key, struct err *er
 	return fail_nomem(err);
 }
 
-static int put(struct cache_imports *c, const struct cached_step *step, struct step_made *made, struct err *err)
+/* Only by the key that a step of this build has: what else the cache says is true for nobody here. */
+static int put(struct cache_imports *c, const struct import_key *found, struct step_made *made, struct err *err)
 {
-	made->n_keys = step->n_keys;
-	memcpy(made->keys, step->keys, step->n_keys * sizeof *step->keys);
+	const struct cached_step *step = found->step;
+
+	made->n_keys = 1;
+	made->keys[0] = found->key;
 	made->description = step->description;
 	made->kind = "regular";
 	if (step_cache_put(c->service->build.step_cache, made, 1, err) < 0)
 		return err->code;
-	return pin(c, &step->keys[0], err);
+	return pin(c, &found->key, err);
 }
 
 static int check_layer(const struct cached_step *step, const struct layer_facts *facts, struct err *err)
@@ -130,9 +133,10 @@ static int check_layer(const struct cached_step *step, const struct layer_facts 
 		    digest_text(&step->diff_id, text));
 }
 
-static int bring(struct import_source *i, const struct cached_step *step, const struct descriptor *blob,
+static int bring(struct import_source *i, const struct import_key *found, const struct descriptor *blob,
 		 struct cancel *cancel, struct step_result *ret_result, struct err *err)
 {
+	const struct cached_step *step = found->step;
 	struct cache_imports *c = i->all;
 	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
 	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
@@ -155,7 +159,7 @@ static int bring(struct import_source *i, const struct cached_step *step, const 
 		return err->code;
 	made.ingest = ingest;
 	made.image = image;
-	if (put(c, step, &made, err) < 0)
+	if (put(c, found, &made, err) < 0)
 		return err->code;
 	*ret_result = made.result;
 	return OK;
@@ -177,7 +181,7 @@ static int find(void *arg, const struct digest *key, struct cancel *cancel, stru
 	blob = find_layer(&i->source, &found->step->diff_id);
 	if (!blob)
 		return fail(err, E_NOT_FOUND, "the cache has no layer of the step");
-	if (bring(i, found->step, blob, cancel, &result, err) < 0)
+	if (bring(i, found, blob, cancel, &result, err) < 0)
 		return err->code;
 	return build_layer_stored(i->all->files, &result, ret_layer, err);
 }
@@ -311,8 +315,9 @@ int cache_imports_open(struct image_service *service, const Imaged__V1__BuildSta
 	c->files = files;
 	c->sources = calloc(start->n_cache_from + 1, sizeof *c->sources);
 	c->imports = calloc(start->n_cache_from + 1, sizeof *c->imports);
-	r = c->sources && c->imports ? layer_workers_new(service->worker_program, 0, &c->workers, err)
-				     : fail_nomem(err);
+	if (!c->sources || !c->imports)
+		return fail_nomem(err);
+	r = layer_workers_new(service->worker_program, 0, &c->workers, err);
 	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
 		r = add_source(&o, start->cache_from[i], c, err);
 	if (r == OK)

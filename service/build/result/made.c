@@ -93,10 +93,9 @@ int made_begin(const struct result_request *r, const Imaged__V1__BuildOutput *ou
 	return OK;
 }
 
-int made_document_finish(struct made *m, struct made_document *d, struct err *err)
+void made_document_finish(struct made_document *d)
 {
 	digest_of(DIGEST_SHA256, buf_bytes(&d->body), &d->digest);
-	return ingest_bytes(m->r->service->store, &d->digest, buf_bytes(&d->body), &d->ingest, err);
 }
 
 /* ---- into the store -------------------------------------------------------------- */
@@ -130,24 +129,43 @@ static int collect(const struct made *m, struct blobs *b, struct err *err)
 	for (size_t i = 0; i < m->n; i++)
 		n += 2 + m->images[i].n_layers;
 	b->digests = calloc(n, sizeof *b->digests);
-	b->ingests = calloc(n, sizeof *b->ingests);
+	b->ingests = calloc(n, sizeof(struct ingest *));
 	if (!b->digests || !b->ingests)
 		return fail_nomem(err);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct made_image *image = &m->images[i];
 
-		add_blob(b, &image->config.digest, image->config.ingest);
-		add_blob(b, &image->manifest.digest, image->manifest.ingest);
+		add_blob(b, &image->config.digest, NULL);
+		add_blob(b, &image->manifest.digest, NULL);
 		for (size_t k = 0; k < image->n_layers; k++)
 			if (!image->layers[k].foreign)
 				add_blob(b, &image->layers[k].digest, image->layers[k].ingest);
 	}
 	if (m->has_index)
-		add_blob(b, &m->index.digest, m->index.ingest);
+		add_blob(b, &m->index.digest, NULL);
 	return OK;
 }
 
-/* What was here already may have gone before the lease was. */
+static int write_document(struct made *m, struct made_document *d, struct blobs *b, struct err *err)
+{
+	if (ingest_bytes(m->r->service->store, &d->digest, buf_bytes(&d->body), &d->ingest, err) < 0)
+		return err->code;
+	if (d->ingest)
+		b->ingests[b->n_ingests++] = d->ingest;
+	return OK;
+}
+
+/* With the lease: one that is here already, as another build made it, stays. */
+static int write_documents(struct made *m, struct blobs *b, struct err *err)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (write_document(m, &m->images[i].config, b, err) < 0 ||
+		    write_document(m, &m->images[i].manifest, b, err) < 0)
+			return err->code;
+	return m->has_index ? write_document(m, &m->index, b, err) : OK;
+}
+
+/* Layers that were here already may have gone before the lease was. */
 static int claim(const struct made *m, const struct blobs *b, struct err *err)
 {
 	for (size_t i = 0; i < b->n; i++) {
@@ -168,6 +186,8 @@ int made_commit(struct made *m, struct err *err)
 	if (collect(m, &b, err) < 0 || lease_create(s, "build", b.digests, b.n, &m->lease, err) < 0)
 		return err->code;
 	m->leased = true;
+	if (write_documents(m, &b, err) < 0)
+		return err->code;
 	if (b.n_ingests && content_commit(s, b.ingests, b.n_ingests, err) < 0)
 		return err->code;
 	return claim(m, &b, err);

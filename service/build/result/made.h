@@ -79,6 +79,7 @@ void made_end(struct made *m);
 
 /* OCI's or Docker's name for it. */
 const char *made_layer_type(const struct made *m, const struct made_layer *l);
-int made_document_finish(struct made *m, struct made_document *d, struct err *err);
+/* The body is whole. */
+void made_document_finish(struct made_document *d);
 
 #endif

@@ -64,14 +64,15 @@ static int append(const char *text, size_t len, void *out)
 	return buf_append(out, text, len) ? 0 : -1;
 }
 
-static int print(struct made *m, json_t *document, json_t *annotations, struct made_document *d, struct err *err)
+static int print(json_t *document, json_t *annotations, struct made_document *d, struct err *err)
 {
 	bool put = put_annotations(document, annotations);
 
 	if (!put || json_dump_callback(document, append, &d->body, JSON_COMPACT | JSON_PRESERVE_ORDER))
 		return buf_ok(&d->body) ? fail(err, E_INVALID, "the manifest would hold text that is not UTF-8")
 					: fail(err, E_LIMIT, "the manifest is larger than %zu bytes", d->body.max);
-	return made_document_finish(m, d, err);
+	made_document_finish(d);
+	return OK;
 }
 
 static json_t *layers_of(const struct made *m, const struct made_image *i)
@@ -94,7 +95,7 @@ static int make_manifest(struct made *m, struct made_image *i, struct err *err)
 			     layers_of(m, i));
 	if (!document || json_array_size(json_object_get(document, "layers")) != i->n_layers)
 		return fail_nomem(err);
-	return print(m, document, annotations_of(m, ANNOTATE_MANIFEST, &i->built->platform, NULL), &i->manifest, err);
+	return print(document, annotations_of(m, ANNOTATE_MANIFEST, &i->built->platform, NULL), &i->manifest, err);
 }
 
 /* ---- the index ------------------------------------------------------------------- */
@@ -146,7 +147,7 @@ static int make_index(struct made *m, struct err *err)
 			     entries);
 	if (!document || json_array_size(entries) != m->n)
 		return fail_nomem(err);
-	return print(m, document, index_annotations(m), &m->index, err);
+	return print(document, index_annotations(m), &m->index, err);
 }
 
 int made_documents(struct made *m, struct err *err)

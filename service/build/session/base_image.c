@@ -47,10 +47,16 @@ int base_images_new(const struct base_images_options *options, struct base_image
 	return OK;
 }
 
-static void image_free(struct base_image *i)
+static void let_go(struct base_image *i)
 {
 	if (i->leased)
 		lease_release(i->owner->options.service->store, &i->lease, NULL);
+	i->leased = false;
+}
+
+static void image_free(struct base_image *i)
+{
+	let_go(i);
 	build_tree_unref(i->tree);
 	image_config_free(&i->config);
 	pthread_mutex_destroy(&i->mu);
@@ -100,22 +106,31 @@ static int set_config(struct base_image *i, const struct digest *manifest, struc
 	return OK;
 }
 
-static void tell_failure(struct base_image *i, struct err *err)
+static void tell_unresolved(struct base_image *i, struct err *err)
 {
 	char familiar[REFERENCE_TEXT_MAX], canonical[REFERENCE_TEXT_MAX];
+
+	vertex_failed(i->metadata, err);
+	if (err->code != E_CANCELLED)
+		err_wrap(err, "%s: failed to resolve source metadata for %s", reference_familiar(&i->ref, familiar),
+			 reference_text(&i->ref, canonical));
+}
+
+/* Who shows it from now on ends it. */
+static void end(struct base_image *i, enum state state, const struct err *why)
+{
 	struct vertex *shown;
 
-	if (!is_configured(i)) {
-		vertex_failed(i->metadata, err);
-		if (err->code != E_CANCELLED)
-			err_wrap(err, "%s: failed to resolve source metadata for %s",
-				 reference_familiar(&i->ref, familiar), reference_text(&i->ref, canonical));
-	}
 	pthread_mutex_lock(&i->mu);
-	i->failure = *err;
+	i->state = state;
+	i->failure = *why;
 	shown = i->shown;
+	pthread_cond_broadcast(&i->changed);
 	pthread_mutex_unlock(&i->mu);
-	vertex_failed(shown, err);
+	if (state == FAILED)
+		vertex_failed(shown, why);
+	else
+		vertex_done(shown);
 }
 
 /* ---- from the store ---------------------------------------------------------------------- */
@@ -127,6 +142,7 @@ static int take_stored(struct base_image *i, const struct digest *manifest, stru
 	CLEANUP(buf_free) struct buf config = BUF_INIT(CONFIG_BYTES_MAX);
 	CLEANUP(base_layers_free) struct base_layers layers = { .n = 0 };
 
+	let_go(i); /* of what was not whole */
 	if (base_layers_find(service->store, manifest, &layers, err) < 0 ||
 	    base_layers_hold(service->store, &layers, &i->lease, &i->leased, err) < 0 ||
 	    content_read(service->store, &layers.config, &config, err) < 0 ||
@@ -223,11 +239,9 @@ static void *seek(void *image)
 
 	if (r < 0 && !is_configured(i) && !nameless)
 		r = pull_it(i, &err);
-	if (r < 0)
-		tell_failure(i, &err);
-	else
-		vertex_done(shown_vertex(i));
-	set_state(i, r < 0 ? FAILED : HERE);
+	if (r < 0 && !is_configured(i))
+		tell_unresolved(i, &err);
+	end(i, r < 0 ? FAILED : HERE, &err);
 	return NULL;
 }
 

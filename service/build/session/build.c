@@ -103,6 +103,7 @@ static void tell_started(struct session *s)
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_STARTED;
 	event.started = &started;
 	progress_tell(s->progress, &event);
+	progress_flush(s->progress); /* before anything that does not go through it */
 }
 
 /* Without a log the build goes on. */
@@ -161,6 +162,19 @@ static void end_log(struct session *s, const Imaged__V1__BuildDone *done, int co
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+/* Who made it end knows more than what was ended. */
+static int reason_of_end(struct session *s, int r, struct err *err)
+{
+	struct cancel *call = rpc_call_cancel(s->call);
+
+	if (cancel_fired(call))
+		return r == E_CANCELLED ? cancel_check(call, err) : r;
+	if (!s->received.code)
+		return r;
+	*err = s->received;
+	return err->code;
+}
+
 static int run(struct session *s, Imaged__V1__BuildDone *done, struct err *err)
 {
 	int r;
@@ -170,11 +184,8 @@ static int run(struct session *s, Imaged__V1__BuildDone *done, struct err *err)
 		return err->code;
 	r = session_execute(s, done, err);
 	session_receive_end(s);
-	/* Who made it end knows more than what was ended. */
-	if (r < 0 && s->received.code && !cancel_fired(rpc_call_cancel(s->call))) {
-		*err = s->received;
-		r = err->code;
-	}
+	if (r < 0)
+		r = reason_of_end(s, r, err);
 	progress_cancel_rest(s->progress);
 	if (r == OK)
 		tell_done(s, done);

@@ -56,7 +56,9 @@ static int check_counts(const Imaged__V1__BuildStart *s, struct err *err)
 		{ s->n_cache_from, BUILD_LIST_MAX, "cache sources" },
 		{ s->n_cache_to, BUILD_LIST_MAX, "cache targets" },
 		{ s->n_no_cache_stages, BUILD_LIST_MAX, "stages without cache" },
+		{ s->n_allow, BUILD_LIST_MAX, "entitlements" },
 		{ s->n_extra_hosts, BUILD_LIST_MAX, "hosts" },
+		{ s->limits ? s->limits->n_ulimits : 0, BUILD_LIST_MAX, "ulimits" },
 		{ s->n_credentials, BUILD_LIST_MAX, "credentials" },
 		{ s->n_proxies, BUILD_LIST_MAX, "proxies" },
 	};

@@ -86,6 +86,7 @@ void debug_shell_run(struct session *s, const struct solution *solution, const s
 	struct err err = ERR_INIT;
 	int exit_code = 1, r = run_terminal_new(USUAL_COLUMNS, USUAL_ROWS, &t, &err);
 
+	progress_flush(s->progress); /* the step has failed, first of all */
 	if (r == OK) {
 		set_terminal(s, t);
 		r = run_one(s, solution->failed, shell_of(evaluation, solution->place), t, &exit_code, &err);

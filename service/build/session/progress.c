@@ -35,10 +35,9 @@ struct vertex {
 };
 
 struct progress {
-	pthread_mutex_t tell_mu; /* held while an event goes out; taken before mu, or alone */
-	struct progress_sink sink;
+	pthread_mutex_t tell_mu; /* for one order in both; taken before mu, or alone */
+	struct outbox *outbox;
 	struct build_log *log;
-	bool gone; /* the client takes nothing any more */
 
 	pthread_mutex_t mu; /* guards the rest, and the vertices but for their constants */
 	struct vertex *vertices, **last;
@@ -53,7 +52,10 @@ int progress_new(const struct progress_sink *sink, struct build_log *log, struct
 
 	if (!p)
 		return fail_nomem(err);
-	p->sink = *sink;
+	if (outbox_new(sink, &p->outbox, err) < 0) {
+		free(p);
+		return err->code;
+	}
 	p->log = log;
 	p->last = &p->vertices;
 	pthread_mutex_init(&p->tell_mu, NULL);
@@ -90,6 +92,7 @@ void progress_free(struct progress *p)
 {
 	if (!p)
 		return;
+	outbox_free(p->outbox);
 	HASH_CLEAR(hh, p->known);
 	while (p->vertices) {
 		struct vertex *v = p->vertices;
@@ -114,38 +117,34 @@ struct progress_counts progress_counts(struct progress *p)
 
 /* ---- out -------------------------------------------------------------------------- */
 
-static void write_log(struct progress *p, const Imaged__V1__BuildEvent *event)
+/* What the client does not get is in the log all the same. */
+static void tell(struct progress *p, const Imaged__V1__BuildEvent *event, bool to_client)
 {
 	size_t size = imaged__v1__build_event__get_packed_size(event);
 	CLEANUP(freep) uint8_t *bytes = malloc(size + 1);
+	struct bytes packed = { bytes, size };
 
-	if (bytes)
-		build_log_write(p->log, (struct bytes){ bytes, imaged__v1__build_event__pack(event, bytes) });
-}
-
-/* A client that has gone once is not tried again: each time could take as long as it is
- * given to read. */
-static bool is_gone(int code)
-{
-	return code == E_CANCELLED || code == E_DEADLINE || code == E_UNAVAILABLE;
-}
-
-/* Under tell_mu. */
-static void tell_locked(struct progress *p, const Imaged__V1__BuildEvent *event)
-{
+	if (!bytes)
+		return;
+	imaged__v1__build_event__pack(event, bytes);
+	pthread_mutex_lock(&p->tell_mu);
 	if (p->log)
-		write_log(p, event);
-	if (!p->gone)
-		p->gone = is_gone(p->sink.send(p->sink.arg, event, NULL));
+		build_log_write(p->log, packed);
+	if (to_client)
+		outbox_put(p->outbox, packed);
+	pthread_mutex_unlock(&p->tell_mu);
 }
 
 void progress_tell(struct progress *p, const Imaged__V1__BuildEvent *event)
 {
-	if (!p)
-		return;
-	pthread_mutex_lock(&p->tell_mu);
-	tell_locked(p, event);
-	pthread_mutex_unlock(&p->tell_mu);
+	if (p)
+		tell(p, event, true);
+}
+
+void progress_flush(struct progress *p)
+{
+	if (p)
+		outbox_flush(p->outbox);
 }
 
 static Google__Protobuf__Timestamp timestamp_of(int64_t ns)
@@ -294,21 +293,32 @@ void progress_cancel_rest(struct progress *p)
 
 /* ---- while it runs ------------------------------------------------------------------ */
 
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data)
+static void tell_log(struct vertex *v, bool is_stderr, struct bytes data, bool to_client)
 {
 	Google__Protobuf__Timestamp now = timestamp_of(clock_wall_ns());
 	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
 	Imaged__V1__StepLog log = IMAGED__V1__STEP_LOG__INIT;
 
-	if (!v || !data.len)
-		return;
 	log.step = v->number;
 	log.is_stderr = is_stderr;
 	log.data = (ProtobufCBinaryData){ data.len, (uint8_t *)data.data };
 	log.time = &now;
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_LOG;
 	event.log = &log;
-	progress_tell(v->progress, &event);
+	tell(v->progress, &event, to_client);
+}
+
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, bool patient)
+{
+	static const char clipped[] = "\n[output clipped, as it was not read: the build's log has it]\n";
+	enum outbox_room room;
+
+	if (!v || !data.len)
+		return;
+	room = outbox_wait_room(v->progress->outbox, patient);
+	if (room == OUTBOX_FULL)
+		tell_log(v, true, bytes_of(clipped), true);
+	tell_log(v, is_stderr, data, room == OUTBOX_ROOM);
 }
 
 /* When one of many is not known any more it is told each time. */
@@ -364,7 +374,7 @@ void vertex_status(struct vertex *v, const char *what, int64_t current, int64_t 
 	m.done = done;
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_PROGRESS;
 	event.progress = &m;
-	progress_tell(v->progress, &event);
+	tell(v->progress, &event, done || outbox_has_room(v->progress->outbox));
 }
 
 void vertex_changed(struct vertex *v, const char *const *what, size_t n)

@@ -10,7 +10,7 @@
 #ifndef SERVICE_BUILD_SESSION_PROGRESS_H
 #define SERVICE_BUILD_SESSION_PROGRESS_H
 
-#include "imaged/v1/build.pb-c.h"
+#include "service/build/session/outbox.h"
 #include "store/types/digest.h"
 
 struct progress;
@@ -25,7 +25,9 @@ void vertex_done(struct vertex *v);
 void vertex_cached(struct vertex *v);
 void vertex_failed(struct vertex *v, const struct err *why); /* E_CANCELLED: it was cancelled */
 
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data);
+/* Waits for a client that reads slowly; not `patient`, for others' sake: it gets the rest no more when it
+ * takes nothing. */
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, bool patient);
 /* "transferring context"; total 0: unknown. Often called: what comes too fast is left out, but not the
  * last with `done`. */
 void vertex_status(struct vertex *v, const char *what, int64_t current, int64_t total, bool done);
@@ -38,21 +40,16 @@ void progress_warning(struct progress *p, const Imaged__V1__BuildWarning *warnin
 
 struct build_log;
 
-/* What is told goes there, one event at a time, whichever thread tells it; a client that is
- * slow makes the tellers wait. What `send` fails with is nobody's but the sender's matter. */
-struct progress_sink {
-	int (*send)(void *arg, const Imaged__V1__BuildEvent *event, struct err *err);
-	void *arg;
-};
-
 /* `log` may be NULL; it is the caller's, and not written to after progress_free(). */
 int progress_new(const struct progress_sink *sink, struct build_log *log, struct progress **ret_progress,
 		 struct err *err);
-/* Nobody tells anything any more. NULL is fine. */
+/* Nobody tells anything any more; what was told is sent first. NULL is fine. */
 void progress_free(struct progress *p);
 
 /* Any other event that belongs to what is told, in its order. */
 void progress_tell(struct progress *p, const Imaged__V1__BuildEvent *event);
+/* Until what was told is sent, or the client has gone. */
+void progress_flush(struct progress *p);
 /* What has not ended has been cancelled. */
 void progress_cancel_rest(struct progress *p);
 

@@ -53,6 +53,8 @@ static int take_archive(struct session *s, const Imaged__V1__ArchiveData *m, str
 
 	if (find_context(s, m->context, SESSION_CONTEXT_ARCHIVE, &c, err) < 0)
 		return err->code;
+	if (!atomic_load(&c->asked)) /* nobody would take it, and what comes behind it never came */
+		return fail(err, E_INVALID, "build context \"%.128s\": an archive that was not asked for", m->context);
 	return archive_feed_put(&c->feed, m, err);
 }
 

@@ -84,7 +84,7 @@ static int want_files(void *session, const char *context, const uint32_t *files,
 	return session_send(session, &event, err);
 }
 
-static int want_archive(struct session *s, const struct session_context *c, struct err *err)
+static int want_archive(struct session *s, struct session_context *c, struct err *err)
 {
 	Imaged__V1__BuildEvent event = IMAGED__V1__BUILD_EVENT__INIT;
 	Imaged__V1__WantArchive want = IMAGED__V1__WANT_ARCHIVE__INIT;
@@ -92,6 +92,7 @@ static int want_archive(struct session *s, const struct session_context *c, stru
 	want.context = (char *)c->name;
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_WANT_ARCHIVE;
 	event.want_archive = &want;
+	atomic_store(&c->asked, true);
 	return session_send(s, &event, err);
 }
 

@@ -10,6 +10,8 @@
 #ifndef SERVICE_BUILD_SESSION_SESSION_CONTEXT_H
 #define SERVICE_BUILD_SESSION_SESSION_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include "service/build/context/archive_feed.h"
 #include "service/build/context/build_context.h"
 #include "service/build/git_ref.h"
@@ -36,6 +38,7 @@ struct session_context {
 	const char *tag;	  /* likewise */
 	struct git_ref git;	  /* of GIT */
 	struct archive_feed feed; /* of ARCHIVE */
+	atomic_bool asked;	  /* of ARCHIVE: the client may send it */
 	struct buf dockerfile;	  /* of ARCHIVE, HTTP: it is a Dockerfile, and has no files */
 	struct build_context *files;
 	bool loaded;

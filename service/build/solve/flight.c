@@ -83,12 +83,16 @@ static void keep_log(struct flight *f, enum run_stream stream, struct bytes data
 		f->log.len -= LOG_HEAD;
 }
 
+/* One whose client does not read holds up nobody but itself. */
 void flight_log(struct flight *f, enum run_stream stream, struct bytes data)
 {
+	bool patient;
+
 	pthread_mutex_lock(&f->log_mu);
 	keep_log(f, stream, data);
+	patient = f->listeners && !f->listeners->next_listener;
 	for (const struct participant *p = f->listeners; p; p = p->next_listener)
-		vertex_log(p->vertex, stream == RUN_STDERR, data);
+		vertex_log(p->vertex, stream == RUN_STDERR, data, patient);
 	pthread_mutex_unlock(&f->log_mu);
 }
 
@@ -99,7 +103,7 @@ static void replay(const struct flight *f, struct vertex *v)
 		uint32_t len;
 
 		memcpy(&len, head + 1, sizeof len);
-		vertex_log(v, head[0] == RUN_STDERR, (struct bytes){ head + LOG_HEAD, len });
+		vertex_log(v, head[0] == RUN_STDERR, (struct bytes){ head + LOG_HEAD, len }, false);
 		at += LOG_HEAD + len;
 	}
 }

@@ -1,5 +1,6 @@
 #include "service/build/solve/failed.h"
 #include "service/build/solve/schedule.h"
+#include "service/build/solve/step_run.h"
 
 /* What a solution holds: results stay pinned as long as it lives. */
 struct solution_pins {
@@ -81,9 +82,12 @@ static int prepare_op(struct solving *b, size_t i, struct err *err)
 
 	o->missing = o->op->n_inputs;
 	b->left++;
-	if (name_op(b, i, err) < 0)
+	b->failed = o;
+	if (name_op(b, i, err) < 0 || (o->op->kind == OP_CONTEXT && find_context(b, o, err) < 0) ||
+	    (o->op->kind == OP_RUN && step_run_check(b->request, &o->op->step->run, err) < 0))
 		return err->code;
-	return o->op->kind == OP_CONTEXT ? find_context(b, o, err) : OK;
+	b->failed = NULL;
+	return OK;
 }
 
 static int prepare_ops(struct solving *b, struct err *err)

@@ -42,10 +42,11 @@ static void have(struct solving_op *o, struct build_layer *l, bool cached, bool 
 		solving_done(o);
 }
 
-/* What a command says is true for all who wait for it; other failures may be its builder's alone. */
-static bool is_for_all(const struct err *why)
+/* What a command says is true for all who wait for it; other failures may be its builder's alone. Who wants to look at
+ * what failed makes it himself. */
+static bool is_for(const struct solving_op *o, const struct err *why)
 {
-	return why->code == E_UNKNOWN;
+	return why->code == E_UNKNOWN && !o->build->request->keep_failed;
 }
 
 static void flight_done(struct participant *p, struct flight *f, const struct err *why)
@@ -58,7 +59,7 @@ static void flight_done(struct participant *p, struct flight *f, const struct er
 		return;
 	}
 	flight_forget(p);
-	if (mine || is_for_all(why))
+	if (mine || is_for(o, why))
 		solving_failed(o, why);
 	else
 		solving_again(o);
@@ -201,6 +202,12 @@ static int make(struct solving_op *o, struct inputs *in, struct flight *f, bool 
 	return r;
 }
 
+/* With a build go its agents and files: what its steps say then is true for nobody else. */
+static bool has_ended(const struct solving *b)
+{
+	return cancel_fired(b->request->cancel) || cancel_fired(b->cancel);
+}
+
 static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool look)
 {
 	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
@@ -209,6 +216,8 @@ static void own(struct solving_op *o, struct inputs *in, struct flight *f, bool 
 
 	flight_ref(f);
 	r = make(o, in, f, look, &l, &err);
+	if (r < 0 && has_ended(o->build))
+		fail(&err, E_CANCELLED, "context canceled");
 	flight_end(f, l, r == OK ? &made : &err);
 	if (l)
 		commit(o, f, l);

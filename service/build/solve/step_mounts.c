@@ -16,6 +16,11 @@ struct mounting {
 	struct run_mount *mount;
 	struct held_mount *held;
 	bool skipped; /* what is not there and need not be */
+
+	/* Of a cache. */
+	char *cache_id;
+	struct cache_mount_request cache;
+	struct digest cache_key;
 };
 
 static const struct solve_request *request_of(const struct mounting *m)
@@ -108,16 +113,34 @@ static struct digest seed_of(const struct mounting *m)
 	return hasher_final(&h);
 }
 
+static int describe_cache(struct mounting *m, struct err *err)
+{
+	const struct mount *c = &m->command->mount;
+	const char *space = plan_setting(request_of(m)->plan, "BUILDKIT_CACHE_MOUNT_NS");
+
+	m->cache_id = format("%s%s%s", space ? space : "", space ? "/" : "", c->id);
+	if (!m->cache_id)
+		return fail_nomem(err);
+	m->cache = (struct cache_mount_request){ .id = m->cache_id,
+						 .sharing = sharing_of(c->sharing),
+						 .mode = c->has_mode ? c->mode : CACHE_MODE,
+						 .uid = c->uid,
+						 .gid = c->gid };
+	if (m->input)
+		m->cache.seed = seed_of(m);
+	m->cache_key = cache_mount_key(&m->cache);
+	return OK;
+}
+
 /* What --cache-from brings of it, where it is the first time that somebody here has it. */
-static int take_elsewhere(struct mounting *m, const struct cache_mount_request *request, struct err *err)
+static int take_elsewhere(struct mounting *m, struct err *err)
 {
 	const struct solve_request *q = request_of(m);
-	struct digest key = cache_mount_key(request);
 	CLEANUP(build_layer_unrefp) struct build_layer *l = NULL;
 	CLEANUP(build_tree_unrefp) struct build_tree *t = NULL;
 
 	for (size_t i = 0; i < q->n_imports && !l; i++)
-		if (q->imports[i].find(q->imports[i].arg, &key, m->execution->in->cancel, &l, NULL) < 0)
+		if (q->imports[i].find(q->imports[i].arg, &m->cache_key, m->execution->in->cancel, &l, NULL) < 0)
 			l = NULL;
 	if (!l)
 		return OK;
@@ -130,33 +153,26 @@ static int take_elsewhere(struct mounting *m, const struct cache_mount_request *
 	return OK;
 }
 
+static void set_cache(struct mounting *m, const struct cache_mount *cache)
+{
+	m->mount->type = RUN_CACHE;
+	m->mount->source = cache_mount_directory(cache);
+	m->mount->writable = !m->command->mount.read_only;
+}
+
 static int add_cache(struct mounting *m, struct err *err)
 {
-	const struct mount *c = &m->command->mount;
-	const char *space = plan_setting(request_of(m)->plan, "BUILDKIT_CACHE_MOUNT_NS");
-	CLEANUP(freep) char *id = format("%s%s%s", space ? space : "", space ? "/" : "", c->id);
-	struct cache_mount_request q = { .id = id,
-					 .sharing = sharing_of(c->sharing),
-					 .mode = c->has_mode ? c->mode : CACHE_MODE,
-					 .uid = c->uid,
-					 .gid = c->gid };
 	bool is_first;
 
-	if (!id)
-		return fail_nomem(err);
-	if (m->input)
-		q.seed = seed_of(m);
-	if (cache_mount_enter(m->run->solver->options.cache_mounts, &q, m->execution->in->cancel, &m->held->cache,
-			      &m->held->is_new, err) < 0)
+	if (cache_mount_enter(m->run->solver->options.cache_mounts, &m->cache, m->execution->in->cancel,
+			      &m->held->cache, &m->held->is_new, err) < 0)
 		return err->code;
 	is_first = m->held->is_new && !m->input;
 	m->held->is_new = m->held->is_new && m->input;
-	m->mount->type = RUN_CACHE;
-	m->mount->source = cache_mount_directory(m->held->cache);
-	m->mount->writable = !c->read_only;
+	set_cache(m, m->held->cache);
 	m->mount->fill = m->held->is_new;
 	if (is_first)
-		return take_elsewhere(m, &q, err);
+		return take_elsewhere(m, err);
 	return m->mount->fill ? take_part(m, err) : OK;
 }
 
@@ -238,7 +254,6 @@ static int add(struct mounting *m, struct err *err)
 {
 	const struct mount *c = &m->command->mount;
 
-	*m->mount = (struct run_mount){ .target = c->target, .source = -1 };
 	switch (c->type) {
 	case MOUNT_BIND:
 		return add_bind(m, err);
@@ -253,18 +268,6 @@ static int add(struct mounting *m, struct err *err)
 		m->mount->size = (uint64_t)c->size;
 		return OK;
 	}
-}
-
-/* Caches first, by name, so that two steps that lock the same ones do not wait for each other. */
-static int compare_mounts(const void *a, const void *b)
-{
-	const struct run_command_mount *x = *(const struct run_command_mount *const *)a;
-	const struct run_command_mount *y = *(const struct run_command_mount *const *)b;
-	int order = (x->mount.type != MOUNT_CACHE) - (y->mount.type != MOUNT_CACHE);
-
-	if (!order && x->mount.type == MOUNT_CACHE)
-		order = strcmp(x->mount.id, y->mount.id);
-	return order ? order : (x > y) - (x < y);
 }
 
 static bool has_input(const struct run_command_mount *m)
@@ -282,36 +285,73 @@ static size_t input_of_mount(const struct run_command *c, size_t i)
 	return has_input(&c->mounts[i]) ? input : 0;
 }
 
-static int add_one(struct execution *x, struct step_run *r, const struct run_command_mount *command, struct err *err)
+static int begin(struct execution *x, struct step_run *r, size_t i, struct mounting *m, struct err *err)
 {
 	const struct run_command *c = &x->in->op->op->step->run;
-	size_t i = (size_t)(command - c->mounts);
-	struct mounting m = { .execution = x,
-			      .run = r,
-			      .command = command,
-			      .input = input_of_mount(c, i),
-			      .mount = &r->mounts[i],
-			      .held = &r->held[i] };
-	int rc = add(&m, err);
 
-	m.held->skipped = m.skipped;
-	return rc;
+	*m = (struct mounting){ .execution = x,
+				.run = r,
+				.command = &c->mounts[i],
+				.input = input_of_mount(c, i),
+				.mount = &r->mounts[i],
+				.held = &r->held[i] };
+	*m->mount = (struct run_mount){ .target = m->command->mount.target, .source = -1 };
+	return m->command->mount.type == MOUNT_CACHE ? describe_cache(m, err) : OK;
 }
 
-static int add_in_order(struct execution *x, struct step_run *r, struct err *err)
+/* Caches first, by what they are, so that two steps that lock the same ones do not wait for each other. */
+static int compare_mounts(const void *a, const void *b)
 {
-	const struct run_command *c = &x->in->op->op->step->run;
-	CLEANUP(freep) const struct run_command_mount **order = calloc(c->n_mounts + 1, sizeof *order);
+	const struct mounting *x = a, *y = b;
+	int order = (x->command->mount.type != MOUNT_CACHE) - (y->command->mount.type != MOUNT_CACHE);
 
-	if (!order)
-		return fail_nomem(err);
-	for (size_t i = 0; i < c->n_mounts; i++)
-		order[i] = &c->mounts[i];
-	qsort(order, c->n_mounts, sizeof *order, compare_mounts);
-	for (size_t i = 0; i < c->n_mounts; i++)
-		if (add_one(x, r, order[i], err) < 0)
+	if (!order && x->command->mount.type == MOUNT_CACHE)
+		order = memcmp(&x->cache_key, &y->cache_key, sizeof x->cache_key);
+	return order ? order : (x->command > y->command) - (x->command < y->command);
+}
+
+static bool is_same_cache(const struct mounting *a, const struct mounting *b)
+{
+	return a->command->mount.type == MOUNT_CACHE && b->command->mount.type == MOUNT_CACHE &&
+	       digest_eq(&a->cache_key, &b->cache_key);
+}
+
+/* A cache at several places is one; the first of them holds it. */
+static int add_in_order(struct mounting *all, size_t n, struct err *err)
+{
+	const struct mounting *first = all;
+
+	qsort(all, n, sizeof *all, compare_mounts);
+	for (size_t i = 0; i < n; i++) {
+		struct mounting *m = &all[i];
+
+		if (i && is_same_cache(first, m)) {
+			set_cache(m, first->held->cache);
+			continue;
+		}
+		first = m;
+		if (add(m, err) < 0)
 			return err->code;
+		m->held->skipped = m->skipped;
+	}
 	return OK;
+}
+
+static int add_all(struct execution *x, struct step_run *r, struct err *err)
+{
+	size_t n = x->in->op->op->step->run.n_mounts, begun = 0;
+	CLEANUP(freep) struct mounting *all = calloc(n + 1, sizeof *all);
+	int rc = OK;
+
+	if (!all)
+		return fail_nomem(err);
+	for (; rc == OK && begun < n; begun++)
+		rc = begin(x, r, begun, &all[begun], err);
+	if (rc == OK && n)
+		rc = add_in_order(all, n, err);
+	for (size_t i = 0; i < begun; i++)
+		free(all[i].cache_id);
+	return rc;
 }
 
 /* The command is its path. */
@@ -333,7 +373,7 @@ int step_run_add_mounts(struct execution *x, struct step_run *r, struct err *err
 	if (!r->mounts || !r->held)
 		return fail_nomem(err);
 	r->n_held = c->n_mounts;
-	if (add_in_order(x, r, err) < 0)
+	if (add_all(x, r, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < c->n_mounts; i++)
 		if (!r->held[i].skipped)

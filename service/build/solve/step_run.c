@@ -36,24 +36,23 @@ static bool is(const char *text, const char *word)
 	return text && !strcmp(text, word);
 }
 
-static int set_network(const struct solve_request *q, const struct run_command *c, struct run_step *s, struct err *err)
+int step_run_check(const struct solve_request *q, const struct run_command *c, struct err *err)
 {
-	const char *network = is(c->network, "default") && q->network ? q->network : c->network;
-
 	if (is(c->network, "host") && !q->allow_host_network)
 		return fail(err, E_DENIED,
 			    "granting entitlement network.host is not allowed by build daemon configuration");
-	s->network = is(network, "none") ? RUN_NETWORK_NONE : RUN_NETWORK_HOST;
-	return OK;
-}
-
-static int set_security(const struct solve_request *q, const struct run_command *c, struct run_step *s, struct err *err)
-{
-	s->insecure = is(c->security, "insecure");
-	if (s->insecure && !q->allow_insecure)
+	if (is(c->security, "insecure") && !q->allow_insecure)
 		return fail(err, E_DENIED,
 			    "granting entitlement security.insecure is not allowed by build daemon configuration");
 	return OK;
+}
+
+static void set_rights(const struct solve_request *q, const struct run_command *c, struct run_step *s)
+{
+	const char *network = is(c->network, "default") && q->network ? q->network : c->network;
+
+	s->network = is(network, "none") ? RUN_NETWORK_NONE : RUN_NETWORK_HOST;
+	s->insecure = is(c->security, "insecure");
 }
 
 static int check_devices(const struct run_command *c, struct err *err)
@@ -148,8 +147,8 @@ int step_run_open(struct execution *x, struct step_run *r, struct err *err)
 
 	*r = (struct step_run){ .solver = x->in->op->build->solver, .directory.fd = -1 };
 	describe(x, r);
-	if (check_platform(x->in->op, err) < 0 || set_network(q, c, &r->step, err) < 0 ||
-	    set_security(q, c, &r->step, err) < 0 || check_devices(c, err) < 0 || set_args(c, r, err) < 0 ||
+	set_rights(q, c, &r->step);
+	if (check_platform(x->in->op, err) < 0 || check_devices(c, err) < 0 || set_args(c, r, err) < 0 ||
 	    set_env(c, r, err) < 0 || step_directory_make(r->solver->directories, &r->directory, err) < 0 ||
 	    step_run_add_mounts(x, r, err) < 0 || execution_enter(x, err) < 0)
 		return err->code;

@@ -12,8 +12,8 @@ struct held_mount {
 	char *path;
 	int *layers; /* of a tree, the uppermost first */
 	size_t n_layers;
-	struct cache_mount *cache;
-	bool is_new; /* and the cache begins with a part of a tree */
+	struct cache_mount *cache; /* NULL: none, or a mount before it holds it */
+	bool is_new;		   /* and the cache begins with a part of a tree */
 	struct agent_socket *socket;
 	bool skipped; /* what is not there and need not be */
 };
@@ -33,7 +33,10 @@ struct step_run {
 	char **made_env; /* those of `env` that are this one's: NULL-terminated */
 };
 
-/* E_UNSUPPORTED, E_DENIED, E_NOT_FOUND: what the step asks for is not given here. */
+/* E_DENIED: the build may not do what the step asks for, also when it was done before. */
+int step_run_check(const struct solve_request *q, const struct run_command *c, struct err *err);
+
+/* Of one that was checked. E_UNSUPPORTED, E_NOT_FOUND: what the step asks for is not given here. */
 int step_run_open(struct execution *x, struct step_run *r, struct err *err);
 void step_run_close(struct step_run *r); /* also of a half-opened one */
 
