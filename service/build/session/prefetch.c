@@ -11,6 +11,7 @@ struct wanted {
 	struct wanted *next;
 	struct session_context *context;
 	struct context_ranges ranges;
+	struct vertex *vertex;
 };
 
 struct prefetch {
@@ -97,24 +98,29 @@ static int64_t transferred(const struct wanted *w)
 	return bytes ? bytes : TRANSFER_NOTHING;
 }
 
-static void fetch(struct prefetch *p, struct wanted *w)
+static struct vertex *begin(struct session *s, const struct session_context *c)
 {
-	struct session_context *c = w->context;
 	CLEANUP(freep)
 	char *title = *c->name ? format("[context %s] load from client", c->name)
 			       : format("[internal] load build context");
-	struct vertex *v = title ? progress_begin(p->session->progress, title, NULL) : NULL;
+
+	return title ? progress_begin(s->progress, title, NULL) : NULL;
+}
+
+static void fetch(struct prefetch *p, struct wanted *w)
+{
+	struct session_context *c = w->context;
 	struct err err = ERR_INIT;
 	int r;
 
-	set_told(p, c, v);
+	set_told(p, c, w->vertex);
 	r = build_context_need(c->files, w->ranges.items, w->ranges.n, p->session->cancel, &err);
 	set_told(p, NULL, NULL);
-	vertex_status(v, "transferring context:", transferred(w), 0, true);
+	vertex_status(w->vertex, "transferring context:", transferred(w), 0, true);
 	if (r < 0)
-		vertex_failed(v, &err);
+		vertex_failed(w->vertex, &err);
 	else
-		vertex_done(v);
+		vertex_done(w->vertex);
 }
 
 static void *ask(void *prefetch)
@@ -143,11 +149,22 @@ static void *tell(void *prefetch)
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
+static int fail_wanted(struct prefetch *p, struct err *err)
+{
+	fail_nomem(err);
+	for (struct wanted *w = p->wanted; w; w = w->next)
+		vertex_failed(w->vertex, err);
+	return E_NO_MEMORY;
+}
+
+/* They begin before the steps that need them do: told in that order. */
 static int start(struct prefetch *p, struct err *err)
 {
+	for (struct wanted *w = p->wanted; w; w = w->next)
+		w->vertex = begin(p->session, w->context);
 	p->over = cancel_new();
 	if (!p->over || pthread_create(&p->asking, NULL, ask, p))
-		return fail_nomem(err);
+		return fail_wanted(p, err);
 	if (pthread_create(&p->telling, NULL, tell, p)) {
 		pthread_join(p->asking, NULL);
 		return fail_nomem(err);
