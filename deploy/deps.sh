@@ -21,14 +21,20 @@ packages() {
 		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev liblmdb-dev libjansson-dev
 		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev
 		;;
-	run) echo ca-certificates ;;
+	run)
+		echo ca-certificates
+		echo crun # recommended: only RUN steps of builds need it, and runc does as well
+		;;
 	demo) echo docker-registry skopeo busybox-static ;;
 	test)
 		echo libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind
 		echo docker-registry skopeo busybox-static mmdebstrap zstd openssl nginx-light
+		echo git # whose repositories are contexts of builds
 		echo erofs-utils attr acl # the referees of layers' images, and what their trees need
 		# tools whose archives we read, and which read ours (72 MB installed, 15 s)
 		echo podman buildah umoci
+		echo crun runc uidmap # run the steps of builds, also without root
+		echo openssh-client # an SSH agent that builds forward
 		# mounts: calls that fail or kill, and the overlay of those without privileges
 		echo strace fuse3 fuse-overlayfs
 		echo groff-base # renders the man pages
@@ -36,7 +42,7 @@ packages() {
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
 		command -v npm >/dev/null || echo nodejs npm
 		;;
-	bench) echo docker.io containerd podman e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
+	bench) echo docker.io containerd podman buildah crun runc e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
 	fresh) echo mmdebstrap git ;;
 	*)
 		echo "deps.sh: unknown group '$1' (build, run, demo, test, bench, fresh)" >&2

@@ -135,7 +135,23 @@ show image prune -f
 show load -i "$work/copy.tar"
 show images
 
-step "5. Stop"
+step "5. A build: what was loaded, a file, and two steps in a container"
+mkdir "$work/context"
+echo hello >"$work/context/greeting"
+cat >"$work/context/Dockerfile" <<'DOCKERFILE'
+FROM quickstart/copy:v1 AS shout
+COPY greeting /greeting
+RUN sed 's/hello/HELLO/' /greeting >/loud
+FROM quickstart/copy:v1
+COPY --from=shout /loud /greeting
+RUN --mount=type=cache,target=/var/cache cat /greeting
+CMD ["cat", "/greeting"]
+DOCKERFILE
+show build -t quickstart/hello "$work/context"
+show build -t quickstart/hello "$work/context"
+show history quickstart/hello
+
+step "6. Stop"
 kill "$daemon"
 wait "$daemon"
 daemon=''

@@ -10,8 +10,9 @@
 #include "proto/runtime/buf.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/sanitize.h"
+#include "service/api/binding.h"
+#include "service/build/session/build_parts.h"
 #include "service/config/config.h"
-#include "service/image/image_service.h"
 #include "service/maintenance.h"
 #include "service/notify.h"
 #include "service/rpc/server.h"
@@ -21,6 +22,7 @@ enum { TRANSFER_THREADS = 32, SANDBOX_MAX = 128 };
 struct daemon {
 	struct config config;
 	char worker_program[PATH_MAX];
+	char run_program[PATH_MAX];
 	char sandbox[SANDBOX_MAX];
 	struct store *store;
 	struct registry *registry;
@@ -64,9 +66,9 @@ static bool executable_at(const char *path)
 }
 
 /* Beside us in a build, in libexec when installed. */
-static int find_worker(char out[PATH_MAX], struct err *err)
+static int find_worker(const char *name, char out[PATH_MAX], struct err *err)
 {
-	static const char *const places[] = { "imaged-layer", "../libexec/imaged/imaged-layer" };
+	static const char *const places[] = { "", "../libexec/imaged/" };
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
@@ -75,13 +77,13 @@ static int find_worker(char out[PATH_MAX], struct err *err)
 	self[n] = 0;
 	*strrchr(self, '/') = 0;
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		int len = snprintf(out, PATH_MAX, "%s/%s", self, places[i]);
+		int len = snprintf(out, PATH_MAX, "%s/%s%s", self, places[i], name);
 
 		if (len < PATH_MAX && executable_at(out))
 			return OK;
 	}
-	return fail(err, E_NOT_FOUND,
-		    "the program imaged-layer is neither in %s nor in %s/../libexec/imaged; install it", self, self);
+	return fail(err, E_NOT_FOUND, "the program %s is neither in %s nor in %s/../libexec/imaged; install it", name,
+		    self, self);
 }
 
 /* ---- parts ---------------------------------------------------------------- */
@@ -184,9 +186,46 @@ static int open_mounts(struct daemon *d, struct err *err)
 	return OK;
 }
 
+/* Of a store that is read-only there are none. */
+static int open_builds(struct daemon *d, struct err *err)
+{
+	struct build_parts_options options = {
+		.store = d->store,
+		.registry = d->registry,
+		.layer_files = d->layer_files,
+		.worker_program = d->worker_program,
+		.run = { .program = d->run_program,
+			 .runtime = d->config.build_runtime,
+			 .cgroup_parent = d->config.build_cgroup_parent },
+		.parallel = d->config.build_parallel_steps,
+	};
+
+	if (store_read_only(d->store))
+		return OK;
+	if (find_worker("imaged-run", d->run_program, err) < 0 || build_parts_open(&options, &d->images.build, err) < 0)
+		return err->code;
+	d->images.build.cgroup_parent = d->config.build_cgroup_parent;
+	d->images.build.allow_host_network = d->config.build_allow_network_host;
+	d->images.build.allow_insecure = d->config.build_allow_security_insecure;
+	return OK;
+}
+
+static int start_maintenance(struct daemon *d, struct err *err)
+{
+	const struct maintenance_options options = {
+		.store = d->store,
+		.cache = { .steps = d->images.build.step_cache,
+			   .mounts = d->images.build.cache_mounts,
+			   .contexts = d->images.build.contexts },
+		.limits = d->config.build_cache_limits,
+	};
+
+	return store_read_only(d->store) ? OK : maintenance_start(&options, &d->maintenance, err);
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
-	if (rpc_server_prepare(err) < 0 || find_worker(d->worker_program, err) < 0 ||
+	if (rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
 	    store_open(d->config.root, &d->store, err) < 0 ||
 	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0 ||
 	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 || open_mounts(d, err) < 0)
@@ -204,9 +243,10 @@ static int daemon_open(struct daemon *d, struct err *err)
 		.no_layers = d->config.no_layers,
 		.started_ns = clock_wall_ns(),
 	};
-	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_server(d, err) < 0)
+	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_builds(d, err) < 0 ||
+	    open_server(d, err) < 0)
 		return err->code;
-	return store_read_only(d->store) ? OK : maintenance_start(d->store, &d->maintenance, err);
+	return start_maintenance(d, err);
 }
 
 static void daemon_close(struct daemon *d)
@@ -215,6 +255,7 @@ static void daemon_close(struct daemon *d)
 		rpc_server_drain(d->server);
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
+	build_parts_close(&d->images.build);
 	transfers_free(d->images.transfers);
 	mounts_free(d->mounts);
 	layer_files_free(d->layer_files);

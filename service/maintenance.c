@@ -8,11 +8,15 @@
 #include "service/log.h"
 #include "store/gc/gc.h"
 #include "store/layers/layer_image.h"
+#include "store/meta/meta.h"
 
-enum { FIRST_MS = 1000, EVERY_MS = 3600 * 1000 };
+enum { FIRST_MS = 1000, LOOK_MS = 5 * 60 * 1000, COLLECT_MS = 3600 * 1000, SHARE_OF_DISK = 10 };
 
 struct maintenance {
 	struct store *store;
+	struct build_cache cache;
+	struct cache_limits limits;
+	uint64_t revision; /* of the local space, when what builds keep was last looked at */
 	struct cancel *stop;
 	pthread_t thread;
 };
@@ -48,24 +52,85 @@ static void collect(struct maintenance *m)
 			 (long long)result.edges, (long long)result.ingest_bytes);
 }
 
+/* ---- what builds keep ---------------------------------------------------------------- */
+
+static int64_t max_bytes(struct maintenance *m)
+{
+	int64_t total = 0, available = 0, share;
+
+	if (m->limits.max_bytes)
+		return m->limits.max_bytes;
+	if (store_disk(m->store, &total, &available, NULL) < 0)
+		return -1;
+	share = total / SHARE_OF_DISK;
+	return share < CACHE_BYTES_LEAST ? CACHE_BYTES_LEAST : share;
+}
+
+static void prune(struct maintenance *m, int64_t unused_since, int64_t most)
+{
+	const struct build_cache_limits limits = {
+		.all = true,
+		.unused_since = unused_since,
+		.max_bytes = most,
+		.cancel = m->stop,
+	};
+	int64_t freed = 0;
+	struct err err;
+
+	if (build_cache_prune(&m->cache, &limits, &freed, &err) < 0 && !cancel_fired(m->stop))
+		log_line(LOG_WARN, "build cache: %s", err.text);
+	if (freed)
+		log_line(LOG_INFO, "build cache: %lld bytes removed that were %s", (long long)freed,
+			 most < 0 ? "unused for long" : "over its limit");
+}
+
+static void prune_cache(struct maintenance *m)
+{
+	int64_t most = max_bytes(m), now = clock_wall_ns();
+
+	m->revision = meta_revision(store_local(m->store));
+	if (m->limits.unused_ns >= 0 && now > m->limits.unused_ns)
+		prune(m, now - m->limits.unused_ns, -1);
+	if (most >= 0)
+		prune(m, 0, most);
+}
+
+/* ---- the thread ------------------------------------------------------------------------ */
+
+static void look_after_all(struct maintenance *m)
+{
+	collect(m);
+	sweep_versions(m);
+	prune_cache(m);
+}
+
 static void *run(void *arg)
 {
 	struct maintenance *m = arg;
+	int64_t collect_at = 0;
 
-	for (int64_t wait = FIRST_MS; !cancel_wait(m->stop, wait); wait = EVERY_MS) {
-		collect(m);
-		sweep_versions(m);
+	for (int64_t wait = FIRST_MS; !cancel_wait(m->stop, wait); wait = LOOK_MS) {
+		int64_t now = clock_monotonic_ms();
+
+		if (now >= collect_at) {
+			look_after_all(m);
+			collect_at = now + COLLECT_MS;
+		} else if (meta_revision(store_local(m->store)) != m->revision) {
+			prune_cache(m);
+		}
 	}
 	return NULL;
 }
 
-int maintenance_start(struct store *s, struct maintenance **ret_maintenance, struct err *err)
+int maintenance_start(const struct maintenance_options *options, struct maintenance **ret_maintenance, struct err *err)
 {
 	struct maintenance *m = calloc(1, sizeof *m);
 
 	if (!m)
 		return fail_nomem(err);
-	m->store = s;
+	m->store = options->store;
+	m->cache = options->cache;
+	m->limits = options->limits;
 	m->stop = cancel_new();
 	if (!m->stop || (errno = pthread_create(&m->thread, NULL, run, m))) {
 		cancel_unref(m->stop);

@@ -34,6 +34,7 @@ int check_report(struct checking *w, enum finding_kind kind, const struct digest
 	if (!w->c->finding)
 		return OK;
 	arena_init(&arena, CHECK_ARENA);
+	f.step = w->step;
 	r = check_describe(w->store, d, &arena, &f, err);
 	if (r != OK)
 		return r;
@@ -134,6 +135,8 @@ static int run(struct checking *w, struct err *err)
 		r = layer_images_usage(w->store, &w->progress.layer_bytes_total, &images, err);
 	if (r == OK)
 		r = check_records(w, err);
+	if (r == OK)
+		r = check_steps(w, err);
 	if (r == OK)
 		r = check_blobs(w, err);
 	return r == OK ? check_layers(w, err) : r;

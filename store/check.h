@@ -2,7 +2,8 @@
  * CheckStore: compares blobs with their digests, records with their blobs, edges
  * with records, images of layers with their records. Reports only; a repair is the
  * caller's (it knows registries, and what makes images): content_quarantine(), fetch,
- * content_commit(); layer_image_replace() or layer_image_drop().
+ * content_commit(); layer_image_replace() or layer_image_drop(); what builds keep is
+ * forgotten instead (cache/step_cache.h).
  */
 #ifndef STORE_CHECK_H
 #define STORE_CHECK_H
@@ -31,6 +32,7 @@ struct finding {
 	int64_t size; /* expected; -1 unknown */
 	const char *media_type;
 	const struct layer_image_entry *layer_image; /* of FINDING_LAYER_IMAGE_…; else NULL */
+	const struct digest *step; /* the key of the result of a build's step that it is about; or NULL */
 };
 
 struct check_progress {

@@ -17,6 +17,7 @@ struct checking {
 	size_t untold;			     /* bytes since progress was told */
 	int r;				     /* of callbacks inside of visitors */
 	struct digest_list damaged, missing; /* reported already */
+	const struct digest *step;	     /* of whose result a finding is; NULL: of none */
 };
 
 int check_report(struct checking *w, enum finding_kind kind, const struct digest *d, const char *detail,
@@ -26,6 +27,9 @@ int check_tell_progress(struct checking *w, struct err *err);
 
 /* Images, indexes, names and the keys that lead to them. */
 int check_records(struct checking *w, struct err *err);
+
+/* Results of steps of builds. */
+int check_steps(struct checking *w, struct err *err);
 
 /* Images of layers: their records against their files. */
 int check_layers(struct checking *w, struct err *err);

@@ -42,7 +42,8 @@ struct event_log {
 
 struct store {
 	char *root;
-	int root_fd, lock_fd, content_fd, ingest_fd, quarantine_fd, layers_fd;
+	int root_fd, lock_fd, content_fd, ingest_fd, quarantine_fd, layers_fd, contexts_fd;
+	int builds_fd, caches_fd, logs_fd;
 	bool read_only;
 	struct meta *shared, *local;
 	char boot_id[BOOT_ID_MAX];

@@ -232,19 +232,34 @@ static int make_algorithm_dir(struct store *s, struct err *err)
 	return OK;
 }
 
-/* A store of before there were any may be read-only. */
-static int open_layers(struct store *s, struct err *err)
+/* One that came later: a store of before may be read-only. */
+static int open_later(struct store *s, const char *name, int *ret_fd, struct err *err)
 {
 	struct stat st;
 
-	if (s->read_only && fstatat(s->root_fd, "layers", &st, 0) && errno == ENOENT)
+	if (s->read_only && fstatat(s->root_fd, name, &st, 0) && errno == ENOENT)
 		return OK;
-	if (root_open_dir(s, "layers", &s->layers_fd, err) < 0)
+	if (root_open_dir(s, name, ret_fd, err) < 0)
 		return err ? err->code : E_IO;
 	/* A start before this one may have made it, and been cut off. */
 	if (!s->read_only && fsync(s->root_fd) && errno != EINVAL)
 		return store_fail_errno(s, 0, err, "root '%s': sync", s->root);
 	return OK;
+}
+
+/* Of builds: two in one directory. */
+static int open_builds(struct store *s, struct err *err)
+{
+	int r = open_later(s, "builds", &s->builds_fd, err);
+
+	if (r != OK || s->builds_fd < 0)
+		return r;
+	r = open_later(s, "builds/caches", &s->caches_fd, err);
+	if (r == OK)
+		r = open_later(s, "builds/logs", &s->logs_fd, err);
+	if (r == OK && !s->read_only && fsync(s->builds_fd) && errno != EINVAL)
+		r = store_fail_errno(s, 0, err, "root '%s': sync directory 'builds'", s->root);
+	return r;
 }
 
 static int open_dirs(struct store *s, struct err *err)
@@ -258,7 +273,11 @@ static int open_dirs(struct store *s, struct err *err)
 	if (r == OK)
 		r = root_open_dir(s, "quarantine", &s->quarantine_fd, err);
 	if (r == OK)
-		r = open_layers(s, err);
+		r = open_later(s, "layers", &s->layers_fd, err);
+	if (r == OK)
+		r = open_later(s, "contexts", &s->contexts_fd, err);
+	if (r == OK)
+		r = open_builds(s, err);
 	return r;
 }
 
@@ -290,6 +309,10 @@ void root_close(struct store *s)
 	closep(&s->ingest_fd);
 	closep(&s->quarantine_fd);
 	closep(&s->layers_fd);
+	closep(&s->contexts_fd);
+	closep(&s->caches_fd);
+	closep(&s->logs_fd);
+	closep(&s->builds_fd);
 	closep(&s->root_fd);
 	closep(&s->lock_fd); /* last: it gives the root free */
 }

@@ -106,7 +106,16 @@ int store_open(const char *root, struct store **ret_store, struct err *err)
 	if (!s)
 		return fail_nomem(err);
 	*s = (struct store){
-		.root_fd = -1, .lock_fd = -1, .content_fd = -1, .ingest_fd = -1, .quarantine_fd = -1, .layers_fd = -1
+		.root_fd = -1,
+		.lock_fd = -1,
+		.content_fd = -1,
+		.ingest_fd = -1,
+		.quarantine_fd = -1,
+		.layers_fd = -1,
+		.contexts_fd = -1,
+		.builds_fd = -1,
+		.caches_fd = -1,
+		.logs_fd = -1,
 	};
 	init_locks(s);
 	init_shards(s);

@@ -7,6 +7,9 @@
  *   ROOT/ingest/ALGO-HEX.data    unfinished blobs
  *   ROOT/ingest/ALGO-HEX.journal what of them is known to be good
  *   ROOT/layers/sha256/XX/HEX.V  images of layers, see layers/layer_image.h
+ *   ROOT/contexts/HEX/           files of clients' build contexts, see contexts/contexts.h
+ *   ROOT/builds/caches/          directories of RUN --mount=type=cache, see cache/cache_mounts.h
+ *   ROOT/builds/logs/            what builds told, see cache/build_log.h
  *   ROOT/mounts/                 the service's, see service/mount/mounts.h
  *   ROOT/quarantine/       damaged blobs that a repair put aside, until a check finds them replaced
  *   ROOT/meta/shared, ROOT/meta/local   metadata (LMDB), see meta/keys.h

@@ -104,7 +104,8 @@ stage_clang() {
 sanitized_tests() { # LABEL BUILD
 	IMAGED_BIN_DIR=$PWD/$2/bin IMAGED_TEST_SLOW=4 python_tests "$1" tests/integration/test_scenario.py \
 		tests/integration/test_concurrency.py tests/integration/test_hostile.py tests/integration/test_import.py \
-		tests/integration/test_load.py tests/integration/test_load_protocol.py tests/integration/test_save.py
+		tests/integration/test_load.py tests/integration/test_load_protocol.py tests/integration/test_save.py \
+		tests/integration/test_build_agents.py tests/integration/test_build_language.py
 }
 
 asan_environment() {
@@ -117,6 +118,8 @@ stage_asan() (
 	asan_environment
 	$PYTHON tests/lib/unit.py build-asan --label asan --results "$RESULTS" --timeout 300
 	sanitized_tests asan build-asan
+	IMAGED_BIN_DIR=$PWD/build-asan/bin IMAGED_TEST_SLOW=4 python_tests asan tests/integration/test_build_run.py \
+		tests/integration/test_build_layer.py tests/integration/test_build_rootless.py tests/integration/test_build_threats.py
 )
 
 fuzz_one() { # PROGRAM

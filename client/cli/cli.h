@@ -35,6 +35,7 @@ struct command_spec {
 	const char *usage;   /* behind the path: "[OPTIONS] [REPOSITORY[:TAG]]" */
 	const char *summary; /* one line, for lists */
 	const char *help;    /* NULL: as summary */
+	const char *plugin;  /* what docker calls it in its messages: "buildx build"; NULL: its path */
 	const char *aliases; /* full forms without the program, ", " between; NULL: none */
 	const struct flag *flags;
 	size_t n_flags;
@@ -51,7 +52,8 @@ struct command {
 	const char *name;
 	const char *alias;		   /* NULL: none */
 	const struct command_spec *spec;   /* a command, */
-	const struct command *subcommands; /* or a group: ends with a NULL name */
+	const struct command *subcommands; /* or a group: ends with a NULL name. Of a command: groups that
+					    * are meant when a word of theirs follows */
 	const char *summary;		   /* of a group */
 };
 
@@ -111,5 +113,9 @@ struct termios;
 void signals_restore_terminal(const struct termios *settings);
 /* A file to remove on a signal; NULL when there is none any more. */
 void signals_remove_file(const char *path);
+/* The first signal from now on is told to this eventfd instead, the second ends the process;
+ * -1: no more. */
+void signals_tell(int eventfd);
+int signals_told(void); /* which; 0: none */
 
 #endif

@@ -171,6 +171,28 @@ int docker_config_list(const struct docker_config *c, const char *key, struct st
 	return OK;
 }
 
+const char *docker_config_proxy(const struct docker_config *c, const char *host, const char *key)
+{
+	const json_t *proxies = json_object_get(c->root, "proxies");
+	const json_t *of_host = host ? json_object_get(proxies, host) : NULL;
+
+	return json_string_value(json_object_get(of_host ? of_host : json_object_get(proxies, "default"), key));
+}
+
+int docker_config_servers(struct docker_config *c, struct strings *ret_servers, struct err *err)
+{
+	json_t *auths = json_object_get(docker_config_logins(c)->root, "auths"), *ignored;
+	struct strings found = { 0 };
+	const char *server;
+
+	found.items = calloc(json_object_size(auths) + 1, sizeof *found.items);
+	if (!found.items)
+		return fail_nomem(err);
+	json_object_foreach(auths, server, ignored) found.items[found.n++] = server;
+	*ret_servers = found;
+	return OK;
+}
+
 /* ---- writing -------------------------------------------------------------- */
 
 static int save(struct docker_config *c, struct err *err)

@@ -39,6 +39,12 @@ const char *docker_config_string(const struct docker_config *c, const char *key)
 /* The strings of a list of the top level; borrowed. Free items. */
 int docker_config_list(const struct docker_config *c, const char *key, struct strings *ret_list, struct err *err);
 
+/* What the user's proxies are for the daemon at `host`, else for all: "httpProxy", "noProxy", …;
+ * NULL. Borrowed. */
+const char *docker_config_proxy(const struct docker_config *c, const char *host, const char *key);
+/* The servers that logins are stored for in the file; borrowed. Free items. */
+int docker_config_servers(struct docker_config *c, struct strings *ret_servers, struct err *err);
+
 /* "registry.example:5000" of "https://registry.example:5000/v2/". Free it. */
 char *docker_config_host(const char *server);
 /* The key of a registry: HUB_SERVER for "docker.io". */

@@ -78,6 +78,34 @@ static int set_int(const struct flag *flag, int64_t *target, const char *value, 
 	return OK;
 }
 
+/* As docker counts memory: k is 1024; -1 is unlimited. */
+static int set_bytes(const struct flag *flag, int64_t *target, const char *value, struct err *err)
+{
+	static const char units[] = "bkmgtp";
+	char why[96], *end;
+	double number;
+	int shift = 0;
+
+	errno = 0;
+	number = strtod(value, &end);
+	end += *end == ' ';
+	if (*end && strchr(units, *end | 0x20)) {
+		shift = 10 * (int)(strchr(units, *end | 0x20) - units);
+		end++;
+	}
+	end += *end == 'i';
+	end += (*end | 0x20) == 'b';
+	if (!errno && !*end && *value && end > value && (number >= 0 || !strcmp(value, "-1"))) {
+		number *= (double)(INT64_C(1) << shift);
+		if (number < 9e18) {
+			*target = (int64_t)number;
+			return OK;
+		}
+	}
+	snprintf(why, sizeof why, "invalid size: '%.64s'", value);
+	return bad_value(flag, value, why, err);
+}
+
 static int append(struct strings *list, const char *value, struct err *err)
 {
 	const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
@@ -115,7 +143,11 @@ static int set(const struct flags *f, const struct flag *flag, char *value, stru
 			return bad_value(flag, value, "bad format of filter (expected name=value)", err);
 		return append(target, value, err);
 	case FLAG_LIST:
+	case FLAG_ARRAY:
+	case FLAG_ULIMIT:
 		return append(target, value, err);
+	case FLAG_BYTES:
+		return set_bytes(flag, target, value, err);
 	case FLAG_STRINGS:
 		return append_each(target, value, err);
 	case FLAG_STRING_ONCE:
@@ -219,7 +251,8 @@ int flags_parse(struct flags *f, int argc, char **argv, struct err *err)
 
 static bool is_list(enum flag_kind kind)
 {
-	return kind == FLAG_FILTERS || kind == FLAG_STRINGS || kind == FLAG_LIST;
+	return kind == FLAG_FILTERS || kind == FLAG_STRINGS || kind == FLAG_LIST || kind == FLAG_ARRAY ||
+	       kind == FLAG_ULIMIT;
 }
 
 void flags_free(const struct flags *f)
@@ -238,9 +271,10 @@ void flags_free(const struct flags *f)
 static const char *value_name(const struct flag *flag)
 {
 	static const char *const names[] = {
-		[FLAG_BOOL] = "",      [FLAG_STRING] = " string",  [FLAG_STRING_ONCE] = " string",
-		[FLAG_INT] = " int",   [FLAG_FILTERS] = " filter", [FLAG_STRINGS] = " strings",
-		[FLAG_LIST] = " list",
+		[FLAG_BOOL] = "",	 [FLAG_STRING] = " string",	[FLAG_STRING_ONCE] = " string",
+		[FLAG_INT] = " int",	 [FLAG_FILTERS] = " filter",	[FLAG_STRINGS] = " strings",
+		[FLAG_LIST] = " list",	 [FLAG_ARRAY] = " stringArray", [FLAG_ULIMIT] = " ulimit",
+		[FLAG_BYTES] = " bytes",
 	};
 
 	return names[flag->kind];

@@ -23,6 +23,9 @@ enum flag_kind {
 	FLAG_FILTERS,	  /* struct strings of "name=value" */
 	FLAG_STRINGS,	  /* struct strings; a value may hold several, "," between */
 	FLAG_LIST,	  /* struct strings; each value is one, whatever is in it */
+	FLAG_ARRAY,	  /* the same, called stringArray */
+	FLAG_ULIMIT,	  /* the same, called ulimit */
+	FLAG_BYTES,	  /* int64_t: "64m" */
 };
 
 struct strings {

@@ -37,11 +37,31 @@ void input_close(struct input *in)
 	*in = (struct input)INPUT_INIT;
 }
 
-int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err)
+int input_peek(struct input *in, size_t size, size_t *ret_len, struct err *err)
+{
+	while (in->kept < size) {
+		ssize_t n = read(in->fd, in->piece + in->kept, size - in->kept);
+
+		if (n < 0 && errno != EINTR)
+			return fail_file(err, "read", in->name);
+		if (n == 0)
+			break;
+		in->kept += n > 0 ? (size_t)n : 0;
+	}
+	*ret_len = in->kept;
+	return OK;
+}
+
+int input_read(struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err)
 {
 	size_t room = size < INPUT_PIECE_BYTES ? (size_t)size : INPUT_PIECE_BYTES;
 	ssize_t n;
 
+	if (offset < 0 && in->kept) {
+		*ret_len = in->kept;
+		in->kept = 0;
+		return OK;
+	}
 	do
 		n = offset < 0 ? read(in->fd, in->piece, room) : pread(in->fd, in->piece, room, offset);
 	while (n < 0 && errno == EINTR);

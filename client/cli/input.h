@@ -20,6 +20,7 @@ struct input {
 	bool regular;
 	int64_t size;	/* of a regular file */
 	uint8_t *piece; /* what was read last */
+	size_t kept;	/* bytes at the front of `piece` that were only looked at */
 };
 
 #define INPUT_INIT       \
@@ -33,6 +34,10 @@ void input_close(struct input *in); /* also the cleanup function */
 
 /* Up to `size` bytes into `piece`, and no more than it holds; 0: there are no more.
  * offset < 0: in order. */
-int input_read(const struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err);
+int input_read(struct input *in, int64_t offset, int64_t size, size_t *ret_len, struct err *err);
+
+/* Looks at the first `size` bytes, or as many as there are, of what is read in order: they stay
+ * to be read. Before the first read; waits for them. */
+int input_peek(struct input *in, size_t size, size_t *ret_len, struct err *err);
 
 #endif

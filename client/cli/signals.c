@@ -6,10 +6,26 @@
 static struct termios saved;
 static volatile sig_atomic_t must_restore;
 static const char *volatile unfinished;
+static volatile sig_atomic_t interrupts = -1, interrupted;
+
+/* Tells whoever waits for it, once. */
+static bool tell(int number)
+{
+	const uint64_t one = 1;
+	int fd = interrupts;
+
+	if (fd < 0)
+		return false;
+	interrupts = -1;
+	interrupted = number;
+	return write(fd, &one, sizeof one) == sizeof one;
+}
 
 /* Only what is safe in a handler. */
 static void end(int number)
 {
+	if (tell(number))
+		return;
 	if (must_restore)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
 	if (unfinished)
@@ -40,4 +56,14 @@ void signals_restore_terminal(const struct termios *settings)
 void signals_remove_file(const char *path)
 {
 	unfinished = path;
+}
+
+void signals_tell(int eventfd)
+{
+	interrupts = eventfd;
+}
+
+int signals_told(void)
+{
+	return interrupted;
 }

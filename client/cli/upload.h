@@ -18,7 +18,7 @@
 enum { UPLOAD_SILENCE_MS = 15 * 1000 };
 
 struct upload {
-	const struct input *in;
+	struct input *in;
 	int silence_ms; /* after which an empty piece is sent */
 	void *stream;	/* first argument of these: */
 	int (*send)(void *stream, const uint8_t *data, size_t len, struct err *err);

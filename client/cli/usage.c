@@ -49,7 +49,7 @@ static bool is_listed(const struct cli *cli, const struct command *command, bool
 {
 	if (command->spec && command->spec->own && is_docker(cli))
 		return false;
-	return (command->subcommands != NULL) == groups;
+	return (command->spec == NULL) == groups;
 }
 
 /* At least docker's column, and as wide as the longest name needs. */
@@ -120,10 +120,21 @@ static void put_command_help(struct cli *cli, struct buf *out, const struct comm
 	put_own_options(cli, out, spec);
 }
 
+/* Docker's help does not tell of them. */
+static void put_groups(const struct cli *cli, struct buf *out, const struct command *command)
+{
+	for (const struct command *sub = command->subcommands; sub && sub->name && !is_docker(cli); sub++)
+		if (!sub->spec) {
+			put_commands(cli, out, "Management Commands", command->subcommands, true);
+			return;
+		}
+}
+
 static void put_group_help(struct cli *cli, struct buf *out, const struct command *group)
 {
 	buf_printf(out, "Usage:  %s COMMAND\n\n%s\n", cli->path, group->summary);
 	put_commands(cli, out, "Commands", group->subcommands, false);
+	put_groups(cli, out, group);
 	buf_printf(out, "\nRun '%s COMMAND --help' for more information on a command.\n", cli->path);
 }
 
@@ -143,9 +154,10 @@ static void put_help(struct cli *cli, struct buf *out, const struct command *com
 {
 	if (!command)
 		put_root_help(cli, out);
-	else if (command->spec)
+	else if (command->spec) {
 		put_command_help(cli, out, command->spec);
-	else
+		put_groups(cli, out, command);
+	} else
 		put_group_help(cli, out, command);
 }
 
@@ -190,7 +202,7 @@ static int check_arguments(struct cli *cli, const struct command *command, int n
 
 	if (n >= spec->min_args && (spec->max_args < 0 || n <= spec->max_args))
 		return 0;
-	buf_printf(&text, "%s: '%s' ", cli->program, cli->path);
+	buf_printf(&text, "%s%s: '%s' ", spec->plugin ? "ERROR: " : "", cli->program, cli->path);
 	if (spec->max_args == 0) {
 		buf_puts(&text, "accepts no arguments");
 	} else if (spec->min_args == spec->max_args) {
@@ -250,6 +262,8 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
 	struct err err = ERR_INIT;
 	int r;
 
+	if (spec->plugin && is_docker(cli))
+		snprintf(cli->path, sizeof cli->path, "%s %s", cli->program, spec->plugin);
 	f.options = calloc(1, spec->options_size ? spec->options_size : 1);
 	if (!f.options) {
 		fail_nomem(&err);
@@ -283,7 +297,17 @@ static int run_group(struct cli *cli, const struct command *group, int argc, cha
 	if (!command)
 		return unknown_command(cli, group, argv[0]);
 	enter_path(cli, command->name);
+	if (!command->spec)
+		return run_group(cli, command, f.n_arguments - 1, argv + 1);
 	return run_command(cli, command, f.n_arguments - 1, argv + 1);
+}
+
+/* "build history ls" is of the group; "build history" builds a directory of that name. */
+static bool means_group(const struct command *command, int argc, char **argv)
+{
+	const struct command *group = argc > 1 ? find(command->subcommands, argv[0]) : NULL;
+
+	return group && (find(group->subcommands, argv[1]) || !strcmp(argv[1], "--help"));
 }
 
 /* "docker help image ls" */
@@ -315,7 +339,7 @@ static int run_root(struct cli *cli, int argc, char **argv)
 	if (!command)
 		return unknown_command(cli, NULL, argv[0]);
 	enter_path(cli, command->name);
-	if (command->subcommands)
+	if (!command->spec || means_group(command, argc - 1, argv + 1))
 		return run_group(cli, command, argc - 1, argv + 1);
 	cli->top_level = true;
 	return run_command(cli, command, argc - 1, argv + 1);

@@ -46,15 +46,21 @@ _imagectl()
 		-*) ;;
 		*)
 			path+=("$word")
-			[[ ${path[0]} == image || ${path[0]} == manifest || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) || break
+			[[ ${path[0]} == builder || ${path[0]} == buildx || ${path[0]} == image || ${path[0]} == manifest || ${path[0]} == system || ${path[0]} == help ]] && ((${#path[@]} < 2)) ||
+				[[ ${#path[@]} -lt 3 && ${path[0]} =~ ^build(er|x)?$ && ${path[1]-} =~ ^(cache|history)?$ ]] || break
 			;;
 		esac
 	done
 	[[ ${path[0]} == help ]] && path=("${path[@]:1}")
+	# "build history" builds a directory of that name, until a command of the history follows.
+	[[ ${path[0]} == build && ! ${path[1]-} =~ ^(cache|history)$ ]] && path=(build)
 	case "${path[*]} $previous $current" in # nothing from here: bash completes file names
 	*load\ -i\ * | *load\ --input\ * | *save\ -o\ * | *save\ --output\ * | *export\ -o\ * | *export\ --output\ *) return ;;
 	*import\ *\ -*) ;;
 	import\ * | image\ import\ *) return ;;
+	esac
+	case ${path[*]} in # a directory or a file
+	build | image\ build | builder\ build | buildx\ build) [[ $current == -* ]] || return ;;
 	esac
 	words=$(_imagectl_help "${program[@]}" "${path[@]}")
 	case ${path[*]} in

@@ -22,7 +22,12 @@ function __imagectl_candidates
             case '-*'
             case '*'
                 set -a command $words[$i]
-                if not contains -- $command[1] image manifest system help; or test (count $command) -ge 2
+                set -l last (count $command)
+                if contains -- $command[1] build builder buildx; and test $last -lt 3
+                    if test $last -eq 2; and not contains -- $command[2] cache history
+                        break
+                    end
+                else if not contains -- $command[1] image manifest system help; or test $last -ge 2
                     break
                 end
         end
@@ -30,6 +35,10 @@ function __imagectl_candidates
     end
     if test "$command[1]" = help
         set -e command[1]
+    end
+    # "build history" builds a directory of that name, until a command of the history follows.
+    if test "$command[1]" = build; and not contains -- "$command[2]" cache history
+        set command build
     end
     switch "$command $words[-1] $current"
         case '*load -i *' '*load --input *' '*save -o *' '*save --output *' '*export -o *' '*export --output *'
@@ -41,6 +50,11 @@ function __imagectl_candidates
             return
     end
     switch "$command"
+        case build 'image build' 'builder build' 'buildx build'
+            if not string match -q -- '-*' $current
+                __fish_complete_path $current
+                return
+            end
         case copy history inspect save tag rmi pull push images 'manifest inspect' 'image referrers' 'image export' 'image mount' 'image history' 'image inspect' 'image save' 'image tag' 'image rm' 'image remove' \
             'image pull' 'image push' 'image ls' 'image list'
             if not string match -q -- '-*' $current

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/runtime/mem.h"
@@ -108,4 +109,44 @@ int duration_parse(const char *text, int64_t *ret_ns, struct err *err)
 		return invalid(text, err);
 	*ret_ns = negative ? (sum == limit ? INT64_MIN : -(int64_t)sum) : (int64_t)sum;
 	return OK;
+}
+
+/* "1.5" of 1500 and 1000; the fraction without zeros at its end. */
+static int put_fraction(char *out, size_t max, uint64_t ns, uint64_t unit, const char *name)
+{
+	char fraction[32] = "";
+	int n;
+
+	if (ns % unit)
+		snprintf(fraction, sizeof fraction, ".%09llu",
+			 (unsigned long long)(ns % unit) * (1000 * 1000 * 1000 / unit));
+	for (size_t len = strlen(fraction); len && fraction[len - 1] == '0'; len--)
+		fraction[len - 1] = 0;
+	n = snprintf(out, max, "%llu%s%s", (unsigned long long)(ns / unit), fraction, name);
+	return n < 0 ? 0 : n;
+}
+
+char *duration_text(int64_t ns, char out[DURATION_TEXT_MAX])
+{
+	static const uint64_t second = 1000 * 1000 * 1000;
+	uint64_t n = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	uint64_t hours = n / (3600 * second), minutes = n / (60 * second) % 60;
+	int at = snprintf(out, DURATION_TEXT_MAX, "%s", ns < 0 ? "-" : "");
+
+	if (!n)
+		snprintf(out, DURATION_TEXT_MAX, "0s");
+	else if (n < 1000)
+		put_fraction(out + at, (size_t)(DURATION_TEXT_MAX - at), n, 1, "ns");
+	else if (n < 1000 * 1000)
+		put_fraction(out + at, (size_t)(DURATION_TEXT_MAX - at), n, 1000, "\xc2\xb5s");
+	else if (n < second)
+		put_fraction(out + at, (size_t)(DURATION_TEXT_MAX - at), n, 1000 * 1000, "ms");
+	if (n < second)
+		return out;
+	if (hours)
+		at += snprintf(out + at, (size_t)(DURATION_TEXT_MAX - at), "%lluh", (unsigned long long)hours);
+	if (hours || minutes)
+		at += snprintf(out + at, (size_t)(DURATION_TEXT_MAX - at), "%llum", (unsigned long long)minutes);
+	put_fraction(out + at, (size_t)(DURATION_TEXT_MAX - at), n % (60 * second), second, "s");
+	return out;
 }

@@ -9,4 +9,8 @@
 /* E_INVALID with Go's words: `time: missing unit in duration "5"`. */
 int duration_parse(const char *text, int64_t *ret_ns, struct err *err);
 
+/* As Go prints it: "1m30s", "1.5s", "0s". */
+enum { DURATION_TEXT_MAX = 40 };
+char *duration_text(int64_t ns, char out[DURATION_TEXT_MAX]);
+
 #endif

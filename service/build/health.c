@@ -4,6 +4,7 @@
 
 #include "service/build/duration.h"
 #include "service/build/instruction.h"
+#include "service/build/quote.h"
 
 enum { SHORTEST_NS = 1000 * 1000 };
 
@@ -46,100 +47,79 @@ static int set_interval(const char *name, const char *value, int64_t *interval, 
 	return r;
 }
 
-enum { N_INTERVALS = 4, RETRIES = N_INTERVALS, N_FLAGS };
+enum { INTERVAL, RETRIES, START_INTERVAL, START_PERIOD, TIMEOUT, N_FLAGS };
 
-static const char *const names[N_FLAGS] = { "interval", "timeout", "start-period", "start-interval", "retries" };
+static const struct flag_spec specs[N_FLAGS] = {
+	[INTERVAL] = { "interval", FLAG_TEXT },
+	[RETRIES] = { "retries", FLAG_TEXT },
+	[START_INTERVAL] = { "start-interval", FLAG_TEXT },
+	[START_PERIOD] = { "start-period", FLAG_TEXT },
+	[TIMEOUT] = { "timeout", FLAG_TEXT },
+};
 
-/* Which of them `flag` is, and its value; a negative code. */
-static int find_flag(const char *flag, const char **ret_value, struct err *err)
+static int set_options(const struct flag_value *v, struct healthcheck *h, struct err *err)
 {
-	size_t len = strcspn(flag, "=");
+	static const int order[] = { INTERVAL, TIMEOUT, START_PERIOD, START_INTERVAL };
+	int64_t *const intervals[] = { &h->interval, &h->timeout, &h->start_period, &h->start_interval };
+	int r = OK;
 
-	for (int i = 0; i < N_FLAGS; i++) {
-		if (strlen(names[i]) != len || memcmp(names[i], flag, len) != 0)
-			continue;
-		if (!flag[len])
-			return fail(err, E_INVALID, "missing a value on flag: %s", names[i]);
-		*ret_value = flag + len + 1;
-		return i;
-	}
-	return fail(err, E_INVALID, "unknown flag: --%.*s", (int)(len < 64 ? len : 64), flag);
-}
-
-static int parse_flags(const struct arguments *g, struct healthcheck *h, struct err *err)
-{
-	int64_t *const intervals[N_INTERVALS] = { &h->interval, &h->timeout, &h->start_period, &h->start_interval };
-	bool used[N_FLAGS] = { false };
-
-	for (size_t i = 0; i < g->flags.n; i++) {
-		const char *value = "";
-		int which = find_flag(g->flags.items[i] + 2, &value, err);
-		int r;
-
-		if (which < 0)
-			return which;
-		if (used[which])
-			return fail(err, E_INVALID, "duplicate flag specified: %s", names[which]);
-		used[which] = true;
-		r = which == RETRIES ? set_retries(value, h, err)
-				     : set_interval(names[which], value, intervals[which], err);
-		if (r != OK)
-			return r;
-	}
-	return OK;
+	for (size_t i = 0; r == OK && i < ARRAY_LEN(order); i++)
+		r = set_interval(specs[order[i]].name, v[order[i]].text, intervals[i], err);
+	return r == OK ? set_retries(v[RETRIES].text, h, err) : r;
 }
 
 /* The kind of test in front of the command's words. */
-static int set_test(const struct arguments *g, const char *kind, const struct string_list *words, struct healthcheck *h,
-		    struct err *err)
+static int set_test(const struct arguments *g, const char *kind, struct err *err)
 {
-	h->test.items = arena_array(g->arena, words->n + 1, sizeof *h->test.items);
-	if (!h->test.items)
-		return fail_nomem(err);
-	h->test.items[0] = arena_string(g->arena, kind);
-	if (!h->test.items[0])
-		return fail_nomem(err);
-	if (words->n)
-		memcpy(h->test.items + 1, words->items, words->n * sizeof *words->items);
-	h->test.n = words->n + 1;
-	h->test.present = h->present = true;
-	return OK;
-}
+	struct healthcheck *h = &g->to->health;
+	int r = arguments_words(g, 0, 0, &h->test, err);
 
-static int parse_command(const struct arguments *g, const char *text, struct healthcheck *h, struct err *err)
-{
-	struct string_list words;
-	bool for_shell = false;
-	int r = parse_flags(g, h, err);
-
-	if (r == OK)
-		r = arguments_command(g, text, &words, &for_shell, err);
 	if (r != OK)
 		return r;
-	if (!words.n)
-		return fail(err, E_INVALID, "Missing command after HEALTHCHECK CMD");
-	return set_test(g, for_shell ? "CMD-SHELL" : "CMD", &words, h, err);
+	h->test.items[0] = arena_string(g->arena, kind);
+	h->test.present = h->present = true;
+	return h->test.items[0] ? OK : fail_nomem(err);
 }
 
-int healthcheck_parse(const struct arguments *g, struct healthcheck *ret_health, struct err *err)
+static int parse_command(const struct arguments *g, struct err *err)
 {
-	static const struct string_list nothing;
-	struct bytes kind = instruction_keyword(g->text);
-	const char *rest = (const char *)kind.data + kind.len;
-	struct healthcheck h = { .present = false };
-	int r;
+	struct flag_value v[N_FLAGS];
+	int r = flags_parse(&g->node->flags, specs, N_FLAGS, v, g->arena, err);
 
-	while (is_blank(*rest))
-		rest++;
-	if (kind.len == 4 && !strncasecmp(g->text, "NONE", 4))
-		r = *rest ? fail(err, E_INVALID, "HEALTHCHECK NONE takes no arguments")
-			  : set_test(g, "NONE", &nothing, &h, err);
-	else if (kind.len == 3 && !strncasecmp(g->text, "CMD", 3))
-		r = parse_command(g, rest, &h, err);
-	else
-		r = fail(err, E_INVALID, "Unknown type \"%.*s\" in HEALTHCHECK (try CMD)",
-			 (int)(kind.len < 64 ? kind.len : 64), g->text);
-	if (r == OK)
-		*ret_health = h;
-	return r;
+	if (r != OK)
+		return r;
+	if (g->node->words.n < 2)
+		return fail(err, E_INVALID, "Missing command after HEALTHCHECK CMD");
+	r = set_test(g, g->node->json ? "CMD" : "CMD-SHELL", err);
+	return r == OK ? set_options(v, &g->to->health, err) : r;
+}
+
+static int unknown_kind(const struct arguments *g, struct err *err)
+{
+	struct flag_value v[N_FLAGS];
+	struct quoted quoted;
+	char *kind = arena_bytes(g->arena, g->node->words.items[0]);
+
+	if (!kind)
+		return fail_nomem(err);
+	for (char *c = kind; *c; c++)
+		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 0x20) : *c;
+	if (flags_parse(&g->node->flags, specs, N_FLAGS, v, g->arena, err) < 0)
+		return err->code;
+	return fail(err, E_INVALID, "Unknown type %s in HEALTHCHECK (try CMD)", quote_short(kind, &quoted));
+}
+
+int health_parse(const struct arguments *g, struct err *err)
+{
+	const struct word_list *words = &g->node->words;
+
+	if (!words->n)
+		return fail(err, E_INVALID, "HEALTHCHECK requires at least one argument");
+	if (bytes_are_nocase(words->items[0], "CMD"))
+		return parse_command(g, err);
+	if (!bytes_are_nocase(words->items[0], "NONE"))
+		return unknown_kind(g, err);
+	if (words->n > 1)
+		return fail(err, E_INVALID, "HEALTHCHECK NONE takes no arguments");
+	return set_test(g, "NONE", err);
 }

@@ -1,243 +1,263 @@
 #include "service/build/instruction.h"
 
-#include <strings.h>
+#include "service/build/suggest.h"
 
 /* ---- what most have in common ----------------------------------------------- */
 
-static int needs_one(const struct arguments *g, struct err *err)
+int arguments_one(const struct arguments *g, struct err *err)
 {
+	if (g->node->words.n == 1)
+		return OK;
 	return fail(err, E_INVALID, "%s requires exactly one argument", g->keyword);
 }
 
 static int needs_some(const struct arguments *g, struct err *err)
 {
+	if (g->node->words.n)
+		return OK;
 	return fail(err, E_INVALID, "%s requires at least one argument", g->keyword);
 }
 
 int arguments_no_flags(const struct arguments *g, struct err *err)
 {
-	const char *flag;
-
-	if (!g->flags.n)
-		return OK;
-	flag = g->flags.items[0] + 2;
-	return fail(err, E_INVALID, "unknown flag: --%.*s", (int)strcspn(flag, "="), flag);
+	return flags_parse(&g->node->flags, NULL, 0, NULL, g->arena, err);
 }
 
-int arguments_command(const struct arguments *g, const char *text, struct string_list *ret_words, bool *ret_for_shell,
-		      struct err *err)
+int arguments_text(const struct arguments *g, struct bytes word, const char **ret_text, struct err *err)
 {
-	int r = words_of_json(text, g->arena, ret_words, err);
+	char *text;
 
-	*ret_for_shell = r == 0;
-	if (r != 0)
-		return r < 0 ? r : OK;
-	*ret_words = (struct string_list){ .n = 0 };
-	if (!*text)
-		return OK;
-	ret_words->items = arena_array(g->arena, 1, sizeof *ret_words->items);
-	if (!ret_words->items)
+	if (word.len && memchr(word.data, 0, word.len))
+		return fail(err, E_INVALID, "%s: an argument cannot hold a NUL", g->keyword);
+	text = arena_bytes(g->arena, word);
+	if (!text)
 		return fail_nomem(err);
-	ret_words->items[0] = arena_string(g->arena, text);
-	ret_words->n = ret_words->items[0] != NULL;
-	return ret_words->n ? OK : fail_nomem(err);
+	*ret_text = text;
+	return OK;
+}
+
+int arguments_words(const struct arguments *g, size_t from, size_t end, struct string_list *ret_words, struct err *err)
+{
+	const struct word_list *words = &g->node->words;
+	struct string_list list = { .present = true };
+
+	list.items = arena_array(g->arena, words->n + 1, sizeof *list.items);
+	if (!list.items)
+		return fail_nomem(err);
+	for (size_t i = from; i + end < words->n; i++) {
+		const char *text;
+		int r = arguments_text(g, words->items[i], &text, err);
+
+		if (r != OK)
+			return r;
+		list.items[list.n++] = (char *)text;
+	}
+	*ret_words = list;
+	return OK;
+}
+
+int arguments_description(const struct arguments *g, const char *name, const char **ret_text, struct err *err)
+{
+	size_t len = strlen(name);
+
+	*ret_text = "";
+	for (size_t i = 0; len && i < g->node->comments.n; i++) {
+		struct bytes comment = g->node->comments.items[i];
+
+		if (bytes_begin(comment, name) && comment.len > len && comment.data[len] == ' ')
+			return arguments_text(g, bytes_from(comment, len + 1), ret_text, err);
+	}
+	return OK;
 }
 
 /* ---- the parsers ------------------------------------------------------------ */
 
-static int parse_command(const struct arguments *g, struct instruction *i, struct err *err)
+static int parse_command(const struct arguments *g, struct err *err)
 {
 	int r = arguments_no_flags(g, err);
 
-	return r == OK ? arguments_command(g, g->text, &i->words, &i->for_shell, err) : r;
+	g->to->for_shell = !g->node->json;
+	return r == OK ? arguments_words(g, 0, 0, &g->to->words, err) : r;
 }
 
-static int parse_text(const struct arguments *g, struct instruction *i, struct err *err)
+static int parse_text(const struct arguments *g, struct err *err)
 {
-	if (!*g->text)
-		return needs_one(g, err);
-	i->text = g->text;
-	return arguments_no_flags(g, err);
-}
+	int r = arguments_one(g, err);
 
-static int parse_words(const struct arguments *g, struct instruction *i, struct err *err)
-{
-	int r = words_between_blanks(g->text, g->arena, &i->words, err);
-
-	if (r == OK && !i->words.n)
-		return needs_some(g, err);
+	if (r == OK)
+		r = arguments_text(g, g->node->words.items[0], &g->to->text, err);
 	return r == OK ? arguments_no_flags(g, err) : r;
 }
 
-static int parse_volume(const struct arguments *g, struct instruction *i, struct err *err)
+static int parse_words(const struct arguments *g, struct err *err)
 {
-	int r = words_of_json(g->text, g->arena, &i->words, err);
+	int r = needs_some(g, err);
 
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return parse_words(g, i, err);
-	if (!i->words.n)
-		return needs_some(g, err);
-	for (size_t k = 0; k < i->words.n; k++)
-		if (!i->words.items[k][strspn(i->words.items[k], " \t\n\v\f\r")])
+	if (r == OK)
+		r = arguments_no_flags(g, err);
+	return r == OK ? arguments_words(g, 0, 0, &g->to->words, err) : r;
+}
+
+static int parse_volume(const struct arguments *g, struct err *err)
+{
+	int r = needs_some(g, err);
+
+	if (r == OK)
+		r = arguments_no_flags(g, err);
+	for (size_t i = 0; r == OK && i < g->node->words.n; i++)
+		if (!bytes_trim(g->node->words.items[i]).len)
 			return fail(err, E_INVALID, "VOLUME specified can not be an empty string");
-	return arguments_no_flags(g, err);
+	return r == OK ? arguments_words(g, 0, 0, &g->to->words, err) : r;
 }
 
-/* "name value": all behind the first blanks. */
-static int parse_old_pair(const struct arguments *g, struct string_pair *pair, struct err *err)
+static int parse_shell(const struct arguments *g, struct err *err)
 {
-	size_t name = strcspn(g->text, " \t\v\f\r");
-	const char *value = g->text + name;
+	int r = arguments_no_flags(g, err);
 
-	if (!*value)
-		return fail(err, E_INVALID, "%s must have two arguments", g->keyword);
-	pair->key = arena_bytes(g->arena, (struct bytes){ (const uint8_t *)g->text, name });
-	pair->value = arena_string(g->arena, value + strspn(value, " \t\v\f\r"));
-	return pair->key && pair->value ? OK : fail_nomem(err);
+	if (r == OK)
+		r = needs_some(g, err);
+	if (r == OK && !g->node->json)
+		return fail(err, E_INVALID, "SHELL requires the arguments to be in JSON form");
+	return r == OK ? arguments_words(g, 0, 0, &g->to->words, err) : r;
 }
 
-static int parse_new_pair(const struct arguments *g, const char *word, struct string_pair *pair, struct err *err)
-{
-	const char *equals = strchr(word, '=');
+/* ---- pairs ------------------------------------------------------------------ */
 
-	if (!equals)
-		return fail(err, E_INVALID,
-			    "Syntax error - can't find = in \"%.256s\". Must be of the form: name=value", word);
-	if (equals == word)
-		return fail(err, E_INVALID, "%s names can not be blank", g->keyword);
-	pair->key = arena_bytes(g->arena, (struct bytes){ (const uint8_t *)word, (size_t)(equals - word) });
-	pair->value = arena_string(g->arena, equals + 1);
-	return pair->key && pair->value ? OK : fail_nomem(err);
+static int make_pairs(const struct arguments *g, size_t n, struct err *err)
+{
+	g->to->pairs = arena_array(g->arena, n, sizeof *g->to->pairs);
+	return g->to->pairs ? OK : fail_nomem(err);
 }
 
-static int parse_pairs(const struct arguments *g, struct instruction *i, struct err *err)
+static int no_name(const struct arguments *g, struct err *err)
 {
-	struct string_list words;
-	int r = words_of_shell(g->text, g->escape, g->arena, &words, err);
+	return fail(err, E_INVALID, "%s names can not be blank", g->keyword);
+}
 
-	if (r != OK)
-		return r;
-	if (!words.n)
-		return needs_some(g, err);
-	i->pairs = arena_array(g->arena, words.n, sizeof *i->pairs);
-	if (!i->pairs)
-		return fail_nomem(err);
-	if (!strchr(words.items[0], '=')) {
-		i->n_pairs = 1;
-		r = parse_old_pair(g, &i->pairs[0], err);
+/* Three words for each. */
+static int parse_pairs(const struct arguments *g, struct err *err)
+{
+	const struct word_list *words = &g->node->words;
+	int r = arguments_no_flags(g, err);
+
+	if (r == OK)
+		r = needs_some(g, err);
+	if (r == OK)
+		r = make_pairs(g, words->n / 3, err);
+	for (size_t i = 0; r == OK && i + 2 < words->n; i += 3) {
+		struct pair *pair = &g->to->pairs[g->to->n_pairs++];
+
+		if (!words->items[i].len)
+			return no_name(g, err);
+		pair->description = "";
+		pair->old_form = !words->items[i + 2].len;
+		r = arguments_text(g, words->items[i], &pair->key, err);
+		if (r == OK)
+			r = arguments_text(g, words->items[i + 1], &pair->value, err);
 	}
-	for (; r == OK && i->n_pairs < words.n && strchr(words.items[0], '='); i->n_pairs++)
-		r = parse_new_pair(g, words.items[i->n_pairs], &i->pairs[i->n_pairs], err);
-	return r == OK ? arguments_no_flags(g, err) : r;
+	return r;
 }
 
-static int parse_health(const struct arguments *g, struct instruction *i, struct err *err)
+static int parse_arg_word(const struct arguments *g, struct bytes word, struct pair *pair, struct err *err)
 {
-	if (!*g->text)
-		return needs_some(g, err);
-	return healthcheck_parse(g, &i->health, err);
+	size_t at = bytes_find(word, '=');
+	int r;
+
+	if (!at && word.len)
+		return no_name(g, err);
+	r = arguments_text(g, bytes_first(word, at), &pair->key, err);
+	if (r == OK && at < word.len)
+		r = arguments_text(g, bytes_from(word, at + 1), &pair->value, err);
+	return r == OK ? arguments_description(g, pair->key, &pair->description, err) : r;
 }
 
-static bool keyword_is(struct bytes keyword, const char *name)
+static int parse_arg(const struct arguments *g, struct err *err)
 {
-	return strlen(name) == keyword.len && !strncasecmp((const char *)keyword.data, name, keyword.len);
-}
+	const struct word_list *words = &g->node->words;
+	int r = needs_some(g, err);
 
-/* The text is kept as it is, for the image that is built upon this one; what can be
- * told to be wrong is told now. */
-static int parse_onbuild(const struct arguments *g, struct instruction *i, struct err *err)
-{
-	struct bytes keyword = instruction_keyword(g->text);
-	struct instruction ignored;
-
-	if (!*g->text)
-		return needs_some(g, err);
-	if (keyword_is(keyword, "ONBUILD"))
-		return fail(err, E_INVALID, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-	if (keyword_is(keyword, "FROM") || keyword_is(keyword, "MAINTAINER"))
-		return fail(err, E_INVALID, "%s isn't allowed as an ONBUILD trigger",
-			    keyword_is(keyword, "FROM") ? "FROM" : "MAINTAINER");
-	i->text = g->text;
-	if (keyword_is(keyword, "ENV") || keyword_is(keyword, "LABEL"))
-		return instruction_parse(g->text, g->escape, g->arena, &ignored, err);
-	return arguments_no_flags(g, err);
+	if (r == OK)
+		r = arguments_no_flags(g, err);
+	if (r == OK)
+		r = make_pairs(g, words->n, err);
+	for (size_t i = 0; r == OK && i < words->n; i++)
+		r = parse_arg_word(g, words->items[i], &g->to->pairs[g->to->n_pairs++], err);
+	return r;
 }
 
 /* ---- the table -------------------------------------------------------------- */
 
 static const struct known {
 	const char *keyword;
-	int (*parse)(const struct arguments *g, struct instruction *i, struct err *err);
+	int (*parse)(const struct arguments *g, struct err *err);
+	bool change;
 } known[] = {
-	[INSTRUCTION_CMD] = { "CMD", parse_command },
-	[INSTRUCTION_ENTRYPOINT] = { "ENTRYPOINT", parse_command },
-	[INSTRUCTION_ENV] = { "ENV", parse_pairs },
-	[INSTRUCTION_EXPOSE] = { "EXPOSE", parse_words },
-	[INSTRUCTION_HEALTHCHECK] = { "HEALTHCHECK", parse_health },
-	[INSTRUCTION_LABEL] = { "LABEL", parse_pairs },
-	[INSTRUCTION_MAINTAINER] = { "MAINTAINER", parse_text },
-	[INSTRUCTION_ONBUILD] = { "ONBUILD", parse_onbuild },
-	[INSTRUCTION_STOPSIGNAL] = { "STOPSIGNAL", parse_text },
-	[INSTRUCTION_USER] = { "USER", parse_text },
-	[INSTRUCTION_VOLUME] = { "VOLUME", parse_volume },
-	[INSTRUCTION_WORKDIR] = { "WORKDIR", parse_text },
+	[INSTRUCTION_ADD] = { "ADD", copy_parse, false },
+	[INSTRUCTION_ARG] = { "ARG", parse_arg, false },
+	[INSTRUCTION_CMD] = { "CMD", parse_command, true },
+	[INSTRUCTION_COPY] = { "COPY", copy_parse, false },
+	[INSTRUCTION_ENTRYPOINT] = { "ENTRYPOINT", parse_command, true },
+	[INSTRUCTION_ENV] = { "ENV", parse_pairs, true },
+	[INSTRUCTION_EXPOSE] = { "EXPOSE", parse_words, true },
+	[INSTRUCTION_FROM] = { "FROM", from_parse, false },
+	[INSTRUCTION_HEALTHCHECK] = { "HEALTHCHECK", health_parse, true },
+	[INSTRUCTION_LABEL] = { "LABEL", parse_pairs, true },
+	[INSTRUCTION_MAINTAINER] = { "MAINTAINER", parse_text, true },
+	[INSTRUCTION_ONBUILD] = { "ONBUILD", onbuild_parse, true },
+	[INSTRUCTION_RUN] = { "RUN", run_parse, false },
+	[INSTRUCTION_SHELL] = { "SHELL", parse_shell, false },
+	[INSTRUCTION_STOPSIGNAL] = { "STOPSIGNAL", parse_text, true },
+	[INSTRUCTION_USER] = { "USER", parse_text, true },
+	[INSTRUCTION_VOLUME] = { "VOLUME", parse_volume, true },
+	[INSTRUCTION_WORKDIR] = { "WORKDIR", parse_text, true },
 };
 
-struct bytes instruction_keyword(const char *line)
+const char *instruction_name(enum instruction_kind kind)
 {
-	size_t len = 0;
-
-	while (is_blank(*line))
-		line++;
-	while (line[len] && !is_blank(line[len]))
-		len++;
-	return (struct bytes){ (const uint8_t *)line, len };
+	return known[kind].keyword;
 }
 
-bool instruction_known(const char *line, enum instruction_kind *ret_kind)
+bool instruction_is_change(enum instruction_kind kind)
 {
-	struct bytes keyword = instruction_keyword(line);
+	return known[kind].change;
+}
 
+bool instruction_find(struct bytes keyword, enum instruction_kind *ret_kind)
+{
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (keyword_is(keyword, known[i].keyword)) {
+		if (bytes_are_nocase(keyword, known[i].keyword)) {
 			*ret_kind = (enum instruction_kind)i;
 			return true;
 		}
 	return false;
 }
 
-/* Without blanks at its end; in the arena. */
-static const char *trimmed(const char *text, struct arena *a)
+static int unknown(struct bytes keyword, struct err *err)
 {
-	size_t len = strlen(text);
+	const char *names[ARRAY_LEN(known)];
+	struct suggestion meant;
 
-	while (len && is_blank(text[len - 1]))
-		len--;
-	return arena_bytes(a, (struct bytes){ (const uint8_t *)text, len });
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		names[i] = known[i].keyword;
+	return fail(err, E_INVALID, "unknown instruction: %.*s%s", (int)min_size(keyword.len, 64),
+		    (const char *)keyword.data, suggest(keyword, names, ARRAY_LEN(names), true, &meant));
 }
 
-int instruction_parse(const char *line, char escape, struct arena *a, struct instruction *ret_instruction,
-		      struct err *err)
+int instruction_of(const struct node *n, char escape, struct arena *a, struct instruction *ret_instruction,
+		   struct err *err)
 {
-	struct bytes keyword = instruction_keyword(line);
-	const char *text = (const char *)keyword.data + keyword.len;
-	struct arguments g = { .escape = escape, .arena = a };
-	struct instruction i = { .kind = INSTRUCTION_CMD };
+	struct instruction i = { .place = n->place, .node = n };
+	struct arguments g = { .node = n, .arena = a, .to = &i, .escape = escape };
 	int r;
 
-	if (!instruction_known(line, &i.kind))
-		return fail(err, E_INVALID, "unknown instruction: %.*s", (int)(keyword.len < 64 ? keyword.len : 64),
-			    (const char *)keyword.data);
+	if (!instruction_find(n->keyword, &i.kind))
+		return unknown(n->keyword, err);
 	g.keyword = known[i.kind].keyword;
-	r = words_take_flags(&text, a, &g.flags, err);
-	if (r != OK)
-		return r;
-	g.text = trimmed(text, a);
-	if (!g.text)
-		return fail_nomem(err);
-	r = known[i.kind].parse(&g, &i, err);
+	r = arguments_text(&g, n->keyword, &i.keyword, err);
+	if (r == OK)
+		r = arguments_text(&g, bytes_trim(n->original), &i.code, err);
+	if (r == OK)
+		r = known[i.kind].parse(&g, err);
 	if (r == OK)
 		*ret_instruction = i;
 	return r;

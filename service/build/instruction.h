@@ -1,74 +1,149 @@
 /*
- * One instruction of a Dockerfile: from its line to a typed value. Here are those that
- * change nothing but the image configuration (and that `import --change` takes); what
- * they do to it is apply.h.
+ * One instruction of a Dockerfile as a typed value; what it does to an image's
+ * configuration is apply.h.
  *
- *	CMD, ENTRYPOINT     JSON array, or a line for the shell
- *	ENV, LABEL          name=value words, or "name value"
- *	EXPOSE, VOLUME      words; VOLUME also a JSON array
- *	HEALTHCHECK         NONE, or [--interval= --timeout= --start-period=
- *	                    --start-interval= --retries=] CMD as CMD
- *	MAINTAINER, ONBUILD, STOPSIGNAL, USER, WORKDIR   the rest of the line
+ *	ADD, COPY           words are the sources, text the destination; files, copy
+ *	ARG                 pairs; a value may be NULL
+ *	CMD, ENTRYPOINT     words: the arguments, or the one text for the shell
+ *	ENV, LABEL          pairs
+ *	EXPOSE, VOLUME      words
+ *	FROM                text: the base; from
+ *	HEALTHCHECK         health
+ *	MAINTAINER, ONBUILD, STOPSIGNAL, USER, WORKDIR   text
+ *	RUN                 as CMD; files, run
+ *	SHELL               words
  *
- * Pure; the result is in the caller's arena. E_INVALID in docker's words ("ENV must have
- * two arguments"), E_NO_MEMORY also when the arena is full. Variables stay as written.
+ * Pure; the result is in the caller's arena and borrows from its node. E_INVALID in
+ * docker's words ("ENV must have two arguments"), E_NO_MEMORY also when the arena is full.
+ * Variables stay as written.
  */
 #ifndef SERVICE_BUILD_INSTRUCTION_H
 #define SERVICE_BUILD_INSTRUCTION_H
 
-#include "service/build/words.h"
+#include "service/build/flags.h"
+#include "service/build/mount.h"
+#include "service/build/tree.h"
 
 enum instruction_kind {
+	INSTRUCTION_ADD,
+	INSTRUCTION_ARG,
 	INSTRUCTION_CMD,
+	INSTRUCTION_COPY,
 	INSTRUCTION_ENTRYPOINT,
 	INSTRUCTION_ENV,
 	INSTRUCTION_EXPOSE,
+	INSTRUCTION_FROM,
 	INSTRUCTION_HEALTHCHECK,
 	INSTRUCTION_LABEL,
 	INSTRUCTION_MAINTAINER,
 	INSTRUCTION_ONBUILD,
+	INSTRUCTION_RUN,
+	INSTRUCTION_SHELL,
 	INSTRUCTION_STOPSIGNAL,
 	INSTRUCTION_USER,
 	INSTRUCTION_VOLUME,
 	INSTRUCTION_WORKDIR,
 };
 
+/* In upper case. */
+const char *instruction_name(enum instruction_kind kind);
+
+struct pair {
+	const char *key, *value;
+	bool old_form;		 /* "name value", without '=' */
+	const char *description; /* of an ARG, from the comment above it; "" when there is none */
+};
+
+/* A here-document that stands for a file. */
+struct inline_file {
+	const char *name;
+	const char *content; /* of ADD, COPY as it is meant; of RUN as it is written */
+	bool expand, chomp;
+};
+
+enum tristate { UNSET, OFF, ON };
+
+struct copy_options {
+	const char *chown, *chmod, *from, *checksum; /* "" when not given */
+	bool link, parents;
+	enum tristate keep_git_dir, unpack; /* ADD */
+	struct string_list excludes;
+};
+
+struct device {
+	const char *name;
+	bool required;
+};
+
+struct run_options {
+	struct string_list mounts;  /* as written */
+	const char **mount_sources; /* `from` of each; "" */
+	const char *network;	    /* "default", "none", "host" */
+	const char *security;	    /* "sandbox", "insecure" */
+	struct device *devices;
+	size_t n_devices;
+};
+
+struct from_options {
+	const char *name;     /* in lower case; "" when there is none */
+	const char *platform; /* as written; "" */
+	const char *description;
+};
+
 struct instruction {
 	enum instruction_kind kind;
-	/* CMD, ENTRYPOINT: the arguments, or the one text for the shell; EXPOSE, VOLUME. */
+	const char *keyword; /* as written */
+	const char *code;    /* the whole line, joined */
+	struct place place;
+	const struct node *node;
 	struct string_list words;
 	bool for_shell;
-	struct string_pair *pairs; /* ENV, LABEL: at least one */
+	struct pair *pairs;
 	size_t n_pairs;
-	const char *text;	   /* the rest of the line, never empty */
-	struct healthcheck health; /* HEALTHCHECK; its list is in the arena, too */
+	const char *text;
+	struct healthcheck health; /* its list is in the arena, too */
+	struct inline_file *files;
+	size_t n_files;
+	struct copy_options copy;
+	struct run_options run;
+	struct from_options from;
 };
 
-/* Whether the line's first word, in any case, is one of these. */
-bool instruction_known(const char *line, enum instruction_kind *ret_kind);
-/* The first word, for messages. */
-struct bytes instruction_keyword(const char *line);
+/* Whether it changes an image's configuration and nothing else, so that `import --change`
+ * takes it. */
+bool instruction_is_change(enum instruction_kind kind);
 
-/* A line as lines.h gives it. `escape`: of the Dockerfile. */
-int instruction_parse(const char *line, char escape, struct arena *a, struct instruction *ret_instruction,
-		      struct err *err);
+bool instruction_find(struct bytes keyword, enum instruction_kind *ret_kind);
 
-/* ---- private to instruction.c and health.c ---------------------------------- */
+int instruction_of(const struct node *n, char escape, struct arena *a, struct instruction *ret_instruction,
+		   struct err *err);
 
-/* What stands behind the keyword. */
+/* ---- private to instruction*.c and health.c --------------------------------- */
+
+/* An instruction that is being read. */
 struct arguments {
-	const char *keyword;	  /* in upper case */
-	const char *text;	  /* without the flags and without blanks around it */
-	struct string_list flags; /* "--name=value" */
-	char escape;
+	const struct node *node;
+	const char *keyword; /* in upper case */
 	struct arena *arena;
+	struct instruction *to;
+	char escape;
 };
 
-/* JSON or the text for the shell; no words when the text is empty. */
-int arguments_command(const struct arguments *g, const char *text, struct string_list *ret_words, bool *ret_for_shell,
-		      struct err *err);
+/* In the arena, NUL-terminated. E_INVALID when it holds a NUL. */
+int arguments_text(const struct arguments *g, struct bytes word, const char **ret_text, struct err *err);
+/* The node's words from `from` on, but for `end` at the end. */
+int arguments_words(const struct arguments *g, size_t from, size_t end, struct string_list *ret_words, struct err *err);
 /* "unknown flag: --x": for an instruction without any. */
 int arguments_no_flags(const struct arguments *g, struct err *err);
-int healthcheck_parse(const struct arguments *g, struct healthcheck *ret_health, struct err *err);
+/* "X requires exactly one argument" */
+int arguments_one(const struct arguments *g, struct err *err);
+/* What a comment says about a name: "" when it says nothing. */
+int arguments_description(const struct arguments *g, const char *name, const char **ret_text, struct err *err);
+
+int health_parse(const struct arguments *g, struct err *err);
+int copy_parse(const struct arguments *g, struct err *err);
+int run_parse(const struct arguments *g, struct err *err);
+int from_parse(const struct arguments *g, struct err *err);
+int onbuild_parse(const struct arguments *g, struct err *err);
 
 #endif

@@ -1,42 +1,25 @@
 #include "service/build/lines.h"
 
-static const char blanks[] = " \t\v\f\r";
-
-struct lines lines_of(const char *text, char escape)
+struct lines lines_of(struct bytes text)
 {
-	static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
-
-	if (!strncmp(text, mark, sizeof mark - 1))
-		text += sizeof mark - 1;
-	return (struct lines){ .next = text, .escape = escape };
+	if (bytes_begin(text, "\xef\xbb\xbf")) /* some editors begin a file with it */
+		text = bytes_from(text, 3);
+	return (struct lines){ .rest = text, .escape = '\\' };
 }
 
 static bool take_line(struct lines *l, struct bytes *ret_line)
 {
-	size_t len = strcspn(l->next, "\n");
-	struct bytes line = { (const uint8_t *)l->next, len };
-
-	if (!*l->next)
+	if (!bytes_take_line(&l->rest, ret_line))
 		return false;
-	l->next += len + (l->next[len] == '\n');
 	l->number++;
-	while (line.len && line.data[line.len - 1] == '\r')
-		line.len--;
-	*ret_line = line;
+	while (ret_line->len && strchr("\r\n", ret_line->data[ret_line->len - 1]))
+		ret_line->len--;
 	return true;
 }
 
-static struct bytes without_indent(struct bytes line)
+static bool is_comment(struct bytes line)
 {
-	while (line.len && strchr(blanks, line.data[0]))
-		line = (struct bytes){ line.data + 1, line.len - 1 };
-	return line;
-}
-
-static bool is_comment_or_empty(struct bytes line)
-{
-	line = without_indent(line);
-	return !line.len || line.data[0] == '#';
+	return bytes_begin(bytes_trim_left(line), "#");
 }
 
 /* Cuts the escape at the end of the line, with blanks behind it; two of them are a
@@ -55,24 +38,103 @@ static bool cut_continuation(const struct lines *l, struct bytes *line)
 	return true;
 }
 
-int lines_next(struct lines *l, struct buf *ret_line)
-{
-	bool more = true;
-	struct bytes line;
+/* ---- comments and directives ------------------------------------------------ */
 
-	buf_reset(ret_line);
-	do {
-		if (!take_line(l, &line))
-			return 0;
-	} while (is_comment_or_empty(line));
-	l->first = l->number;
-	line = without_indent(line);
-	while (more) {
-		more = cut_continuation(l, &line);
-		if (line.len)
-			buf_append(ret_line, line.data, line.len);
-		while (more && (more = take_line(l, &line)) && is_comment_or_empty(line))
-			;
+static int set_escape(struct lines *l, struct bytes value, struct err *err)
+{
+	if (!bytes_are(value, "`") && !bytes_are(value, "\\"))
+		return fail(err, E_INVALID, "invalid escape token '%.*s' does not match ` or \\",
+			    (int)(value.len < 64 ? value.len : 64), (const char *)value.data);
+	l->escape = (char)value.data[0];
+	return OK;
+}
+
+/* 1 when the line is a directive. */
+static int read_directive(struct lines *l, struct bytes line, struct err *err)
+{
+	enum directive_kind kind = DIRECTIVE_CHECK;
+	struct bytes value;
+	int r = directive_read(&l->directives, line, "#", &kind, &value, err);
+
+	if (r > 0 && kind == DIRECTIVE_ESCAPE)
+		return set_escape(l, value, err) < 0 ? E_INVALID : 1;
+	return r;
+}
+
+/* The first byte is cut, be it the mark or a blank before it, as docker's parser does. */
+static int keep_comment(struct lines *l, struct bytes line, struct arena *a, struct err *err)
+{
+	struct bytes comment = bytes_trim(bytes_from(line, 1));
+
+	if (!comment.len) {
+		l->comments = (struct word_list){ .n = 0 };
+		return OK;
 	}
+	return l->comments.n < COMMENTS_MAX ? word_add(&l->comments, comment, a, err) : OK;
+}
+
+/* ---- lines ------------------------------------------------------------------ */
+
+/* The first line of an instruction: 1, with its continuation cut, or 0. */
+static int find_first(struct lines *l, struct arena *a, struct bytes *ret_line, bool *ret_more, struct err *err)
+{
+	struct bytes whole;
+
+	while (take_line(l, &whole)) {
+		struct bytes line = bytes_trim_left(whole);
+		int r = read_directive(l, line, err);
+
+		if (!r && is_comment(line))
+			r = keep_comment(l, whole, a, err);
+		if (r < 0)
+			return r;
+		if (is_comment(line))
+			continue;
+		*ret_more = cut_continuation(l, &line);
+		*ret_line = line;
+		if (*ret_more || line.len)
+			return 1;
+	}
+	return 0;
+}
+
+/* What continues the line, joined to it. */
+static int join(struct lines *l, struct arena *a, struct line *line, struct err *err)
+{
+	CLEANUP(buf_free) struct buf joined = BUF_INIT(line->text.len + l->rest.len + 1);
+	struct bytes next;
+	bool more = true;
+
+	buf_append(&joined, line->text.data, line->text.len);
+	while (more && take_line(l, &next)) {
+		if (is_comment(next))
+			continue;
+		if (!bytes_trim_left(next).len) {
+			line->empty_continuation = true;
+			continue;
+		}
+		more = cut_continuation(l, &next);
+		buf_append(&joined, next.data, next.len);
+	}
+	line->text = buf_bytes(&joined);
+	line->text.data = buf_ok(&joined) ? (const uint8_t *)arena_bytes(a, line->text) : NULL;
+	return line->text.data ? OK : fail_nomem(err);
+}
+
+int lines_next(struct lines *l, struct arena *a, struct line *ret_line, struct err *err)
+{
+	struct line line = { .first = 0 };
+	bool more = false;
+	int r = find_first(l, a, &line.text, &more, err);
+
+	if (r <= 0)
+		return r;
+	line.first = l->number;
+	r = more ? join(l, a, &line, err) : OK;
+	if (r < 0)
+		return r;
+	line.last = l->number;
+	line.comments = TAKE(l->comments);
+	*ret_line = line;
 	return 1;
 }

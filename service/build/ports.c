@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <strings.h>
 
+#include "service/build/quote.h"
+
 static bool take_port(const char **p, const char *end, uint16_t *ret_port)
 {
 	uint32_t port = 0;
@@ -31,14 +33,22 @@ static bool parse_range(const char *from, const char *to, uint16_t *ret_first, u
 	return from == to && *ret_first <= *ret_last;
 }
 
-static int parse_protocol(const char *text, const char **ret_protocol, struct err *err)
+static int invalid_port(const char *spec, struct err *err)
+{
+	struct quoted quoted;
+
+	return err_wrap(err, "invalid port: %s", quote_short(spec, &quoted));
+}
+
+static int parse_protocol(const char *text, struct port_range *range, struct err *err)
 {
 	static const char *const known[] = { "tcp", "udp", "sctp" };
-	size_t len = strcspn(text, "/");
+	size_t len = strlen(text);
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (!len || (strlen(known[i]) == len && !strncasecmp(text, known[i], len))) {
-			*ret_protocol = known[i];
+		if (!len || !strcasecmp(text, known[i])) {
+			range->protocol = known[i];
+			range->odd_case = len && strcmp(text, known[i]) != 0;
 			return OK;
 		}
 	return fail(err, E_INVALID, "invalid proto: %.*s", (int)(len < 64 ? len : 64), text);
@@ -73,10 +83,12 @@ static const char *colon_before(const char *begin, const char *end)
 	return NULL;
 }
 
-/* What stands before the container's port: "[IP:][PORTS]", up to `end`. */
-static int check_host(const char *spec, const char *end, unsigned width, struct err *err)
+/* What stands before the container's port: "[IP:][PORTS]", up to `end`. The host may have
+ * a range for one port of the container, but not one of another size for several. */
+static int check_host(const char *spec, const char *end, const struct port_range *range, struct err *err)
 {
 	const char *colon = colon_before(spec, end), *ports = colon ? colon + 1 : spec;
+	unsigned width = (unsigned)(range->last - range->first);
 	uint16_t first = 0, last = 0;
 	int len = (int)(end - ports < 64 ? end - ports : 64);
 
@@ -87,8 +99,8 @@ static int check_host(const char *spec, const char *end, unsigned width, struct 
 	if (!parse_range(ports, end, &first, &last))
 		return fail(err, E_INVALID, "invalid hostPort: %.*s", len, ports);
 	if (width && width != (unsigned)(last - first))
-		return fail(err, E_INVALID, "invalid ranges specified for container and host Ports: %.64s and %.*s",
-			    end + 1, len, ports);
+		return fail(err, E_INVALID, "invalid ranges specified for container and host Ports: %.*s and %.*s",
+			    (int)strcspn(end + 1, "/"), end + 1, len, ports);
 	return OK;
 }
 
@@ -96,15 +108,17 @@ int port_range_parse(const char *spec, struct port_range *ret_range, struct err 
 {
 	const char *colon = strrchr(spec, ':'), *port = colon ? colon + 1 : spec;
 	size_t len = strcspn(port, "/");
-	struct port_range range = { .first = 0 };
+	struct port_range range = { .has_host = colon && colon > spec };
 
-	if (!len)
-		return fail(err, E_INVALID, "no port specified: %.64s<empty>", spec);
+	if (!len) {
+		fail(err, E_INVALID, "no port specified");
+		return invalid_port(spec, err);
+	}
+	if (parse_protocol(port[len] ? port + len + 1 : "", &range, err) < 0)
+		return invalid_port(spec, err);
 	if (!parse_range(port, port + len, &range.first, &range.last))
 		return fail(err, E_INVALID, "invalid containerPort: %.*s", (int)(len < 64 ? len : 64), port);
-	if (colon && check_host(spec, colon, (unsigned)(range.last - range.first), err) < 0)
-		return E_INVALID;
-	if (parse_protocol(port[len] ? port + len + 1 : "", &range.protocol, err) < 0)
+	if (colon && check_host(spec, colon, &range, err) < 0)
 		return E_INVALID;
 	*ret_range = range;
 	return OK;

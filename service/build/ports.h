@@ -10,9 +10,12 @@ enum { PORT_TEXT_MAX = 16 };
 struct port_range {
 	uint16_t first, last; /* first <= last */
 	const char *protocol; /* "tcp", "udp", "sctp" */
+	bool has_host;	      /* an address or a port of the host stood before it */
+	bool odd_case;	      /* the protocol was not in lower case */
 };
 
-/* E_INVALID in docker's words: "invalid containerPort: x", "invalid proto: x". */
+/* E_INVALID in docker's words: "invalid containerPort: x", "invalid port: \"80/x\": invalid
+ * proto: x". */
 int port_range_parse(const char *spec, struct port_range *ret_range, struct err *err);
 
 #endif

@@ -4,59 +4,45 @@
 
 #include "store/types/json.h"
 
-bool is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* ---- a list that grows ------------------------------------------------------ */
-
-struct growing {
-	struct arena *arena;
-	struct string_list list;
-	size_t capacity;
-};
-
-static int add(struct growing *g, struct bytes word, struct err *err)
-{
-	if (g->list.n == g->capacity) {
-		size_t capacity = g->capacity ? 2 * g->capacity : 8;
-		char **items = arena_array(g->arena, capacity, sizeof *items);
-
-		if (!items)
-			return fail_nomem(err);
-		if (g->list.n)
-			memcpy(items, g->list.items, g->list.n * sizeof *items);
-		g->list.items = items;
-		g->capacity = capacity;
-	}
-	g->list.items[g->list.n] = arena_bytes(g->arena, word);
-	if (!g->list.items[g->list.n])
-		return fail_nomem(err);
-	g->list.n++;
-	return OK;
-}
-
-static struct bytes range(const char *from, const char *to)
-{
-	return (struct bytes){ (const uint8_t *)from, (size_t)(to - from) };
-}
-
 /* ---- between blanks --------------------------------------------------------- */
 
-int words_between_blanks(const char *text, struct arena *a, struct string_list *ret_words, struct err *err)
+static bool parts_words(char c)
 {
-	struct growing g = { .arena = a };
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
+}
 
-	for (const char *end; *text; text = end) {
-		while (is_blank(*text))
-			text++;
-		for (end = text; *end && !is_blank(*end);)
-			end++;
-		if (end > text && add(&g, range(text, end), err) < 0)
-			return E_NO_MEMORY;
+size_t words_blanks(struct bytes text)
+{
+	size_t n = 0;
+
+	while (n < text.len && parts_words((char)text.data[n]))
+		n++;
+	return n;
+}
+
+size_t words_before_blank(struct bytes text)
+{
+	size_t n = 0;
+
+	while (n < text.len && !parts_words((char)text.data[n]))
+		n++;
+	return n;
+}
+
+int words_between_blanks(struct bytes text, struct arena *a, struct word_list *ret_words, struct err *err)
+{
+	struct word_list words = { .n = 0 };
+
+	while (text.len) {
+		size_t len = words_before_blank(text);
+		int r = len ? word_add(&words, bytes_first(text, len), a, err) : OK;
+
+		if (r != OK)
+			return r;
+		text = bytes_from(text, len);
+		text = bytes_from(text, words_blanks(text));
 	}
-	*ret_words = g.list;
+	*ret_words = words;
 	return OK;
 }
 
@@ -64,115 +50,135 @@ int words_between_blanks(const char *text, struct arena *a, struct string_list *
 
 /* Where a word that begins here ends. An escape with nothing behind it is no part of
  * it: *ret_next is then behind that. */
-static const char *shell_word_end(const char *p, char escape, const char **ret_next)
+static size_t shell_word_end(struct bytes text, char escape, size_t *ret_next)
 {
+	uint32_t rune;
 	char quote = 0;
+	size_t i = 0;
 
-	for (; *p && (quote || !is_blank(*p)); p++) {
-		if (*p == escape && quote != '\'') {
-			if (!p[1]) {
-				*ret_next = p + 1;
-				return p;
+	for (size_t n; i < text.len; i += n) {
+		n = rune_at(bytes_from(text, i), &rune);
+		if (!quote && rune_is_space(rune))
+			break;
+		if (rune == (uint8_t)escape && quote != '\'') {
+			if (i + 1 == text.len) {
+				*ret_next = text.len;
+				return i;
 			}
-			p++;
+			n = 1 + rune_at(bytes_from(text, i + 1), &rune);
 		} else if (quote) {
-			quote = *p == quote ? 0 : quote;
-		} else if (*p == '"' || *p == '\'') {
-			quote = *p;
+			quote = rune == (uint8_t)quote ? 0 : quote;
+		} else if (rune == '"' || rune == '\'') {
+			quote = (char)rune;
 		}
 	}
-	*ret_next = p;
-	return p;
+	*ret_next = i;
+	return i;
 }
 
-int words_of_shell(const char *text, char escape, struct arena *a, struct string_list *ret_words, struct err *err)
+int words_of_shell(struct bytes text, char escape, struct arena *a, struct word_list *ret_words, struct err *err)
 {
-	struct growing g = { .arena = a };
+	struct word_list words = { .n = 0 };
 
-	for (const char *next; *text; text = next) {
-		const char *end;
+	for (text = bytes_trim_left(text); text.len; text = bytes_trim_left(text)) {
+		size_t next, len = shell_word_end(text, escape, &next);
+		int r = len ? word_add(&words, bytes_first(text, len), a, err) : OK;
 
-		while (is_blank(*text))
-			text++;
-		end = shell_word_end(text, escape, &next);
-		if (end > text && add(&g, range(text, end), err) < 0)
-			return E_NO_MEMORY;
+		if (r != OK)
+			return r;
+		text = bytes_from(text, next);
 	}
-	*ret_words = g.list;
+	*ret_words = words;
 	return OK;
 }
 
 /* ---- JSON ------------------------------------------------------------------- */
 
-int words_of_json(const char *text, struct arena *a, struct string_list *ret_words, struct err *err)
+static int add_string(struct word_list *words, json_t *item, struct arena *a, struct err *err)
+{
+	struct bytes value = { (const uint8_t *)json_string_value(item), json_string_length(item) };
+
+	if (!json_is_string(item))
+		return fail(err, E_INVALID, "when using JSON array syntax, arrays must be comprised of strings only");
+	value.data = (const uint8_t *)arena_bytes(a, value);
+	return value.data ? word_add(words, value, a, err) : fail_nomem(err);
+}
+
+int words_of_json(struct bytes text, struct arena *a, struct word_list *ret_words, struct err *err)
 {
 	CLEANUP(json_decrefp) json_t *array = NULL;
-	struct growing g = { .arena = a };
+	struct word_list words = { .n = 0 };
 	json_t *item;
 	size_t i;
 
-	while (is_blank(*text))
-		text++;
-	if (*text != '[' || !json_is_light(bytes_of(text)))
+	text = bytes_trim_left(text);
+	if (!bytes_begin(text, "[") || !json_is_light(text))
 		return 0;
-	array = json_loads(text, 0, NULL);
+	array = json_loadb((const char *)text.data, text.len, JSON_ALLOW_NUL, NULL);
 	if (!json_is_array(array))
 		return 0;
 	json_array_foreach(array, i, item)
 	{
-		if (!json_is_string(item))
-			return fail(err, E_INVALID,
-				    "when using JSON array syntax, arrays must be comprised of strings only");
-		if (add(&g, bytes_of(json_string_value(item)), err) < 0)
-			return E_NO_MEMORY;
+		int r = add_string(&words, item, a, err);
+
+		if (r != OK)
+			return r;
 	}
-	*ret_words = g.list;
+	*ret_words = words;
 	return 1;
 }
 
 /* ---- flags ------------------------------------------------------------------ */
 
 /* One word without its quotes and escapes; moves behind it. */
-static void take_flag(const char **text, struct buf *out)
+static void take_flag(struct bytes *text, char escape, struct buf *out)
 {
-	const char *p = *text;
 	char quote = 0;
+	size_t i = 0;
 
-	for (; *p && (quote || !is_blank(*p)); p++) {
-		if (quote ? *p == quote : *p == '"' || *p == '\'')
-			quote = quote ? 0 : *p;
-		else if (*p != '\\')
-			buf_putc(out, *p);
-		else if (p[1])
-			buf_putc(out, *++p);
+	for (; i < text->len; i++) {
+		char c = (char)text->data[i];
+
+		if (!quote && is_blank(c))
+			break;
+		if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? 0 : c;
+		else if (c != escape)
+			buf_putc(out, c);
+		else if (i + 1 < text->len)
+			buf_putc(out, (char)text->data[++i]);
 	}
-	*text = p;
+	*text = bytes_from(*text, i);
 }
 
-int words_take_flags(const char **text, struct arena *a, struct string_list *ret_flags, struct err *err)
+static int add_flag(struct word_list *flags, const struct buf *flag, struct arena *a, struct err *err)
 {
-	struct growing g = { .arena = a };
-	const char *p = *text;
-	size_t longest = strlen(p) + 1;
+	struct bytes copy = buf_bytes(flag);
 
-	for (;;) {
-		CLEANUP(buf_free) struct buf flag = BUF_INIT(longest);
+	copy.data = (const uint8_t *)arena_bytes(a, copy);
+	return copy.data ? word_add(flags, copy, a, err) : fail_nomem(err);
+}
 
-		while (is_blank(*p))
-			p++;
-		if (p[0] != '-' || p[1] != '-')
-			break;
-		take_flag(&p, &flag);
+int words_take_flags(struct bytes *text, char escape, struct arena *a, struct word_list *ret_flags, struct err *err)
+{
+	CLEANUP(buf_free) struct buf flag = BUF_INIT(text->len + 1);
+	struct word_list flags = { .n = 0 };
+	struct bytes rest = bytes_trim_left(*text);
+
+	for (; bytes_begin(rest, "--"); rest = bytes_trim_left(rest)) {
+		int r;
+
+		buf_reset(&flag);
+		take_flag(&rest, escape, &flag);
 		if (!buf_ok(&flag))
 			return fail_nomem(err);
 		if (!strcmp(buf_text(&flag), "--"))
 			break;
-		if (add(&g, buf_bytes(&flag), err) < 0)
-			return E_NO_MEMORY;
+		r = add_flag(&flags, &flag, a, err);
+		if (r != OK)
+			return r;
 	}
-	while (is_blank(*p))
-		p++;
-	*text = p;
-	*ret_flags = g.list;
+	*text = bytes_trim_left(rest);
+	*ret_flags = flags;
 	return OK;
 }

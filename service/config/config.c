@@ -30,6 +30,16 @@ const char config_usage[] =
 	"      --insecure-registry HOST   Registry without valid TLS, HOST[:PORT] or CIDR; may be repeated\n"
 	"      --allow-foreign-urls       Fetch layers that a registry does not have from where their manifest says\n"
 	"      --no-layers                Make no images of layers when images come in: the first mount makes them\n"
+	"      --build-runtime FILE       OCI runtime of RUN steps: crun or runc (default the first one found)\n"
+	"      --build-cgroup-parent DIR  Where cgroups of RUN steps are (default imaged)\n"
+	"      --build-parallel N         Steps at once in all builds together (default as fits the machine)\n"
+	"      --build-allow ENTITLEMENT  What builds may ask for: network.host, security.insecure, none; may be\n"
+	"                                 repeated (default network.host)\n"
+	"      --build-cache-max SIZE     What builds may keep, as 20GB, or none (default a tenth of the disk, at "
+	"least\n"
+	"                                 2GB)\n"
+	"      --build-cache-unused TIME  What they did not use for so long goes, as 14d or 36h, or none (default "
+	"14d)\n"
 	"      --search-index URL         Index of Docker Hub for searches (default https://index.docker.io)\n"
 	"      --hub-url URL              API of Docker Hub for searches (default https://hub.docker.com)\n"
 	"      --log-format FORMAT        text or json (default text)\n"
@@ -56,6 +66,12 @@ static const struct field fields[] = {
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
 	{ "allow-foreign-urls", offsetof(struct config, allow_foreign_urls), SWITCH },
 	{ "no-layers", offsetof(struct config, no_layers), SWITCH },
+	{ "build-runtime", offsetof(struct config, build_runtime), TEXT },
+	{ "build-cgroup-parent", offsetof(struct config, build_cgroup_parent), TEXT },
+	{ "build-parallel", offsetof(struct config, build_parallel), TEXT },
+	{ "build-allow", offsetof(struct config, build_allow), LIST },
+	{ "build-cache-max", offsetof(struct config, build_cache_max), TEXT },
+	{ "build-cache-unused", offsetof(struct config, build_cache_unused), TEXT },
 	{ "search-index", offsetof(struct config, search_index), TEXT },
 	{ "hub-url", offsetof(struct config, hub_url), TEXT },
 	{ "log-format", offsetof(struct config, log_format), TEXT },
@@ -353,6 +369,52 @@ static int check(struct config *c, struct err *err)
 	return OK;
 }
 
+enum { BUILD_PARALLEL_MAX = 1024 };
+
+static int check_parallel(struct config *c, struct err *err)
+{
+	const char *text = c->build_parallel;
+	char *end;
+	unsigned long n;
+
+	if (!text)
+		return OK;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *end || *text < '0' || *text > '9' || n < 1 || n > BUILD_PARALLEL_MAX)
+		return fail(err, E_INVALID, "build-parallel must be a number from 1 to %d, not '%s'",
+			    BUILD_PARALLEL_MAX, text);
+	c->build_parallel_steps = (unsigned)n;
+	return OK;
+}
+
+/* The network of the machine is what steps have by default: to refuse it by name protects nothing. */
+static int check_allowed(struct config *c, struct err *err)
+{
+	c->build_allow_network_host = c->build_allow.n == 0;
+	for (size_t i = 0; i < c->build_allow.n; i++) {
+		const char *name = c->build_allow.items[i];
+
+		if (!strcmp(name, "network.host"))
+			c->build_allow_network_host = true;
+		else if (!strcmp(name, "security.insecure"))
+			c->build_allow_security_insecure = true;
+		else if (strcmp(name, "none") != 0)
+			return fail(err, E_INVALID,
+				    "build-allow must be network.host, security.insecure or none, not '%s'", name);
+	}
+	return OK;
+}
+
+static int check_builds(struct config *c, struct err *err)
+{
+	if (c->build_runtime && *c->build_runtime != '/')
+		return fail(err, E_INVALID, "build-runtime must be an absolute path, not '%s'", c->build_runtime);
+	if (check_parallel(c, err) < 0 || check_allowed(c, err) < 0)
+		return err->code;
+	return cache_limits_parse(c->build_cache_max, c->build_cache_unused, &c->build_cache_limits, err);
+}
+
 int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action, struct err *err)
 {
 	CLEANUP(config_free) struct config c = { 0 };
@@ -362,7 +424,8 @@ int config_load(int argc, char **argv, struct config *ret_config, enum config_ac
 	if (*ret_action != CONFIG_RUN)
 		return OK;
 	if (apply_file(&c, file ? file : DEFAULT_FILE, file != NULL, err) < 0 ||
-	    apply_arguments(&c, argc, argv, err) < 0 || apply_defaults(&c, err) < 0 || check(&c, err) < 0)
+	    apply_arguments(&c, argc, argv, err) < 0 || apply_defaults(&c, err) < 0 || check(&c, err) < 0 ||
+	    check_builds(&c, err) < 0)
 		return err->code;
 	*ret_config = TAKE(c);
 	return OK;

@@ -8,6 +8,7 @@
 #define SERVICE_CONFIG_CONFIG_H
 
 #include "proto/runtime/mem.h"
+#include "service/config/cache_limits.h"
 #include "service/log.h"
 
 struct config_list {
@@ -24,6 +25,14 @@ struct config {
 	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;
 	bool no_layers;
+	char *build_runtime;	   /* path of crun or runc; NULL: looked for */
+	char *build_cgroup_parent; /* NULL: "imaged" */
+	char *build_parallel;	   /* NULL: as many steps as fit the machine */
+	unsigned build_parallel_steps;
+	char *build_cache_max, *build_cache_unused;
+	struct cache_limits build_cache_limits;
+	struct config_list build_allow; /* entitlements */
+	bool build_allow_network_host, build_allow_security_insecure;
 	char *search_index, *hub_url; /* NULL when not set */
 	char *log_format;	      /* "text" or "json" */
 	char *log_level;

@@ -7,6 +7,7 @@
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/registry/host.h"
+#include "store/cache/step_cache.h"
 #include "store/image/events.h"
 
 struct checking {
@@ -67,22 +68,6 @@ static int fetch_blob(struct checking *c, struct repository *repository, const s
 	return OK;
 }
 
-/* An image may come from anywhere: credentials go nowhere but to the registry that
- * they name. */
-static struct credentials credentials_for(const struct checking *c, const struct reference *ref)
-{
-	char wanted[HOST_AUTHORITY_MAX], named[HOST_AUTHORITY_MAX];
-
-	for (size_t i = 0; i < c->request->n_credentials; i++) {
-		const Imaged__V1__Credentials *m = c->request->credentials[i];
-
-		if (*m->server_address && host_authority(m->server_address, named) &&
-		    host_authority(ref->domain, wanted) && !strcmp(named, wanted))
-			return credentials_of(m);
-	}
-	return (struct credentials){ .username = NULL };
-}
-
 static int fetch_from(struct checking *c, const struct finding *f, const char *source, struct err *err)
 {
 	struct credentials credentials;
@@ -94,7 +79,7 @@ static int fetch_from(struct checking *c, const struct finding *f, const char *s
 
 	if (reference_parse(source, &ref, err) < 0)
 		return err->code;
-	credentials = credentials_for(c, &ref);
+	credentials = credentials_of(credentials_among(c->request->credentials, c->request->n_credentials, ref.domain));
 	if (repository_open(c->service->registry, &ref, &credentials, &repository, err) < 0)
 		return err->code;
 	ref.digest = f->digest;
@@ -128,11 +113,23 @@ static int put_back(struct checking *c, const struct finding *f, struct err *err
 	return r < 0 ? err_wrap(err, "the damaged content could not be put back (%s)", why.text) : err->code;
 }
 
+/* Builds make it again. Whatever becomes of it otherwise, they are not to rely on it. */
+static int forget_results(struct checking *c, const struct finding *f)
+{
+	struct step_cache *cache = c->service->build.step_cache;
+
+	if (!cache)
+		return E_NOT_FOUND;
+	return f->step ? step_cache_forget(cache, f->step, NULL) : step_cache_forget_blob(cache, &f->digest, NULL);
+}
+
 static int repair_content(struct checking *c, const struct finding *f, struct err *err)
 {
 	bool aside = f->kind == FINDING_BLOB_DAMAGED;
-	int r;
+	int r = forget_results(c, f);
 
+	if (!f->n_images && !f->n_sources && r == OK)
+		return OK;
 	if (!f->n_sources || f->size < 0)
 		return fail(err, E_NOT_FOUND,
 			    "it came from no registry: remove the image, then load or build it again");
@@ -146,7 +143,11 @@ static int repair_content(struct checking *c, const struct finding *f, struct er
 
 static int repair(struct checking *c, const struct finding *f, struct err *err)
 {
-	return f->layer_image ? layer_check_repair(&c->layers, f->layer_image, err) : repair_content(c, f, err);
+	if (f->layer_image)
+		return layer_check_repair(&c->layers, f->layer_image, err);
+	if (f->kind != FINDING_RECORD_BROKEN)
+		return repair_content(c, f, err);
+	return forget_results(c, f) == OK ? OK : fail(err, E_BUSY, "a build uses the result of this step");
 }
 
 /* It is mended all the same when this cannot be written. */
@@ -159,7 +160,7 @@ static void tell_watchers(struct checking *c, const struct finding *f)
 static bool repairable(const struct checking *c, const struct finding *f)
 {
 	return c->request->repair &&
-	       (f->layer_image || f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
+	       (f->layer_image || f->step || f->kind == FINDING_BLOB_DAMAGED || f->kind == FINDING_BLOB_MISSING);
 }
 
 /* ---- events --------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "service/image/convert.h"
 
 #include "proto/runtime/codec.h"
+#include "service/registry/host_config.h"
 
 static void arena_destroy(void *p)
 {
@@ -407,6 +408,18 @@ void utf8_clean(char *text)
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p >= 0x80)
 			*p = '?';
+}
+
+const Imaged__V1__Credentials *credentials_among(Imaged__V1__Credentials *const *all, size_t n, const char *registry)
+{
+	char wanted[HOST_AUTHORITY_MAX], named[HOST_AUTHORITY_MAX];
+
+	if (!host_authority(registry, wanted))
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (*all[i]->server_address && host_authority(all[i]->server_address, named) && !strcmp(named, wanted))
+			return all[i];
+	return NULL;
 }
 
 void credentials_wipe(const Imaged__V1__Credentials *m)

@@ -64,6 +64,8 @@ Imaged__V1__RateLimit *rate_message_of(struct repository *r, struct rate_message
 
 /* Borrows the strings of the message. */
 struct credentials credentials_of(const Imaged__V1__Credentials *message);
+/* Of several those that name the registry; NULL: none does. They go to no other. */
+const Imaged__V1__Credentials *credentials_among(Imaged__V1__Credentials *const *all, size_t n, const char *registry);
 /* When the call is done with them; what gRPC holds cannot be reached. */
 void credentials_wipe(const Imaged__V1__Credentials *message);
 

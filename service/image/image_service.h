@@ -1,6 +1,7 @@
 /*
  * imaged.v1.ImageService: one file per RPC, over the store and the registry
- * client. The struct is what all of them share; it outlives the RPC server.
+ * client. The struct is what all of them share; it outlives the RPC server. Those of builds
+ * are in service/build; service/api/binding.h knows all.
  */
 #ifndef SERVICE_IMAGE_IMAGE_SERVICE_H
 #define SERVICE_IMAGE_IMAGE_SERVICE_H
@@ -18,6 +19,26 @@ struct admission {
 	atomic_int admitted;
 };
 
+struct contexts;
+struct step_cache;
+struct cache_mounts;
+struct solver;
+struct build_base;
+struct used_images;
+
+/* What builds stand on; NULL in a store that is read-only. */
+struct build_parts {
+	struct contexts *contexts;
+	struct step_cache *step_cache;
+	struct cache_mounts *cache_mounts;
+	struct solver *solver;
+	struct build_base *base;
+	struct used_images *used_images;	 /* NULL: none are remembered */
+	const char *cgroup_parent;		 /* of steps; NULL: run.h's */
+	bool allow_host_network, allow_insecure; /* what clients may ask for (--allow) */
+	struct admission admission;
+};
+
 struct image_service {
 	struct store *store;
 	struct registry *registry;
@@ -33,6 +54,7 @@ struct image_service {
 	size_t n_insecure_registries;
 	bool no_layers; /* what comes in gets no images of its layers */
 	int64_t started_ns;
+	struct build_parts build;
 	atomic_int running_pulls;
 	atomic_flag makes_for_check; /* set while a check makes an image of a layer (check_layer.h) */
 	/* Calls that wait for their client or for a foreign server as long as those like. A
@@ -47,6 +69,7 @@ enum {
 	LOGINS_MAX = 32,
 	PUSHES_MAX = 32,
 	COPIES_MAX = 8,
+	BUILDS_MAX = 16,
 	QUESTIONS_MAX = 24,
 };
 
@@ -57,8 +80,6 @@ void admission_leave(struct admission *a);
 
 /* Behind the answer: to end processes takes a millisecond that no client need wait for. */
 void release_workers(struct rpc_call *call, struct layer_workers *workers);
-
-struct rpc_binding image_service_binding(struct image_service *service);
 
 /* The handlers, in the order of the .proto. `self` is the struct above. */
 int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesRequest *request,
@@ -89,6 +110,15 @@ int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectR
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);
+int list_builds(void *self, struct rpc_call *call, const Imaged__V1__ListBuildsRequest *request,
+		Imaged__V1__ListBuildsResponse *response, struct err *err);
+int get_build_log(void *self, struct rpc_call *call, const Imaged__V1__GetBuildLogRequest *request, struct err *err);
+int remove_builds(void *self, struct rpc_call *call, const Imaged__V1__RemoveBuildsRequest *request,
+		  Imaged__V1__RemoveBuildsResponse *response, struct err *err);
+int list_build_cache(void *self, struct rpc_call *call, const Imaged__V1__ListBuildCacheRequest *request,
+		     Imaged__V1__ListBuildCacheResponse *response, struct err *err);
+int prune_build_cache(void *self, struct rpc_call *call, const Imaged__V1__PruneBuildCacheRequest *request,
+		      Imaged__V1__PruneBuildCacheResponse *response, struct err *err);
 int export_tree(void *self, struct rpc_call *call, const Imaged__V1__ExportTreeRequest *request, struct err *err);
 int mount_image(void *self, struct rpc_call *call, const Imaged__V1__MountImageRequest *request,
 		Imaged__V1__MountImageResponse *response, struct err *err);
@@ -96,6 +126,8 @@ int unmount_image(void *self, struct rpc_call *call, const Imaged__V1__UnmountIm
 		  Imaged__V1__UnmountImageResponse *response, struct err *err);
 int list_mounts(void *self, struct rpc_call *call, const Imaged__V1__ListMountsRequest *request,
 		Imaged__V1__ListMountsResponse *response, struct err *err);
+/* In service/build/session. */
+int build_image(void *self, struct rpc_call *call, struct err *err);
 int check_auth(void *self, struct rpc_call *call, const Imaged__V1__CheckAuthRequest *request,
 	       Imaged__V1__CheckAuthResponse *response, struct err *err);
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,

@@ -3,7 +3,6 @@
 
 #include "proto/runtime/clock.h"
 #include "service/build/apply.h"
-#include "service/build/lines.h"
 #include "service/image/layer_file.h"
 #include "service/registry/download.h"
 #include "service/registry/url.h"
@@ -73,57 +72,53 @@ static int set_history(struct import *m, const Imaged__V1__ImportStart *start, s
 	return m->image.history[0].comment ? OK : fail_nomem(err);
 }
 
-static int apply_line(struct build_stage *stage, const char *line, struct err *err)
+static int apply_change(const struct node *n, char escape, struct arena *a, struct build_stage *stage, struct err *err)
 {
-	CLEANUP(arena_free) struct arena a;
 	struct instruction i;
 
-	arena_init(&a, CHANGES_ARENA_MAX);
-	return instruction_parse(line, stage->escape, &a, &i, err) < 0 ? err->code : instruction_apply(&i, stage, err);
+	return instruction_of(n, escape, a, &i, err) < 0 ? err->code : instruction_apply(&i, stage, err);
 }
 
-static int check_keyword(const char *line, struct err *err)
+static int check_keyword(const struct node *n, struct err *err)
 {
-	struct bytes keyword = instruction_keyword(line);
-	enum instruction_kind ignored;
+	enum instruction_kind kind;
 
-	if (instruction_known(line, &ignored))
+	if (instruction_find(n->keyword, &kind) && instruction_is_change(kind))
 		return OK;
-	return fail(err, E_INVALID, "%.*s is not a valid change command", (int)(keyword.len < 64 ? keyword.len : 64),
-		    (const char *)keyword.data);
+	return fail(err, E_INVALID, "%.*s is not a valid change command", (int)min_size(n->keyword.len, 64),
+		    (const char *)n->keyword.data);
 }
 
-/* Each instruction of the changes, which are one Dockerfile together. */
-static int each_line(const char *text, struct build_stage *stage, bool apply, size_t *ret_n, struct err *err)
+/* The changes are one Dockerfile together. */
+static int apply_text(struct import *m, struct bytes text, struct err *err)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(strlen(text) + 1);
-	struct lines l = lines_of(text, '\\');
-	int r = OK;
+	CLEANUP(arena_free) struct arena a;
+	struct build_stage stage;
+	struct place ignored;
+	struct tree tree;
+	int r;
 
-	for (*ret_n = 0; r == OK && lines_next(&l, &line) > 0; ++*ret_n) {
-		if (!buf_ok(&line))
-			return fail_nomem(err);
-		r = apply ? apply_line(stage, buf_text(&line), err) : check_keyword(buf_text(&line), err);
-	}
+	arena_init(&a, DOCKERFILE_ARENA_MAX);
+	r = tree_parse(text, &a, &tree, &ignored, err);
+	for (size_t i = 0; r == OK && i < tree.n; i++)
+		r = check_keyword(&tree.nodes[i], err);
+	if (r == OK)
+		stage_init(&stage, &m->image, tree.escape);
+	for (size_t i = 0; r == OK && i < tree.n; i++)
+		r = apply_change(&tree.nodes[i], tree.escape, &a, &stage, err);
 	return r;
 }
 
 static int apply_changes(struct import *m, char *const *changes, size_t n, struct err *err)
 {
-	struct build_stage stage = { .image = &m->image, .escape = '\\' };
 	CLEANUP(buf_free) struct buf text = BUF_INIT(SIZE_MAX / 2); /* a message has bounds */
-	size_t n_instructions = 0;
 
 	m->image.config.present = true;
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&text, "%s\n", changes[i]);
 	if (!buf_ok(&text))
 		return fail_nomem(err);
-	if (each_line(buf_text(&text), &stage, false, &n_instructions, err) < 0)
-		return err->code;
-	if (n && !n_instructions)
-		return fail(err, E_INVALID, "file with no instructions");
-	return each_line(buf_text(&text), &stage, true, &n_instructions, err);
+	return n ? apply_text(m, buf_bytes(&text), err) : OK;
 }
 
 /* The message is gone with the next one: the URL is opened here. */

@@ -9,9 +9,10 @@
 
 /* ---- the client's side ----------------------------------------------------- */
 
-static int send_event(struct load *l, const Imaged__V1__LoadEvent *event, struct err *err)
+int load_send(struct load *l, const Imaged__V1__LoadEvent *event, struct err *err)
 {
-	return imaged__v1__image_service__load_send(l->call, event, err);
+	return l->peer ? l->peer->send(l->peer->arg, event, err)
+		       : imaged__v1__image_service__load_send(l->call, event, err);
 }
 
 static int tell_received(struct load *l, struct err *err)
@@ -22,7 +23,7 @@ static int tell_received(struct load *l, struct err *err)
 	m.bytes = l->received;
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_RECEIVED;
 	event.received = &m;
-	return send_event(l, &event, err);
+	return load_send(l, &event, err);
 }
 
 static int receive_data(void *load, struct bytes *ret_data, struct err *err)
@@ -53,7 +54,7 @@ static int send_want(void *load, int64_t offset, int64_t length, struct err *err
 	m.length = length;
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_WANT;
 	event.want = &m;
-	return send_event(load, &event, err);
+	return load_send(load, &event, err);
 }
 
 static int receive_start(struct load *l, struct archive_peer *ret_peer, struct err *err)
@@ -185,11 +186,12 @@ static int prepare(struct load *l, const struct load_image *image, struct publis
 	return OK;
 }
 
-static struct publication publication_of(const struct load_image *image, const struct publishing *w)
+static struct publication publication_of(const struct load *l, const struct load_image *image,
+					 const struct publishing *w)
 {
 	return (struct publication){
 		.names = w->names,
-		.n_names = image->n_names,
+		.n_names = l->peer ? 0 : image->n_names,
 		.root = image->root,
 		.root_bytes = buf_bytes(&w->root_body),
 		.root_media_type = w->root_type,
@@ -236,7 +238,7 @@ static int check_all(struct load *l, struct err *err)
 
 		if (cancel_check(l->cancel, err) < 0 || prepare(l, &l->images[i], &w, err) < 0)
 			return err->code;
-		publication = publication_of(&l->images[i], &w);
+		publication = publication_of(l, &l->images[i], &w);
 		if (image_publication_check(&publication, err) < 0)
 			return err->code;
 		count_new_of(l, &l->images[i], &w.manifest);
@@ -252,7 +254,7 @@ static int publish(struct load *l, const struct load_image *image, struct err *e
 
 	if (prepare(l, image, &w, err) < 0)
 		return err->code;
-	publication = publication_of(image, &w);
+	publication = publication_of(l, image, &w);
 	return image_publish(l->service->store, &publication, &changed, err);
 }
 
@@ -331,7 +333,7 @@ static int publish_and_tell(struct load *l, const struct load_image *image, stru
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_IMAGE;
 	event.image = &t.message;
 	if (untold->code == OK)
-		send_event(l, &event, untold);
+		load_send(l, &event, untold);
 	return OK;
 }
 
@@ -358,17 +360,14 @@ static int send_done(struct load *l, struct err *err)
 	m.present_bytes = l->present_bytes;
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_DONE;
 	event.done = &m;
-	return send_event(l, &event, err);
+	return load_send(l, &event, err);
 }
 
 /* ---- the call -------------------------------------------------------------- */
 
-static int run(struct load *l, struct err *err)
+static int run(struct load *l, const struct archive_peer *peer, struct err *err)
 {
-	struct archive_peer peer;
-
-	if (receive_start(l, &peer, err) < 0 ||
-	    archive_source_open(&l->source, &peer, l->service->worker_program, l->cancel, err) < 0 ||
+	if (archive_source_open(&l->source, peer, l->service->worker_program, l->cancel, err) < 0 ||
 	    load_scan(l, err) < 0 || load_plan(l, err) < 0 || load_blobs_commit(l, err) < 0 || check_all(l, err) < 0 ||
 	    publish_all(l, err) < 0)
 		return err->code;
@@ -387,7 +386,10 @@ static void release(struct load *l)
 		load_image_free(&l->images[i]);
 	free(l->images);
 	load_forget_roots(l);
-	release_workers(l->call, l->workers);
+	if (l->call)
+		release_workers(l->call, l->workers);
+	else
+		layer_workers_unref(l->workers);
 	if (many) /* the allocator keeps the pages of that many small pieces unless it is told */
 		malloc_trim(0);
 }
@@ -395,6 +397,7 @@ static void release(struct load *l)
 int load(void *self, struct rpc_call *call, struct err *err)
 {
 	struct load l = { .service = self, .call = call, .cancel = rpc_call_cancel(call) };
+	struct archive_peer peer;
 	int r;
 
 	if (store_read_only(l.service->store))
@@ -402,8 +405,24 @@ int load(void *self, struct rpc_call *call, struct err *err)
 			    store_root(l.service->store));
 	if (admission_enter(&l.service->uploads, UPLOADS_MAX, "archives are coming", err) < 0)
 		return err->code;
-	r = run(&l, err);
+	r = receive_start(&l, &peer, err);
+	if (r == OK)
+		r = run(&l, &peer, err);
 	release(&l);
 	admission_leave(&l.service->uploads);
+	return r;
+}
+
+int load_unnamed(struct image_service *service, const struct load_peer *peer, struct err *err)
+{
+	const struct archive_peer archive = { .receive = peer->receive, .arg = peer->arg };
+	struct load l = { .service = service,
+			  .peer = peer,
+			  .cancel = peer->cancel,
+			  .platform = peer->platform,
+			  .platform_given = true };
+	int r = run(&l, &archive, err);
+
+	release(&l);
 	return r;
 }

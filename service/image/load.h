@@ -88,9 +88,23 @@ struct pace {
 	int64_t bytes, at_ms, n;
 };
 
+/* For whom a load runs, when that is no client: an archive whose bytes come in order, and who is
+ * told of what becomes of it. */
+struct load_peer {
+	int (*receive)(void *arg, struct bytes *ret_data, struct err *err); /* as archive_peer's */
+	int (*send)(void *arg, const Imaged__V1__LoadEvent *event, struct err *err);
+	void *arg;
+	struct cancel *cancel;
+	struct platform platform; /* images of others are passed over */
+};
+
+/* The images get no names, whatever the archive calls them. */
+int load_unnamed(struct image_service *service, const struct load_peer *peer, struct err *err);
+
 struct load {
 	struct image_service *service;
-	struct rpc_call *call;
+	struct rpc_call *call;	      /* NULL: there is a peer */
+	const struct load_peer *peer; /* else NULL */
 	struct cancel *cancel;
 	struct platform platform;
 	bool platform_given;
@@ -155,6 +169,10 @@ int load_blob_get(struct load *l, const struct digest *d, const struct digest *d
 bool load_blob_present(struct load *l, const struct digest *d);
 /* Ends the lease, and collects what nothing needs. */
 void load_blobs_release(struct load *l);
+
+/* ---- load.c ---------------------------------------------------------------- */
+
+int load_send(struct load *l, const Imaged__V1__LoadEvent *event, struct err *err);
 
 /* ---- load_layers.c --------------------------------------------------------- */
 

@@ -25,7 +25,7 @@ int load_tell_layer(struct load *l, const struct digest *diff_id, int64_t curren
 	m.total = total;
 	event.event_case = IMAGED__V1__LOAD_EVENT__EVENT_LAYER;
 	event.layer = &m;
-	return imaged__v1__image_service__load_send(l->call, &event, err);
+	return load_send(l, &event, err);
 }
 
 static int start_workers(struct load *l, struct err *err)

@@ -12,7 +12,7 @@
 
 static int send_event(struct pull *p, const Imaged__V1__PullEvent *event, struct err *err)
 {
-	return imaged__v1__image_service__pull_send(p->call, event, err);
+	return p->peer->send(p->peer->arg, event, err);
 }
 
 int pull_send_resolved(struct pull *p, struct err *err)
@@ -325,7 +325,10 @@ static void release(struct pull *p, int code)
 		lease_abandon(p->service->store, &p->lease, NULL);
 	else if (p->leased)
 		discard(p);
-	release_workers(p->call, p->workers);
+	if (p->peer->call)
+		release_workers(p->peer->call, p->workers);
+	else
+		layer_workers_unref(p->workers);
 	repository_unref(p->repository);
 	manifest_free(&p->manifest);
 	image_config_free(&p->config);
@@ -354,13 +357,13 @@ static int parse_request(struct pull *p, const Imaged__V1__PullRequest *request,
 	return p->platform_given ? platform_parse(request->platform, &p->platform, err) : OK;
 }
 
-int pull_one(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+int pull_for(struct image_service *service, const struct pull_peer *peer, const Imaged__V1__PullRequest *request,
 	     struct err *err)
 {
 	struct pull p = {
 		.service = service,
-		.call = call,
-		.cancel = rpc_call_cancel(call),
+		.peer = peer,
+		.cancel = peer->cancel,
 		.credentials = credentials_of(request->credentials),
 		.root_body = BUF_INIT(MANIFEST_BYTES_MAX),
 		.manifest_body = BUF_INIT(MANIFEST_BYTES_MAX),
@@ -379,6 +382,21 @@ int pull_one(struct image_service *service, struct rpc_call *call, const Imaged_
 	release(&p, r);
 	atomic_fetch_sub(&service->running_pulls, 1);
 	return r;
+}
+
+static int send_to_client(void *call, const Imaged__V1__PullEvent *event, struct err *err)
+{
+	return imaged__v1__image_service__pull_send(call, event, err);
+}
+
+int pull_one(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
+	     struct err *err)
+{
+	const struct pull_peer peer = {
+		.send = send_to_client, .arg = call, .cancel = rpc_call_cancel(call), .call = call
+	};
+
+	return pull_for(service, &peer, request, err);
 }
 
 int pull(void *self, struct rpc_call *call, const Imaged__V1__PullRequest *request, struct err *err)

@@ -7,13 +7,24 @@
  *   publish   pull.c           configuration against manifest against verified diff
  *                              IDs, commit, image record and names
  *
- * All of it runs on the thread of the call. Several tags (pull_tags.c) are as many pulls, one
+ * All of it runs on the caller's thread. Several tags (pull_tags.c) are as many pulls, one
  * after the other.
  */
 #ifndef SERVICE_IMAGE_PULL_H
 #define SERVICE_IMAGE_PULL_H
 
 #include "service/image/image_service.h"
+
+/* For whom a pull runs, and who is told of it. All functions are called on its thread. */
+struct pull_peer {
+	int (*send)(void *arg, const Imaged__V1__PullEvent *event, struct err *err);
+	/* The configuration's bytes, before the layers are here; NULL: nobody waits for them. Not called when
+	 * nothing was to be done. */
+	int (*config)(void *arg, const struct digest *manifest, struct bytes config, struct err *err);
+	void *arg;
+	struct cancel *cancel;
+	struct rpc_call *call; /* workers end behind its answer; NULL: with the pull */
+};
 
 enum {
 	/* Blobs of one image at once; of small ones, which cost round trips and no bandwidth, all
@@ -43,7 +54,7 @@ struct pull_blob {
 
 struct pull {
 	struct image_service *service;
-	struct rpc_call *call;
+	const struct pull_peer *peer;
 	struct cancel *cancel;
 	struct credentials credentials;
 	struct digest source; /* of repository and credentials: whose failures are ours */
@@ -79,7 +90,10 @@ struct pull {
 	int64_t image_bytes; /* that the layers' images will take at least */
 };
 
-/* The whole of it. */
+/* The whole of it. Of the request all_tags is not heeded. */
+int pull_for(struct image_service *service, const struct pull_peer *peer, const Imaged__V1__PullRequest *request,
+	     struct err *err);
+/* For the client of a call. */
 int pull_one(struct image_service *service, struct rpc_call *call, const Imaged__V1__PullRequest *request,
 	     struct err *err);
 /* Each tag of the repository that the reference names, in the registry's order; ends at

@@ -246,7 +246,10 @@ static int learn_config(struct pull *p, struct pull_blob *b, struct err *err)
 	if (image_config_parse(buf_bytes(&p->config_body), &p->config, err) < 0)
 		return err->code;
 	p->config_known = true;
-	return image_config_check_layers(&p->config, p->manifest.n_layers, err);
+	if (image_config_check_layers(&p->config, p->manifest.n_layers, err) < 0)
+		return err->code;
+	return p->peer->config ? p->peer->config(p->peer->arg, &p->manifest_digest, buf_bytes(&p->config_body), err)
+			       : OK;
 }
 
 /* ---- transfers ------------------------------------------------------------ */

@@ -13,7 +13,7 @@ enum {
 
 static int send_event(struct push *p, const Imaged__V1__PushEvent *event, struct err *err)
 {
-	return imaged__v1__image_service__push_send(p->call, event, err);
+	return p->event(p->arg, event, err);
 }
 
 static Imaged__V1__PushLayer *layer_message(struct arena *a, const struct push_blob *b)
@@ -392,12 +392,18 @@ static void release(struct push *p)
 	pthread_mutex_destroy(&p->mu);
 }
 
+static int send_to_client(void *call, const Imaged__V1__PushEvent *event, struct err *err)
+{
+	return imaged__v1__image_service__push_send(call, event, err);
+}
+
 static int push_call(struct image_service *service, struct rpc_call *call, const Imaged__V1__PushRequest *request,
 		     struct err *err)
 {
 	struct push p = {
 		.service = service,
-		.call = call,
+		.event = send_to_client,
+		.arg = call,
 		.cancel = rpc_call_cancel(call),
 		.credentials = credentials_of(request->credentials),
 		.all_tags = request->all_tags,
@@ -411,6 +417,53 @@ static int push_call(struct image_service *service, struct rpc_call *call, const
 	pthread_mutex_init(&p.mu, NULL);
 	transfer_watch_init(&p.watch);
 	r = run(&p, err);
+	if (r != OK)
+		shorten(err);
+	release(&p);
+	admission_leave(&service->pushes);
+	return r;
+}
+
+/* ---- of a build ------------------------------------------------------------ */
+
+static int run_content(struct push *p, const struct push_content *c, struct err *err)
+{
+	const char *tag = c->ref->tag;
+
+	p->images = calloc(1, sizeof *p->images);
+	if (!p->images)
+		return fail_nomem(err);
+	p->n_images = 1;
+	p->images->root = c->root;
+	p->images->chosen = c->chosen;
+	p->images->tags = &tag;
+	p->images->n_tags = 1;
+	if (repository_open_push(p->service->registry, &p->ref, NULL, &p->credentials, &p->repository, err) < 0 ||
+	    repository_contact(p->repository, p->cancel, err) < 0 || push_collect(p, err) < 0 ||
+	    send_started(p, err) < 0 || push_images(p, err) < 0)
+		return err->code;
+	return send_done(p, err);
+}
+
+int push_content(struct image_service *service, const struct push_content *c, struct err *err)
+{
+	struct push p = {
+		.service = service,
+		.event = c->event,
+		.arg = c->arg,
+		.cancel = c->cancel,
+		.credentials = c->credentials,
+		.ref = *c->ref,
+	};
+	struct err ignored = ERR_INIT;
+	int r;
+
+	err = err ? err : &ignored;
+	if (admission_enter(&service->pushes, PUSHES_MAX, "pushes run", err) < 0)
+		return err->code;
+	pthread_mutex_init(&p.mu, NULL);
+	transfer_watch_init(&p.watch);
+	r = run_content(&p, c, err);
 	if (r != OK)
 		shorten(err);
 	release(&p);

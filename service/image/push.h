@@ -74,9 +74,13 @@ struct push_source {
 	struct repository *repository;
 };
 
+/* Who is told what happens. */
+typedef int push_event(void *arg, const Imaged__V1__PushEvent *event, struct err *err);
+
 struct push {
 	struct image_service *service;
-	struct rpc_call *call;
+	push_event *event;
+	void *arg; /* of event */
 	struct cancel *cancel;
 	struct credentials credentials;
 	struct reference ref; /* with a tag unless all_tags */
@@ -97,6 +101,20 @@ struct push {
 	int64_t sent_bytes;		 /* mu */
 	struct transfer_watch watch;	 /* dirty when a status has changed */
 };
+
+/* ---- push.c */
+
+/* Content of the store that need be no image of it, as what was built. Held by the caller. */
+struct push_content {
+	const struct reference *ref; /* with a tag, which will lead to it */
+	struct digest root, chosen;  /* as in push_image */
+	struct credentials credentials;
+	struct cancel *cancel;
+	push_event *event;
+	void *arg;
+};
+
+int push_content(struct image_service *service, const struct push_content *c, struct err *err);
 
 /* ---- push_plan.c */
 

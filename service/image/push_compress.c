@@ -3,10 +3,9 @@
  * Import make names the layers as they came, mostly plain. A registry is sent what docker
  * sends: another manifest with the same configuration, so the same image, in Docker's
  * schema 2, whose plain layers are compressed with gzip (an OCI manifest where one of the
- * layers came as zstd, which schema 2 does not know). It is published beside the first one before anything is
- * sent, so that no layer is compressed twice, however the push ends; the record of the
- * first one says that it was made here (ImageRecord.synthesized). What came with a
- * manifest of its own is never changed.
+ * layers came as zstd, which schema 2 does not know, or where a build annotated it). It is published beside the first
+ * one before anything is sent, so that no layer is compressed twice, however the push ends; the record of the first one
+ * says that it was made here (ImageRecord.synthesized). What came with a manifest of its own is never changed.
  *
  * A layer that is here as gzip already, in whatever image, is taken as it is.
  */
@@ -18,6 +17,8 @@
 #include "service/image/push.h"
 #include "service/image/synthetic_manifest.h"
 #include "store/image/names.h"
+
+enum { THREADS_MAX = 2 };
 
 static const char gzip_layer[] = "application/vnd.oci.image.layer.v1.tar+gzip";
 
@@ -90,6 +91,7 @@ struct layer {
 struct work {
 	struct push *push;
 	struct manifest manifest; /* the one that was made here */
+	struct buf body;	  /* the same */
 	struct image_config config;
 	int64_t config_size;
 	struct layer *layers;
@@ -128,12 +130,13 @@ static bool find_gzip(struct push *p, const struct digest *diff_id, struct layer
 static int compress(struct work *w, struct layer *l, struct err *err)
 {
 	CLEANUP(closep) int fd = -1;
+	const struct compress_options options = { .compression = COMPRESSION_GZIP };
 	struct store *s = w->push->service->store;
 	int64_t size;
 	int r = content_open(s, &l->from->digest, &fd, &size, err);
 
 	if (r == OK)
-		r = compress_layer(s, fd, &l->from->digest, w->cancel, &l->ingest, &l->digest, err);
+		r = compress_layer(s, fd, &l->from->digest, &options, w->cancel, &l->ingest, &l->digest, err);
 	if (r == OK)
 		l->size = ingest_offset(l->ingest);
 	return r;
@@ -208,9 +211,9 @@ static int watch(struct work *w, struct err *err)
 	}
 }
 
+/* Each layer takes all cores: a second one fills the gaps where the first is read and written. */
 static unsigned threads_for(const struct work *w)
 {
-	enum { THREADS_MAX = 4 };
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t n = cores > 1 ? (size_t)cores : 1;
 
@@ -220,7 +223,7 @@ static unsigned threads_for(const struct work *w)
 
 static int run_all(struct work *w, struct err *err)
 {
-	pthread_t threads[4];
+	pthread_t threads[THREADS_MAX];
 	unsigned wanted = threads_for(w), n = 0;
 	int r;
 
@@ -268,6 +271,7 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 {
 	size_t n = w->manifest.n_layers;
 	CLEANUP(freep) struct synthetic_layer *layers = calloc(n + 1, sizeof *layers);
+	bool annotated;
 
 	if (!layers)
 		return fail_nomem(err);
@@ -277,6 +281,10 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 		layers[i] = (struct synthetic_layer){ is_plain(l->from->media_type) ? gzip_layer : l->from->media_type,
 						      l->digest, l->size };
 	}
+	if (annotated_manifest(buf_bytes(&w->body), layers, n, &annotated, out, err) < 0)
+		return err->code;
+	if (annotated)
+		return OK;
 	if (is_all_gzip(layers, n))
 		return docker_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 	return synthetic_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
@@ -388,6 +396,7 @@ static void work_free(struct work *w)
 	free(w->facts);
 	cancel_unref(w->cancel);
 	manifest_free(&w->manifest);
+	buf_free(&w->body);
 	image_config_free(&w->config);
 }
 
@@ -404,6 +413,7 @@ static int compress_image(struct push *p, const struct digest *manifest, struct 
 		return err->code;
 	w.config_size = (int64_t)c.config_body.len;
 	w.manifest = TAKE(c.manifest);
+	w.body = TAKE(c.manifest_body);
 	w.config = TAKE(c.config);
 	return make_other(&w, ret_other, err);
 }

@@ -1,6 +1,9 @@
 #include "service/image/synthetic_manifest.h"
 
+#include <jansson.h>
+
 #include "service/layer/magic.h"
+#include "store/types/json.h"
 
 int layer_media_type(int fd, const char **ret_type, struct err *err)
 {
@@ -56,4 +59,44 @@ int docker_manifest(const struct digest *config, int64_t config_size, const stru
 			i ? "," : "", (long long)layers[i].size, digest_text(&layers[i].digest, text));
 	buf_puts(out, n ? "\n   ]\n}" : "]\n}");
 	return buf_ok(out) ? OK : fail_nomem(err);
+}
+
+/* ---- with annotations -------------------------------------------------------------- */
+
+static int append(const char *text, size_t len, void *out)
+{
+	return buf_append(out, text, len) ? 0 : -1;
+}
+
+static json_t *descriptors(const struct synthetic_layer *layers, size_t n)
+{
+	json_t *list = json_array();
+	char text[DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "mediaType", layers[i].media_type,
+							  "digest", digest_text(&layers[i].digest, text), "size",
+							  (json_int_t)layers[i].size))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+int annotated_manifest(struct bytes manifest, const struct synthetic_layer *layers, size_t n, bool *ret_made,
+		       struct buf *out, struct err *err)
+{
+	CLEANUP(json_decrefp) json_t *document = NULL;
+	json_error_t why;
+
+	*ret_made = false;
+	if (json_read_light(manifest, JSON_REJECT_DUPLICATES, &document, &why, err) < 0)
+		return err->code;
+	if (!json_object_size(json_object_get(document, "annotations")))
+		return OK;
+	if (json_object_set_new(document, "layers", descriptors(layers, n)) ||
+	    json_dump_callback(document, append, out, JSON_COMPACT | JSON_PRESERVE_ORDER))
+		return fail_nomem(err);
+	*ret_made = true;
+	return OK;
 }

@@ -23,6 +23,11 @@ int layer_media_type(int fd, const char **ret_type, struct err *err);
 int docker_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
 		    struct buf *out, struct err *err);
 
+/* One with other layers in their places, and all else as it is. *ret_made: false when it tells nothing that
+ * those above do not; an OCI manifest with annotations does. */
+int annotated_manifest(struct bytes manifest, const struct synthetic_layer *layers, size_t n, bool *ret_made,
+		       struct buf *out, struct err *err);
+
 int synthetic_manifest(const struct digest *config, int64_t config_size, const struct synthetic_layer *layers, size_t n,
 		       struct buf *out, struct err *err);
 

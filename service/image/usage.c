@@ -1,6 +1,7 @@
 /* GetDiskUsage. */
 #include "store/usage.h"
 
+#include "service/image/build_cache_message.h"
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/image/page.h"
@@ -81,6 +82,20 @@ static int totals(struct store *s, Imaged__V1__GetDiskUsageResponse *response, s
 	return OK;
 }
 
+static int build_cache(const struct image_service *service, struct cancel *cancel,
+		       Imaged__V1__GetDiskUsageResponse *response, struct err *err)
+{
+	struct build_cache cache = build_cache_of(service);
+	struct build_cache_totals totals = { 0 };
+	int r = build_cache_totals(&cache, cancel, &totals, err);
+
+	response->build_cache_count = totals.count;
+	response->build_cache_active = totals.in_use;
+	response->build_cache_bytes = totals.bytes;
+	response->build_cache_reclaimable = totals.bytes - totals.in_use_bytes;
+	return r;
+}
+
 int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskUsageRequest *request,
 		   Imaged__V1__GetDiskUsageResponse *response, struct err *err)
 {
@@ -95,6 +110,8 @@ int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskU
 
 	if (r == OK && !*request->page_token)
 		r = totals(service->store, response, err);
+	if (r == OK && !*request->page_token)
+		r = build_cache(service, rpc_call_cancel(call), response, err);
 	if (r == OK && request->per_image)
 		r = per_image(&list, request, rpc_call_cancel(call), err);
 	if (r == OK) {

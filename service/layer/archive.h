@@ -86,6 +86,10 @@ struct inflate_filter;
 /* policy: tar_bytes and ratio, zstd_window and stall_ms count here. */
 int inflate_filter_new(const char *program, const struct layer_policy *policy, struct inflate_filter **ret_filter,
 		       struct err *err);
+/* The same of a stream, compressed or plain, that holds a tar, which comes out as the records
+ * of untar_format.h. policy: entries counts too. */
+int untar_filter_new(const char *program, const struct layer_policy *policy, struct inflate_filter **ret_filter,
+		     struct err *err);
 void inflate_filter_free(struct inflate_filter *f); /* NULL is fine */
 void inflate_filter_freep(struct inflate_filter **f);
 

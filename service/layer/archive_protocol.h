@@ -36,6 +36,7 @@ enum {
 #define WORKER_MODE_INFLATE "inflate"
 #define WORKER_MODE_TAR "tar"
 #define WORKER_MODE_EROFS "erofs"
+#define WORKER_MODE_UNTAR "untar"
 
 enum walk_type {
 	WALK_BLOCK = 1,

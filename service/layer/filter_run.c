@@ -9,7 +9,9 @@ struct filter {
 	struct layer_limits limits;
 	struct inflate inflate;
 	struct inflate_in in;
-	uint64_t read, written;
+	const struct filter_output *to;
+	uint64_t read, written; /* compressed, plain */
+	uint64_t sent;
 	bool ended; /* the input */
 	uint8_t input[BUFFER_BYTES], output[BUFFER_BYTES];
 };
@@ -33,7 +35,7 @@ static int read_more(struct filter *f, struct err *err)
 	return OK;
 }
 
-static int write_all(const uint8_t *data, size_t len, struct err *err)
+int filter_write(const uint8_t *data, size_t len, struct err *err)
 {
 	while (len) {
 		ssize_t n = write(STDOUT_FILENO, data, len);
@@ -67,7 +69,7 @@ static int inflate_input(struct filter *f, struct err *err)
 		f->written += len;
 		rc = inflate_check(&f->inflate, &f->limits, f->read - f->in.left, f->written, err);
 		if (rc == OK)
-			rc = write_all(f->output, len, err);
+			rc = f->to->take(f->to->arg, f->output, len, err);
 	} while (rc == OK && !out.left);
 	if (rc == OK && f->in.left)
 		return fail(err, E_WORKER, "the decoder does not go on");
@@ -85,22 +87,46 @@ static int open_stream(struct filter *f, struct err *err)
 	if (rc != OK)
 		return rc;
 	format = magic_format((struct bytes){ f->input, f->in.left });
-	if (format == INFLATE_PLAIN)
+	if (format == INFLATE_PLAIN && !f->to->takes_plain)
 		return fail(err, E_BAD_CONTENT, "archive is not compressed with gzip, zstd, xz or bzip2");
 	return inflate_init(&f->inflate, format, f->limits.zstd_window, err);
 }
 
 static int run_stream(struct filter *f, struct err *err)
 {
-	int rc = open_stream(f, err);
+	int rc = f->to->begin(f->to->arg, &f->limits, err);
 
+	if (rc == OK)
+		rc = open_stream(f, err);
 	f->inflate.noun = "archive";
 	while (rc == OK && f->in.left) {
 		rc = inflate_input(f, err);
 		if (rc == OK)
 			rc = read_more(f, err);
 	}
-	return rc == OK ? inflate_finish(&f->inflate, err) : rc;
+	if (rc == OK)
+		rc = inflate_finish(&f->inflate, err);
+	return rc == OK ? f->to->finish(f->to->arg, &f->sent, err) : rc;
+}
+
+/* ---- the stream as it is ---------------------------------------------------------- */
+
+static int begin_plain(void *sent, const struct layer_limits *limits UNUSED, struct err *err UNUSED)
+{
+	*(uint64_t *)sent = 0;
+	return OK;
+}
+
+static int take_plain(void *sent, const uint8_t *data, size_t len, struct err *err)
+{
+	*(uint64_t *)sent += len;
+	return filter_write(data, len, err);
+}
+
+static int finish_plain(void *sent, uint64_t *ret_written, struct err *err UNUSED)
+{
+	*ret_written = *(uint64_t *)sent;
+	return OK;
 }
 
 /* ---- the socket ----------------------------------------------------------------- */
@@ -124,7 +150,7 @@ static int answer(const struct filter *f, int socket, int code, const struct err
 	struct layer_message m = layer_message_of(code == OK ? LAYER_RESULT : LAYER_FAILED, f->number);
 
 	if (code == OK) {
-		m.u.result.tar_bytes = f->written;
+		m.u.result.tar_bytes = f->sent;
 	} else {
 		m.u.failed.code = layer_code_allowed(code) ? code : E_IO;
 		layer_text_clean(why->text, sizeof why->text, m.u.failed.text, sizeof m.u.failed.text);
@@ -132,7 +158,7 @@ static int answer(const struct filter *f, int socket, int code, const struct err
 	return layer_message_send(socket, &m, -1, 0, err);
 }
 
-int filter_run(int socket, struct err *err)
+int filter_run_into(int socket, const struct filter_output *output, struct err *err)
 {
 	CLEANUP(freep) struct filter *f = calloc(1, sizeof *f);
 	struct err why = ERR_INIT;
@@ -140,10 +166,21 @@ int filter_run(int socket, struct err *err)
 
 	if (!f)
 		return fail_nomem(err);
+	f->to = output;
 	rc = receive_limits(f, socket, err);
 	if (rc != OK)
 		return rc == E_UNAVAILABLE ? OK : rc;
 	rc = run_stream(f, &why);
 	inflate_free(&f->inflate);
 	return answer(f, socket, rc, &why, err);
+}
+
+int filter_run(int socket, struct err *err)
+{
+	uint64_t sent;
+	const struct filter_output output = {
+		.arg = &sent, .begin = begin_plain, .take = take_plain, .finish = finish_plain
+	};
+
+	return filter_run_into(socket, &output, err);
 }

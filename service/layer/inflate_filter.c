@@ -38,7 +38,7 @@ static int make_pipe(int ours, int *ret_ours, int *ret_theirs, struct err *err)
 	return fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? fail_errno(err, "set up a pipe for imaged-layer") : OK;
 }
 
-static int start(struct inflate_filter *f, const char *program, struct err *err)
+static int start(struct inflate_filter *f, const char *program, const char *mode, struct err *err)
 {
 	struct layer_message m = layer_message_of(LAYER_FILTER, STREAM_NUMBER);
 	CLEANUP(closep) int in = -1;
@@ -48,16 +48,15 @@ static int start(struct inflate_filter *f, const char *program, struct err *err)
 	if (rc == OK)
 		rc = make_pipe(0, &f->out, &out, err);
 	if (rc == OK)
-		rc = process_start_as(program, &(struct process_role){ WORKER_MODE_INFLATE, in, out }, &f->process,
-				      err);
+		rc = process_start_as(program, &(struct process_role){ mode, in, out }, &f->process, err);
 	if (rc != OK)
 		return rc;
 	m.u.filter.limits = f->limits;
 	return process_send(&f->process, &m, -1, err);
 }
 
-int inflate_filter_new(const char *program, const struct layer_policy *policy, struct inflate_filter **ret_filter,
-		       struct err *err)
+static int new_filter(const char *program, const char *mode, const struct layer_policy *policy,
+		      struct inflate_filter **ret_filter, struct err *err)
 {
 	CLEANUP(inflate_filter_freep) struct inflate_filter *f = calloc(1, sizeof *f);
 	int rc;
@@ -69,11 +68,23 @@ int inflate_filter_new(const char *program, const struct layer_policy *policy, s
 	f->limits = policy->limits;
 	rc = patience_init(&f->patience, policy->stall_ms, err);
 	if (rc == OK)
-		rc = start(f, program, err);
+		rc = start(f, program, mode, err);
 	if (rc != OK)
 		return rc;
 	*ret_filter = TAKE(f);
 	return OK;
+}
+
+int inflate_filter_new(const char *program, const struct layer_policy *policy, struct inflate_filter **ret_filter,
+		       struct err *err)
+{
+	return new_filter(program, WORKER_MODE_INFLATE, policy, ret_filter, err);
+}
+
+int untar_filter_new(const char *program, const struct layer_policy *policy, struct inflate_filter **ret_filter,
+		     struct err *err)
+{
+	return new_filter(program, WORKER_MODE_UNTAR, policy, ret_filter, err);
 }
 
 static void close_input(struct inflate_filter *f)
@@ -183,29 +194,37 @@ static int finish(struct inflate_filter *f, size_t *ret_len, struct err *err)
 	return OK;
 }
 
-int inflate_filter_read(struct inflate_filter *f, void *data, size_t size, size_t *ret_len, struct err *err)
+static int count(struct inflate_filter *f, size_t len, size_t *ret_len, struct err *err)
 {
-	ssize_t n;
-	int rc = look(f, err);
-
-	if (rc != OK)
-		return rc;
-	if (!f->process.ready)
-		return fail(err, E_BUSY, "imaged-layer is not ready yet");
-	do
-		n = read(f->out, data, size);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return fail(err, E_BUSY, "imaged-layer has nothing yet");
-	if (n < 0)
-		return fail_errno(err, "read from imaged-layer");
-	if (n == 0)
-		return finish(f, ret_len, err);
-	f->read += (uint64_t)n;
+	f->read += len;
 	if (f->read > f->limits.tar_bytes || (f->answered && f->read > f->promised))
 		return process_fail_nonsense(&f->process, "a stream that is too long", err);
-	*ret_len = (size_t)n;
+	*ret_len = len;
 	return OK;
+}
+
+/* What it has written comes before what it says: a failure is of what follows. */
+int inflate_filter_read(struct inflate_filter *f, void *data, size_t size, size_t *ret_len, struct err *err)
+{
+	bool was_ready = f->process.ready && f->process.pid;
+	ssize_t n = -1;
+	int rc;
+
+	if (was_ready) {
+		do
+			n = read(f->out, data, size);
+		while (n < 0 && errno == EINTR);
+		if (n < 0 && errno != EAGAIN)
+			return fail_errno(err, "read from imaged-layer");
+	}
+	if (n > 0)
+		return count(f, (size_t)n, ret_len, err);
+	rc = look(f, err);
+	if (rc != OK)
+		return rc;
+	if (!was_ready || n < 0)
+		return fail(err, E_BUSY, "imaged-layer has nothing yet");
+	return finish(f, ret_len, err);
 }
 
 int inflate_filter_wait(struct inflate_filter *f, struct cancel *cancel, struct err *err)

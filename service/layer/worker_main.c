@@ -1,8 +1,8 @@
 /*
  * imaged-layer: reads what comes from outside, without any right on the machine. By
  * argv[1]: nothing: inflates, hashes and counts the layers of one pull; "erofs": makes
- * images of their tars; "inflate": inflates one stream from descriptor 0 to 1; "tar":
- * reads the headers of one archive.
+ * images of their tars; "inflate": inflates one stream from descriptor 0 to 1; "untar":
+ * makes plain records of the tar in such a stream; "tar": reads the headers of one archive.
  * Started by imaged, with a socket at LAYER_SOCKET_FD and nothing else; see protocol.h
  * and archive_protocol.h for what is said there.
  */
@@ -18,6 +18,7 @@
 #include "service/layer/image_run.h"
 #include "service/layer/layer_run.h"
 #include "service/layer/sandbox.h"
+#include "service/layer/untar_run.h"
 #include "service/layer/walk_run.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_NOT_BY_HAND = 64 };
@@ -106,6 +107,11 @@ static int run_filter(struct source *s, struct pipeline *p UNUSED, struct err *e
 	return filter_run(s->socket, err);
 }
 
+static int run_untar(struct source *s, struct pipeline *p UNUSED, struct err *err)
+{
+	return untar_run(s->socket, err);
+}
+
 static int run_images(struct source *s, struct pipeline *p UNUSED, struct err *err)
 {
 	return image_run(s->socket, err);
@@ -126,6 +132,7 @@ static const struct mode modes[] = {
 	{ "", SANDBOX_READS_FILES, run_layers },
 	{ WORKER_MODE_EROFS, SANDBOX_WRITES_IMAGES, run_images },
 	{ WORKER_MODE_INFLATE, SANDBOX_FILTERS, run_filter },
+	{ WORKER_MODE_UNTAR, SANDBOX_FILTERS, run_untar },
 	{ WORKER_MODE_TAR, SANDBOX_TALKS, run_walk },
 };
 

@@ -28,7 +28,7 @@ static int check_mounted(const char *path, const char *program, struct err *err)
 int fuse_mount_layer(int image, const char *path, struct err *err)
 {
 	char source[32];
-	char *argv[] = { (char *)"erofsfuse", (char *)"-s", source, (char *)path, NULL };
+	const char *argv[] = { "erofsfuse", "-s", source, path, NULL };
 
 	snprintf(source, sizeof source, "/proc/self/fd/%d", HELPER_GIFT_FD);
 	if (helper_run(argv, image, err) < 0)
@@ -49,7 +49,7 @@ static void put_path(struct buf *b, const char *path)
 int fuse_mount_overlay(const struct fuse_overlay *o, struct err *err)
 {
 	CLEANUP(buf_free) struct buf options = BUF_INIT(OPTIONS_MAX);
-	char *argv[] = { (char *)"fuse-overlayfs", (char *)"-o", NULL, (char *)o->target, NULL };
+	const char *argv[] = { "fuse-overlayfs", "-o", NULL, o->target, NULL };
 
 	buf_puts(&options, o->upper ? "rw" : "ro");
 	buf_puts(&options, o->devices ? "" : ",nodev");
@@ -66,7 +66,7 @@ int fuse_mount_overlay(const struct fuse_overlay *o, struct err *err)
 	}
 	if (!buf_ok(&options))
 		return fail_nomem(err);
-	argv[2] = (char *)buf_text(&options);
+	argv[2] = buf_text(&options);
 	if (helper_run(argv, -1, err) < 0)
 		return err->code;
 	return check_mounted(o->target, "fuse-overlayfs", err);
@@ -80,7 +80,7 @@ static int fail_busy(const char *path, struct err *err)
 /* `place` leads to the same as `path`, which is what people know. */
 static int unmount(const char *place, const char *path, bool lazy, struct err *err)
 {
-	char *argv[] = { (char *)"fusermount3", (char *)(lazy ? "-uz" : "-u"), (char *)"--", (char *)path, NULL };
+	const char *argv[] = { "fusermount3", lazy ? "-uz" : "-u", "--", path, NULL };
 	struct err why = ERR_INIT;
 
 	if (umount2(place, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)

@@ -13,6 +13,6 @@ enum { HELPER_GIFT_FD = 3 }; /* where the program finds `gift` */
 /* argv[0] is looked for in PATH; argv ends with NULL. Waits until the program has ended or
  * gone into the background. `gift`: a descriptor that it gets; -1: none. E_CANNOT_MOUNT: it
  * is not there, or failed, with what it said on its standard error. */
-int helper_run(char *const *argv, int gift, struct err *err);
+int helper_run(const char *const *argv, int gift, struct err *err);
 
 #endif

@@ -52,16 +52,29 @@ static enum http_reach reach_of(const struct url *origin, const struct url *at)
 	return reach == HTTP_REACH_ANY ? HTTP_REACH_LOOPBACK : reach;
 }
 
+static size_t make_headers(const struct download *d, struct http_header headers[3])
+{
+	size_t n = 0;
+
+	if (d->range)
+		headers[n++] = (struct http_header){ "Range", d->range };
+	if (d->etag)
+		headers[n++] = (struct http_header){ "If-None-Match", d->etag };
+	if (d->last_modified)
+		headers[n++] = (struct http_header){ "If-Modified-Since", d->last_modified };
+	return n;
+}
+
 static int get(struct registry *r, const struct download *d, const struct url *origin, const struct url *at,
 	       struct cancel *cancel, struct http_exchange **ret_exchange, struct err *err)
 {
 	enum http_failure failure = HTTP_FAILED_NOT;
-	struct http_header range = { "Range", d->range };
+	struct http_header headers[3];
 	struct http_request q = {
 		.method = "GET",
 		.url = at->text,
-		.headers = &range,
-		.n_headers = d->range != NULL,
+		.headers = headers,
+		.n_headers = make_headers(d, headers),
 		.bulk = true,
 		.reach = reach_of(origin, at),
 		.ret_failure = &failure,
@@ -95,7 +108,7 @@ int download_open(struct registry *r, const struct download *d, struct cancel *c
 		if (code != OK)
 			break;
 		status = http_response_of(x)->status;
-		if (status >= 200 && status < 300) {
+		if ((status >= 200 && status < 300) || (status == 304 && (d->etag || d->last_modified))) {
 			*ret_exchange = TAKE(x);
 			return OK;
 		}

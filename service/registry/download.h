@@ -16,6 +16,8 @@ struct download {
 	const char *url;
 	const struct url *named_by; /* the registry whose manifest says so; NULL: the client does */
 	const char *range;	    /* NULL: the whole */
+	/* What was fetched before, NULL: nothing. If that is still it, the answer has status 304 and no body. */
+	const char *etag, *last_modified;
 };
 
 /* An exchange whose body is the file (http.h). E_INVALID: no URL of http or https;

@@ -59,12 +59,16 @@ int rpc_call_defer(struct rpc_call *call, void (*fn)(void *), void *p, struct er
  * that lives until the next receive, 0 when the client has half-closed. A stream
  * that breaks is never taken for a half-close; but some clients (Node's) send one
  * just before they reset a cancelled stream, so where completeness matters the
- * messages must say it. Generated code wraps both with types. */
+ * messages must say it. Generated code wraps both with types.
+ *
+ * One thread may receive while another one sends; rpc_call_stop_recv() ends the receiving
+ * one's wait: it gets 0, now and from then on, and must be gone before the handler returns. */
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err);
 /* Sends the response headers now, where the first message may be long in coming:
  * they tell the client that the call has begun. */
 int rpc_call_begin(struct rpc_call *call, struct err *err);
 int rpc_call_recv(struct rpc_call *call, ProtobufCMessage **ret_message, struct err *err);
+void rpc_call_stop_recv(struct rpc_call *call);
 
 /* The handler of one method, untyped: what the trampolines fill in. */
 typedef int rpc_handler(void *self, struct rpc_call *call, const ProtobufCMessage *request, ProtobufCMessage *response,

@@ -82,6 +82,7 @@ struct rpc_call {
 	pthread_mutex_t mu;
 	pthread_cond_t changed; /* reading, writing or the token changed */
 	bool reading, writing;	/* guarded by mu: an operation is in flight */
+	bool recv_stopped;	/* guarded by mu */
 	bool closed;		/* guarded by mu: gRPC has ended the call, operations end soon */
 	bool write_failed;	/* guarded by mu: the last one */
 };

@@ -70,10 +70,28 @@ void call_stream_read(struct rpc_call *c)
  * fired does not, since then the read ends too, and knows more about why. */
 static bool worth_waiting(const struct rpc_call *c)
 {
-	return c->reading && (c->closed || !cancel_fired(c->cancel));
+	return c->reading && !c->recv_stopped && (c->closed || !cancel_fired(c->cancel));
 }
 
-/* OK when the read in flight is done. */
+void rpc_call_stop_recv(struct rpc_call *call)
+{
+	pthread_mutex_lock(&call->mu);
+	call->recv_stopped = true;
+	pthread_cond_broadcast(&call->changed);
+	pthread_mutex_unlock(&call->mu);
+}
+
+static bool recv_stopped(struct rpc_call *c)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&c->mu);
+	stopped = c->recv_stopped;
+	pthread_mutex_unlock(&c->mu);
+	return stopped;
+}
+
+/* OK when the read in flight is done, or nobody wants it any more. */
 static int wait_read(struct rpc_call *c, struct err *err)
 {
 	int64_t limit = c->server->options.recv_timeout_ms;
@@ -84,7 +102,7 @@ static int wait_read(struct rpc_call *c, struct err *err)
 	pthread_mutex_lock(&c->mu);
 	while (worth_waiting(c) && !rc)
 		rc = pthread_cond_timedwait(&c->changed, &c->mu, &until);
-	reading = c->reading;
+	reading = c->reading && !c->recv_stopped;
 	pthread_mutex_unlock(&c->mu);
 	if (!reading)
 		return OK;
@@ -98,9 +116,11 @@ int rpc_call_recv(struct rpc_call *call, ProtobufCMessage **ret_message, struct 
 	grpc_byte_buffer *buffer;
 	int r;
 
-	if (call->read_over)
+	if (call->read_over || recv_stopped(call))
 		return 0;
 	r = wait_read(call, err);
+	if (r == OK && recv_stopped(call))
+		return 0;
 	if (r == OK && call->read_problem)
 		r = call_read_error(call, err);
 	if (r == OK)

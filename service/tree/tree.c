@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "service/layer/erofs/check.h"
+#include "service/tree/tree_state.h"
 
 enum { CACHED_MIN = 4, CACHED_OF_LAYER = 64, OPEN_MIN = 16 };
 
@@ -21,8 +22,10 @@ struct level {
 
 struct tree {
 	struct cancel *cancel;
+	struct tree_layers layers;     /* of a tree of its own */
 	struct erofs_reader **readers; /* lowest first */
-	size_t n_readers;
+	struct tree_part *root;	       /* what the walk begins with, uppermost layer's first */
+	size_t n_root;
 
 	struct source *sources; /* a stack, in pieces of one level each */
 	size_t n_sources, sources_room;
@@ -51,42 +54,117 @@ static size_t cached_for(size_t layers)
 	return each < CACHED_MIN ? CACHED_MIN : min_size(each, CACHED_OF_LAYER);
 }
 
-static int open_readers(struct tree *t, const int *fds, size_t n, struct err *err)
+static int open_readers(struct tree_layers *l, const int *fds, size_t n, bool checked, struct cancel *cancel,
+			struct err *err)
 {
 	struct erofs_summary summary;
 	int rc = OK;
 
-	t->readers = calloc(n + 1, sizeof *t->readers);
-	t->having = calloc(n + 1, sizeof *t->having);
-	if (!t->readers || !t->having) {
-		close_from(fds, 0, n);
+	l->readers = calloc(n + 1, sizeof(*l->readers));
+	if (!l->readers)
 		return fail_nomem(err);
-	}
-	while (rc == OK && t->n_readers < n) {
-		int fd = fds[t->n_readers];
-
-		rc = erofs_check(fd, UINT64_MAX, t->cancel, &summary, err);
+	while (rc == OK && l->n < n) {
+		if (!checked)
+			rc = erofs_check(fds[l->n], UINT64_MAX, cancel, &summary, err);
 		if (rc != OK)
 			break;
-		rc = erofs_reader_open(fd, cached_for(n), &t->readers[t->n_readers++], err);
+		rc = erofs_reader_open(fds[l->n], cached_for(n), &l->readers[l->n], err);
+		l->n++;
 	}
-	close_from(fds, t->n_readers, n);
 	return rc;
+}
+
+int tree_layers_open(struct tree_layers *l, const int *fds, size_t n, bool checked, struct cancel *cancel,
+		     struct err *err)
+{
+	int rc = n > TREE_LAYERS_MAX ? fail(err, E_LIMIT, "an image of %zu layers has no tree", n)
+				     : open_readers(l, fds, n, checked, cancel, err);
+
+	close_from(fds, l->n, n);
+	return rc;
+}
+
+void tree_layers_close(struct tree_layers *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		erofs_reader_close(l->readers[i]);
+	free(TAKE(l->readers));
+	l->n = 0;
+}
+
+/* All layers have a root; one that is opaque hides those below. */
+int tree_layers_root(const struct tree_layers *l, struct tree_part **ret_root, size_t *ret_n, struct err *err)
+{
+	CLEANUP(freep) struct tree_part *root = calloc(l->n + 1, sizeof *root);
+	size_t n = 0;
+
+	if (!root)
+		return fail_nomem(err);
+	for (size_t i = l->n; i-- > 0 && (!n || !root[n - 1].node.is_opaque);) {
+		int rc = erofs_read_root(l->readers[i], &root[n].node, err);
+
+		if (rc != OK)
+			return rc;
+		root[n++].layer = i;
+	}
+	*ret_root = TAKE(root);
+	*ret_n = n;
+	return OK;
+}
+
+static struct tree *tree_new(struct cancel *cancel)
+{
+	struct tree *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->cancel = cancel;
+	t->path = (struct buf)BUF_INIT(TREE_PATH_MAX);
+	return t;
+}
+
+static int set_root(struct tree *t, const struct tree_layers *layers, struct err *err)
+{
+	t->readers = layers->readers;
+	t->begun = !t->n_root; /* then there is no root either */
+	t->having = calloc(t->n_root + 1, sizeof *t->having);
+	return t->having ? OK : fail_nomem(err);
 }
 
 int tree_open(const int *fds, size_t n, struct cancel *cancel, struct tree **ret_tree, struct err *err)
 {
-	CLEANUP(tree_closep) struct tree *t = calloc(1, sizeof *t);
+	CLEANUP(tree_closep) struct tree *t = tree_new(cancel);
 	int rc;
 
-	if (!t || n > TREE_LAYERS_MAX) {
+	if (!t) {
 		close_from(fds, 0, n);
-		return t ? fail(err, E_LIMIT, "an image of %zu layers has no tree", n) : fail_nomem(err);
+		return fail_nomem(err);
 	}
-	t->cancel = cancel;
-	t->begun = !n; /* then there is no root either */
-	t->path = (struct buf)BUF_INIT(TREE_PATH_MAX);
-	rc = open_readers(t, fds, n, err);
+	rc = tree_layers_open(&t->layers, fds, n, false, cancel, err);
+	if (rc == OK)
+		rc = tree_layers_root(&t->layers, &t->root, &t->n_root, err);
+	if (rc == OK)
+		rc = set_root(t, &t->layers, err);
+	if (rc == OK)
+		*ret_tree = TAKE(t);
+	return rc;
+}
+
+int tree_walk_new(const struct tree_layers *layers, const struct tree_part *root, size_t n, struct cancel *cancel,
+		  struct tree **ret_tree, struct err *err)
+{
+	CLEANUP(tree_closep) struct tree *t = tree_new(cancel);
+	int rc;
+
+	if (!t)
+		return fail_nomem(err);
+	t->root = calloc(n + 1, sizeof *t->root);
+	if (!t->root)
+		return fail_nomem(err);
+	if (n)
+		memcpy(t->root, root, n * sizeof *root);
+	t->n_root = n;
+	rc = set_root(t, layers, err);
 	if (rc == OK)
 		*ret_tree = TAKE(t);
 	return rc;
@@ -96,9 +174,8 @@ void tree_close(struct tree *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->n_readers; i++)
-		erofs_reader_close(t->readers[i]);
-	free(t->readers);
+	tree_layers_close(&t->layers);
+	free(t->root);
 	free(t->having);
 	free(t->sources);
 	free(t->levels);
@@ -293,17 +370,12 @@ static int take_name(struct tree *t, bool *ret_shown, struct err *err)
 
 static int begin(struct tree *t, struct err *err)
 {
-	struct erofs_node n = { .is_opaque = false };
 	int rc = push_level(t, err);
 
 	t->begun = true;
-	for (size_t i = t->n_readers; rc == OK && i-- > 0 && !n.is_opaque;) {
-		rc = erofs_read_root(t->readers[i], &n, err);
-		if (rc == OK && i == t->n_readers - 1)
-			show(t, i, &n);
-		if (rc == OK)
-			rc = push_source(t, i, &n, err);
-	}
+	show(t, t->root[0].layer, &t->root[0].node);
+	for (size_t i = 0; rc == OK && i < t->n_root; i++)
+		rc = push_source(t, t->root[i].layer, &t->root[i].node, err);
 	return rc;
 }
 
@@ -321,4 +393,10 @@ int tree_next(struct tree *t, const struct tree_entry **ret_entry, struct err *e
 	if (rc == OK)
 		*ret_entry = shown ? &t->entry : NULL;
 	return rc;
+}
+
+void tree_skip(struct tree *t)
+{
+	if (t->n_levels && S_ISDIR(t->entry.node.mode))
+		pop_level(t);
 }

@@ -47,5 +47,7 @@ void tree_closep(struct tree **t);
 /* The next entry, borrowed until the call after; NULL at the end. E_CORRUPT: an image is
  * damaged; E_LIMIT; E_IO; the token's code. A tree that has failed is of no more use. */
 int tree_next(struct tree *t, const struct tree_entry **ret_entry, struct err *err);
+/* What is in the directory that came last does not come. */
+void tree_skip(struct tree *t);
 
 #endif

@@ -9,12 +9,13 @@
 #include "service/tree/sparse_map.h"
 #include "store/archive/tar_head.h"
 
-enum { HEAD_MAX = 4 * 1024 * 1024, RECORDS_MAX = 1024 * 1024 };
+enum { HEAD_MAX = 4 * 1024 * 1024, RECORDS_MAX = 1024 * 1024, PREFIX_MAX = 1024 };
 
 struct tree_tar {
 	struct tree *tree;
 	struct hard_links hard_links;
-	struct buf attributes, records, name, map_text;
+	struct tree_tar_options options;
+	struct buf attributes, records, name, link, map_text;
 	uint8_t target[EROFS_TARGET_MAX];
 
 	/* What is given out: the head, then the pieces of the entry's file, then zeros. */
@@ -32,7 +33,8 @@ struct tree_tar {
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-int tree_tar_new(struct tree *tree, struct tree_tar **ret_tar, struct err *err)
+int tree_tar_new_with(struct tree *tree, const struct tree_tar_options *options, struct tree_tar **ret_tar,
+		      struct err *err)
 {
 	struct tree_tar *t = calloc(1, sizeof *t);
 
@@ -41,14 +43,25 @@ int tree_tar_new(struct tree *tree, struct tree_tar **ret_tar, struct err *err)
 		return fail_nomem(err);
 	}
 	t->tree = tree;
+	t->options = *options;
+	if (!t->options.prefix)
+		t->options.prefix = "";
 	hard_links_init(&t->hard_links);
 	t->attributes = (struct buf)BUF_INIT(EROFS_XATTRS_MAX);
 	t->records = (struct buf)BUF_INIT(RECORDS_MAX);
-	t->name = (struct buf)BUF_INIT(TREE_PATH_MAX + 2);
+	t->name = (struct buf)BUF_INIT(TREE_PATH_MAX + PREFIX_MAX + 2);
+	t->link = (struct buf)BUF_INIT(TREE_PATH_MAX + PREFIX_MAX);
 	t->map_text = (struct buf)BUF_INIT(HEAD_MAX);
 	t->head = (struct buf)BUF_INIT(HEAD_MAX);
 	*ret_tar = t;
 	return OK;
+}
+
+int tree_tar_new(struct tree *tree, struct tree_tar **ret_tar, struct err *err)
+{
+	static const struct tree_tar_options plain = { .prefix = "" };
+
+	return tree_tar_new_with(tree, &plain, ret_tar, err);
 }
 
 void tree_tar_free(struct tree_tar *t)
@@ -61,6 +74,7 @@ void tree_tar_free(struct tree_tar *t)
 	buf_free(&t->attributes);
 	buf_free(&t->records);
 	buf_free(&t->name);
+	buf_free(&t->link);
 	buf_free(&t->map_text);
 	buf_free(&t->head);
 	free(t);
@@ -115,10 +129,11 @@ static int set_name(struct tree_tar *t, struct tar_head *h, struct err *err)
 	const struct tree_entry *e = t->entry;
 
 	buf_reset(&t->name);
-	if (!e->path.len)
+	buf_puts(&t->name, t->options.prefix);
+	if (!t->name.len && !e->path.len)
 		buf_putc(&t->name, '.');
 	buf_append(&t->name, e->path.data, e->path.len);
-	if (S_ISDIR(e->node.mode))
+	if (S_ISDIR(e->node.mode) && (!t->name.len || t->name.data[t->name.len - 1] != '/'))
 		buf_putc(&t->name, '/');
 	h->name = buf_bytes(&t->name);
 	return buf_ok(&t->name) ? OK : fail_nomem(err);
@@ -128,6 +143,23 @@ static int set_target(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
 	h->link = (struct bytes){ t->target, t->entry->node.size };
 	return erofs_read_target(t->entry->reader, &t->entry->node, t->target, err);
+}
+
+/* The first name of the file, where this is another one. */
+static int set_hard_link(struct tree_tar *t, struct tar_head *h, struct err *err)
+{
+	struct bytes first;
+
+	if (hard_links_first_name(&t->hard_links, t->entry, &first, err) < 0)
+		return err ? err->code : E_NO_MEMORY;
+	if (!first.len)
+		return OK;
+	h->type = TAR_TYPE_HARD_LINK;
+	buf_reset(&t->link);
+	buf_puts(&t->link, t->options.prefix);
+	buf_append(&t->link, first.data, first.len);
+	h->link = buf_bytes(&t->link);
+	return buf_ok(&t->link) ? OK : fail_nomem(err);
 }
 
 /* As text for GNU tar and libarchive, which take it from nowhere else. */
@@ -260,11 +292,9 @@ static int set_data(struct tree_tar *t, struct tar_head *h, struct err *err)
 
 static int set_content(struct tree_tar *t, struct tar_head *h, struct err *err)
 {
-	int rc = hard_links_first_name(&t->hard_links, t->entry, &h->link, err);
+	int rc = set_hard_link(t, h, err);
 
-	if (rc == OK && h->link.len)
-		h->type = TAR_TYPE_HARD_LINK;
-	else if (rc == OK && h->type == TAR_TYPE_SYMLINK)
+	if (rc == OK && h->type == TAR_TYPE_SYMLINK)
 		rc = set_target(t, h, err);
 	else if (rc == OK && h->type == TAR_TYPE_FILE)
 		rc = set_data(t, h, err);
@@ -292,6 +322,11 @@ static int put_entry(struct tree_tar *t, struct tar_head *h, struct err *err)
 	return OK;
 }
 
+static bool is_wanted(const struct tree_tar *t)
+{
+	return t->entry->path.len || !t->options.no_root || *t->options.prefix;
+}
+
 /* The next one that tar can say, or the archive's end. */
 static int go_on(struct tree_tar *t, struct err *err)
 {
@@ -302,19 +337,19 @@ static int go_on(struct tree_tar *t, struct err *err)
 	t->head_at = 0;
 	do
 		rc = tree_next(t->tree, &t->entry, err);
-	while (rc == OK && t->entry && !set_type(&t->entry->node, &h));
+	while (rc == OK && t->entry && (!is_wanted(t) || !set_type(&t->entry->node, &h)));
 	if (rc != OK)
 		return rc;
 	if (!t->entry) {
 		t->ended = true;
-		t->zeros = TAR_END_BYTES;
+		t->zeros = t->options.no_end ? 0 : TAR_END_BYTES;
 		return OK;
 	}
 	h.mode = t->entry->node.mode & 07777;
 	h.uid = t->entry->node.uid;
 	h.gid = t->entry->node.gid;
-	h.mtime = t->entry->node.mtime;
-	h.mtime_ns = t->entry->node.mtime_ns;
+	h.mtime = t->options.has_time ? t->options.time : t->entry->node.mtime;
+	h.mtime_ns = t->options.has_time ? 0 : t->entry->node.mtime_ns;
 	return put_entry(t, &h, err);
 }
 

@@ -23,6 +23,18 @@ struct tree_tar;
 
 /* `tree` becomes the archive's, also on failure. */
 int tree_tar_new(struct tree *tree, struct tree_tar **ret_tar, struct err *err);
+
+struct tree_tar_options {
+	const char *prefix; /* of all names, "linux_amd64/"; NULL or "": none */
+	bool has_time;	    /* all files get this one, in seconds */
+	int64_t time;
+	bool no_root; /* unless it has a name, by the prefix */
+	bool no_end;  /* another tree follows: the zeros at the end are left out */
+};
+
+/* The same; `prefix` outlives it. */
+int tree_tar_new_with(struct tree *tree, const struct tree_tar_options *options, struct tree_tar **ret_tar,
+		      struct err *err);
 void tree_tar_free(struct tree_tar *t); /* NULL is fine */
 void tree_tar_freep(struct tree_tar **t);
 

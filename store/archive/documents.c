@@ -29,20 +29,27 @@ static int print(json_t *value, struct buf *out, struct err *err)
 
 /* ---- index.json ------------------------------------------------------------ */
 
-static json_t *annotations_of(const char *name)
+static json_t *annotations_of(const struct saved_entry *e)
 {
-	const char *tag = strrchr(name, ':');
+	json_t *all = json_object();
 
-	return json_pack("{s:s, s:s}", "io.containerd.image.name", name, "org.opencontainers.image.ref.name", tag + 1);
+	if (e->name) {
+		json_object_set_new(all, "io.containerd.image.name", json_string(e->name));
+		json_object_set_new(all, "org.opencontainers.image.ref.name", json_string(strrchr(e->name, ':') + 1));
+	}
+	for (size_t i = 0; e->annotations && i < e->annotations->n; i++)
+		json_object_set_new(all, e->annotations->pairs[i].key, json_string(e->annotations->pairs[i].value));
+	return all;
 }
 
 static json_t *entry_of(const struct saved_entry *e)
 {
 	char digest[DIGEST_TEXT_MAX];
+	bool annotated = e->name || e->annotations;
 
 	return json_pack("{s:s, s:s, s:I, s:o*}", "mediaType", e->root_media_type, "digest",
 			 digest_text(&e->root, digest), "size", (json_int_t)e->root_size, "annotations",
-			 e->name ? annotations_of(e->name) : NULL);
+			 annotated ? annotations_of(e) : NULL);
 }
 
 int index_document(const struct selection *x, struct buf *out, struct err *err)

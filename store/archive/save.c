@@ -75,20 +75,24 @@ static int layout_document(const struct selection *x, struct buf *out, struct er
 	return buf_puts(out, OCI_LAYOUT_TEXT) ? OK : fail_nomem(err);
 }
 
-static int add_documents(struct save *a, const struct selection *x, struct err *err)
+static int add_documents(struct save *a, const struct selection *x, bool docker, struct err *err)
 {
 	static const struct {
 		const char *name;
 		document_fn *make;
 		size_t bytes_max; /* what a load takes */
+		bool of_docker;
 	} documents[] = {
-		{ "oci-layout", layout_document, MANIFEST_BYTES_MAX },
-		{ "index.json", index_document, MANIFEST_BYTES_MAX },
-		{ "manifest.json", manifest_document, DOCKER_ARCHIVE_BYTES_MAX },
-		{ "repositories", repositories_document, DOCKER_ARCHIVE_BYTES_MAX },
+		{ "oci-layout", layout_document, MANIFEST_BYTES_MAX, false },
+		{ "index.json", index_document, MANIFEST_BYTES_MAX, false },
+		{ "manifest.json", manifest_document, DOCKER_ARCHIVE_BYTES_MAX, true },
+		{ "repositories", repositories_document, DOCKER_ARCHIVE_BYTES_MAX, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+		if (documents[i].of_docker && !docker)
+			continue;
+
 		CLEANUP(buf_free) struct buf body = BUF_INIT(documents[i].bytes_max);
 		struct member *m;
 		int r = documents[i].make(x, &body, err);
@@ -120,6 +124,13 @@ static int add_directories(struct save *a, const struct selection *x, struct err
 	return OK;
 }
 
+static int add_image_blobs(struct save *a, const struct saved_image *image, struct err *err)
+{
+	int r = add_blob(a, &image->manifest, image->record->manifest_size, err);
+
+	return r == OK ? add_blob(a, &image->config, image->record->config_size, err) : r;
+}
+
 /* What a reader needs to understand the rest. */
 static int add_json_blobs(struct save *a, const struct selection *x, struct err *err)
 {
@@ -131,10 +142,10 @@ static int add_json_blobs(struct save *a, const struct selection *x, struct err 
 
 		r = add_blob(a, &e->root, e->root_size, err);
 		if (r == OK)
-			r = add_blob(a, &image->manifest, image->record->manifest_size, err);
-		if (r == OK)
-			r = add_blob(a, &image->config, image->record->config_size, err);
+			r = add_image_blobs(a, image, err);
 	}
+	for (size_t i = 0; r == OK && i < x->n_images; i++)
+		r = add_image_blobs(a, &x->images[i], err);
 	return r;
 }
 
@@ -205,9 +216,9 @@ static int check_present(struct save *a, const struct selection *x, struct err *
 	return OK;
 }
 
-static int plan(struct save *a, const struct selection *x, struct err *err)
+static int plan(struct save *a, const struct selection *x, bool docker, struct err *err)
 {
-	int r = add_documents(a, x, err);
+	int r = add_documents(a, x, docker, err);
 
 	if (r == OK)
 		r = add_directories(a, x, err);
@@ -357,11 +368,10 @@ int save_read(struct save *a, uint8_t *data, size_t size, size_t *ret_len, struc
 	return OK;
 }
 
-int save_open(struct store *s, char *const *images, size_t n, const struct platform *platform, struct save **ret_save,
-	      struct err *err)
+int save_open_selection(struct store *s, const struct selection *x, bool docker, struct save **ret_save,
+			struct err *err)
 {
 	CLEANUP(save_closep) struct save *a = calloc(1, sizeof *a);
-	CLEANUP(selection_free) struct selection x = { .n_images = 0 };
 	int r;
 
 	if (!a)
@@ -370,13 +380,20 @@ int save_open(struct store *s, char *const *images, size_t n, const struct platf
 	a->last = &a->members;
 	a->at.fd = -1;
 	a->at.header = (struct buf)BUF_INIT(HEADER_MAX);
-	r = selection_make(s, images, n, platform, &x, err);
-	if (r == OK)
-		r = plan(a, &x, err);
+	r = plan(a, x, docker, err);
 	if (r == OK)
 		r = enter(a, a->members, err);
 	if (r != OK)
 		return r;
 	*ret_save = TAKE(a);
 	return OK;
+}
+
+int save_open(struct store *s, char *const *images, size_t n, const struct platform *platform, struct save **ret_save,
+	      struct err *err)
+{
+	CLEANUP(selection_free) struct selection x = { .n_images = 0 };
+	int r = selection_make(s, images, n, platform, &x, err);
+
+	return r == OK ? save_open_selection(s, &x, true, ret_save, err) : r;
 }

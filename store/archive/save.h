@@ -20,6 +20,11 @@ struct save;
 /* As selection_make(). */
 int save_open(struct store *s, char *const *images, size_t n, const struct platform *platform, struct save **ret_save,
 	      struct err *err);
+/* The same of images that need not be listed, as those of a build: what leads to blobs is in the
+ * store, held by the caller's lease until the archive is open. `docker`: a docker-archive too, not only
+ * an OCI layout. The selection is needed no more afterwards. */
+int save_open_selection(struct store *s, const struct selection *x, bool docker, struct save **ret_save,
+			struct err *err);
 void save_close(struct save *a);
 void save_closep(struct save **a);
 

@@ -7,6 +7,7 @@
 #define STORE_ARCHIVE_SELECT_H
 
 #include "store/image/image.h"
+#include "store/types/image_config.h"
 
 /* One manifest, that several names may lead to. */
 struct saved_image {
@@ -25,7 +26,8 @@ struct saved_entry {
 	struct digest root; /* an index that lists the manifest, or the manifest */
 	const char *root_media_type;
 	int64_t root_size;
-	size_t image; /* in images */
+	size_t image;			      /* in images */
+	const struct string_map *annotations; /* beside those that tell the name; NULL: none */
 };
 
 struct selection {

@@ -96,8 +96,11 @@ static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, 
 	Imaged__Store__V1__LeaseRecord *record;
 	ProtobufCMessage *m;
 	uint64_t now_revision;
+	struct lease_id id;
 	int r;
 
+	if (!key_parse_lease(key_bytes(k), &id))
+		return OK;
 	arena_init(&arena, RECORD_ARENA_MAX);
 	r = record_get(a->store->shared, k, &imaged__store__v1__lease_record__descriptor, &arena, &m, &now_revision,
 		       err);
@@ -105,7 +108,7 @@ static int audit_lease(struct audit *a, const struct key *k, uint64_t revision, 
 		return r == E_NOT_FOUND ? OK : r;
 	record = (Imaged__Store__V1__LeaseRecord *)m;
 	/* A live one does not expire: its operation would lose what it relies on. */
-	if (now_revision != revision || record->expires_ns > a->now_ns || lease_is_owned(a->store, record))
+	if (now_revision != revision || record->expires_ns > a->now_ns || lease_is_owned(a->store, &id, record))
 		return OK;
 	/* The record first, and only if nobody renewed it; what it held is garbage then. */
 	meta_txn_use_reserve(a->txn);

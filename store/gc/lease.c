@@ -104,6 +104,53 @@ int lease_create_for_mount(struct store *s, const struct mount_id *mount, const 
 	return create(s, id, &record, digests, n, err);
 }
 
+/* ---- of steps of builds ------------------------------------------------------ */
+
+enum { OPS_PER_STEP = 1 + OPS_PER_DIGEST };
+
+static int add_for_step(struct store *s, struct meta_txn *t, const struct step_lease *l, int64_t now, struct err *err)
+{
+	lease_record record = IMAGED__STORE__V1__LEASE_RECORD__INIT;
+	struct key k = key_lease(&l->id);
+	uint8_t step[DIGEST_KEY_MAX];
+	int r;
+
+	record.purpose = (char *)"build cache";
+	record.created_ns = now;
+	record.expires_ns = now + LEASE_SECONDS * ns_per_s;
+	record.owner = (ProtobufCBinaryData){ sizeof s->run, s->run };
+	record.step = (ProtobufCBinaryData){ digest_to_key(&l->key, step), step };
+	meta_txn_compare(t, key_bytes(&k), 0);
+	r = record_put(t, &k, &record.base, err);
+	if (r == OK)
+		hold(t, &l->id, &l->blob, 1);
+	return r;
+}
+
+static int create_for_steps(struct store *s, const struct step_lease *leases, size_t n, struct err *err)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	int r = t ? OK : fail_nomem(err);
+
+	for (size_t i = 0; r == OK && i < n; i++) {
+		r = add_for_step(s, t, &leases[i], clock_wall_ns(), err);
+		if (r == OK && (i + 1 == n || meta_txn_room(t) < OPS_PER_STEP))
+			r = meta_txn_commit(s->shared, t, NULL, err);
+	}
+	return r;
+}
+
+int leases_create_for_steps(struct store *s, const struct step_lease *leases, size_t n, struct err *err)
+{
+	int r = create_for_steps(s, leases, n, err);
+
+	for (size_t i = 0; r != OK && i < n; i++)
+		lease_release(s, &leases[i].id, NULL); /* nobody else knows them */
+	return r;
+}
+
+/* ---- grow ---------------------------------------------------------------------- */
+
 static int fail_ended(struct err *err)
 {
 	return fail(err, E_ABORTED, "the lease of this operation has ended: it took too long");
@@ -181,6 +228,29 @@ int lease_abandon(struct store *s, const struct lease_id *id, struct err *err)
 	return r == E_NOT_FOUND ? OK : r;
 }
 
+static int own_once(struct store *s, const struct lease_id *id, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	lease_record *record;
+	uint64_t revision;
+	int r = read_lease(s, id, &arena, &record, &revision, err);
+
+	if (r != OK)
+		return r;
+	record->owner = (ProtobufCBinaryData){ sizeof s->run, s->run };
+	return write_lease(s, id, record, revision, NULL, 0, err);
+}
+
+int lease_own(struct store *s, const struct lease_id *id, struct err *err)
+{
+	int tries = 0, r;
+
+	do
+		r = own_once(s, id, err);
+	while (r == E_ABORTED && ++tries < TRIES);
+	return r;
+}
+
 static bool mount_is_on_record(const struct store *s, const lease_record *record)
 {
 	struct mount_id id;
@@ -194,9 +264,30 @@ static bool mount_is_on_record(const struct store *s, const lease_record *record
 	return record_revision(s->local, &k, &revision, NULL) != E_NOT_FOUND; /* in doubt it is */
 }
 
-bool lease_is_owned(const struct store *s, const lease_record *record)
+/* And names this lease: one that it replaced has another. In doubt it is. */
+static bool step_is_on_record(const struct store *s, const struct lease_id *id, const lease_record *record)
 {
-	if (mount_is_on_record(s, record))
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	Imaged__Store__V1__StepRecord *step;
+	ProtobufCMessage *m;
+	struct digest first;
+	struct key k;
+	int r;
+
+	if (!record->step.len || digest_from_data(record->step, &first, NULL) != OK)
+		return false;
+	k = key_step(&first);
+	arena_init(&arena, RECORD_ARENA_MAX);
+	r = record_get(s->local, &k, &imaged__store__v1__step_record__descriptor, &arena, &m, NULL, NULL);
+	if (r != OK)
+		return r != E_NOT_FOUND && r != E_CORRUPT;
+	step = (Imaged__Store__V1__StepRecord *)m;
+	return step->lease.len == sizeof id->bytes && !memcmp(step->lease.data, id->bytes, sizeof id->bytes);
+}
+
+bool lease_is_owned(const struct store *s, const struct lease_id *id, const lease_record *record)
+{
+	if (mount_is_on_record(s, record) || step_is_on_record(s, id, record))
 		return true;
 	return record->owner.len == sizeof s->run && !memcmp(record->owner.data, s->run, sizeof s->run);
 }
@@ -208,7 +299,7 @@ int lease_is_live(struct store *s, const struct lease_id *id, bool *ret_live, st
 	uint64_t revision;
 	int r = read_lease(s, id, &arena, &record, &revision, err);
 
-	*ret_live = r == OK && lease_is_owned(s, record);
+	*ret_live = r == OK && lease_is_owned(s, id, record);
 	return r == E_NOT_FOUND ? OK : r;
 }
 
@@ -256,6 +347,31 @@ int lease_release(struct store *s, const struct lease_id *id, struct err *err)
 		if (r == OK)
 			r = meta_txn_commit(s->shared, t, NULL, err);
 	}
+	return r;
+}
+
+static int release_some(struct store *s, const struct lease_id *ids, size_t n, size_t *done, struct err *err)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	bool all = true;
+	int r = t ? OK : fail_nomem(err);
+
+	if (t)
+		meta_txn_use_reserve(t);
+	while (r == OK && all && *done < n && meta_txn_room(t) > OPS_PER_DIGEST) {
+		r = lease_end_some(s, &ids[*done], t, &all, err);
+		*done += all;
+	}
+	return r == OK ? meta_txn_commit(s->shared, t, NULL, err) : r;
+}
+
+int leases_release(struct store *s, const struct lease_id *ids, size_t n, struct err *err)
+{
+	size_t done = 0;
+	int r = OK;
+
+	while (r == OK && done < n)
+		r = release_some(s, ids, n, &done, err);
 	return r;
 }
 

@@ -14,7 +14,9 @@
  *     the next pull finds what was committed. Unfinished ingests need no lease for that.
  *   - Whoever removes an image ignores it: the space is wanted now. gc_prune() ends it.
  *   - That of a mount (lease_create_for_mount) is live as long as the mount is on record
- *     (mounts/mount_record.h), also in later runs.
+ *     (mounts/mount_record.h), also in later runs. That of what a step of a build made
+ *     (leases_create_for_steps) is so as long as the step's record names it
+ *     (cache/step_cache.h).
  *
  * A shared space with several daemons would need owners that all of them can see end
  * (etcd's leases); a root of LMDB has one daemon.
@@ -33,6 +35,18 @@ int lease_create(struct store *s, const char *purpose, const struct digest *dige
 /* The same for a mount, whose record names the lease and is written already. */
 int lease_create_for_mount(struct store *s, const struct mount_id *mount, const struct lease_id *id,
 			   const struct digest *digests, size_t n, struct err *err);
+
+/* The same for what steps of builds made, of whose records none is written yet. */
+struct step_lease {
+	struct lease_id id;
+	struct digest key; /* of the record */
+	struct digest blob;
+};
+
+int leases_create_for_steps(struct store *s, const struct step_lease *leases, size_t n, struct err *err);
+/* Makes it live by this run too, since the record that it is live by is about to go. E_NOT_FOUND. */
+int lease_own(struct store *s, const struct lease_id *id, struct err *err);
+
 int lease_id_new(struct lease_id *ret_id, struct err *err);
 int lease_add(struct store *s, const struct lease_id *id, const struct digest *digests, size_t n, struct err *err);
 
@@ -41,6 +55,8 @@ int lease_abandon(struct store *s, const struct lease_id *id, struct err *err);
 
 /* Ends it. What only it held is garbage for the next collection. */
 int lease_release(struct store *s, const struct lease_id *id, struct err *err);
+/* Several at once, each of at most a few digests. */
+int leases_release(struct store *s, const struct lease_id *ids, size_t n, struct err *err);
 
 /* True when the blob is committed. Takes the digest's lock, so that the answer
  * holds as long as a lease or an edge that was written before the call does. */

@@ -13,8 +13,8 @@
  * gone keep nothing. */
 int lease_end_some(struct store *s, const struct lease_id *id, struct meta_txn *t, bool *ret_all, struct err *err);
 
-/* Whether its operation runs or its mount is on record (lease.h). */
-bool lease_is_owned(const struct store *s, const Imaged__Store__V1__LeaseRecord *record);
+/* Whether its operation runs, or its mount or its step is on record (lease.h). */
+bool lease_is_owned(const struct store *s, const struct lease_id *id, const Imaged__Store__V1__LeaseRecord *record);
 /* The same; false as well when it has ended. */
 int lease_is_live(struct store *s, const struct lease_id *id, bool *ret_live, struct err *err);
 

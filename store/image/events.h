@@ -19,6 +19,7 @@ enum event_action { /* as imaged.v1.Event.Action */
 		    EVENT_LOAD = 6,
 		    EVENT_IMPORT = 7,
 		    EVENT_PUSH = 8,
+		    EVENT_BUILD = 9,
 };
 
 uint64_t events_revision(struct store *s);

@@ -573,6 +573,104 @@ bool key_parse_mount(struct bytes key, struct mount_id *ret_id)
 	return at_end(&c);
 }
 
+struct key key_context(const struct digest *id)
+{
+	return one_digest('d', id);
+}
+
+struct key key_context_prefix(void)
+{
+	return begin('d');
+}
+
+bool key_parse_context(struct bytes key, struct digest *ret_id)
+{
+	return parse_one(key, 'd', ret_id);
+}
+
+struct key key_step(const struct digest *first)
+{
+	return one_digest('p', first);
+}
+
+struct key key_step_prefix(void)
+{
+	return begin('p');
+}
+
+bool key_parse_step(struct bytes key, struct digest *ret_first)
+{
+	return parse_one(key, 'p', ret_first);
+}
+
+struct key key_step_alias(const struct digest *key)
+{
+	return one_digest('a', key);
+}
+
+struct key key_step_alias_prefix(void)
+{
+	return begin('a');
+}
+
+bool key_parse_step_alias(struct bytes key, struct digest *ret_key)
+{
+	return parse_one(key, 'a', ret_key);
+}
+
+struct key key_note(const struct digest *key)
+{
+	return one_digest('j', key);
+}
+
+struct key key_note_prefix(void)
+{
+	return begin('j');
+}
+
+bool key_parse_note(struct bytes key, struct digest *ret_key)
+{
+	return parse_one(key, 'j', ret_key);
+}
+
+struct key key_cache_mount(const struct digest *key)
+{
+	return one_digest('w', key);
+}
+
+struct key key_cache_mount_prefix(void)
+{
+	return begin('w');
+}
+
+bool key_parse_cache_mount(struct bytes key, struct digest *ret_key)
+{
+	return parse_one(key, 'w', ret_key);
+}
+
+struct key key_build(const char *id)
+{
+	struct key k = begin('y');
+
+	assert(strlen(id) < BUILD_KEY_TEXT_MAX);
+	add(&k, id, strlen(id));
+	return k;
+}
+
+bool key_parse_build(struct bytes key, char ret_id[BUILD_KEY_TEXT_MAX])
+{
+	struct cursor c = open_key(key, 'y');
+	size_t len = c.rest.len;
+	const uint8_t *at;
+
+	if (!c.ok || !len || len >= BUILD_KEY_TEXT_MAX)
+		return false;
+	at = take(&c, len);
+	memcpy(ret_id, at, len);
+	ret_id[len] = 0;
+	return at_end(&c);
+}
+
 struct key key_use(const struct digest *manifest)
 {
 	return one_digest('u', manifest);

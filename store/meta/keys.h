@@ -35,6 +35,13 @@
  *                                             this version of the writer (4 bytes big endian)
  *   r MOUNT                     MountRecord   an image mounted at a directory; MOUNT is 8
  *                                             random bytes
+ *   d D(id)                     ContextRecord files of a client's build context; sha256 of its id
+ *   p D(key)                    StepRecord    what a step of a build made, by its first key
+ *   a D(key)                    D(first)      another key of a step; counts while that one's
+ *                                             record lists it
+ *   j D(key)                    NoteRecord    a few bytes that a build wants to know again
+ *   w D(key)                    CacheMountRecord  a directory of RUN --mount=type=cache
+ *   y BUILD                     BuildRecord   a build that runs or ran; its ID's text
  *   u D(manifest)               UseRecord     last used
  *   s NAME                      text
  *
@@ -57,7 +64,7 @@
 #include "store/types/image_config.h"
 #include "store/types/reference.h"
 
-enum { LEASE_ID_LEN = 16, MOUNT_ID_LEN = 8 };
+enum { LEASE_ID_LEN = 16, MOUNT_ID_LEN = 8, BUILD_KEY_TEXT_MAX = 26 };
 
 struct lease_id {
 	uint8_t bytes[LEASE_ID_LEN];
@@ -155,6 +162,23 @@ bool key_parse_layer_image(struct bytes key, struct digest *ret_diff_id, uint32_
 struct key key_mount(const struct mount_id *id);
 struct key key_mount_prefix(void);
 bool key_parse_mount(struct bytes key, struct mount_id *ret_id);
+struct key key_context(const struct digest *id);
+struct key key_context_prefix(void);
+bool key_parse_context(struct bytes key, struct digest *ret_id);
+struct key key_step(const struct digest *first);
+struct key key_step_prefix(void);
+bool key_parse_step(struct bytes key, struct digest *ret_first);
+struct key key_step_alias(const struct digest *key);
+struct key key_step_alias_prefix(void);
+bool key_parse_step_alias(struct bytes key, struct digest *ret_key);
+struct key key_note(const struct digest *key);
+struct key key_note_prefix(void);
+bool key_parse_note(struct bytes key, struct digest *ret_key);
+struct key key_cache_mount(const struct digest *key);
+struct key key_cache_mount_prefix(void);
+bool key_parse_cache_mount(struct bytes key, struct digest *ret_key);
+struct key key_build(const char *id); /* at most BUILD_KEY_TEXT_MAX - 1 bytes; "" or the beginning: all that begin so */
+bool key_parse_build(struct bytes key, char ret_id[BUILD_KEY_TEXT_MAX]);
 struct key key_use(const struct digest *manifest);
 struct key key_use_prefix(void);
 bool key_parse_use(struct bytes key, struct digest *ret_manifest);

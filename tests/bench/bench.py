@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
+from builds import Builds  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, DockerRegistry, program, stop, wait_listening  # noqa: E402,F401
 from layers import Mounting  # noqa: E402
@@ -28,7 +29,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
 SECTIONS = (
-    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "unary",
+    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build",
 )  # fmt: skip
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
@@ -42,7 +43,7 @@ def run(command, **options):
     return seconds
 
 
-class Bench(Mounting, Networks):
+class Bench(Builds, Mounting, Networks):
     def __init__(self):
         base = os.environ.get("BENCH_DIR", images.CACHE)
         os.makedirs(base, exist_ok=True)
@@ -471,6 +472,38 @@ class Bench(Mounting, Networks):
         daemon.stop()
         shutil.rmtree(daemon.directory)
         shutil.rmtree(layout)
+
+    # -- compression at push
+
+    def compress(self):
+        """A layer of 1 GB of this machine's files, beside one thread of gzip -6."""
+        path, out = os.path.join(self.fresh("compress"), "layer.tar"), os.path.join(self.fresh("compress"), "out")
+        run(["sh", "-c", f"tar -C / --sort=name -cf - usr 2>/dev/null | head -c 1000000000 > {path}"])
+        times, sizes = {"gzip -6": [], "gzip": [], "zstd": []}, {}
+
+        def ours(kind):
+            done = subprocess.run(
+                [os.path.join(TESTS, "bench_compress"), self.fresh("root"), path, kind, "0", "0", out],
+                stdout=subprocess.PIPE, text=True, check=True,
+            )  # fmt: skip
+            seconds, sizes[kind] = done.stdout.split()
+            times[kind].append(float(seconds))
+
+        for _ in range(ROUNDS):
+            times["gzip -6"].append(run(["sh", "-c", f"gzip -6 < {path} > {out}"]))
+            sizes["gzip -6"] = os.path.getsize(out)
+            ours("gzip")
+            run(["sh", "-c", f"gzip -dc {out} | cmp - {path}"])
+            ours("zstd")
+        say(f"compression of a layer of 1 GB, s, median [min-max] of {ROUNDS}, and bytes")
+        for name, values in times.items():
+            say(f"  {name:44} {shown(values)} {int(sizes[name]):,}")
+        middle = {name: statistics.median(values) for name, values in times.items()}
+        verdict("gzip: 12 * imaged / gzip -6", 12 * middle["gzip"] / middle["gzip -6"], 1.0, " x")
+        verdict("gzip: bytes, imaged / gzip -6", int(sizes["gzip"]) / sizes["gzip -6"], 1 / 0.88, " x")
+        verdict("zstd: 6 * imaged / gzip -6", 6 * middle["zstd"] / middle["gzip -6"], 1.0, " x")
+        verdict("zstd: bytes, imaged / gzip -6", int(sizes["zstd"]) / sizes["gzip -6"], 1.0, " x")
+        os.unlink(path)
 
     def unary(self):
         script = os.path.join(ROOT, "tests", "bench", "unary.sh")

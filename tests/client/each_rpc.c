@@ -266,6 +266,60 @@ static void mounts(char *image)
 	CALL(list_mounts, ListMountsResponse, &list, answer->n_mounts == 0);
 }
 
+/* An image of nothing but its configuration, without a name. */
+static void build(void)
+{
+	static char dockerfile[] = "FROM scratch\nLABEL a=b\n", name[] = "Dockerfile";
+	Imaged__V1__BuildRequest request = IMAGED__V1__BUILD_REQUEST__INIT;
+	Imaged__V1__BuildStart start = IMAGED__V1__BUILD_START__INIT;
+	Imaged__V1__BuildContext context = IMAGED__V1__BUILD_CONTEXT__INIT;
+	struct imaged_build_stream *stream = NULL;
+	int r = imaged_build_open(channel, NULL, &stream, &error);
+
+	context.source_case = IMAGED__V1__BUILD_CONTEXT__SOURCE_NONE;
+	context.none = 1;
+	start.context = &context;
+	start.dockerfile = (ProtobufCBinaryData){ strlen(dockerfile), (uint8_t *)dockerfile };
+	start.dockerfile_name = name;
+	request.request_case = IMAGED__V1__BUILD_REQUEST__REQUEST_START;
+	request.start = &start;
+	if (r == 0)
+		r = imaged_build_send(stream, &request, &error);
+	if (r < 0)
+		report("build", r, 0);
+	else
+		FOLLOW(build, BuildEvent, stream, answer->event_case == IMAGED__V1__BUILD_EVENT__EVENT_DONE);
+}
+
+static void get_build_log(void)
+{
+	Imaged__V1__GetBuildLogRequest request = IMAGED__V1__GET_BUILD_LOG_REQUEST__INIT;
+	struct imaged_get_build_log_stream *stream = NULL;
+
+	if (imaged_get_build_log_open(channel, NULL, &request, &stream, &error) < 0)
+		report("get_build_log", -1, 0);
+	else
+		FOLLOW(get_build_log, BuildEvent, stream, answer->event_case == IMAGED__V1__BUILD_EVENT__EVENT_STEP);
+}
+
+static void builds(void)
+{
+	static char newest[] = "^0", *newest_only[] = { newest };
+	Imaged__V1__ListBuildsRequest list = IMAGED__V1__LIST_BUILDS_REQUEST__INIT;
+	Imaged__V1__RemoveBuildsRequest remove = IMAGED__V1__REMOVE_BUILDS_REQUEST__INIT;
+	Imaged__V1__ListBuildCacheRequest list_cache = IMAGED__V1__LIST_BUILD_CACHE_REQUEST__INIT;
+	Imaged__V1__PruneBuildCacheRequest prune = IMAGED__V1__PRUNE_BUILD_CACHE_REQUEST__INIT;
+
+	build();
+	get_build_log();
+	CALL(list_builds, ListBuildsResponse, &list, answer->n_builds == 1);
+	remove.ids = newest_only;
+	remove.n_ids = 1;
+	CALL(remove_builds, RemoveBuildsResponse, &remove, answer->n_removed == 1);
+	CALL(list_build_cache, ListBuildCacheResponse, &list_cache, answer->n_entries == 0);
+	CALL(prune_build_cache, PruneBuildCacheResponse, &prune, answer->count == 0);
+}
+
 static void tag(char *image, char *name)
 {
 	Imaged__V1__TagImageRequest request = IMAGED__V1__TAG_IMAGE_REQUEST__INIT;
@@ -292,7 +346,7 @@ static void prune_and_ask(char *registry)
 	Imaged__V1__GetInfoRequest info = IMAGED__V1__GET_INFO_REQUEST__INIT;
 
 	auth.server_address = registry;
-	CALL(prune_images, PruneImagesResponse, &prune, answer->n_items == 2);
+	CALL(prune_images, PruneImagesResponse, &prune, answer->n_items == 3);
 	CALL(check_auth, CheckAuthResponse, &auth, same(answer->server_address, registry));
 	explain.host = registry;
 	CALL(explain_host, ExplainHostResponse, &explain, answer->n_endpoints == 1);
@@ -331,6 +385,7 @@ int main(int argc, char **argv)
 	remove_name(name);
 	load(name, &archive);
 	import();
+	builds();
 	check_store();
 	prune_and_ask(argv[2]);
 	watch_events(argv[1]);

@@ -1,4 +1,4 @@
-"""kill -9 at chosen system calls of pull, load, import, rm and prune: after a restart the check is
+"""kill -9 at chosen system calls of pull, load, import, build, rm and prune: after a restart the check is
 clean, what is listed is complete, the same command succeeds, and a pull fetches
 less than all again.
 
@@ -16,10 +16,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import erofs
 import grpc
 from archives import PIECE, Loading, docker_files, import_requests, layout_files, load
+from buildcall import BuildCall
+from buildclient import Directory
 from crashlib import Control, fill, traced
 from fakeregistry import FakeRegistry
 from harness import TestCase, incomplete
 from ociimage import Image, Layer, compress, random_bytes, tar
+from rpc import pb
 
 POINTS = int(os.environ.get("SWEEP_POINTS", "24"))
 
@@ -152,6 +155,30 @@ class KillSweep(TestCase):
             self.assertEqual(["N=2"], list(client.InspectImage(image="made:1").config.env.values))
 
         self.sweep(self.prepare("base"), command, expect, max(4, POINTS // 4))
+
+    def test_build(self):
+        """Results of steps are there as a whole or not at all, and nothing that they held is left behind."""
+        files = {"a": random_bytes(200000, 60), "b": random_bytes(9000, 61), "c": b"c"}
+        dockerfile = "FROM scratch AS one\nCOPY a /a\nCOPY b /b\nFROM scratch\nCOPY c /c\nCOPY --from=one /a /b /\n"
+        layers = []
+
+        def command(client):
+            BuildCall(client, dockerfile, Directory("sweep", files), tags=["built:1"]).run()
+
+        def expect(client):
+            layers.append([layer.diff_id for layer in client.InspectImage(image="built:1").layers])
+            self.assertEqual(layers[0], layers[-1])
+            self.assertEqual(4, sum(e.kind == "regular" for e in client.ListBuildCache().entries))
+            running = pb.BuildInfo.STATE_RUNNING
+            self.assertNotIn(running, [build.state for build in client.ListBuilds().builds])
+            client.RemoveImage(image="built:1")
+            self.wait_until(lambda: not any(e.in_use for e in client.ListBuildCache().entries), "no build holds results")
+            client.PruneImages(all=True)
+            client.PruneBuildCache(all=True)
+            self.assertEqual([], list(client.ListBuildCache().entries))
+            self.wait_until(lambda: client.GetDiskUsage().blob_count == 0, "nothing holds a blob")
+
+        self.sweep(self.prepare(), command, expect, max(6, POINTS // 2))
 
     # What the workers write is not traced: there the kill comes after so many bytes.
 

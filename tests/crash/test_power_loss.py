@@ -16,6 +16,8 @@ import erofs
 import grpc
 import powerloss
 from archives import docker_files, import_requests, layout_files, load
+from buildcall import BuildCall
+from buildclient import Directory
 from crashlib import fill, mount_directories, traced
 from engines import unmount_below
 from fakeregistry import FakeRegistry
@@ -128,6 +130,24 @@ class PowerLoss(TestCase):
         acknowledged(("+", self.ref("wide")))
         unmount("three")
 
+    def live_by_builds(self, client, acknowledged, removing):
+        """Results of steps that images share, that outlive them, and that go."""
+        dockerfile = "FROM scratch\nCOPY a /a\nCOPY b /b\nCOPY c /c\n"
+        files = {name: random_bytes(50000, 40 + n) for n, name in enumerate("abc")}
+
+        def build(name, **changed):
+            BuildCall(client, dockerfile, Directory("loss", {**files, **changed}), tags=[name]).run()
+            acknowledged(("+", "docker.io/library/" + name))
+
+        build("built:1")
+        build("built:2", c=random_bytes(50000, 50))
+        removing("docker.io/library/built:1")
+        client.RemoveImage(image="built:1")
+        acknowledged(("-", "docker.io/library/built:1"))
+        build("built:3", b=b"another")
+        client.PruneBuildCache(all=True)
+        build("built:4", a=b"another")
+
     def record(self, live=None):
         """The life of a store; gives [(log position, names that must be listed, with what they name)]."""
         log, root = self.path("log"), self.path("recorded", "root")
@@ -177,6 +197,7 @@ class PowerLoss(TestCase):
         self.assertEqual([], erofs.amiss(root, client))
         if emptied:
             client.PruneImages(all=True)
+            client.PruneBuildCache(all=True)
             self.wait_until(lambda: client.GetDiskUsage().blob_count == 0, "nothing holds content any more")
         self.assertEqual(0, daemon.stop())
         self._daemons.remove(daemon)
@@ -189,6 +210,9 @@ class PowerLoss(TestCase):
 
     def test_imported_means_complete_whatever_was_not_synced(self):
         self.lose_power(max(4, CUTS // 2), self.live_by_imports)
+
+    def test_built_means_complete_whatever_was_not_synced(self):
+        self.lose_power(max(4, CUTS // 2), self.live_by_builds, emptied=True)
 
     def test_mounts_are_forgotten_and_what_they_held_is_free(self):
         if os.geteuid() != 0 or not erofs.can_mount():

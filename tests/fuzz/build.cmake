@@ -1,1 +1,5 @@
+imaged_fuzz(fuzz_account imaged_run_worker)
+imaged_fuzz(fuzz_dockerfile imaged_build)
+imaged_fuzz(fuzz_dockerignore imaged_build)
 imaged_fuzz(fuzz_instruction imaged_build)
+imaged_fuzz(fuzz_cache_document imaged_build_result)

@@ -12,6 +12,7 @@
 
 #include "service/layer/erofs/check.h"
 #include "service/tree/tree_tar.h"
+#include "service/tree/view.h"
 #include "tests/fuzz/erofs_repair.h"
 
 enum { ENTRIES_MAX = 1000, BYTES_MAX = 16 * 1024 * 1024, CACHED = 4 };
@@ -108,6 +109,40 @@ static void count(int fd, const struct erofs_summary *s)
 	require(e ? n <= s->entries + 1 : n == s->entries + 1 - s->whiteouts);
 }
 
+/* Where a link leads there is no link any more. */
+static void resolve(struct tree_view *v, struct bytes path)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TREE_PATH_MAX);
+	struct tree_entry e;
+	bool found;
+	int rc = tree_view_resolve(v, path, true, &out, &found, &e, NULL);
+
+	require(rc == OK || rc == E_LIMIT || rc == E_CORRUPT);
+	require(rc != OK || !found || !S_ISLNK(e.node.mode));
+}
+
+/* By its path each entry of the walk is found again, as the same one. */
+static void find_all(int fd, size_t layers)
+{
+	const int fds[] = { dup(fd), layers > 1 ? dup(fd) : -1 };
+	CLEANUP(tree_view_closep) struct tree_view *v = NULL;
+	CLEANUP(tree_closep) struct tree *t = NULL;
+	const struct tree_entry *e;
+	struct tree_entry found;
+
+	require(open_tree(fd, layers, &t) == OK && tree_view_open(fds, layers, true, NULL, &v, NULL) == OK);
+	while (tree_next(t, &e, NULL) == OK && e) {
+		int rc = tree_view_lookup(v, e->path, &found, NULL);
+
+		require(rc == E_LIMIT || rc == E_CORRUPT || rc == OK);
+		if (rc != OK)
+			break;
+		require(found.node.nid == e->node.nid && found.layer == e->layer);
+		if (S_ISLNK(e->node.mode))
+			resolve(v, e->path);
+	}
+}
+
 /* The hash of the archive, as far as it is not too long. */
 static uint64_t hash_tar(int fd, size_t layers, size_t piece)
 {
@@ -146,6 +181,7 @@ static void try(int fd, size_t layers)
 		return;
 	}
 	count(fd, &s);
+	find_all(fd, layers);
 	require(hash_tar(fd, layers, 64 * 1024) == hash_tar(fd, layers, 512 * 7));
 }
 

@@ -4,7 +4,6 @@
  * written again.
  */
 #include "service/build/apply.h"
-#include "service/build/lines.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,15 +13,14 @@ static void require(bool holds)
 		abort();
 }
 
-static int apply_line(const char *line, struct build_stage *stage)
+static int apply_node(const struct node *n, char escape, struct arena *a, struct build_stage *stage)
 {
-	CLEANUP(arena_free) struct arena a;
-	struct instruction i;
 	struct err err = ERR_INIT;
-	int r;
+	struct instruction i;
+	int r = instruction_of(n, escape, a, &i, &err);
 
-	arena_init(&a, 16 * 1024 * 1024);
-	r = instruction_parse(line, stage->escape, &a, &i, &err);
+	if (r == OK && !instruction_is_change(i.kind))
+		return E_INVALID;
 	if (r == OK)
 		r = instruction_apply(&i, stage, &err);
 	require(r == err.code);
@@ -51,17 +49,20 @@ static void check(const struct image_config *image)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
-	CLEANUP(buf_free) struct buf line = BUF_INIT(1024 * 1024);
-	CLEANUP(freep) char *text = malloc(size + 1);
-	struct build_stage stage = { .image = &image, .escape = size && data[0] == '`' ? '`' : '\\' };
-	struct lines l;
+	CLEANUP(arena_free) struct arena a;
+	struct build_stage stage;
+	struct place place;
+	struct tree tree;
+	int r;
 
-	require(text != NULL);
-	memcpy(text, data, size);
-	text[size] = 0;
-	l = lines_of(text, stage.escape);
-	while (lines_next(&l, &line) > 0)
-		if (apply_line(buf_text(&line), &stage) == E_LIMIT)
+	arena_init(&a, DOCKERFILE_ARENA_MAX);
+	r = tree_parse((struct bytes){ data, size }, &a, &tree, &place, NULL);
+	require(r == OK || r == E_INVALID || r == E_LIMIT);
+	if (r != OK)
+		return 0;
+	stage_init(&stage, &image, tree.escape);
+	for (size_t i = 0; i < tree.n; i++)
+		if (apply_node(&tree.nodes[i], tree.escape, &a, &stage) == E_LIMIT)
 			break;
 	check(&image);
 	return 0;

@@ -16,8 +16,8 @@ class Install(TestCase):
         if not os.path.exists(os.path.join(build, "cmake_install.cmake")):
             self.skipTest("the programs under test are not in a build directory")
         subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
-        for name in ("sbin/imaged", "bin/imagectl", "libexec/imaged/imaged-layer", "share/man/man8/imaged.8",
-                     "lib/systemd/system/imaged.socket"):
+        for name in ("sbin/imaged", "bin/imagectl", "libexec/imaged/imaged-layer", "libexec/imaged/imaged-run",
+                     "share/man/man8/imaged.8", "lib/systemd/system/imaged.socket"):
             self.assertTrue(os.path.exists(os.path.join(prefix, name)), name)
         self.addCleanup(setattr, harness, "BIN", harness.BIN)
         harness.BIN = os.path.join(prefix, "sbin")

@@ -24,12 +24,17 @@ def commands(*group):
     return [line.split()[0] for section in sections for line in section.splitlines()]
 
 
-def all_commands():
-    for name in commands():
-        inner = commands(name) if name in ("image", "manifest", "system") else []
-        yield from ([name, i] for i in inner)
-        if not inner:
-            yield [name]
+def all_commands(*group):
+    """Those of `builder` are others of the same names, which the places of those tell."""
+    for name in commands(*group):
+        inner = [*group, name]
+        if name in ("image", "manifest", "system", "cache") or inner[-2:] == ["build", "history"]:
+            yield from all_commands(*inner)
+        elif inner == ["build"]:
+            yield inner
+            yield from all_commands(*inner)
+        elif name != "builder":
+            yield inner
 
 
 class Manuals(TestCase):
@@ -48,6 +53,8 @@ class Manuals(TestCase):
                 entry += rf"|^\.BR? {name}\b"
             self.assertRegex(manual, re.compile(entry, re.M), name)
             self.assertRegex(readme, rf"`(image |system )?{name}`", name)
+        for name in commands("builder"):
+            self.assertRegex(manual, re.compile(rf'^\.B[IR]? "?builder {name}\b', re.M), name)
 
     def test_every_flag_of_the_daemon_has_its_place_in_the_manuals(self):
         manual = text("deploy", "man", "imaged.8").replace("\\-", "-")

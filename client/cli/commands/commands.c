@@ -1,7 +1,35 @@
 #include "client/cli/commands/commands.h"
 
 /* clang-format off */
+static const struct command build_cache_commands[] = {
+	{ "ls", "list", &spec_build_cache_ls, NULL, NULL },
+	{ "prune", NULL, &spec_builder_prune, NULL, NULL },
+	{ 0 },
+};
+
+static const struct command build_history_commands[] = {
+	{ "inspect", NULL, &spec_build_history_inspect, NULL, NULL },
+	{ "logs", NULL, &spec_build_history_logs, NULL, NULL },
+	{ "ls", "list", &spec_build_history_ls, NULL, NULL },
+	{ "rm", "remove", &spec_build_history_rm, NULL, NULL },
+	{ 0 },
+};
+
+static const struct command build_commands[] = {
+	{ "cache", NULL, NULL, build_cache_commands, "Look after what builds keep" },
+	{ "history", NULL, NULL, build_history_commands, "Commands to work on build records" },
+	{ 0 },
+};
+
+static const struct command builder_commands[] = {
+	{ "build", "b", &spec_build, NULL, NULL },
+	{ "history", NULL, NULL, build_history_commands, "Commands to work on build records" },
+	{ "prune", NULL, &spec_builder_prune, NULL, NULL },
+	{ 0 },
+};
+
 static const struct command image_commands[] = {
+	{ "build", NULL, &spec_build, NULL, NULL },
 	{ "export", NULL, &spec_export, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },
@@ -38,6 +66,8 @@ static const struct command system_commands[] = {
 };
 
 const struct command root_commands[] = {
+	{ "build", NULL, &spec_build, build_commands, NULL },
+	{ "builder", "buildx", NULL, builder_commands, "Manage builds" },
 	{ "copy", NULL, &spec_copy, NULL, NULL },
 	{ "events", NULL, &spec_events, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },

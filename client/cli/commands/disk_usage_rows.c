@@ -1,6 +1,7 @@
 /* The texts of `system df` (docker-cli.md 16). */
 #include "client/cli/commands/disk_usage.h"
 
+#include "client/cli/commands/build_cache.h"
 #include "client/cli/commands/images.h"
 #include "client/cli/convert.h"
 #include "client/cli/format/table.h"
@@ -39,14 +40,15 @@ static struct value reclaimable(struct arena *a, int64_t bytes, int64_t total)
 	return value_format(a, "%s (%d%%)", text, (int)((double)bytes * 100 / (double)total));
 }
 
-static struct value row_value(struct arena *a, const char *type, int64_t count, int64_t size, int64_t free_size)
+static struct value row_value(struct arena *a, const char *type, int64_t count, int64_t active, int64_t size,
+			      struct value free_size)
 {
 	struct value *v = arena_array(a, N_FIELDS, sizeof *v);
 
 	if (!v)
 		return value_none();
-	v[ACTIVE] = value_string("0");
-	v[RECLAIMABLE] = reclaimable(a, free_size, size);
+	v[ACTIVE] = value_format(a, "%lld", (long long)active);
+	v[RECLAIMABLE] = free_size;
 	v[SIZE] = size_value(a, size, 4);
 	v[TOTAL_COUNT] = value_format(a, "%lld", (long long)count);
 	v[TYPE] = value_string(type);
@@ -55,11 +57,19 @@ static struct value row_value(struct arena *a, const char *type, int64_t count, 
 
 static int add_rows(struct rows *rows, struct arena *a, const Imaged__V1__GetDiskUsageResponse *m, struct err *err)
 {
-	static const char *const empty[] = { "Containers", "Local Volumes", "Build Cache" };
-	int r = rows_add(rows, row_value(a, "Images", m->image_count, m->layers_size, m->reclaimable_size), err);
+	static const char *const empty[] = { "Containers", "Local Volumes" };
+	int r = rows_add(rows,
+			 row_value(a, "Images", m->image_count, 0, m->layers_size,
+				   reclaimable(a, m->reclaimable_size, m->layers_size)),
+			 err);
 
 	for (size_t i = 0; i < ARRAY_LEN(empty) && !r; i++)
-		r = rows_add(rows, row_value(a, empty[i], 0, 0, 0), err);
+		r = rows_add(rows, row_value(a, empty[i], 0, 0, 0, reclaimable(a, 0, 0)), err);
+	if (!r) /* docker tells no share here */
+		r = rows_add(rows,
+			     row_value(a, "Build Cache", m->build_cache_count, m->build_cache_active,
+				       m->build_cache_bytes, size_value(a, m->build_cache_reclaimable, 4)),
+			     err);
 	return r;
 }
 
@@ -110,6 +120,9 @@ static const struct value_type type_images = { .name = "[]*formatter.imageContex
 static const struct value_type type_nothing = { .name = "[]*formatter.ContainerContext",
 						.kind = VALUE_LIST,
 						.elem = &type_empty_struct };
+static const struct value_type type_cache = { .name = "[]*formatter.buildCacheContext",
+					      .kind = VALUE_LIST,
+					      .elem = &type_empty_struct };
 static const struct value_field all_fields[] = {
 	{ .name = "Images" }, { .name = "Containers" }, { .name = "Volumes" }, { .name = "BuildCache" }
 };
@@ -128,11 +141,21 @@ static struct value images_value(struct arena *a, const Imaged__V1__GetDiskUsage
 	return value_list(&type_images, items, m->n_images);
 }
 
-static int render_template(const char *format_text, struct arena *a, const Imaged__V1__GetDiskUsageResponse *m,
-			   int64_t now_ns, struct buf *out, struct err *err)
+static struct value cache_value(struct arena *a, const struct disk_usage_view *view)
 {
-	struct value parts[4] = { images_value(a, m, true, now_ns), value_list(&type_nothing, NULL, 0),
-				  value_list(&type_nothing, NULL, 0), value_list(&type_nothing, NULL, 0) };
+	const struct build_cache_view rows = { .no_trunc = true, .now_ns = view->now_ns };
+	struct value *items = arena_array(a, view->n_cache, sizeof *items);
+
+	for (size_t i = 0; items && i < view->n_cache; i++)
+		items[i] = build_cache_value(a, &rows, view->cache[i]);
+	return value_list(&type_cache, items, view->n_cache);
+}
+
+static int render_template(const struct disk_usage_view *view, struct arena *a,
+			   const Imaged__V1__GetDiskUsageResponse *m, struct buf *out, struct err *err)
+{
+	struct value parts[4] = { images_value(a, m, true, view->now_ns), value_list(&type_nothing, NULL, 0),
+				  value_list(&type_nothing, NULL, 0), cache_value(a, view) };
 	struct value all = value_struct(&type_all, parts);
 	static const struct template_options options;
 	struct rows rows;
@@ -140,7 +163,7 @@ static int render_template(const char *format_text, struct arena *a, const Image
 
 	if (all.kind == VALUE_NONE)
 		return fail_nomem(err);
-	r = rows_open(&rows, format_text, value_none(), err);
+	r = rows_open(&rows, view->format, value_none(), err);
 	if (!r && template_execute(rows.t, &options, value_pointer_to(all), out, err))
 		r = err_wrap(err, "template parsing error");
 	rows_free(&rows);
@@ -192,19 +215,29 @@ static int put_store(const Imaged__V1__GetDiskUsageResponse *m, struct buf *out,
 	return table_render(text_of(buf_text(&text)), false, out, err);
 }
 
-static int render_verbose(struct arena *a, const Imaged__V1__GetDiskUsageResponse *m, int64_t now_ns, struct buf *out,
-			  struct err *err)
+static int put_cache(const struct disk_usage_view *view, const Imaged__V1__GetDiskUsageResponse *m, struct buf *out,
+		     struct err *err)
+{
+	const struct build_cache_view rows = { .now_ns = view->now_ns };
+	char size[SIZE_TEXT_MAX];
+
+	buf_printf(out, "\nBuild cache usage: %s\n\n", size_text((double)m->build_cache_bytes, 4, size));
+	return build_cache_render_usage(&rows, view->cache, view->n_cache, out, err);
+}
+
+static int render_verbose(const struct disk_usage_view *view, struct arena *a,
+			  const Imaged__V1__GetDiskUsageResponse *m, struct buf *out, struct err *err)
 {
 	int r;
 
 	buf_puts(out, "Images space usage:\n\n");
-	r = put_images(a, m, now_ns, out, err);
+	r = put_images(a, m, view->now_ns, out, err);
 	/* The headers of tables that are always empty. */
 	buf_puts(out, "\nContainers space usage:\n\n"
 		      "CONTAINER ID   IMAGE     COMMAND   LOCAL VOLUMES   SIZE      CREATED   STATUS    NAMES\n"
-		      "\nLocal Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n"
-		      "\nBuild cache usage: 0B\n\n"
-		      "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n");
+		      "\nLocal Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n");
+	if (!r)
+		r = put_cache(view, m, out, err);
 	if (!r)
 		r = put_store(m, out, err);
 	return r ? r : buf_ok(out) ? OK : fail_nomem(err);
@@ -219,6 +252,6 @@ int disk_usage_render(const struct disk_usage_view *view, const Imaged__V1__GetD
 	if (!view->verbose)
 		return render_summary(view->format, &a, m, out, err);
 	if (view->format && *view->format && strcmp(view->format, "table"))
-		return render_template(view->format, &a, m, view->now_ns, out, err);
-	return render_verbose(&a, m, view->now_ns, out, err);
+		return render_template(view, &a, m, out, err);
+	return render_verbose(view, &a, m, out, err);
 }

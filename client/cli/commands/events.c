@@ -29,6 +29,8 @@ static const char *action_text(Imaged__V1__Event__Action action)
 		return "import";
 	case IMAGED__V1__EVENT__ACTION__ACTION_PUSH:
 		return "push";
+	case IMAGED__V1__EVENT__ACTION__ACTION_BUILD:
+		return "build";
 	default:
 		return "unknown";
 	}

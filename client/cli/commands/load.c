@@ -57,7 +57,7 @@ static int start_upload(struct loading *l, stream *s)
 	return upload_start(&l->upload, &l->own);
 }
 
-static int send_part(const struct loading *l, stream *s, int64_t offset, int64_t length, struct err *err)
+static int send_part(struct loading *l, stream *s, int64_t offset, int64_t length, struct err *err)
 {
 	size_t len = 1;
 	int r = OK;

@@ -1,3 +1,4 @@
+#include "client/cli/commands/build_cache_fetch.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/commands/disk_usage.h"
 #include "client/cli/template/template.h"
@@ -80,13 +81,16 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	const struct options *o = options;
 	CLEANUP(pages_free) struct pages pages = { 0 };
 	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
-	struct disk_usage_view view = { o->format, o->verbose, clock_wall_ns() };
+	CLEANUP(build_cache_pages_free) struct build_cache_pages cache = { 0 };
+	struct disk_usage_view view = { .format = o->format, .verbose = o->verbose, .now_ns = clock_wall_ns() };
 	struct err err = ERR_INIT;
 	int r;
 
 	cli_config(cli);
-	if (fetch(cli, o->verbose, &pages, &err))
+	if (fetch(cli, o->verbose, &pages, &err) || (o->verbose && build_cache_fetch(cli, &cache, &err)))
 		return cli_fail_call(&err);
+	view.cache = cache.entries;
+	view.n_cache = cache.n_entries;
 	r = disk_usage_render(&view, &pages.all, &out, &err);
 	if (!r || o->verbose)
 		cli_write(buf_text(&out), out.len);

@@ -224,9 +224,14 @@ static locale_t unicode(void)
 	return unicode_locale;
 }
 
-bool rune_is_letter(uint32_t rune)
+bool rune_is_letter_or_digit(uint32_t rune)
 {
 	return unicode() && iswalnum_l((wint_t)rune, unicode());
+}
+
+bool rune_is_control(uint32_t rune)
+{
+	return rune < ' ' || (rune >= 0x7f && rune < 0xa0);
 }
 
 bool rune_is_printable(uint32_t rune)

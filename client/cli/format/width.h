@@ -28,8 +28,9 @@ bool width_is_east_asian(void);
 size_t width_of(const char *s, size_t len, bool east_asian);
 
 /* Letters, digits and case of any script, as far as the C library knows them. */
-bool rune_is_letter(uint32_t rune); /* letters and digits beyond ASCII */
+bool rune_is_letter_or_digit(uint32_t rune); /* letters and digits beyond ASCII */
 bool rune_is_printable(uint32_t rune);
+bool rune_is_control(uint32_t rune); /* ASCII's, DEL and C1's */
 uint32_t rune_upper(uint32_t rune);
 uint32_t rune_lower(uint32_t rune);
 

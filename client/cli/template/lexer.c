@@ -32,7 +32,7 @@ static bool is_alphanumeric(uint32_t r)
 {
 	if (r == END_OF_INPUT)
 		return false;
-	return r == '_' || (r < 0x80 ? isalnum((int)r) : rune_is_letter(r));
+	return r == '_' || (r < 0x80 ? isalnum((int)r) : rune_is_letter_or_digit(r));
 }
 
 static const char *rest(const struct lexer *l)

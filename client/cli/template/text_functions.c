@@ -225,9 +225,9 @@ static bool is_separator(uint32_t rune)
 {
 	if (rune < 0x80)
 		return !isalnum((int)rune) && rune != '_';
-	return !rune_is_letter(rune) && (rune == 0x85 || rune == 0xA0 || rune == 0x1680 || rune == 0x3000 ||
-					 (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 ||
-					 rune == 0x202F || rune == 0x205F);
+	return !rune_is_letter_or_digit(rune) && (rune == 0x85 || rune == 0xA0 || rune == 0x1680 || rune == 0x3000 ||
+						  (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 ||
+						  rune == 0x2029 || rune == 0x202F || rune == 0x205F);
 }
 
 static int change_case(struct arena *a, struct text in, enum change change, struct value *ret_value, struct err *err)

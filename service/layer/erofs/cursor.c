@@ -74,16 +74,21 @@ static int skip_dots(struct erofs_reader *r, struct erofs_cursor *c, struct err 
 	return rc;
 }
 
-int erofs_cursor_begin(struct erofs_reader *r, const struct erofs_node *directory, struct erofs_cursor *ret_cursor,
-		       struct err *err)
+static struct erofs_cursor cursor_of(const struct erofs_node *directory)
 {
-	struct erofs_cursor c = {
+	return (struct erofs_cursor){
 		.nid = directory->nid,
 		.size = directory->size,
 		.after = directory->after,
 		.place = directory->place,
 		.is_inline = directory->layout == EROFS_FLAT_INLINE,
 	};
+}
+
+int erofs_cursor_begin(struct erofs_reader *r, const struct erofs_node *directory, struct erofs_cursor *ret_cursor,
+		       struct err *err)
+{
+	struct erofs_cursor c = cursor_of(directory);
 	int rc = enter_block(r, &c, err);
 
 	if (rc == OK)
@@ -113,4 +118,75 @@ int erofs_cursor_next(struct erofs_reader *r, struct erofs_cursor *c, struct err
 	if (rc == OK && c->n && !check_comes_after(e.name, (struct bytes){ before, len }))
 		return check_fail("a directory whose names are not in order", c->nid, err);
 	return rc;
+}
+
+/* ---- one name --------------------------------------------------------------------------- */
+
+static int compare(struct bytes a, struct bytes b)
+{
+	int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* The last block whose first name is not behind `name`; the first one when there is none. */
+static int enter_block_of(struct erofs_reader *r, struct erofs_cursor *c, struct bytes name, struct err *err)
+{
+	uint32_t from = 0, to = last_block(c);
+	struct erofs_entry e;
+	int rc = OK;
+
+	while (rc == OK && from < to) {
+		c->block = from + (to - from + 1) / 2;
+		rc = enter_block(r, c, err);
+		if (rc == OK)
+			rc = erofs_cursor_entry(r, c, &e, err);
+		if (rc == OK && compare(e.name, name) <= 0)
+			from = c->block;
+		else
+			to = c->block - 1;
+	}
+	c->block = from;
+	return rc == OK ? enter_block(r, c, err) : rc;
+}
+
+static int find_in_block(struct erofs_reader *r, struct erofs_cursor *c, struct bytes name, bool *ret_found,
+			 struct erofs_entry *ret_entry, struct err *err)
+{
+	size_t from = 0, to = c->n;
+
+	*ret_found = false;
+	while (from < to) {
+		struct erofs_entry e;
+		int rc, order;
+
+		c->k = (uint16_t)(from + (to - from) / 2);
+		rc = erofs_cursor_entry(r, c, &e, err);
+		if (rc != OK)
+			return rc;
+		order = compare(e.name, name);
+		if (!order) {
+			*ret_found = true;
+			*ret_entry = e;
+			return OK;
+		}
+		if (order < 0)
+			from = (size_t)c->k + 1;
+		else
+			to = c->k;
+	}
+	return OK;
+}
+
+int erofs_find(struct erofs_reader *r, const struct erofs_node *directory, struct bytes name, bool *ret_found,
+	       struct erofs_entry *ret_entry, struct err *err)
+{
+	struct erofs_cursor c = cursor_of(directory);
+	int rc;
+
+	*ret_found = false;
+	if (!name.len || check_is_dots(name))
+		return OK;
+	rc = enter_block_of(r, &c, name, err);
+	return rc == OK ? find_in_block(r, &c, name, ret_found, ret_entry, err) : rc;
 }

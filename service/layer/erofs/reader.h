@@ -63,6 +63,10 @@ int erofs_cursor_next(struct erofs_reader *r, struct erofs_cursor *c, struct err
 int erofs_cursor_entry(struct erofs_reader *r, const struct erofs_cursor *c, struct erofs_entry *ret_entry,
 		       struct err *err);
 
+/* One name of a directory, by halves; "." and ".." are none. */
+int erofs_find(struct erofs_reader *r, const struct erofs_node *directory, struct bytes name, bool *ret_found,
+	       struct erofs_entry *ret_entry, struct err *err);
+
 static inline bool erofs_cursor_is_at_end(const struct erofs_cursor *c)
 {
 	return !c->n;

@@ -4,28 +4,34 @@
 
 #include "service/build/apply.h"
 #include "service/build/duration.h"
-#include "service/build/lines.h"
 #include "service/build/ports.h"
 #include "service/build/signal_name.h"
 
-enum { ARENA_MAX = 16 * 1024 * 1024 };
-
 static int apply_all(const char *text, struct build_stage *stage, struct err *err)
 {
-	CLEANUP(buf_free) struct buf line = BUF_INIT(8 * 1024 * 1024);
-	struct lines l = lines_of(text, stage->escape);
-	int r = OK;
+	CLEANUP(arena_free) struct arena a;
+	struct place place;
+	struct tree tree;
+	int r;
 
-	while (r == OK && lines_next(&l, &line) > 0) {
-		CLEANUP(arena_free) struct arena a;
-		struct instruction i;
+	arena_init(&a, DOCKERFILE_ARENA_MAX);
+	r = tree_parse(bytes_of(text), &a, &tree, &place, err);
+	for (size_t i = 0; r == OK && i < tree.n; i++) {
+		struct instruction instruction;
 
-		arena_init(&a, ARENA_MAX);
-		r = instruction_parse(buf_text(&line), stage->escape, &a, &i, err);
+		r = instruction_of(&tree.nodes[i], tree.escape, &a, &instruction, err);
 		if (r == OK)
-			r = instruction_apply(&i, stage, err);
+			r = instruction_apply(&instruction, stage, err);
 	}
 	return r;
+}
+
+static struct build_stage stage_of(struct image_config *image)
+{
+	struct build_stage stage;
+
+	stage_init(&stage, image, '\\');
+	return stage;
 }
 
 /* The configuration as JSON without what is always in it; or the error. */
@@ -33,7 +39,7 @@ static void outcome(const char *text, struct buf *out)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
 	CLEANUP(image_config_free) struct image_config again = { .n_history = 0 };
-	struct build_stage stage = { .image = &image, .escape = '\\' };
+	struct build_stage stage = stage_of(&image);
 	struct err err = ERR_INIT;
 
 	if (apply_all(text, &stage, &err) < 0) {
@@ -96,7 +102,7 @@ static void cmd_and_entrypoint(void **state)
 static void inherited_command(void **state)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
-	struct build_stage stage = { .image = &image, .escape = '\\' };
+	struct build_stage stage = stage_of(&image);
 	struct err err = ERR_INIT;
 	struct bytes json = bytes_of("{\"config\":{\"Cmd\":[\"old\"],\"Shell\":[\"/bin/bash\",\"-xc\"],\"Env\":"
 				     "[\"A=base\"],\"WorkingDir\":\"/srv\"},\"rootfs\":{\"type\":\"layers\"}}");
@@ -177,8 +183,8 @@ static void expose(void **state)
 		{ "EXPOSE 65536", "invalid containerPort: 65536" },
 		{ "EXPOSE 5-4", "invalid containerPort: 5-4" },
 		{ "EXPOSE -1", "invalid containerPort: -1" },
-		{ "EXPOSE 80/x", "invalid proto: x" },
-		{ "EXPOSE /tcp", "no port specified: /tcp<empty>" },
+		{ "EXPOSE 80/x", "invalid port: \"80/x\": invalid proto: x" },
+		{ "EXPOSE /tcp", "invalid port: \"/tcp\": no port specified" },
 		{ "EXPOSE a:80", "invalid hostPort: a" },
 		{ "EXPOSE a:1:80", "invalid IP address: a" },
 		{ "EXPOSE 1-2:3-5", "invalid ranges specified for container and host Ports: 3-5 and 1-2" },
@@ -238,7 +244,7 @@ static void healthcheck(void **state)
 		{ "HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD" },
 		{ "HEALTHCHECK CMD []", "Missing command after HEALTHCHECK CMD" },
 		{ "HEALTHCHECK CMD [1]", JSON_STRINGS_ONLY },
-		{ "HEALTHCHECK foo a", "Unknown type \"foo\" in HEALTHCHECK (try CMD)" },
+		{ "HEALTHCHECK foo a", "Unknown type \"FOO\" in HEALTHCHECK (try CMD)" },
 		{ "HEALTHCHECK --interval=1us CMD a", "Interval \"interval\" cannot be less than 1ms" },
 		{ "HEALTHCHECK --timeout=-1s CMD a", "Interval \"timeout\" cannot be less than 1ms" },
 		{ "HEALTHCHECK --interval=5 CMD a", "time: missing unit in duration \"5\"" },
@@ -247,8 +253,8 @@ static void healthcheck(void **state)
 		{ "HEALTHCHECK --retries=x CMD a", "strconv.ParseInt: parsing \"x\": invalid syntax" },
 		{ "HEALTHCHECK --retries=99999999999 CMD a",
 		  "strconv.ParseInt: parsing \"99999999999\": invalid syntax" },
-		{ "HEALTHCHECK --retries=1 --retries=2 CMD a", "duplicate flag specified: retries" },
-		{ "HEALTHCHECK --retries CMD a", "missing a value on flag: retries" },
+		{ "HEALTHCHECK --retries=1 --retries=2 CMD a", "duplicate flag specified: --retries" },
+		{ "HEALTHCHECK --retries CMD a", "missing a value on flag: --retries" },
 		{ "HEALTHCHECK --nope=1 CMD a", "unknown flag: --nope" },
 	};
 
@@ -277,7 +283,7 @@ static void texts(void **state)
 		{ "STOPSIGNAL 0", "invalid signal: 0" },
 		{ "STOPSIGNAL", "STOPSIGNAL requires exactly one argument" },
 		{ "ONBUILD RUN a $b", CONFIG("\"OnBuild\":[\"RUN a $b\"]") },
-		{ "ONBUILD  ENV a=b \nONBUILD COPY . .", CONFIG("\"OnBuild\":[\"ENV a=b\",\"COPY . .\"]") },
+		{ "ONBUILD  ENV a=b \nONBUILD COPY . .", CONFIG("\"OnBuild\":[\"ENV a=b \",\"COPY . .\"]") },
 		{ "ONBUILD", "ONBUILD requires at least one argument" },
 		{ "ONBUILD onbuild RUN a", "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed" },
 		{ "ONBUILD from x", "FROM isn't allowed as an ONBUILD trigger" },
@@ -286,8 +292,7 @@ static void texts(void **state)
 		{ "MAINTAINER Me <me@x> $a",
 		  "{\"author\":\"Me <me@x> $a\",\"config\":{},\"rootfs\":{\"diff_ids\":[],\"type\":\"layers\"}}" },
 		{ "MAINTAINER", "MAINTAINER requires exactly one argument" },
-		{ "FROM x", "unknown instruction: FROM" },
-		{ "CMDx", "unknown instruction: CMDx" },
+		{ "CMDx", "unknown instruction: CMDx (did you mean cmd?)" },
 		{ "USER --x me", "unknown flag: --x" },
 	};
 
@@ -299,7 +304,7 @@ static void values_are_bounded_together(void **state)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
 	CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024);
-	struct build_stage stage = { .image = &image, .escape = '\\' };
+	struct build_stage stage = stage_of(&image);
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -319,7 +324,7 @@ static void many_variables_of_one_line_are_bounded(void **state)
 	for (int pad = 0; pad < 250; pad += 37) {
 		CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
 		CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024);
-		struct build_stage stage = { .image = &image, .escape = '\\' };
+		struct build_stage stage = stage_of(&image);
 		struct err err = ERR_INIT;
 
 		for (int i = 0; i < 800; i++)
@@ -334,7 +339,7 @@ static void many_variables_of_one_line_are_bounded(void **state)
 static void lists_are_bounded(void **state)
 {
 	CLEANUP(image_config_free) struct image_config image = { .n_history = 0 };
-	struct build_stage stage = { .image = &image, .escape = '\\' };
+	struct build_stage stage = stage_of(&image);
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -397,6 +402,14 @@ static void signals(void **state)
 			check_row("no signal", "one", bad[i]);
 }
 
+static int parse_one(const char *line, struct arena *a, struct instruction *ret_instruction)
+{
+	struct node *n = arena_alloc(a, sizeof *n);
+	int r = n ? node_parse(bytes_of(line), '\\', a, n, NULL) : E_NO_MEMORY;
+
+	return r == OK ? instruction_of(n, '\\', a, ret_instruction, NULL) : r;
+}
+
 static void full_arena_is_an_error(void **state)
 {
 	static const char *const lines[] = { "ENV a=b c=d",
@@ -418,7 +431,7 @@ static void full_arena_is_an_error(void **state)
 
 			assert_true(cap < 4096);
 			arena_init(&a, cap);
-			r = instruction_parse(lines[i], '\\', &a, &instruction, NULL);
+			r = parse_one(lines[i], &a, &instruction);
 			assert_true(cap || r == E_NO_MEMORY);
 		}
 		assert_int_equal(r, OK);

@@ -21,4 +21,11 @@
 		}                                                                                               \
 	} while (0)
 
+/* The same in words of the test's own. */
+#define row_fails(...)                     \
+	do {                               \
+		print_error(__VA_ARGS__);  \
+		_fail(__FILE__, __LINE__); \
+	} while (0)
+
 #endif

@@ -5,7 +5,7 @@
 #define TESTS_UNIT_IMAGE_DAEMON_H
 
 #include "client/lib/channel.h"
-#include "service/image/image_service.h"
+#include "service/api/binding.h"
 #include "service/rpc/server.h"
 #include "tests/unit/store/fixture.h"
 

@@ -1,5 +1,5 @@
 /* What the .proto says about the methods, where saying more than is true would hurt. */
-#include "service/image/image_service.h"
+#include "service/api/binding.h"
 #include "tests/unit/store/fixture.h"
 
 /* An inline method holds the polling thread, and with it every call of the daemon: none

@@ -117,6 +117,37 @@ static void wrong_type_is_an_error(void **state)
 	assert_int_equal(LOAD(&c, &err, "--config", file_path), E_INVALID);
 }
 
+static void limits_of_what_builds_keep(void **state)
+{
+	static const int64_t day_ns = INT64_C(24) * 3600 * 1000000000;
+	struct config c = { .root = NULL };
+	struct err err;
+
+	(void)state;
+	write_file("build-cache-max = '20GB'\nbuild-cache-unused = '36h'\n");
+	assert_int_equal(LOAD(&c, &err, "--config", file_path), OK);
+	assert_true(c.build_cache_limits.max_bytes == INT64_C(20) << 30);
+	assert_true(c.build_cache_limits.unused_ns == day_ns * 3 / 2);
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--build-cache-max=none", "--build-cache-unused", "3d"),
+			 OK);
+	assert_true(c.build_cache_limits.max_bytes < 0);
+	assert_true(c.build_cache_limits.unused_ns == 3 * day_ns);
+	config_free(&c);
+	write_file("");
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--build-cache-unused=none"), OK);
+	assert_true(c.build_cache_limits.max_bytes == 0);
+	assert_true(c.build_cache_limits.unused_ns < 0);
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--config", file_path), OK);
+	assert_true(c.build_cache_limits.unused_ns == 14 * day_ns);
+	config_free(&c);
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--build-cache-max=0"), E_INVALID);
+	assert_non_null(strstr(err.text, "build-cache-max must be a size"));
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--build-cache-unused=14"), E_INVALID);
+	assert_int_equal(LOAD(&c, &err, "--config", file_path, "--build-cache-unused=99999999d"), E_INVALID);
+}
+
 static void named_file_must_exist(void **state)
 {
 	struct config c = { .root = NULL };
@@ -246,6 +277,7 @@ int main(void)
 		cmocka_unit_test(unknown_table_is_an_error),
 		cmocka_unit_test(syntax_error_names_the_place),
 		cmocka_unit_test(wrong_type_is_an_error),
+		cmocka_unit_test(limits_of_what_builds_keep),
 		cmocka_unit_test(named_file_must_exist),
 		cmocka_unit_test(bad_flags_are_usage_errors),
 		cmocka_unit_test(values_are_checked),

@@ -53,6 +53,27 @@ static void edges_of_every_kind_read_back(void **state UNUSED)
 	}
 }
 
+static void keys_of_builds_read_back(void **state UNUSED)
+{
+	struct key k = key_build("0dn67dn820lq65ce9obn7lfj5"), beginning = key_build("0dn6"), all = key_build("");
+	char id[BUILD_KEY_TEXT_MAX];
+	struct digest x;
+
+	assert_true(key_parse_build(key_bytes(&k), id));
+	assert_string_equal(id, "0dn67dn820lq65ce9obn7lfj5");
+	assert_memory_equal(k.bytes, beginning.bytes, beginning.len);
+	assert_memory_equal(k.bytes, all.bytes, all.len);
+	assert_false(key_parse_build(key_bytes(&all), id));
+	k.len++;
+	assert_false(key_parse_build(key_bytes(&k), id));
+	k = key_step(&a);
+	assert_true(key_parse_step(key_bytes(&k), &x));
+	assert_true(digest_eq(&x, &a));
+	assert_false(key_parse_step_alias(key_bytes(&k), &x));
+	assert_false(key_parse_note(key_bytes(&k), &x));
+	assert_false(key_parse_cache_mount(key_bytes(&k), &x));
+}
+
 static void the_longest_names_fit_and_longer_ones_do_not(void **state UNUSED)
 {
 	char name[REFERENCE_TEXT_MAX] = { 0 };
@@ -151,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_of_digests_read_back),
 		cmocka_unit_test(edges_of_every_kind_read_back),
+		cmocka_unit_test(keys_of_builds_read_back),
 		cmocka_unit_test(the_longest_names_fit_and_longer_ones_do_not),
 		cmocka_unit_test(newer_images_come_first_over_the_whole_range_of_years),
 		cmocka_unit_test(a_prefix_of_hex_digits_is_a_range_of_keys),

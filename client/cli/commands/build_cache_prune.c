@@ -1,0 +1,139 @@
+#include "client/cli/commands/commands.h"
+#include "client/cli/filter.h"
+#include "client/cli/format/units.h"
+#include "client/cli/prompt.h"
+#include "imaged/v1/image_service.client.h"
+#include "proto/runtime/clock.h"
+
+struct options {
+	bool all, force, dry_run;
+	int64_t keep;
+	struct strings filters;
+};
+
+static const int64_t ns_per_s = 1000000000;
+
+/* ---- filters ------------------------------------------------------------------------- */
+
+static bool value_of(const char *filter, const char *key, const char **ret_value)
+{
+	size_t len = strlen(key);
+
+	if (strncmp(filter, key, len) != 0 || filter[len] != '=')
+		return false;
+	*ret_value = filter + len + 1;
+	return true;
+}
+
+/* A time span or a moment, as for images. */
+static int set_until(const char *filter, int64_t now_ns, Imaged__V1__PruneBuildCacheRequest *request, struct err *err)
+{
+	const struct strings one = { &filter, 1 };
+	CLEANUP(image_filter_free) struct image_filter f;
+	int r = image_filter_parse(&one, FILTER_PRUNE, now_ns, &f, err);
+	int64_t seconds;
+
+	if (r || !f.message.until)
+		return r;
+	seconds = now_ns / ns_per_s - f.message.until->seconds;
+	/* Of what is used from then on nothing has been used yet. */
+	request->unused_seconds = seconds > 0 ? seconds : 0;
+	return OK;
+}
+
+static int set_filters(const struct strings *filters, int64_t now_ns, Imaged__V1__PruneBuildCacheRequest *request,
+		       struct err *err)
+{
+	for (size_t i = 0; i < filters->n; i++) {
+		const char *filter = filters->items[i], *value;
+
+		if (value_of(filter, "type", &value))
+			request->kinds[request->n_kinds++] = (char *)value;
+		else if (!value_of(filter, "until", &value))
+			return fail(err, E_INVALID_FILTER, "invalid filter '%.*s'", (int)strcspn(filter, "="), filter);
+		else if (set_until(filter, now_ns, request, err))
+			return err->code;
+	}
+	return OK;
+}
+
+/* ---- what went ------------------------------------------------------------------------ */
+
+static void print_removed(const Imaged__V1__PruneBuildCacheResponse *m, bool dry_run)
+{
+	char size[SIZE_TEXT_MAX];
+
+	if (m->n_removed)
+		cli_print(dry_run ? "Build cache objects that would be deleted:\n" : "Deleted build cache objects:\n");
+	for (size_t i = 0; i < m->n_removed; i++)
+		cli_print("%s\n", m->removed[i]->id);
+	if (m->count > (int64_t)m->n_removed)
+		cli_print("... and %lld more\n", (long long)(m->count - (int64_t)m->n_removed));
+	cli_print("%s%s: %s\n", m->n_removed ? "\n" : "",
+		  dry_run ? "Total space that would be reclaimed" : "Total reclaimed space",
+		  size_text((double)m->freed, 4, size));
+}
+
+static int prune(struct cli *cli, const struct options *o, const Imaged__V1__PruneBuildCacheRequest *request,
+		 struct err *err)
+{
+	CLEANUP(imaged__v1__image_service__prune_build_cache_freep)
+	Imaged__V1__PruneBuildCacheResponse *response = NULL;
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	if (!r)
+		r = imaged__v1__image_service__call_prune_build_cache(channel, cli_call_options(), request, &response,
+								      err);
+	if (!r)
+		print_removed(response, o->dry_run);
+	cli_explain(cli, err);
+	return r;
+}
+
+static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
+{
+	const struct options *o = options;
+	Imaged__V1__PruneBuildCacheRequest request = IMAGED__V1__PRUNE_BUILD_CACHE_REQUEST__INIT;
+	CLEANUP(freep) char **kinds = calloc(o->filters.n + 1, sizeof *kinds);
+	struct err err = ERR_INIT;
+
+	if (!kinds) {
+		fail_nomem(&err);
+		return cli_fail(&err);
+	}
+	request.all = o->all;
+	request.dry_run = o->dry_run;
+	request.keep_bytes = o->keep;
+	request.kinds = kinds;
+	cli_config(cli);
+	if (set_filters(&o->filters, clock_wall_ns(), &request, &err))
+		return cli_fail_call(&err);
+	if (!o->force && !o->dry_run &&
+	    !prompt_confirm(o->all ? "WARNING! This will remove all build cache."
+				   : "WARNING! This will remove all dangling build cache."))
+		return 0;
+	return prune(cli, o, &request, &err) ? cli_fail_call(&err) : 0;
+}
+
+static const struct flag flags[] = {
+	{ "all", 'a', FLAG_BOOL, offsetof(struct options, all), "Remove all unused build cache, not just dangling ones",
+	  NULL },
+	{ "dry-run", 0, FLAG_BOOL, offsetof(struct options, dry_run), "Show what would be removed, and remove nothing",
+	  NULL },
+	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters), "Provide filter values (e.g. \"until=24h\")",
+	  NULL },
+	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Do not prompt for confirmation", NULL },
+	{ "keep-storage", 0, FLAG_BYTES, offsetof(struct options, keep), "Amount of disk space to keep for cache",
+	  NULL },
+};
+
+const struct command_spec spec_builder_prune = {
+	.usage = "[OPTIONS]",
+	.summary = "Remove build cache",
+	.flags = flags,
+	.n_flags = ARRAY_LEN(flags),
+	.own_flag = "dry-run",
+	.options_size = sizeof(struct options),
+	.run = run,
+};

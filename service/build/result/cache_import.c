@@ -1,0 +1,326 @@
+/* --cache-from: results of builds elsewhere, fetched when a step wants one. */
+#include <pthread.h>
+
+#include "proto/runtime/hash.h"
+#include "service/build/result/cache_source.h"
+#include "service/image/layer_file.h"
+
+enum { BUSY_MS = 50 };
+
+struct import_key {
+	struct digest key;
+	const struct cached_step *step;
+	UT_hash_handle hh;
+};
+
+struct import_source {
+	struct cache_imports *all;
+	struct cache_source source;
+	struct import_key *keys; /* by key; n_keys in one array */
+	struct import_key *by_key;
+};
+
+struct cache_imports {
+	struct image_service *service;
+	struct layer_files *files;
+	struct layer_workers *workers;
+	struct import_source *sources;
+	struct cache_import *imports;
+	size_t n;
+	pthread_mutex_t mu;
+	struct digest *pinned; /* mu */
+	size_t n_pinned;       /* mu */
+};
+
+/* ---- a layer --------------------------------------------------------------------- */
+
+static const char *layer_type(enum compression compression)
+{
+	static const char *const types[] = {
+		[COMPRESSION_NONE] = "application/vnd.oci.image.layer.v1.tar",
+		[COMPRESSION_GZIP] = "application/vnd.oci.image.layer.v1.tar+gzip",
+		[COMPRESSION_ZSTD] = "application/vnd.oci.image.layer.v1.tar+zstd",
+	};
+
+	return types[compression];
+}
+
+static const struct descriptor *find_layer(const struct cache_source *s, const struct digest *diff_id)
+{
+	for (size_t i = 0; i < s->document.n_diff_ids; i++)
+		if (digest_eq(&s->document.diff_ids[i], diff_id) && s->manifest.layers[i].type.kind == MEDIA_LAYER)
+			return &s->manifest.layers[i];
+	return NULL;
+}
+
+/* NULL: the blob is here. One that somebody else fetches is waited for. */
+static int open_ingest(struct store *s, const struct descriptor *blob, struct cancel *cancel,
+		       struct ingest **ret_ingest, struct err *err)
+{
+	int r;
+
+	*ret_ingest = NULL;
+	while ((r = ingest_open(s, &blob->digest, blob->size, ret_ingest, err)) == E_BUSY)
+		if (cancel_wait(cancel, BUSY_MS))
+			return cancel_check(cancel, err);
+	return r == E_EXISTS ? OK : r;
+}
+
+static int open_blob(struct store *s, const struct descriptor *blob, struct ingest *ingest, int *ret_fd,
+		     struct err *err)
+{
+	int64_t size;
+
+	return ingest ? ingest_reader(ingest, ret_fd, err) : content_open(s, &blob->digest, ret_fd, &size, err);
+}
+
+/* By the sandboxed worker, as what a pull brings. */
+static int verify(struct cache_imports *c, const struct descriptor *blob, struct ingest *ingest, struct cancel *cancel,
+		  struct layer_facts *ret_facts, struct layer_image **ret_image, struct err *err)
+{
+	struct store *s = c->service->store;
+	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
+	CLEANUP(layer_job_freep) struct layer_job *job = NULL;
+	CLEANUP(closep) int fd = -1;
+
+	if (open_blob(s, blob, ingest, &fd, err) < 0 || layer_file_begin(s, fd, blob->size, &image, err) < 0 ||
+	    layer_job_start_whole_image(c->workers, take_fd(&fd), layer_image_fd(image), &blob->digest, blob->size,
+					&job, err) < 0 ||
+	    layer_file_finish(s, job, image, cancel, ret_facts, err) < 0)
+		return err->code;
+	*ret_image = TAKE(image);
+	return OK;
+}
+
+static int pin(struct cache_imports *c, const struct digest *key, struct err *err)
+{
+	struct digest *larger;
+
+	pthread_mutex_lock(&c->mu);
+	larger = reallocarray(c->pinned, c->n_pinned + 1, sizeof *larger);
+	if (larger) {
+		c->pinned = larger;
+		c->pinned[c->n_pinned++] = *key;
+	}
+	pthread_mutex_unlock(&c->mu);
+	if (larger)
+		return OK;
+	step_cache_unpin(c->service->build.step_cache, key);
+	return fail_nomem(err);
+}
+
+/* Only by the key that a step of this build has: what else the cache says is true for nobody here. */
+static int put(struct cache_imports *c, const struct import_key *found, struct step_made *made, struct err *err)
+{
+	const struct cached_step *step = found->step;
+
+	made->n_keys = 1;
+	made->keys[0] = found->key;
+	made->description = step->description;
+	made->kind = "regular";
+	if (step_cache_put(c->service->build.step_cache, made, 1, err) < 0)
+		return err->code;
+	return pin(c, &found->key, err);
+}
+
+static int check_layer(const struct cached_step *step, const struct layer_facts *facts, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	if (digest_eq(&facts->diff_id, &step->diff_id))
+		return OK;
+	return fail(err, E_DIGEST_MISMATCH, "build cache: the layer of a step is not %s",
+		    digest_text(&step->diff_id, text));
+}
+
+static int bring(struct import_source *i, const struct import_key *found, const struct descriptor *blob,
+		 struct cancel *cancel, struct step_result *ret_result, struct err *err)
+{
+	const struct cached_step *step = found->step;
+	struct cache_imports *c = i->all;
+	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
+	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
+	struct step_made made = { .n_keys = 0 };
+	struct step_result *r = &made.result;
+
+	if (open_ingest(c->service->store, blob, cancel, &ingest, err) < 0 ||
+	    (ingest && cache_source_fetch(&i->source, blob, ingest, cancel, err) < 0))
+		return err->code;
+	*r = (struct step_result){ .diff_id = step->diff_id,
+				   .blob = blob->digest,
+				   .blob_size = blob->size,
+				   .media_type = layer_type(blob->type.compression),
+				   .created_ns = step->created_ns };
+	if ((ingest || layer_facts_get(c->service->store, &blob->digest, &r->facts, NULL) < 0 ||
+	     !layer_file_is_made(c->service->store, &r->facts)) &&
+	    verify(c, blob, ingest, cancel, &r->facts, &image, err) < 0)
+		return err->code;
+	if (check_layer(step, &r->facts, err) < 0)
+		return err->code;
+	made.ingest = ingest;
+	made.image = image;
+	if (put(c, found, &made, err) < 0)
+		return err->code;
+	*ret_result = made.result;
+	return OK;
+}
+
+static int find(void *arg, const struct digest *key, struct cancel *cancel, struct build_layer **ret_layer,
+		struct err *err)
+{
+	struct import_source *i = arg;
+	const struct descriptor *blob;
+	struct err ignored = ERR_INIT;
+	struct import_key *found;
+	struct step_result result;
+
+	err = err ? err : &ignored;
+	HASH_FIND(hh, i->by_key, key, sizeof *key, found);
+	if (!found)
+		return fail(err, E_NOT_FOUND, "the cache does not know the step");
+	blob = find_layer(&i->source, &found->step->diff_id);
+	if (!blob)
+		return fail(err, E_NOT_FOUND, "the cache has no layer of the step");
+	if (bring(i, found, blob, cancel, &result, err) < 0)
+		return err->code;
+	return build_layer_stored(i->all->files, &result, ret_layer, err);
+}
+
+/* ---- a source -------------------------------------------------------------------- */
+
+static int index_keys(struct import_source *i, struct err *err)
+{
+	const struct cache_document *d = &i->source.document;
+	size_t n = 0;
+
+	i->keys = calloc(d->n_steps * STEP_KEYS_MAX + 1, sizeof *i->keys);
+	if (!i->keys)
+		return fail_nomem(err);
+	for (size_t k = 0; k < d->n_steps; k++)
+		for (size_t j = 0; j < d->steps[k].n_keys; j++) {
+			struct import_key *known, *one = &i->keys[n++];
+
+			one->key = d->steps[k].keys[j];
+			one->step = &d->steps[k];
+			HASH_FIND(hh, i->by_key, &one->key, sizeof one->key, known);
+			if (known)
+				continue;
+			HASH_ADD(hh, i->by_key, key, sizeof one->key, one);
+			if (!HASH_ADDED(one))
+				return fail_nomem(err);
+		}
+	return OK;
+}
+
+static struct build_context *find_context(const struct solve_context *contexts, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(contexts[i].name, name))
+			return contexts[i].context;
+	return NULL;
+}
+
+struct opening {
+	const Imaged__V1__BuildStart *start;
+	const struct solve_context *contexts;
+	size_t n_contexts;
+	struct progress *progress;
+	struct cancel *cancel;
+};
+
+static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m, struct import_source *i,
+		       struct err *err)
+{
+	struct build_context *context;
+
+	if (!strcmp(m->type, "registry"))
+		return cache_source_open_registry(i->all->service, o->start, m, o->cancel, &i->source, err);
+	if (strcmp(m->type, "local") != 0)
+		return fail(err, E_INVALID, "unknown cache importer: \"%s\"", m->type);
+	context = find_context(o->contexts, o->n_contexts, m->context);
+	if (!context)
+		return fail(err, E_INVALID, "there is no context \"%s\"", m->context);
+	return cache_source_open_local(context, m, o->cancel, &i->source, err);
+}
+
+/* Nothing comes of one that cannot be read; only that the build was cancelled ends it. */
+static int add_source(const struct opening *o, const Imaged__V1__CacheSource *m, struct cache_imports *c,
+		      struct err *err)
+{
+	struct import_source *i = &c->sources[c->n];
+	const char *name = *m->reference ? m->reference : m->context;
+	CLEANUP(freep) char *title = format("importing cache manifest from %s", name);
+	struct vertex *vertex = progress_begin(o->progress, title ? title : "importing cache manifest", NULL);
+	struct err why = ERR_INIT;
+
+	i->all = c;
+	if (open_source(o, m, i, &why) == OK && index_keys(i, &why) == OK) {
+		c->imports[c->n++] = (struct cache_import){ .find = find, .arg = i };
+		vertex_done(vertex);
+		return OK;
+	}
+	HASH_CLEAR(hh, i->by_key);
+	free(TAKE(i->keys));
+	cache_source_close(&i->source);
+	err_wrap(&why, "failed to configure %s cache importer", m->type);
+	vertex_failed(vertex, &why);
+	return cancel_check(o->cancel, err);
+}
+
+/* ---- all ------------------------------------------------------------------------- */
+
+void cache_imports_close(struct cache_imports *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n_pinned; i++)
+		step_cache_unpin(c->service->build.step_cache, &c->pinned[i]);
+	for (size_t i = 0; i < c->n; i++) {
+		HASH_CLEAR(hh, c->sources[i].by_key);
+		free(c->sources[i].keys);
+		cache_source_close(&c->sources[i].source);
+	}
+	pthread_mutex_destroy(&c->mu);
+	layer_workers_unref(c->workers);
+	free(c->pinned);
+	free(c->sources);
+	free(c->imports);
+	free(c);
+}
+
+static void close_allp(struct cache_imports **c)
+{
+	cache_imports_close(*c);
+}
+
+const struct cache_import *cache_imports_all(const struct cache_imports *c, size_t *ret_n)
+{
+	*ret_n = c ? c->n : 0;
+	return c ? c->imports : NULL;
+}
+
+int cache_imports_open(struct image_service *service, const Imaged__V1__BuildStart *start,
+		       const struct solve_context *contexts, size_t n_contexts, struct layer_files *files,
+		       struct progress *progress, struct cancel *cancel, struct cache_imports **ret_imports,
+		       struct err *err)
+{
+	struct opening o = { start, contexts, n_contexts, progress, cancel };
+	CLEANUP(close_allp) struct cache_imports *c = calloc(1, sizeof *c);
+	int r;
+
+	if (!c)
+		return fail_nomem(err);
+	pthread_mutex_init(&c->mu, NULL);
+	c->service = service;
+	c->files = files;
+	c->sources = calloc(start->n_cache_from + 1, sizeof *c->sources);
+	c->imports = calloc(start->n_cache_from + 1, sizeof *c->imports);
+	if (!c->sources || !c->imports)
+		return fail_nomem(err);
+	r = layer_workers_new(service->worker_program, 0, &c->workers, err);
+	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
+		r = add_source(&o, start->cache_from[i], c, err);
+	if (r == OK)
+		*ret_imports = TAKE(c);
+	return r;
+}
