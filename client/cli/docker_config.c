@@ -181,14 +181,14 @@ const char *docker_config_proxy(const struct docker_config *c, const char *host,
 
 int docker_config_servers(struct docker_config *c, struct strings *ret_servers, struct err *err)
 {
-	json_t *auths = json_object_get(docker_config_logins(c)->root, "auths"), *ignored;
+	json_t *auths = json_object_get(docker_config_logins(c)->root, "auths");
 	struct strings found = { 0 };
-	const char *server;
 
 	found.items = calloc(json_object_size(auths) + 1, sizeof *found.items);
 	if (!found.items)
 		return fail_nomem(err);
-	json_object_foreach(auths, server, ignored) found.items[found.n++] = server;
+	for (void *i = json_object_iter(auths); i; i = json_object_iter_next(auths, i))
+		found.items[found.n++] = json_object_iter_key(i);
 	*ret_servers = found;
 	return OK;
 }
