@@ -18,6 +18,7 @@ struct image_run {
 	int socket;
 	struct order order;
 	uint64_t reported;
+	bool ended; /* the stream */
 	uint8_t piece[PIECE_BYTES];
 };
 
@@ -105,6 +106,7 @@ static int write_image(struct image_run *r, struct erofs_writer *w, struct erofs
 	r->reported = 0;
 	while (rc == OK) {
 		rc = read_piece(r, &len, err);
+		r->ended = rc == OK && !len;
 		if (rc != OK || !len)
 			break;
 		rc = erofs_writer_feed(w, r->piece, len, err);
@@ -127,6 +129,7 @@ static int answer(const struct image_run *r, int code, const struct erofs_result
 		m.u.imaged.root_is_opaque = result->root_is_opaque;
 	} else {
 		m.u.failed.code = layer_code_allowed(code) ? code : E_IO;
+		m.u.failed.at_end = r->ended;
 		layer_text_clean(why->text, sizeof why->text, m.u.failed.text, sizeof m.u.failed.text);
 	}
 	return layer_message_send(r->socket, &m, -1, 0, err);
@@ -138,7 +141,10 @@ static int serve_order(struct image_run *r, struct err *err)
 	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
 	struct erofs_result result = { 0 };
 	struct err why = ERR_INIT;
-	int rc = erofs_writer_new(r->order.image, &r->order.limits, &w, &why);
+	int rc;
+
+	r->ended = false;
+	rc = erofs_writer_new(r->order.image, &r->order.limits, &w, &why);
 
 	if (rc == OK)
 		rc = write_image(r, w, &result, &why);

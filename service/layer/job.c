@@ -171,7 +171,7 @@ static int wait_for_event(struct layer_job *j, struct cancel *cancel, struct err
 	struct process *worker = !slot ? NULL : j->has_facts ? &slot->images : &slot->process;
 	struct pollfd sockets[] = {
 		{ .fd = slot && !j->has_facts ? slot->process.socket : -1, .events = POLLIN },
-		{ .fd = slot && j->image >= 0 && !j->has_image ? slot->images.socket : -1, .events = POLLIN },
+		{ .fd = slot && job_awaits_image(j) ? slot->images.socket : -1, .events = POLLIN },
 	};
 	struct err why = ERR_INIT;
 	int rc = patience_poll(&j->patience, sockets, ARRAY_LEN(sockets), worker, cancel, &why);

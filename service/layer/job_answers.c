@@ -24,6 +24,10 @@ static void take_progress(struct layer_job *j, const struct layer_message *m)
 /* Both have read the same bytes, and must have found the same in them. */
 static void look_whether_done(struct layer_job *j)
 {
+	if (j->has_facts && j->image_failed) {
+		job_be_failed(j, &j->image_failure);
+		return;
+	}
 	if (!j->has_facts || (j->image >= 0 && !j->has_image))
 		return;
 	if (j->image >= 0 &&
@@ -159,6 +163,22 @@ static void take_image_progress(struct layer_job *j, uint64_t read)
 	j->image_read = read;
 }
 
+/* A stream that ends too early ends so because its tar does, or because who writes it has died. */
+static void take_image_failed(struct layer_job *j, const struct layer_message *m)
+{
+	char text[LAYER_TEXT_MAX];
+	struct err why = ERR_INIT;
+
+	layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
+	fail(&why, m->u.failed.code, "%s", text);
+	if (j->has_facts || !m->u.failed.at_end) {
+		fail_image(j, &why);
+		return;
+	}
+	j->image_failed = true;
+	j->image_failure = why;
+}
+
 static void take_image_message(struct layer_job *j, const struct layer_message *m)
 {
 	struct err why = ERR_INIT;
@@ -168,11 +188,7 @@ static void take_image_message(struct layer_job *j, const struct layer_message *
 	} else if (m->layer == j->image_number && m->type == LAYER_IMAGED) {
 		take_imaged(j, m);
 	} else if (m->layer == j->image_number && m->type == LAYER_FAILED) {
-		char text[LAYER_TEXT_MAX];
-
-		layer_text_clean(m->u.failed.text, sizeof m->u.failed.text, text, sizeof text);
-		fail(&why, m->u.failed.code, "%s", text);
-		fail_image(j, &why);
+		take_image_failed(j, m);
 	} else {
 		fail(&why, E_WORKER, "imaged-layer speaks nonsense: an answer to an image that it does not make");
 		fail_image(j, &why);
@@ -181,7 +197,7 @@ static void take_image_message(struct layer_job *j, const struct layer_message *
 
 void job_listen_to_images(struct layer_job *j)
 {
-	for (int i = 0; i < LOOK_MESSAGES && j->state == JOB_RUNNING && j->image >= 0 && !j->has_image; i++) {
+	for (int i = 0; i < LOOK_MESSAGES && j->state == JOB_RUNNING && job_awaits_image(j); i++) {
 		struct err why = ERR_INIT;
 		struct layer_message m;
 		int rc = process_receive(&j->slot->images, MSG_DONTWAIT, &m, &why);

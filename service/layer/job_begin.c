@@ -136,7 +136,7 @@ void job_begin(struct layer_job *j, struct slot *slot)
 	j->slot = slot;
 	j->state = JOB_RUNNING;
 	j->told = j->read = j->written = 0;
-	j->told_end = j->has_facts = j->has_image = false;
+	j->told_end = j->has_facts = j->has_image = j->image_failed = false;
 	patience_moved(&j->patience);
 	if (begin_on_slot(j, &why) != OK)
 		job_be_failed(j, &why);

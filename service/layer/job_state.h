@@ -32,6 +32,8 @@ struct layer_job {
 	uint32_t image_number;	/* of the IMAGE */
 	uint64_t image_read;	/* of the last PROGRESS of its worker */
 	bool has_facts, has_image;
+	bool image_failed; /* at the end of its stream: why that ended is the other worker's to say */
+	struct err image_failure;
 
 	/* JOB_DONE */
 	struct err failure;
@@ -58,6 +60,12 @@ void job_be_done(struct layer_job *j); /* gives the slot back */
 void job_be_failed(struct layer_job *j, const struct err *why);
 /* The worker cannot be trusted with anything any more. */
 void job_fail_worker(struct layer_job *j, const char *what);
+
+/* Its worker has yet to answer. */
+static inline bool job_awaits_image(const struct layer_job *j)
+{
+	return j->image >= 0 && !j->has_image && !j->image_failed;
+}
 
 /* ---- job_answers.c ----------------------------------------------------------------- */
 

@@ -166,7 +166,7 @@ static bool fields_are_sound(const struct layer_message *m)
 		return m->layer && is_size(m->u.result.tar_bytes) && is_size(m->u.result.files_bytes) &&
 		       is_size(m->u.result.entries) && m->u.result.end_mark <= 1;
 	case LAYER_FAILED:
-		return layer_code_allowed(m->u.failed.code) && is_text(m->u.failed.text);
+		return layer_code_allowed(m->u.failed.code) && m->u.failed.at_end <= 1 && is_text(m->u.failed.text);
 	default: /* CANCEL, CANCELLED and STREAM */
 		return m->layer;
 	}

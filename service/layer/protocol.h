@@ -50,7 +50,7 @@
 #include "proto/runtime/err.h"
 
 enum {
-	LAYER_PROTOCOL_VERSION = 5,
+	LAYER_PROTOCOL_VERSION = 6,
 	LAYER_WORKER_VERSION = 1, /* of what it computes: LayerRecord.worker_version */
 	LAYER_TEXT_MAX = 256,
 	LAYER_SOCKET_FD = 3, /* where the worker finds its end */
@@ -127,6 +127,7 @@ struct layer_message {
 		} imaged;
 		struct {
 			int32_t code;		   /* what layer_code_allowed() allows */
+			uint32_t at_end;	   /* 1: of an image, found when its stream had ended */
 			char text[LAYER_TEXT_MAX]; /* NUL-terminated */
 		} failed;
 		struct {

@@ -713,6 +713,37 @@ static void image_control_text(void)
 	say_imaged(m);
 }
 
+static void say_cut_off(uint32_t layer)
+{
+	struct layer_message m = layer_message_of(LAYER_FAILED, layer);
+
+	m.u.failed.code = E_BAD_CONTENT;
+	m.u.failed.at_end = 1;
+	snprintf(m.u.failed.text, sizeof m.u.failed.text, "it ends too early");
+	say_imaged(m);
+}
+
+/* The tar is so: the other process found it whole all the same. */
+static void image_cut_off(void)
+{
+	say_cut_off(await_image());
+}
+
+/* It ended since the other process dies, which is seen a little later. */
+static void image_of_the_dying(void)
+{
+	enum { LATER_US = 50 * 1000 };
+
+	say_ready();
+	if (writes_images) {
+		say_cut_off(await(LAYER_IMAGE));
+		return;
+	}
+	await(LAYER_END);
+	usleep(LATER_US);
+	raise(SIGKILL);
+}
+
 static void image_crashes(void)
 {
 	await_image();
@@ -829,6 +860,8 @@ static const struct {
 	{ "image-cancels", image_cancels },
 	{ "image-foreign-code", image_foreign_code },
 	{ "image-control-text", image_control_text },
+	{ "image-cut-off", image_cut_off },
+	{ "image-of-the-dying", image_of_the_dying },
 	{ "image-crashes", image_crashes },
 	{ "image-stalls", image_stalls },
 	{ "image-repeats", image_repeats },

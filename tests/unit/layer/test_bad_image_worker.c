@@ -80,6 +80,13 @@ static void its_failure_is_told_without_what_cannot_be_shown(void **state UNUSED
 	assert_fails_with("image-control-text", LONG_STALL_MS, E_LIMIT, "?[31mred?line");
 }
 
+/* A tar that ends too early, and a process that died while it wrote it, look the same to who reads it. */
+static void why_a_stream_ended_is_not_the_readers_to_say(void **state UNUSED)
+{
+	assert_fails_with("image-cut-off", LONG_STALL_MS, E_BAD_CONTENT, "it ends too early");
+	assert_fails_with("image-of-the-dying", LONG_STALL_MS, E_WORKER, "was killed (SIGKILL)");
+}
+
 static void a_worker_that_dies_or_hangs_fails_its_layer(void **state UNUSED)
 {
 	assert_fails_with("image-crashes", LONG_STALL_MS, E_WORKER, "killed by SIGSEGV");
@@ -112,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_speaks_nonsense_fails_its_layer),
 		cmocka_unit_test(its_failure_is_told_without_what_cannot_be_shown),
+		cmocka_unit_test(why_a_stream_ended_is_not_the_readers_to_say),
 		cmocka_unit_test(a_worker_that_dies_or_hangs_fails_its_layer),
 		cmocka_unit_test(a_sound_answer_about_nothing_is_not_accepted),
 	};

@@ -107,6 +107,7 @@ static void every_field_is_checked(void **state UNUSED)
 	DAMAGE(LAYER_RESULT, LAYER_FROM_WORKER, m.u.result.entries = UINT64_MAX);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.code = OK);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.code = E_CANCELLED);
+	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.at_end = 2);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, m.u.failed.code = -1000);
 	DAMAGE(LAYER_FAILED, LAYER_FROM_WORKER, memset(m.u.failed.text, 'x', sizeof m.u.failed.text));
 	DAMAGE(LAYER_CANCELLED, LAYER_FROM_WORKER, m.layer = 0);
