@@ -116,24 +116,6 @@ int layer_out_directory(struct layer_out *o, struct bytes path, uint32_t mode, c
 	return rc == OK ? put_header(o, &p, err) : rc;
 }
 
-static enum tar_put_type type_of(uint32_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return TAR_PUT_DIRECTORY;
-	case S_IFLNK:
-		return TAR_PUT_SYMLINK;
-	case S_IFCHR:
-		return TAR_PUT_CHAR_DEVICE;
-	case S_IFBLK:
-		return TAR_PUT_BLOCK_DEVICE;
-	case S_IFIFO:
-		return TAR_PUT_FIFO;
-	default:
-		return TAR_PUT_FILE;
-	}
-}
-
 /* The name under which the file came first; empty: this is it. */
 static int find_first_name(struct layer_out *o, struct bytes path, const struct source_entry *e, uint64_t number,
 			   struct bytes *ret_first, struct err *err)
@@ -196,7 +178,7 @@ static int put_entry(struct layer_out *o, const struct source_entry *e, struct t
 int layer_out_entry(struct layer_out *o, struct bytes path, const struct source_entry *e, uint64_t number,
 		    struct err *err)
 {
-	struct tar_put p = { .type = type_of(e->mode),
+	struct tar_put p = { .type = tar_put_type_of(e->mode),
 			     .mode = e->mode & 07777,
 			     .uid = e->uid,
 			     .gid = e->gid,

@@ -73,24 +73,6 @@ static int fail_entry_errno(const struct run *r, const char *what, struct err *e
 
 /* ---- headers ------------------------------------------------------------------------------ */
 
-static enum tar_put_type type_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return TAR_PUT_DIRECTORY;
-	case S_IFLNK:
-		return TAR_PUT_SYMLINK;
-	case S_IFCHR:
-		return TAR_PUT_CHAR_DEVICE;
-	case S_IFBLK:
-		return TAR_PUT_BLOCK_DEVICE;
-	case S_IFIFO:
-		return TAR_PUT_FIFO;
-	default:
-		return TAR_PUT_FILE;
-	}
-}
-
 static int64_t time_of(const struct run *r, const struct stat *st)
 {
 	bool is_late = r->changes->clamp && st->st_mtim.tv_sec > r->changes->latest;
@@ -103,7 +85,7 @@ static struct tar_put header_of(const struct run *r, const struct stat *st, cons
 	bool is_device = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 
 	return (struct tar_put){
-		.type = type_of(st->st_mode),
+		.type = tar_put_type_of(st->st_mode),
 		.name = buf_bytes(&r->path),
 		.mode = st->st_mode & 07777,
 		.uid = st->st_uid,

@@ -1,8 +1,27 @@
 #include "service/build/diff/tar_put.h"
 
 #include <inttypes.h>
+#include <sys/stat.h>
 
 enum { NAME_BYTES = 100, RECORDS_MAX = 16 << 20 };
+
+enum tar_put_type tar_put_type_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return TAR_PUT_DIRECTORY;
+	case S_IFLNK:
+		return TAR_PUT_SYMLINK;
+	case S_IFCHR:
+		return TAR_PUT_CHAR_DEVICE;
+	case S_IFBLK:
+		return TAR_PUT_BLOCK_DEVICE;
+	case S_IFIFO:
+		return TAR_PUT_FIFO;
+	default:
+		return TAR_PUT_FILE;
+	}
+}
 
 static const uint64_t id_max = 07777777, number_max = UINT64_C(077777777777);
 

@@ -8,6 +8,8 @@
 #ifndef SERVICE_BUILD_DIFF_TAR_PUT_H
 #define SERVICE_BUILD_DIFF_TAR_PUT_H
 
+#include <sys/types.h>
+
 #include "proto/runtime/buf.h"
 
 enum { TAR_PUT_BLOCK = 512, TAR_PUT_END = 2 * TAR_PUT_BLOCK };
@@ -21,6 +23,9 @@ enum tar_put_type {
 	TAR_PUT_DIRECTORY = '5',
 	TAR_PUT_FIFO = '6',
 };
+
+/* Of a file's mode; what has no type of its own here is a file. */
+enum tar_put_type tar_put_type_of(mode_t mode);
 
 struct tar_put_xattr {
 	const char *name;
