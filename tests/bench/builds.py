@@ -206,15 +206,15 @@ class Builds:
             registry.stop()
 
     def pushed(self):
+        """The whole push, in which the registry's hashing and writing has its part; section `compress` times the compression alone."""
         [ours] = [builder for builder in self.builders if builder.name == "imaged"]
         path = self.layer()
         self.large, size = os.path.dirname(path), os.path.getsize(path)
         self.once(ours, self.large)
         seconds, packed = self.one_thread(path)
         say(f" a layer of {size / 1e6:.0f} MB to a registry; gzip -6 of one thread: {seconds:.1f} s, ratio {size / packed:.2f}")
-        for compression, faster in (("gzip", 12), ("zstd", 6)):
+        for compression in ("gzip", "zstd"):
             took, bytes_there = self.push_new(ours, compression)
-            say(f"  {compression:44} {took:8.3f} s, ratio {size / bytes_there:.2f}")
-            verdict(f"{compression} at push: times one thread of gzip -6", seconds / took, faster, " x", at_least=True)
+            say(f"  {compression + ', the whole push':44} {took:8.3f} s, {seconds / took:.1f} times gzip -6, ratio {size / bytes_there:.2f}")
             verdict(f"{compression}: ratio / that of gzip -6", packed / bytes_there, 0.88 if compression == "gzip" else 1.0, " x", at_least=True)
         shutil.rmtree(self.large)
