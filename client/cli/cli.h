@@ -22,7 +22,7 @@ struct global_options {
 };
 
 struct cli {
-	const char *program; /* the last part of argv[0], as printed everywhere */
+	const char *program; /* cli_program() */
 	char path[128];	     /* of the command: "imagectl image ls" */
 	struct global_options global;
 	struct rpc_channel *channel; /* NULL until a command needs it */
@@ -41,8 +41,7 @@ struct command_spec {
 	size_t n_flags;
 	int min_args, max_args; /* max_args < 0: any number */
 	bool stop_at_argument;	/* flags only before the arguments */
-	bool own;		/* docker has none of that name: the help leaves it out when we are called docker */
-	const char *own_flag;	/* the same of a flag; NULL: none */
+	bool own;		/* docker has none of that name: as FLAG_OWN */
 	size_t options_size;
 	const void *defaults; /* of options_size bytes; NULL: zeros */
 	int (*run)(struct cli *cli, const void *options, int argc, char **argv);
@@ -58,6 +57,14 @@ struct command {
 };
 
 extern const struct command root_commands[];
+
+/* ---- the program's name --------------------------------------------------- */
+
+/* The last part of argv[0], as it is printed everywhere. */
+const char *cli_program(const char *argv0);
+/* A link of that name was called: texts are docker's, and help tells only of what docker
+ * has. Commands and flags of ours work all the same. */
+bool cli_is_docker(const struct cli *cli);
 
 /* ---- output --------------------------------------------------------------- */
 

@@ -10,11 +10,6 @@
 
 #define DEFAULT_TCP "tcp://localhost:2375"
 
-static bool is_docker(const struct cli *cli)
-{
-	return !strcmp(cli->program, "docker");
-}
-
 const struct rpc_call_options *cli_call_options(void)
 {
 	static const struct rpc_call_options none;
@@ -66,7 +61,7 @@ static int choose_address(struct cli *cli, struct err *err)
 	if (strncmp(host, "unix://", 7) && strncmp(host, "tcp://", 6))
 		return fail(err, E_NO_DAEMON,
 			    "Failed to initialize: unable to resolve %s endpoint: invalid bind address format: %s",
-			    is_docker(cli) ? "docker" : "imaged", host);
+			    cli_is_docker(cli) ? "docker" : "imaged", host);
 	cli->address = strcmp(host, "tcp://") != 0 ? TAKE(host) : strdup(DEFAULT_TCP);
 	return cli->address ? OK : fail_nomem(err);
 }
@@ -118,7 +113,7 @@ static int open_channel(struct cli *cli, struct err *err)
 static int fail_unreachable(const struct cli *cli, struct err *err)
 {
 	return fail(err, E_NO_DAEMON, "Cannot connect to the %s daemon at %s. Is the %s daemon running?",
-		    is_docker(cli) ? "Docker" : "imaged", cli->address, is_docker(cli) ? "docker" : "imaged");
+		    cli_is_docker(cli) ? "Docker" : "imaged", cli->address, cli_is_docker(cli) ? "docker" : "imaged");
 }
 
 /* A socket that is not there needs no gRPC to find out. */

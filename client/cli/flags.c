@@ -2,6 +2,8 @@
 
 #include "client/cli/value/print.h"
 
+enum { KINDS = 0xff };
+
 struct args {
 	int argc, at; /* argv[at] is the one being read */
 	char **argv;
@@ -21,6 +23,11 @@ static const struct flag *find_shorthand(const struct flags *f, char c)
 		if (f->table[i].shorthand == c)
 			return &f->table[i];
 	return NULL;
+}
+
+static enum flag_kind kind_of(const struct flag *flag)
+{
+	return flag->kind & KINDS;
 }
 
 static const char *spelling(const struct flag *flag, char out[64])
@@ -131,7 +138,7 @@ static int set(const struct flags *f, const struct flag *flag, char *value, stru
 {
 	void *target = (char *)f->options + flag->offset;
 
-	switch (flag->kind) {
+	switch (kind_of(flag)) {
 	case FLAG_BOOL:
 		return set_bool(flag, target, value, err);
 	case FLAG_INT:
@@ -182,7 +189,7 @@ static int parse_long(struct flags *f, struct args *a, struct err *err)
 		return fail(err, E_USAGE, "unknown flag: --%.*s", (int)len, arg);
 	if (equals)
 		return set(f, flag, equals + 1, err);
-	if (flag->kind == FLAG_BOOL)
+	if (kind_of(flag) == FLAG_BOOL)
 		return set(f, flag, yes, err);
 	if (a->at + 1 >= a->argc)
 		return fail(err, E_USAGE, "flag needs an argument: --%s", flag->name);
@@ -207,7 +214,7 @@ static int parse_letter(struct flags *f, struct args *a, char **p, struct err *e
 		*p = nothing;
 		return set(f, flag, rest + 1, err);
 	}
-	if (flag->kind == FLAG_BOOL)
+	if (kind_of(flag) == FLAG_BOOL)
 		return set(f, flag, yes, err);
 	*p = nothing;
 	if (*rest)
@@ -258,7 +265,7 @@ static bool is_list(enum flag_kind kind)
 void flags_free(const struct flags *f)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (is_list(f->table[i].kind)) {
+		if (is_list(kind_of(&f->table[i]))) {
 			struct strings *list = (struct strings *)((char *)f->options + f->table[i].offset);
 
 			free(list->items);
@@ -277,7 +284,7 @@ static const char *value_name(const struct flag *flag)
 		[FLAG_BYTES] = " bytes",
 	};
 
-	return names[flag->kind];
+	return names[kind_of(flag)];
 }
 
 static size_t left_column(const struct flag *flag, char out[128])
@@ -338,25 +345,32 @@ static void put_wrapped(struct buf *out, const char *text, size_t left, size_t c
 	}
 }
 
-void flags_print(struct buf *out, const struct flag *table, size_t n, int columns)
+static void print_flag(struct buf *out, const struct flag *flag, size_t widest, size_t columns)
+{
+	CLEANUP(buf_free) struct buf usage = BUF_INIT(4096);
+	char column[128];
+	size_t width = left_column(flag, column);
+
+	buf_puts(&usage, flag->usage);
+	if (flag->default_text)
+		buf_printf(&usage, " (default %s)", flag->default_text);
+	buf_append(out, column, width);
+	indent(out, widest + 3 - width);
+	put_wrapped(out, buf_text(&usage), widest + 3, columns);
+}
+
+void flags_print(struct buf *out, const struct flag *table, size_t n, unsigned without, int columns)
 {
 	size_t widest = 0;
 	char column[128];
 
+	without |= FLAG_HIDDEN;
 	for (size_t i = 0; i < n; i++) {
-		size_t width = left_column(&table[i], column);
+		size_t width = table[i].kind & without ? 0 : left_column(&table[i], column);
 
 		widest = width > widest ? width : widest;
 	}
-	for (size_t i = 0; i < n; i++) {
-		CLEANUP(buf_free) struct buf usage = BUF_INIT(4096);
-		size_t width = left_column(&table[i], column);
-
-		buf_puts(&usage, table[i].usage);
-		if (table[i].default_text)
-			buf_printf(&usage, " (default %s)", table[i].default_text);
-		buf_append(out, column, width);
-		indent(out, widest + 3 - width);
-		put_wrapped(out, buf_text(&usage), widest + 3, (size_t)columns);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (!(table[i].kind & without))
+			print_flag(out, &table[i], widest, (size_t)columns);
 }

@@ -28,6 +28,12 @@ enum flag_kind {
 	FLAG_BYTES,	  /* int64_t: "64m" */
 };
 
+/* Added to the kind. */
+enum flag_mark {
+	FLAG_OWN = 0x100,    /* docker has no such flag: its help leaves it out */
+	FLAG_HIDDEN = 0x200, /* every help leaves it out */
+};
+
 struct strings {
 	const char **items;
 	size_t n;
@@ -35,8 +41,8 @@ struct strings {
 
 struct flag {
 	const char *name;
-	char shorthand; /* 0: none */
-	enum flag_kind kind;
+	char shorthand;		  /* 0: none */
+	unsigned kind;		  /* enum flag_kind, and marks */
 	size_t offset;		  /* in the options */
 	const char *usage;	  /* help text; may hold newlines */
 	const char *default_text; /* shown as "(default …)"; NULL: none */
@@ -58,7 +64,8 @@ struct flags {
 int flags_parse(struct flags *f, int argc, char **argv, struct err *err);
 void flags_free(const struct flags *f);
 
-/* The block of lines under "Options:", wrapped at `columns`. */
-void flags_print(struct buf *out, const struct flag *table, size_t n, int columns);
+/* The block of lines under "Options:", wrapped at `columns`, without flags that have one of
+ * these marks. */
+void flags_print(struct buf *out, const struct flag *table, size_t n, unsigned without, int columns);
 
 #endif

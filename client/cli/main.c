@@ -9,19 +9,9 @@
 #define TIDY_EXIT 0
 #endif
 
-/* Usage errors name the program as it was called: a link named "docker" speaks
- * as docker. */
-static const char *program_name(const char *argv0)
-{
-	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
-	const char *name = slash ? slash + 1 : argv0;
-
-	return name && *name ? name : "imagectl";
-}
-
 int main(int argc, char **argv)
 {
-	struct cli cli = { .program = program_name(argc > 0 ? argv[0] : NULL) };
+	struct cli cli = { .program = cli_program(argc > 0 ? argv[0] : NULL) };
 	int status;
 
 	signals_install();

@@ -1,7 +1,7 @@
 /* From argv to a command: dispatch, usage errors and help, in docker's layout. */
 #include "client/cli/cli.h"
 
-enum { HELP_COLUMNS = 80, NAME_COLUMN = 11, FLAGS_MAX = 64 };
+enum { HELP_COLUMNS = 80, NAME_COLUMN = 11 };
 
 static const char root_usage[] = "[OPTIONS] COMMAND [ARG...]";
 
@@ -39,15 +39,9 @@ static int help_columns(void)
 	return columns > 0 ? columns : HELP_COLUMNS;
 }
 
-/* Called so, we help as docker does. */
-static bool is_docker(const struct cli *cli)
-{
-	return !strcmp(cli->program, "docker");
-}
-
 static bool is_listed(const struct cli *cli, const struct command *command, bool groups)
 {
-	if (command->spec && command->spec->own && is_docker(cli))
+	if (command->spec && command->spec->own && cli_is_docker(cli))
 		return false;
 	return (command->spec == NULL) == groups;
 }
@@ -75,12 +69,13 @@ static void put_commands(const struct cli *cli, struct buf *out, const char *tit
 				   groups ? table->summary : table->spec->summary);
 }
 
-static void put_options(struct buf *out, const char *title, const struct flag *flags, size_t n)
+static void put_options(const struct cli *cli, struct buf *out, const char *title, const struct flag *flags, size_t n)
 {
-	if (!n)
-		return;
-	buf_printf(out, "\n%s:\n", title);
-	flags_print(out, flags, n, help_columns() - 1);
+	CLEANUP(buf_free) struct buf lines = BUF_INIT(32 * 1024);
+
+	flags_print(&lines, flags, n, cli_is_docker(cli) ? FLAG_OWN : 0, help_columns() - 1);
+	if (lines.len)
+		buf_printf(out, "\n%s:\n%s", title, buf_text(&lines));
 }
 
 /* "docker image ls, docker image list, docker images" */
@@ -102,28 +97,17 @@ static void put_aliases(struct cli *cli, struct buf *out, const char *aliases)
 	buf_putc(out, '\n');
 }
 
-static void put_own_options(const struct cli *cli, struct buf *out, const struct command_spec *spec)
-{
-	struct flag shown[FLAGS_MAX];
-	size_t n = 0;
-
-	for (size_t i = 0; i < spec->n_flags && n < FLAGS_MAX; i++)
-		if (!is_docker(cli) || !spec->own_flag || strcmp(spec->flags[i].name, spec->own_flag) != 0)
-			shown[n++] = spec->flags[i];
-	put_options(out, "Options", shown, n);
-}
-
 static void put_command_help(struct cli *cli, struct buf *out, const struct command_spec *spec)
 {
 	buf_printf(out, "Usage:  %s %s\n\n%s\n", cli->path, spec->usage, spec->help ? spec->help : spec->summary);
 	put_aliases(cli, out, spec->aliases);
-	put_own_options(cli, out, spec);
+	put_options(cli, out, "Options", spec->flags, spec->n_flags);
 }
 
 /* Docker's help does not tell of them. */
 static void put_groups(const struct cli *cli, struct buf *out, const struct command *command)
 {
-	for (const struct command *sub = command->subcommands; sub && sub->name && !is_docker(cli); sub++)
+	for (const struct command *sub = command->subcommands; sub && sub->name && !cli_is_docker(cli); sub++)
 		if (!sub->spec) {
 			put_commands(cli, out, "Management Commands", command->subcommands, true);
 			return;
@@ -146,7 +130,7 @@ static void put_root_help(struct cli *cli, struct buf *out)
 		   cli->program);
 	put_commands(cli, out, "Management Commands", root_commands, true);
 	put_commands(cli, out, "Commands", root_commands, false);
-	put_options(out, "Global Options", global_flags, ARRAY_LEN(global_flags));
+	put_options(cli, out, "Global Options", global_flags, ARRAY_LEN(global_flags));
 	buf_printf(out, "\nRun '%s COMMAND --help' for more information on a command.\n", cli->program);
 }
 
@@ -262,7 +246,7 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
 	struct err err = ERR_INIT;
 	int r;
 
-	if (spec->plugin && is_docker(cli))
+	if (spec->plugin && cli_is_docker(cli))
 		snprintf(cli->path, sizeof cli->path, "%s %s", cli->program, spec->plugin);
 	f.options = calloc(1, spec->options_size ? spec->options_size : 1);
 	if (!f.options) {
@@ -361,7 +345,7 @@ int usage_run(struct cli *cli, int argc, char **argv)
 	if (f.help)
 		return asked_for_help(cli, NULL, &f);
 	if (cli->global.version) {
-		cli_print("%s version %s\n", strcmp(cli->program, "docker") ? cli->program : "imaged", IMAGED_VERSION);
+		cli_print("%s version %s\n", cli_is_docker(cli) ? "imaged" : cli->program, IMAGED_VERSION);
 		return 0;
 	}
 	if (!f.n_arguments)

@@ -15,11 +15,6 @@ struct build {
 	struct build_result result;
 };
 
-static bool is_docker(const struct cli *cli)
-{
-	return !strcmp(cli->program, "docker");
-}
-
 /* ---- progress ------------------------------------------------------------------------------------------ */
 
 static void write_progress(UNUSED void *arg, const void *data, size_t len)
@@ -74,7 +69,7 @@ static int choose_mode(const struct build_options *o, enum build_progress_mode *
 static int open_progress(struct build *b, enum build_progress_mode mode, struct err *err)
 {
 	const char *no_color = getenv("NO_COLOR");
-	bool docker = is_docker(b->cli);
+	bool docker = cli_is_docker(b->cli);
 	const struct build_progress_options options = {
 		.mode = mode,
 		.title = docker ? "building with \"default\" instance using docker driver"
@@ -355,9 +350,9 @@ static const struct flag flags[] = {
 	{ "cpuset-cpus", 0, FLAG_STRING, OPTION(cpuset_cpus), "CPUs in which to allow execution (0-3, 0,1)", NULL },
 	{ "cpuset-mems", 0, FLAG_STRING, OPTION(cpuset_mems), "MEMs in which to allow execution (0-3, 0,1)", NULL },
 	{ "debug", 'D', FLAG_BOOL, OPTION(debug), "Show all of each warning", NULL },
-	{ "debug-shell", 0, FLAG_BOOL, OPTION(debug_shell), "Open a shell in a \"RUN\" that fails", NULL },
+	{ "debug-shell", 0, FLAG_BOOL | FLAG_OWN, OPTION(debug_shell), "Open a shell in a \"RUN\" that fails", NULL },
 	{ "disable-content-trust", 0, FLAG_BOOL, OPTION(disable_content_trust), "Accepted and ignored", NULL },
-	{ "explain", 0, FLAG_BOOL, OPTION(explain), "Say of each step what made it run again", NULL },
+	{ "explain", 0, FLAG_BOOL | FLAG_OWN, OPTION(explain), "Say of each step what made it run again", NULL },
 	{ "file", 'f', FLAG_STRING, OPTION(file), "Name of the Dockerfile (default: \"PATH/Dockerfile\")", NULL },
 	{ "force-rm", 0, FLAG_BOOL, OPTION(force_rm), "Accepted and ignored", NULL },
 	{ "iidfile", 0, FLAG_STRING, OPTION(iidfile), "Write the image ID to a file", NULL },

@@ -119,8 +119,8 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 static const struct flag flags[] = {
 	{ "all", 'a', FLAG_BOOL, offsetof(struct options, all), "Remove all unused build cache, not just dangling ones",
 	  NULL },
-	{ "dry-run", 0, FLAG_BOOL, offsetof(struct options, dry_run), "Show what would be removed, and remove nothing",
-	  NULL },
+	{ "dry-run", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, dry_run),
+	  "Show what would be removed, and remove nothing", NULL },
 	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters), "Provide filter values (e.g. \"until=24h\")",
 	  NULL },
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Do not prompt for confirmation", NULL },
@@ -133,7 +133,6 @@ const struct command_spec spec_builder_prune = {
 	.summary = "Remove build cache",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
-	.own_flag = "dry-run",
 	.options_size = sizeof(struct options),
 	.run = run,
 };

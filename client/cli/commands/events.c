@@ -128,8 +128,8 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 
 static const struct flag flags[] = {
 	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
-	{ "no-follow", 0, FLAG_BOOL, offsetof(struct options, no_follow), "Stop after the events that exist now",
-	  NULL },
+	{ "no-follow", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, no_follow),
+	  "Stop after the events that exist now", NULL },
 	{ "since", 0, FLAG_INT, offsetof(struct options, since), "Show the events after this revision first", NULL },
 };
 

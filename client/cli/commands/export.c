@@ -45,6 +45,7 @@ const struct command_spec spec_export = {
 	.n_flags = ARRAY_LEN(flags),
 	.min_args = 1,
 	.max_args = 1,
+	.own = true,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

@@ -105,7 +105,7 @@ static const struct flag flags[] = {
 	  "Download all tagged images in the repository", NULL },
 	{ "disable-content-trust", 0, FLAG_BOOL, offsetof(struct options, disable_content_trust),
 	  "Skip image verification", "true" },
-	{ "no-layers", 0, FLAG_BOOL, offsetof(struct options, no_layers),
+	{ "no-layers", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, no_layers),
 	  "Make no images of the layers: the first mount makes them", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },

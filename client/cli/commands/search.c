@@ -86,7 +86,7 @@ static const struct flag flags[] = {
 	{ "filter", 'f', FLAG_FILTERS, offsetof(struct options, filters), "Filter output based on conditions provided",
 	  NULL },
 	{ "format", 0, FLAG_STRING, offsetof(struct options, format), "Pretty-print search using a Go template", NULL },
-	{ "hub-api", 0, FLAG_BOOL, offsetof(struct options, hub_api),
+	{ "hub-api", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, hub_api),
 	  "Ask the newer interface of Docker Hub, which finds more", NULL },
 	{ "limit", 0, FLAG_INT, offsetof(struct options, limit), "Max number of search results", NULL },
 	{ "no-trunc", 0, FLAG_BOOL, offsetof(struct options, no_trunc), "Don't truncate output", NULL },
@@ -99,7 +99,6 @@ const struct command_spec spec_search = {
 	.n_flags = ARRAY_LEN(flags),
 	.min_args = 1,
 	.max_args = 1,
-	.own_flag = "hub-api",
 	.options_size = sizeof(struct options),
 	.run = run,
 };

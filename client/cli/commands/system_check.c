@@ -152,6 +152,7 @@ const struct command_spec spec_system_check = {
 		"The exit status is 1 when something was found that is not repaired.",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
+	.own = true,
 	.options_size = sizeof(struct options),
 	.run = run,
 };

@@ -173,7 +173,7 @@ static void flags_print_their_help_wrapped(UNUSED void **state)
 	};
 	CLEANUP(buf_free) struct buf out = BUF_INIT(4096);
 
-	flags_print(&out, long_table, ARRAY_LEN(long_table), 79);
+	flags_print(&out, long_table, ARRAY_LEN(long_table), 0, 79);
 	assert_string_equal(buf_text(&out),
 			    "  -a, --all             Show all images (default hides intermediate images)\n"
 			    "      --format string   Format output using a custom template:\n"
@@ -182,6 +182,30 @@ static void flags_print_their_help_wrapped(UNUSED void **state)
 			    "                        Go template.\n"
 			    "  -H, --human           Print sizes and dates in human readable format\n"
 			    "                        (default true)\n");
+}
+
+static void marked_flags_are_left_out_of_help_and_work(UNUSED void **state)
+{
+	static const struct flag marked[] = {
+		{ "a-long-name-of-ours", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, all), "Ours", NULL },
+		{ "format", 'f', FLAG_STRING | FLAG_HIDDEN, offsetof(struct options, format), "Hidden", NULL },
+		{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Only IDs", NULL },
+	};
+	char argument[] = "-fx", other[] = "--a-long-name-of-ours", *argv[] = { argument, other };
+	struct options options = { 0 };
+	struct flags f = { .table = marked, .n = ARRAY_LEN(marked), .options = &options };
+	CLEANUP(buf_free) struct buf docker = BUF_INIT(4096);
+	CLEANUP(buf_free) struct buf all = BUF_INIT(4096);
+
+	flags_print(&docker, marked, ARRAY_LEN(marked), FLAG_OWN, 79);
+	assert_string_equal("  -q, --quiet   Only IDs\n", buf_text(&docker));
+	flags_print(&all, marked, ARRAY_LEN(marked), 0, 79);
+	assert_string_equal("      --a-long-name-of-ours   Ours\n"
+			    "  -q, --quiet                 Only IDs\n",
+			    buf_text(&all));
+	assert_int_equal(OK, flags_parse(&f, ARRAY_LEN(argv), argv, NULL));
+	assert_true(options.all);
+	assert_string_equal("x", options.format);
 }
 
 /* ---- filters -------------------------------------------------------------- */
@@ -250,6 +274,7 @@ int main(void)
 		cmocka_unit_test(flags_refuse_with_the_words_of_pflag),
 		cmocka_unit_test(flags_know_help),
 		cmocka_unit_test(flags_print_their_help_wrapped),
+		cmocka_unit_test(marked_flags_are_left_out_of_help_and_work),
 		cmocka_unit_test(filters_become_conditions),
 		cmocka_unit_test(filters_refuse_with_the_words_of_docker),
 	};
