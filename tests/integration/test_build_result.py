@@ -206,6 +206,16 @@ WORKDIR /
         self.assertEqual(["one", None, "COPY a.txt / # buildkit"], [h.get("created_by") for h in config["history"]])
         self.assertEqual(len(manifest["layers"]), sum(not h.get("empty_layer") for h in config["history"]))
 
+    def test_a_base_without_history_and_time_gets_its_entries_once(self):
+        image = Image([Layer(tar({name: b"1"})) for name in ("a", "b")], edit=lambda _, config: [config.pop(key) for key in ("created", "history")])
+        with open(self.path("base.tar"), "wb") as file:
+            file.write(tar(layout_files((image, "docker.io/library/base:1"))))
+        self.imaged.ctl("load", "-i", self.path("base.tar"))
+        self.context("FROM base:1\nENV a=b\n")
+        _, [(_, config)], _ = self.oci()
+        self.assertEqual([None, None, "ENV a=b"], [h.get("created_by") for h in config["history"]])
+        self.assertEqual([False, False, True], [h.get("empty_layer", False) for h in config["history"]])
+
     def test_labels_come_last(self):
         self.context('FROM scratch\nLABEL a=1 b=2\nCOPY a.txt /\n')
         self.build("-t", "x", "--label", "a=9", "--label", "c=3")

@@ -86,7 +86,7 @@ static struct timestamp first_time(const struct history_times *t)
 	return t->first;
 }
 
-static void set_times(struct image_config *c, size_t from, const struct history_times *t)
+void history_date(struct image_config *c, size_t from, const struct history_times *t)
 {
 	struct timestamp now = first_time(t);
 	size_t layer = 0;
@@ -102,7 +102,7 @@ static void set_times(struct image_config *c, size_t from, const struct history_
 	c->created = now;
 }
 
-int history_complete(struct image_config *c, const struct history_times *t, struct err *err)
+int history_complete(struct image_config *c, const struct history_times *t, size_t *ret_from, struct err *err)
 {
 	size_t n_base = t->base ? t->base->n_history : 0, layers;
 
@@ -118,6 +118,7 @@ int history_complete(struct image_config *c, const struct history_times *t, stru
 	}
 	if (layers != t->n_layers)
 		return fail(err, E_INTERNAL, "the history tells of %zu layers, and %zu were made", layers, t->n_layers);
-	set_times(c, n_base, t);
+	history_date(c, n_base, t);
+	*ret_from = n_base;
 	return OK;
 }

@@ -21,8 +21,11 @@ struct history_times {
 
 /* Fills in the entries' times and the configuration's. Both are absent where nothing tells a
  * time. The base's entries are made to fit its layers, as BuildKit does it: those too many count
- * as empty, from the first on, and what is missing is added behind them. */
-int history_complete(struct image_config *c, const struct history_times *t, struct err *err);
+ * as empty, from the first on, and what is missing is added behind them. *ret_from: the first entry
+ * above the base. Once for a configuration. */
+int history_complete(struct image_config *c, const struct history_times *t, size_t *ret_from, struct err *err);
+/* The times of a complete one again, as by what is known now. */
+void history_date(struct image_config *c, size_t from, const struct history_times *t);
 
 struct timestamp timestamp_of_ns(int64_t ns);
 

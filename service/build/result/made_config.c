@@ -73,19 +73,21 @@ static int set_history(struct made *m, struct made_image *i, struct err *err)
 	size_t below = i->built->base ? i->built->base->n_diff_ids : 0;
 	CLEANUP(freep) int64_t *layers = calloc(i->n_layers + 1, sizeof *layers);
 	struct history_times times = { .base = i->built->base, .layers = layers, .n_layers = i->n_layers - below };
+	size_t from = 0;
 
 	if (!layers)
 		return fail_nomem(err);
 	for (size_t k = below; k < i->n_layers; k++)
 		layers[k - below] = i->layers[k].created_ns;
 	times.all = (struct timestamp){ .present = m->r->has_epoch, .seconds = m->r->epoch };
-	if (history_complete(&i->image, &times, err) < 0)
+	if (history_complete(&i->image, &times, &from, err) < 0)
 		return err->code;
 	if (i->image.created.present)
 		return OK;
 	if (first_time(m, &i->image, &times.first, err) < 0)
 		return err->code;
-	return history_complete(&i->image, &times, err);
+	history_date(&i->image, from, &times);
+	return OK;
 }
 
 /* ---- the document ---------------------------------------------------------------- */

@@ -13,6 +13,8 @@
 
 #define S INT64_C(1000000000)
 
+static size_t from; /* of history_complete() */
+
 /* 'l': an entry with a layer, 'e': one without; on the heap, as a configuration is. */
 static struct image_config config_of(const char *entries, size_t n_diff_ids, int64_t created)
 {
@@ -58,7 +60,7 @@ static void entries_have_the_times_of_their_layers(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "e5 l5 e5 e5 l7 e7");
 	assert_int_equal(c.created.seconds, 7);
 }
@@ -72,7 +74,7 @@ static void the_base_gives_its_time_to_what_comes_before_a_layer(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "l- e- e3 l5");
 }
 
@@ -87,7 +89,7 @@ static void an_epoch_stands_for_all_but_the_base(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "l- e9 l9");
 	assert_int_equal(c.created.seconds, 9);
 }
@@ -100,11 +102,11 @@ static void a_history_that_does_not_fit_its_layers_is_made_to(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "l- l3 l3 e3");
 	assert_string_equal(c.history[1].comment, "buildkit.exporter.image.v0");
 	t.base = &many;
-	assert_ok(history_complete(&d, &t, &err), &err);
+	assert_ok(history_complete(&d, &t, &from, &err), &err);
 	assert_history(&d, "e- e- l- e3");
 }
 
@@ -115,12 +117,27 @@ static void where_nothing_tells_a_time_there_is_none(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "e- e-");
 	assert_false(c.created.present);
 	t.first = (struct timestamp){ .present = true, .seconds = 4 };
-	assert_ok(history_complete(&c, &t, &err), &err);
+	history_date(&c, from, &t);
 	assert_history(&c, "e4 e4");
+}
+
+static void a_base_without_times_and_entries_gets_its_entries_once(void **state)
+{
+	CLEANUP(config_free) struct image_config base = config_of("e", 2, 0), c = config_of("ee", 0, 0);
+	struct history_times t = { .base = &base };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
+	assert_false(c.created.present);
+	t.first = (struct timestamp){ .present = true, .seconds = 4 };
+	history_date(&c, from, &t);
+	assert_history(&c, "e- l- l- e4");
+	assert_int_equal(c.created.seconds, 4);
 }
 
 /* A named context that stands in for an image has a layer and no history. */
@@ -132,7 +149,7 @@ static void layers_of_no_entry_get_one(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_ok(history_complete(&c, &t, &err), &err);
+	assert_ok(history_complete(&c, &t, &from, &err), &err);
 	assert_history(&c, "l5 l6");
 }
 
@@ -144,7 +161,7 @@ static void more_entries_than_layers_are_an_error(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	assert_code(history_complete(&c, &t, &err), E_INTERNAL);
+	assert_code(history_complete(&c, &t, &from, &err), E_INTERNAL);
 }
 
 /* ---- annotations ----------------------------------------------------------------- */
@@ -346,6 +363,7 @@ int main(void)
 		cmocka_unit_test(the_base_gives_its_time_to_what_comes_before_a_layer),
 		cmocka_unit_test(an_epoch_stands_for_all_but_the_base),
 		cmocka_unit_test(a_history_that_does_not_fit_its_layers_is_made_to),
+		cmocka_unit_test(a_base_without_times_and_entries_gets_its_entries_once),
 		cmocka_unit_test(where_nothing_tells_a_time_there_is_none),
 		cmocka_unit_test(layers_of_no_entry_get_one),
 		cmocka_unit_test(more_entries_than_layers_are_an_error),
