@@ -554,6 +554,16 @@ class Caches(ResultCase):
         self.assertEqual(4, len(found), found)
         self.assertEqual(self.config("x")["Id"], self.config("x", imaged=self._daemons[-1])["Id"])
 
+    def test_what_was_brought_is_kept_once(self):
+        self.build("-t", "x", "--cache-to", f"type=local,dest={self.path('cache')}")
+        own = [e.description for e in self.imaged.client().ListBuildCache().entries if e.kind == "regular"]
+        with Rewriting(self.path("cache")) as config:
+            for step in config["steps"]:
+                step["description"] = "\033[31mnot this"
+        self.assertEqual(3, len(self.elsewhere("--cache-from", f"type=local,src={self.path('cache')}", "-t", "x")))
+        other = self._daemons[-1].client()
+        self.assertEqual(sorted(own), sorted(e.description for e in other.ListBuildCache().entries if e.kind == "regular"))
+
     def test_other_files_are_not_found(self):
         self.build("-t", "x", "--cache-to", f"type=registry,ref={self.cache}")
         self.write("a.txt", "other\n")

@@ -26,6 +26,22 @@ int build_layer_stored(struct layer_files *files, const struct step_result *resu
 	return OK;
 }
 
+int build_layer_unstored(struct layer_files *files, const struct step_result *result, struct ingest *ingest,
+			 struct layer_image *image, struct build_layer **ret_layer, struct err *err)
+{
+	struct build_layer *l = build_layer_new(files, result);
+
+	if (!l) {
+		layer_image_free(image);
+		ingest_unref(ingest);
+		return fail_nomem(err);
+	}
+	l->ingest = ingest;
+	l->image = image;
+	*ret_layer = l;
+	return OK;
+}
+
 struct build_layer *build_layer_ref(struct build_layer *l)
 {
 	atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);

@@ -116,18 +116,11 @@ int build_layer_end(struct build_layer_writer *w, int64_t created_ns, struct can
 	CLEANUP(abandonp) struct build_layer_writer *writer = w;
 	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
 	struct step_result result = { .blob_size = 0 };
-	struct build_layer *l;
 	int r = name_blob(&result, writer, created_ns, err);
 
 	if (r == OK)
 		r = make_image(writer, &result, cancel, &image, err);
 	if (r != OK)
 		return r;
-	l = build_layer_new(writer->files, &result);
-	if (!l)
-		return fail_nomem(err);
-	l->ingest = TAKE(writer->ingest);
-	l->image = TAKE(image);
-	*ret_layer = l;
-	return OK;
+	return build_layer_unstored(writer->files, &result, TAKE(writer->ingest), TAKE(image), ret_layer, err);
 }

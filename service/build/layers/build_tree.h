@@ -21,6 +21,10 @@ struct build_tree;
 /* One that is in the store. `files` outlives it. media_type is copied. */
 int build_layer_stored(struct layer_files *files, const struct step_result *result, struct build_layer **ret_layer,
 		       struct err *err);
+/* What of it is not in the store yet becomes the layer's, also on failure: its blob, finished and
+ * verified (NULL: it is there), and its sealed image (NULL: the same). */
+int build_layer_unstored(struct layer_files *files, const struct step_result *result, struct ingest *ingest,
+			 struct layer_image *image, struct build_layer **ret_layer, struct err *err);
 struct build_layer *build_layer_ref(struct build_layer *l);
 void build_layer_unref(struct build_layer *l); /* NULL is fine */
 void build_layer_unrefp(struct build_layer **l);

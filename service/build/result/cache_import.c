@@ -1,9 +1,12 @@
-/* --cache-from: results of builds elsewhere, fetched when a step wants one. */
+/* --cache-from: results of builds elsewhere, fetched when a step wants one. What comes of one is a layer as
+ * a step makes it, which goes the same way into the cache. */
 #include <pthread.h>
 
 #include "proto/runtime/hash.h"
 #include "service/build/result/cache_source.h"
 #include "service/image/layer_file.h"
+#include "store/gc/gc.h"
+#include "store/gc/lease.h"
 
 enum { BUSY_MS = 50 };
 
@@ -27,9 +30,11 @@ struct cache_imports {
 	struct import_source *sources;
 	struct cache_import *imports;
 	size_t n;
+	struct lease_id lease; /* on what was brought, until the steps' own hold it */
+	bool leased;
 	pthread_mutex_t mu;
-	struct digest *pinned; /* mu */
-	size_t n_pinned;       /* mu */
+	struct digest *held; /* mu */
+	size_t n_held;	     /* mu */
 };
 
 /* ---- a layer --------------------------------------------------------------------- */
@@ -92,35 +97,19 @@ static int verify(struct cache_imports *c, const struct descriptor *blob, struct
 	return OK;
 }
 
-static int pin(struct cache_imports *c, const struct digest *key, struct err *err)
+/* Before anybody looks whether the blob is here, so that it stays. */
+static int hold(struct cache_imports *c, const struct digest *blob, struct err *err)
 {
 	struct digest *larger;
 
 	pthread_mutex_lock(&c->mu);
-	larger = reallocarray(c->pinned, c->n_pinned + 1, sizeof *larger);
+	larger = reallocarray(c->held, c->n_held + 1, sizeof *larger);
 	if (larger) {
-		c->pinned = larger;
-		c->pinned[c->n_pinned++] = *key;
+		c->held = larger;
+		c->held[c->n_held++] = *blob;
 	}
 	pthread_mutex_unlock(&c->mu);
-	if (larger)
-		return OK;
-	step_cache_unpin(c->service->build.step_cache, key);
-	return fail_nomem(err);
-}
-
-/* Only by the key that a step of this build has: what else the cache says is true for nobody here. */
-static int put(struct cache_imports *c, const struct import_key *found, struct step_made *made, struct err *err)
-{
-	const struct cached_step *step = found->step;
-
-	made->n_keys = 1;
-	made->keys[0] = found->key;
-	made->description = step->description;
-	made->kind = "regular";
-	if (step_cache_put(c->service->build.step_cache, made, 1, err) < 0)
-		return err->code;
-	return pin(c, &found->key, err);
+	return larger ? lease_add(c->service->store, &c->lease, blob, 1, err) : fail_nomem(err);
 }
 
 static int check_layer(const struct cached_step *step, const struct layer_facts *facts, struct err *err)
@@ -133,36 +122,33 @@ static int check_layer(const struct cached_step *step, const struct layer_facts 
 		    digest_text(&step->diff_id, text));
 }
 
-static int bring(struct import_source *i, const struct import_key *found, const struct descriptor *blob,
-		 struct cancel *cancel, struct step_result *ret_result, struct err *err)
+static struct step_result result_of(const struct cached_step *step, const struct descriptor *blob)
 {
-	const struct cached_step *step = found->step;
+	return (struct step_result){ .diff_id = step->diff_id,
+				     .blob = blob->digest,
+				     .blob_size = blob->size,
+				     .media_type = layer_type(blob->type.compression),
+				     .created_ns = step->created_ns };
+}
+
+static int bring(struct import_source *i, const struct cached_step *step, const struct descriptor *blob,
+		 struct cancel *cancel, struct build_layer **ret_layer, struct err *err)
+{
 	struct cache_imports *c = i->all;
 	CLEANUP(layer_image_freep) struct layer_image *image = NULL;
 	CLEANUP(ingest_unrefp) struct ingest *ingest = NULL;
-	struct step_made made = { .n_keys = 0 };
-	struct step_result *r = &made.result;
+	struct step_result r = result_of(step, blob);
 
-	if (open_ingest(c->service->store, blob, cancel, &ingest, err) < 0 ||
+	if (hold(c, &blob->digest, err) < 0 || open_ingest(c->service->store, blob, cancel, &ingest, err) < 0 ||
 	    (ingest && cache_source_fetch(&i->source, blob, ingest, cancel, err) < 0))
 		return err->code;
-	*r = (struct step_result){ .diff_id = step->diff_id,
-				   .blob = blob->digest,
-				   .blob_size = blob->size,
-				   .media_type = layer_type(blob->type.compression),
-				   .created_ns = step->created_ns };
-	if ((ingest || layer_facts_get(c->service->store, &blob->digest, &r->facts, NULL) < 0 ||
-	     !layer_file_is_made(c->service->store, &r->facts)) &&
-	    verify(c, blob, ingest, cancel, &r->facts, &image, err) < 0)
+	if ((ingest || layer_facts_get(c->service->store, &blob->digest, &r.facts, NULL) < 0 ||
+	     !layer_file_is_made(c->service->store, &r.facts)) &&
+	    verify(c, blob, ingest, cancel, &r.facts, &image, err) < 0)
 		return err->code;
-	if (check_layer(step, &r->facts, err) < 0)
+	if (check_layer(step, &r.facts, err) < 0)
 		return err->code;
-	made.ingest = ingest;
-	made.image = image;
-	if (put(c, found, &made, err) < 0)
-		return err->code;
-	*ret_result = made.result;
-	return OK;
+	return build_layer_unstored(c->files, &r, TAKE(ingest), TAKE(image), ret_layer, err);
 }
 
 static int find(void *arg, const struct digest *key, struct cancel *cancel, struct build_layer **ret_layer,
@@ -172,7 +158,6 @@ static int find(void *arg, const struct digest *key, struct cancel *cancel, stru
 	const struct descriptor *blob;
 	struct err ignored = ERR_INIT;
 	struct import_key *found;
-	struct step_result result;
 
 	err = err ? err : &ignored;
 	HASH_FIND(hh, i->by_key, key, sizeof *key, found);
@@ -181,9 +166,7 @@ static int find(void *arg, const struct digest *key, struct cancel *cancel, stru
 	blob = find_layer(&i->source, &found->step->diff_id);
 	if (!blob)
 		return fail(err, E_NOT_FOUND, "the cache has no layer of the step");
-	if (bring(i, found, blob, cancel, &result, err) < 0)
-		return err->code;
-	return build_layer_stored(i->all->files, &result, ret_layer, err);
+	return bring(i, found->step, blob, cancel, ret_layer, err);
 }
 
 /* ---- a source -------------------------------------------------------------------- */
@@ -269,12 +252,21 @@ static int add_source(const struct opening *o, const Imaged__V1__CacheSource *m,
 
 /* ---- all ------------------------------------------------------------------------- */
 
+static void let_go(struct cache_imports *c)
+{
+	int64_t freed;
+
+	if (!c->leased)
+		return;
+	lease_release(c->service->store, &c->lease, NULL);
+	gc_blobs(c->service->store, c->held, c->n_held, &freed, NULL);
+}
+
 void cache_imports_close(struct cache_imports *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->n_pinned; i++)
-		step_cache_unpin(c->service->build.step_cache, &c->pinned[i]);
+	let_go(c);
 	for (size_t i = 0; i < c->n; i++) {
 		HASH_CLEAR(hh, c->sources[i].by_key);
 		free(c->sources[i].keys);
@@ -282,7 +274,7 @@ void cache_imports_close(struct cache_imports *c)
 	}
 	pthread_mutex_destroy(&c->mu);
 	layer_workers_unref(c->workers);
-	free(c->pinned);
+	free(c->held);
 	free(c->sources);
 	free(c->imports);
 	free(c);
@@ -320,6 +312,10 @@ int cache_imports_open(struct image_service *service, const Imaged__V1__BuildSta
 	r = layer_workers_new(service->worker_program, 0, &c->workers, err);
 	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
 		r = add_source(&o, start->cache_from[i], c, err);
+	if (r == OK && c->n) {
+		r = lease_create(service->store, "build", NULL, 0, &c->lease, err);
+		c->leased = r == OK;
+	}
 	if (r == OK)
 		*ret_imports = TAKE(c);
 	return r;

@@ -53,7 +53,7 @@ struct cache_imports;
 
 /* --cache-from: the vertex "importing cache manifest from NAME" fails for those that cannot be
  * reached, and the build goes on. `imports` is what solve() takes. Contexts (of type=local) and files
- * outlive it, and so does `start`. What was found stays pinned until it is closed. */
+ * outlive it, and so does `start`. What was brought is held until it is closed. */
 int cache_imports_open(struct image_service *service, const Imaged__V1__BuildStart *start,
 		       const struct solve_context *contexts, size_t n_contexts, struct layer_files *files,
 		       struct progress *progress, struct cancel *cancel, struct cache_imports **ret_imports,
