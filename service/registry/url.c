@@ -153,6 +153,23 @@ char *url_for_display(const char *url)
 	return text;
 }
 
+/* With ssh a name is no secret. */
+static const char *mask_of(const char *url, bool has_password)
+{
+	if (!strncasecmp(url, "http://", strlen("http://")) || !strncasecmp(url, "https://", strlen("https://")))
+		return has_password ? "xxxxx:xxxxx" : "xxxxx";
+	return has_password && !strncasecmp(url, "ssh://", strlen("ssh://")) ? "xxxxx:xxxxx" : NULL;
+}
+
+char *url_masked(const char *url)
+{
+	const char *scheme = strstr(url, "://"), *from = scheme ? scheme + 3 : url;
+	const char *at = memrchr(from, '@', strcspn(from, "/?#"));
+	const char *mask = at ? mask_of(url, memchr(from, ':', (size_t)(at - from))) : NULL;
+
+	return mask ? format("%.*s%s%s", (int)(from - url), url, mask, at) : strdup(url);
+}
+
 char *url_request_shown(const char *method, const char *url)
 {
 	CLEANUP(freep) char *text = url_for_display(url), *shown = NULL;

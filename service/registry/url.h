@@ -32,6 +32,9 @@ bool url_add_query(struct buf *url, const char *name, const char *value);
 
 /* Without query, fragment, user and control characters; NULL without memory. */
 char *url_for_display(const char *url);
+/* With "xxxxx" in place of what a user proves himself by, for where all the rest is to be seen; NULL without
+ * memory. */
+char *url_masked(const char *url);
 /* `Get "URL"` of a request, as Go words it in messages; NULL without memory. */
 char *url_request_shown(const char *method, const char *url);
 

@@ -5,6 +5,7 @@ import io
 import os
 import queue
 import signal
+import socket
 import stat
 import tarfile
 
@@ -56,6 +57,15 @@ RUN --mount=type=secret,id=s test ! -e /etc/s
             with open(saved, "rb") as file:
                 self.assertNotIn(secret.encode(), file.read())
         self.daemon_.stop()
+        self.assertEqual([], self.found(self.daemon_.root, SECRET))
+
+    def test_what_is_in_a_url_is_not_shown(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            host = f"127.0.0.1:{server.getsockname()[1]}"
+        said = [self.build(f"http://someone:{SECRET}@{host}/{path}", check=False).log for path in ("context.tar", "r.git#ref:dir")]
+        self.assertIn(f"[internal] load git source http://xxxxx:xxxxx@{host}/r.git#ref:dir", said[1])
+        said += [self.daemon_.ctl("build", "history", *words).stdout for words in (["ls", "--no-trunc"], ["inspect"], ["logs"], ["inspect", "^1"])]
+        self.assertEqual([], [text for text in said if SECRET in text])
         self.assertEqual([], self.found(self.daemon_.root, SECRET))
 
     def test_another_secret_is_the_same_step(self):

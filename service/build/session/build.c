@@ -5,6 +5,7 @@
 #include "imaged/v1/build_record.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
+#include "service/registry/url.h"
 
 /* ---- its beginning -------------------------------------------------------------------------- */
 
@@ -69,8 +70,11 @@ static char *context_name(struct session *s)
 	const Imaged__V1__BuildContext *c = s->start->context;
 	char *name = NULL;
 
-	if (c && c->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL)
-		return c->url;
+	if (c && c->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL) {
+		CLEANUP(freep) char *shown = url_masked(c->url);
+
+		return shown && (name = arena_string(&s->arena, shown)) ? name : (char *)"";
+	}
 	if (c && c->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_DIRECTORY && c->directory->name.len <= NAME_MAX)
 		name = arena_bytes(&s->arena, (struct bytes){ c->directory->name.data, c->directory->name.len });
 	if (name)

@@ -5,6 +5,7 @@
 #include "service/build/context/context_git.h"
 #include "service/build/context/context_url.h"
 #include "service/build/session/transfer_size.h"
+#include "service/registry/url.h"
 
 enum { NS_PER_S = 1000000000 };
 
@@ -248,9 +249,11 @@ static int load_source(struct session *s, struct session_context *c, struct err 
 /* As BuildKit calls it. */
 static char *title_of(const struct session_context *c)
 {
-	const char *url = c->message->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL ? c->message->url
-											   : "from client";
+	bool is_url = c->message->source_case == IMAGED__V1__BUILD_CONTEXT__SOURCE_URL;
+	CLEANUP(freep) char *url = is_url ? url_masked(c->message->url) : strdup("from client");
 
+	if (!url)
+		return NULL;
 	if (*c->name)
 		return format("[context %s] load %s", c->name, url);
 	return c->kind == SESSION_CONTEXT_GIT ? format("[internal] load git source %s", url)

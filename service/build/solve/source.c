@@ -1,14 +1,17 @@
 /* Operations that make no layer: bases, contexts, URLs, repositories, here-documents, joined trees. */
 #include "service/build/copy/copy_sources.h"
 #include "service/build/solve/stack.h"
+#include "service/registry/url.h"
 
 /* ---- files of others -------------------------------------------------------------- */
 
 static void tell(void *arg, const char *what, int64_t current, int64_t total)
 {
+	CLEANUP(freep) char *shown = url_masked(what);
 	struct solving_op *o = arg;
 
-	vertex_status(o->vertex, what, current, total, total && current == total);
+	if (shown)
+		vertex_status(o->vertex, shown, current, total, total && current == total);
 }
 
 static struct source_env env_of(struct solving_op *o, struct cancel *cancel)
@@ -39,18 +42,19 @@ static const struct copy_step *step_of(const struct solving_op *o)
 	return &b->ops[b->consumers[b->first_consumer[i]]].op->step->copy;
 }
 
-static const char *title_of(const struct op *op)
+static char *title_of(const struct op *op)
 {
-	return op->kind == OP_URL ? op->source->url : op->source->git.remote;
+	return url_masked(op->kind == OP_URL ? op->source->url : op->source->git.remote);
 }
 
 static int identify(struct solving_op *o, struct err *err)
 {
 	struct source_env env = env_of(o, o->build->cancel);
+	CLEANUP(freep) char *title = o->op->kind != OP_FILE ? title_of(o->op) : NULL;
 	int r;
 
-	if (o->op->kind != OP_FILE)
-		o->vertex = progress_begin(o->build->request->progress, title_of(o->op), &o->id);
+	if (title)
+		o->vertex = progress_begin(o->build->request->progress, title, &o->id);
 	r = source_identify(&env, o->op->source, step_of(o), &o->identity, &o->context, err);
 	o->owns_context = o->context != NULL;
 	return r;

@@ -94,6 +94,26 @@ static void url_is_shown_without_its_secrets(void **state)
 	}
 }
 
+static void url_is_masked_where_it_proves_who_asks(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "https://user:pw@a.example/x@y#ref:dir", "https://xxxxx:xxxxx@a.example/x@y#ref:dir" },
+		{ "HTTP://token@a.example", "HTTP://xxxxx@a.example" },
+		{ "https://a.example/x?y=@", "https://a.example/x?y=@" },
+		{ "ssh://git@a.example/x", "ssh://git@a.example/x" },
+		{ "ssh://git:pw@a.example/x", "ssh://xxxxx:xxxxx@a.example/x" },
+		{ "git@a.example:x/y", "git@a.example:x/y" },
+		{ "docker-image://a:1@sha256:0", "docker-image://a:1@sha256:0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(freep) char *text = url_masked(cases[i][0]);
+
+		assert_string_equal(text, cases[i][1]);
+	}
+}
+
 /* ---- redirects ------------------------------------------------------------- */
 
 static int hop(const char *from, const char *location, struct url *to)
@@ -672,6 +692,7 @@ int main(void)
 		cmocka_unit_test(url_refuses_users_and_other_schemes),
 		cmocka_unit_test(url_origin_is_scheme_host_and_port),
 		cmocka_unit_test(url_is_shown_without_its_secrets),
+		cmocka_unit_test(url_is_masked_where_it_proves_who_asks),
 		cmocka_unit_test(redirect_resolves_relative_locations),
 		cmocka_unit_test(redirect_never_leaves_https),
 		cmocka_unit_test(redirect_refuses_what_is_no_place),
