@@ -5,6 +5,7 @@
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
 #include "service/image/removed.h"
+#include "store/image/rehearsal.h"
 
 enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -96,18 +97,28 @@ static int prune_one(struct store *s, const struct candidates *c, const struct d
 }
 
 /* What interrupted pulls left, and the next one might use: with `all`, unless the filter
- * asks for some images only. Adds to *freed. */
-static int prune_rest(struct store *s, const struct candidates *c, const Imaged__V1__ImageFilter *filter, bool dry_run,
-		      struct cancel *cancel, int64_t *freed, struct err *err)
+ * asks for some images only. */
+static bool takes_rest(const struct candidates *c, const Imaged__V1__ImageFilter *filter)
+{
+	return c->all && !imaged__v1__image_filter__get_packed_size(filter);
+}
+
+/* Adds to *freed. */
+static int prune_rest(struct store *s, struct cancel *cancel, int64_t *freed, struct err *err)
 {
 	int64_t bytes = 0;
-	int r;
+	int r = gc_prune(s, false, NULL, cancel, &bytes, err);
 
-	if (!c->all || imaged__v1__image_filter__get_packed_size(filter))
-		return OK;
-	r = gc_prune(s, dry_run, cancel, &bytes, err);
 	*freed += bytes;
 	return r;
+}
+
+/* All at once: what several images share goes with the last of them. */
+static int count_freed(const struct rehearsal *h, bool rest, struct cancel *cancel, int64_t *ret_freed, struct err *err)
+{
+	if (rest)
+		return gc_prune(h->store, true, &h->gone, cancel, ret_freed, err);
+	return rehearsal_freed(h, cancel, ret_freed, err);
 }
 
 int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,
@@ -116,10 +127,12 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 	struct image_service *service = self;
 	struct cancel *cancel = rpc_call_cancel(call);
 	struct candidates c = { .all = request->all, .err = err };
+	CLEANUP(rehearsal_free) struct rehearsal rehearsal = { .store = service->store };
 	struct removed_list list = { .arena = NULL };
 	struct removal removal = {
 		.force = true,
 		.dry_run = request->dry_run,
+		.rehearsal = request->dry_run ? &rehearsal : NULL,
 		.now_ns = clock_wall_ns(),
 		.visit = removed_list_add,
 		.arg = &list,
@@ -147,8 +160,10 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 		removal.freed = 0; /* each has its own, and none when it is passed over */
 		response->more = !request->dry_run && list.bytes > REMOVED_BYTES_MANY && i + 1 < c.n;
 	}
-	if (r == OK && !response->more)
-		r = prune_rest(service->store, &c, &filter, request->dry_run, cancel, &freed, err);
+	if (r == OK && request->dry_run)
+		r = count_freed(&rehearsal, takes_rest(&c, &filter), cancel, &freed, err);
+	else if (r == OK && !response->more && takes_rest(&c, &filter))
+		r = prune_rest(service->store, cancel, &freed, err);
 	free(c.manifests);
 	if (r < 0)
 		return r;

@@ -15,6 +15,7 @@
 #define STORE_GC_GC_H
 
 #include "store/content/ingest.h"
+#include "store/gc/gone.h"
 
 /* Removes those of the candidates that nothing needs; dead leases need nothing. */
 int gc_blobs(struct store *s, const struct digest *candidates, size_t n, int64_t *ret_freed, struct err *err);
@@ -25,8 +26,9 @@ struct gc_result {
 
 /* Ends dead leases and removes what only they held, with what else nothing needs, and
  * unfinished ingests that nobody has open, of any age. *ret_freed: bytes of all of it. With
- * dry_run it only says how many that would be. */
-int gc_prune(struct store *s, bool dry_run, struct cancel *cancel, int64_t *ret_freed, struct err *err);
+ * dry_run it only says how many that would be once this is gone, too (NULL: nothing more). */
+int gc_prune(struct store *s, bool dry_run, const struct gone *gone, struct cancel *cancel, int64_t *ret_freed,
+	     struct err *err);
 
 int gc_run(struct store *s, int64_t now_ns, struct cancel *cancel, struct gc_result *ret_result, struct err *err);
 

@@ -7,20 +7,9 @@
 
 enum { LOOKS_MAX = 20 };
 
-static bool contains(const struct digest *list, size_t n, const struct digest *d)
+static bool record_is_gone(const struct doomed *doomed, const struct digest *d)
 {
-	for (size_t i = 0; i < n; i++)
-		if (digest_eq(&list[i], d))
-			return true;
-	return false;
-}
-
-static bool names_contain(const struct doomed *doomed, const char *name)
-{
-	for (size_t i = 0; doomed && i < doomed->n_names; i++)
-		if (!strcmp(doomed->names[i], name))
-			return true;
-	return false;
+	return doomed && gone_has_record(doomed->gone, d);
 }
 
 /* One get, where absence is an answer. */
@@ -40,7 +29,7 @@ static int manifest_is_live(struct store *s, const struct digest *manifest, cons
 	int r;
 
 	*ret_live = false;
-	if (doomed && contains(doomed->manifests, doomed->n_manifests, manifest))
+	if (record_is_gone(doomed, manifest))
 		return OK;
 	r = key_exists(s, &image, ret_live, err);
 	/* A publication that runs has a lease on all of it as well. */
@@ -60,7 +49,7 @@ static int name_is_live(struct store *s, const char *name, const struct digest *
 	int r;
 
 	*ret_live = false;
-	if (names_contain(doomed, name))
+	if (doomed && gone_has_name(doomed->gone, name))
 		return OK;
 	arena_init(&arena, RECORD_ARENA_MAX);
 	r = record_get(s->shared, &k, &imaged__store__v1__name_record__descriptor, &arena, &message, NULL, err);
@@ -132,10 +121,11 @@ static int look_for_use(struct store *s, const struct digest *d, const struct do
 	int r = OK;
 
 	*ret_in_use = false;
-	if (!doomed || !contains(doomed->manifests, doomed->n_manifests, d))
+	if (!record_is_gone(doomed, d)) {
 		r = key_exists(s, &image, ret_in_use, err);
-	if (r == OK && !*ret_in_use && (!doomed || !contains(doomed->indexes, doomed->n_indexes, d)))
-		r = key_exists(s, &index, ret_in_use, err);
+		if (r == OK && !*ret_in_use)
+			r = key_exists(s, &index, ret_in_use, err);
+	}
 	return r == OK && !*ret_in_use ? any_live(s, d, &edges, doomed, ret_in_use, err) : r;
 }
 

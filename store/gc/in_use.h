@@ -10,13 +10,8 @@
 /* What is to be taken as gone: dead leases for all who remove, and the rest for saying
  * what a removal would free. */
 struct doomed {
-	const struct digest *manifests;
-	size_t n_manifests;
-	const struct digest *indexes;
-	size_t n_indexes;
-	char *const *names;
-	size_t n_names;
-	bool dead_leases; /* those that no running operation holds; guards without a lease too */
+	const struct gone *gone; /* NULL: nothing */
+	bool dead_leases;	 /* those that no running operation holds; guards without a lease too */
 };
 
 /* doomed may be NULL. False is the truth of one moment at which the caller held the

@@ -11,6 +11,7 @@ enum { CANDIDATES = 64 };
 struct pruning {
 	struct store *store;
 	bool dry_run;
+	struct doomed dead;
 	struct cancel *cancel;
 	struct digest digests[CANDIDATES];
 	size_t n, count;
@@ -18,8 +19,6 @@ struct pruning {
 	int r; /* of the visitor */
 	struct err *err;
 };
-
-static const struct doomed dead = { .dead_leases = true };
 
 /* ---- leases --------------------------------------------------------------- */
 
@@ -64,7 +63,7 @@ static int collect(struct pruning *w, struct err *err)
 	int r = cancel_check(w->cancel, err);
 
 	w->n = 0;
-	return r == OK ? gc_collect(w->store, w->digests, n, &dead, &w->freed, &w->count, err) : r;
+	return r == OK ? gc_collect(w->store, w->digests, n, &w->dead, &w->freed, &w->count, err) : r;
 }
 
 static int count_unused(struct pruning *w, const struct digest *d, int64_t size, struct err *err)
@@ -73,11 +72,11 @@ static int count_unused(struct pruning *w, const struct digest *d, int64_t size,
 	int r = cancel_check(w->cancel, err);
 
 	if (r == OK)
-		r = blob_in_use(w->store, d, &dead, &in_use, err);
+		r = blob_in_use(w->store, d, &w->dead, &in_use, err);
 	if (r != OK || in_use)
 		return r;
 	w->freed += size;
-	return layer_bytes_of(w->store, d, &dead, &w->freed, err);
+	return layer_bytes_of(w->store, d, &w->dead, &w->freed, err);
 }
 
 static bool visit_blob(void *arg, const struct digest *d, int64_t size)
@@ -114,7 +113,8 @@ static int prune_ingests(struct pruning *w, struct err *err)
 	return r;
 }
 
-int gc_prune(struct store *s, bool dry_run, struct cancel *cancel, int64_t *ret_freed, struct err *err)
+int gc_prune(struct store *s, bool dry_run, const struct gone *gone, struct cancel *cancel, int64_t *ret_freed,
+	     struct err *err)
 {
 	CLEANUP(freep) struct pruning *w = calloc(1, sizeof *w);
 	struct err own = ERR_INIT;
@@ -127,6 +127,7 @@ int gc_prune(struct store *s, bool dry_run, struct cancel *cancel, int64_t *ret_
 		return fail_nomem(err);
 	w->store = s;
 	w->dry_run = dry_run;
+	w->dead = (struct doomed){ .gone = gone, .dead_leases = true };
 	w->cancel = cancel;
 	w->err = err ? err : &own;
 	if (!dry_run)

@@ -90,6 +90,9 @@ struct image {
  * tells which. E_NO_SUCH_IMAGE: "No such image: NAME:latest". */
 int image_resolve(struct store *s, const char *text, struct arena *arena, struct image *ret_image, bool *ret_by_id,
 		  struct err *err);
+/* As if these were not there; NULL: nothing. Of an image that is left it still has all names. */
+int image_resolve_without(struct store *s, const struct gone *gone, const char *text, struct arena *arena,
+			  struct image *ret_image, bool *ret_by_id, struct err *err);
 int image_get(struct store *s, const struct digest *manifest, struct arena *arena, struct image *ret_image,
 	      struct err *err);
 bool image_is_listed(struct store *s, const struct digest *manifest);
@@ -133,6 +136,9 @@ typedef int removed_visit(void *arg, enum removed_kind kind, const char *value, 
 struct removal {
 	bool force;
 	bool dry_run;
+	/* dry_run: what those before would have removed is gone; NULL: nothing is. Then `freed`
+	 * is 0, and rehearsal_freed() tells it for all of them. */
+	struct rehearsal *rehearsal;
 	int64_t now_ns;
 	removed_visit *visit;
 	void *arg;

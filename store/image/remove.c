@@ -154,6 +154,21 @@ static int stored_name(const char *text, char out[REFERENCE_TEXT_MAX], struct er
 	return name_text(&ref, out, err);
 }
 
+static const struct gone *gone_of(const struct removing *w)
+{
+	return w->r->rehearsal ? &w->r->rehearsal->gone : NULL;
+}
+
+static void forget_gone_names(const struct gone *gone, struct image *i)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < i->n_names; k++)
+		if (!gone_has_name(gone, i->names[k]))
+			i->names[n++] = i->names[k];
+	i->n_names = n;
+}
+
 /* The image as it is now. Revisions first: a name that comes after shows in them. */
 static int look(struct removing *w, struct err *err)
 {
@@ -170,6 +185,8 @@ static int look(struct removing *w, struct err *err)
 	}
 	if (r == OK)
 		r = names_of(w->store, i->manifests, i->n_manifests, &w->arena, &i->names, &i->n_names, err);
+	if (r == OK)
+		forget_gone_names(gone_of(w), i);
 	return r == E_NOT_FOUND ? fail(err, E_ABORTED, "the image was removed meanwhile") : r;
 }
 
@@ -184,7 +201,7 @@ struct attempt {
 static int decide(struct removing *w, struct attempt *a, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
-	int r = image_resolve(w->store, a->text, &w->arena, &w->image, &a->by_id, err);
+	int r = image_resolve_without(w->store, gone_of(w), a->text, &w->arena, &w->image, &a->by_id, err);
 
 	if (r == OK)
 		r = look(w, err);

@@ -67,7 +67,8 @@ int removing_chains(struct removing *w, struct unused_chain **ret_chains, size_t
 		int r = digest_from_data(record->layers[i]->chain_id, &chain, err);
 
 		if (r == OK)
-			r = chain_is_used(w, &chain, &used, err);
+			r = w->r->rehearsal ? rehearsal_chain_is_used(w->r->rehearsal, &chain, &used, err)
+					    : chain_is_used(w, &chain, &used, err);
 		if (r != OK)
 			return r;
 		if (used)
@@ -361,56 +362,31 @@ int removing_run(struct removing *w, struct err *err)
 
 /* ---- dry run -------------------------------------------------------------- */
 
-static int add_unused(struct removing *w, const struct digest *d, const struct doomed *doomed, struct err *err)
-{
-	int64_t size;
-	bool in_use;
-	int r = blob_in_use(w->store, d, doomed, &in_use, err);
-
-	if (r != OK || in_use || !content_exists(w->store, d, &size))
-		return r;
-	w->r->freed += size;
-	return layer_bytes_of(w->store, d, doomed, &w->r->freed, err);
-}
-
-static int count_freed(struct removing *w, struct err *err)
-{
-	struct digest_list indexes = { 0 };
-	struct doomed doomed = { .names = w->names, .n_names = w->n_names, .dead_leases = true };
-	int r = OK;
-
-	if (w->delete_image) {
-		doomed.manifests = w->image.manifests;
-		doomed.n_manifests = w->image.n_manifests;
-	}
-	for (size_t i = 0; r == OK && i < w->roots.n; i++) {
-		bool in_use;
-
-		r = index_in_use(w->store, &w->roots.items[i], &doomed, &in_use, err);
-		if (r == OK && !in_use && !digest_list_add(&indexes, &w->roots.items[i]))
-			r = fail_nomem(err);
-	}
-	doomed.indexes = indexes.items;
-	doomed.n_indexes = indexes.n;
-	for (size_t i = 0; r == OK && i < indexes.n; i++)
-		r = add_unused(w, &indexes.items[i], &doomed, err);
-	for (size_t i = 0; r == OK && w->delete_image && i < w->blobs.n; i++)
-		r = add_unused(w, &w->blobs.items[i], &doomed, err);
-	digest_list_free(&indexes);
-	return r;
-}
-
-int removing_try(struct removing *w, struct err *err)
+static int rehearse(struct removing *w, struct rehearsal *h, struct err *err)
 {
 	struct unused_chain *chains = NULL;
 	size_t n_chains = 0;
 	int r = removing_collect(w, err);
 
+	if (r == OK)
+		r = rehearsal_take(h, w, err);
 	if (r == OK && w->delete_image)
 		r = removing_chains(w, &chains, &n_chains, err);
 	for (size_t i = 0; r == OK && i < w->n_names; i++)
 		r = report_name(w, w->names[i], err);
-	if (r == OK && w->delete_image)
-		r = removing_report_image(w, chains, n_chains, err);
-	return r == OK ? count_freed(w, err) : r;
+	return r == OK && w->delete_image ? removing_report_image(w, chains, n_chains, err) : r;
+}
+
+int removing_try(struct removing *w, struct err *err)
+{
+	CLEANUP(rehearsal_free) struct rehearsal own = { .store = w->store };
+	struct rehearsal *shared = w->r->rehearsal;
+	int r;
+
+	if (shared)
+		return rehearse(w, shared, err);
+	w->r->rehearsal = &own;
+	r = rehearse(w, &own, err);
+	w->r->rehearsal = NULL;
+	return r == OK ? rehearsal_freed(&own, NULL, &w->r->freed, err) : r;
 }

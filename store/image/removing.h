@@ -6,6 +6,7 @@
 #define STORE_IMAGE_REMOVING_H
 
 #include "store/image/image_index.h"
+#include "store/image/rehearsal.h"
 
 struct removing {
 	struct store *store;
@@ -24,7 +25,7 @@ struct removing {
 
 /* OK, or E_ABORTED: the image changed, decide again. */
 int removing_run(struct removing *w, struct err *err);
-/* Reports the same, and changes nothing. */
+/* Reports the same, and changes nothing but the rehearsal. */
 int removing_try(struct removing *w, struct err *err);
 
 /* The top layers' chains that only this image uses: from the top, in the arena. */
@@ -38,5 +39,12 @@ int removing_chains(struct removing *w, struct unused_chain **ret_chains, size_t
 int removing_collect(struct removing *w, struct err *err);
 int removing_report(struct removing *w, enum removed_kind kind, const char *value, int64_t size, struct err *err);
 int removing_report_image(struct removing *w, const struct unused_chain *chains, size_t n, struct err *err);
+
+/* ---- dry runs ------------------------------------------------------------- */
+
+/* From now on what the removal would take is gone. */
+int rehearsal_take(struct rehearsal *h, const struct removing *w, struct err *err);
+/* Whether an image that is left has it. */
+int rehearsal_chain_is_used(struct rehearsal *h, const struct digest *chain, bool *ret_used, struct err *err);
 
 #endif

@@ -29,8 +29,8 @@ static const char *hex_of(const char *text)
 }
 
 /* By image ID, else by manifest digest. */
-static int by_digest(struct store *s, const struct digest *d, struct arena *arena, struct image *ret_image,
-		     struct err *err)
+static int by_digest(struct store *s, const struct gone *gone, const struct digest *d, struct arena *arena,
+		     struct image *ret_image, struct err *err)
 {
 	struct digest manifest;
 	int r = first_manifest_of(s, d, &manifest, err);
@@ -39,10 +39,13 @@ static int by_digest(struct store *s, const struct digest *d, struct arena *aren
 		manifest = *d;
 		r = OK;
 	}
+	if (gone_has_record(gone, &manifest))
+		return fail(err, E_NOT_FOUND, "no image of this ID");
 	return r == OK ? image_fill(s, &manifest, arena, ret_image, err) : r;
 }
 
-static int by_full_id(struct store *s, const char *hex, struct arena *arena, struct image *ret_image, struct err *err)
+static int by_full_id(struct store *s, const struct gone *gone, const char *hex, struct arena *arena,
+		      struct image *ret_image, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX];
 	struct digest d;
@@ -51,13 +54,14 @@ static int by_full_id(struct store *s, const char *hex, struct arena *arena, str
 	snprintf(text, sizeof text, "sha256:%s", hex);
 	r = digest_parse(text, &d, err);
 	if (r == OK)
-		r = by_digest(s, &d, arena, ret_image, err);
+		r = by_digest(s, gone, &d, arena, ret_image, err);
 	return r == E_NOT_FOUND ? no_such_id(hex, err) : r;
 }
 
 /* ---- by prefix ------------------------------------------------------------ */
 
 struct matches {
+	const struct gone *gone;
 	struct digest digests[SAME_CONFIG_MAX];
 	size_t n;
 	bool ambiguous;
@@ -68,7 +72,7 @@ static bool match_config(void *arg, struct bytes key, UNUSED struct bytes value,
 	struct digest config, manifest;
 	struct matches *m = arg;
 
-	if (!key_parse_config(key, &config, &manifest))
+	if (!key_parse_config(key, &config, &manifest) || gone_has_record(m->gone, &manifest))
 		return true;
 	m->ambiguous = m->n && !digest_eq(&m->digests[0], &config);
 	m->digests[0] = config;
@@ -81,7 +85,7 @@ static bool match_manifest(void *arg, struct bytes key, UNUSED struct bytes valu
 	struct matches *m = arg;
 	struct digest manifest;
 
-	if (!key_parse_image(key, &manifest))
+	if (!key_parse_image(key, &manifest) || gone_has_record(m->gone, &manifest))
 		return true;
 	m->ambiguous = m->n == SAME_CONFIG_MAX;
 	if (!m->ambiguous)
@@ -118,9 +122,10 @@ static int manifest_by_prefix(struct store *s, const char *hex, struct arena *ar
 	return r;
 }
 
-static int by_prefix(struct store *s, const char *hex, struct arena *arena, struct image *ret_image, struct err *err)
+static int by_prefix(struct store *s, const struct gone *gone, const char *hex, struct arena *arena,
+		     struct image *ret_image, struct err *err)
 {
-	struct matches configs = { .n = 0 }, manifests = { .n = 0 };
+	struct matches configs = { .gone = gone }, manifests = { .gone = gone };
 	int r = config_by_prefix(s, hex, &configs, err);
 
 	if (r == OK && !configs.n)
@@ -129,13 +134,13 @@ static int by_prefix(struct store *s, const char *hex, struct arena *arena, stru
 		return r;
 	if (configs.ambiguous || manifests.ambiguous || configs.n + manifests.n == 0)
 		return fail(err, E_NOT_FOUND, "no single image has this ID");
-	return by_digest(s, configs.n ? &configs.digests[0] : &manifests.digests[0], arena, ret_image, err);
+	return by_digest(s, gone, configs.n ? &configs.digests[0] : &manifests.digests[0], arena, ret_image, err);
 }
 
 /* ---- by name -------------------------------------------------------------- */
 
-static int by_reference(struct store *s, const struct reference *ref, struct arena *arena, struct image *ret_image,
-			struct err *err)
+static int by_reference(struct store *s, const struct gone *gone, const struct reference *ref, struct arena *arena,
+			struct image *ret_image, struct err *err)
 {
 	struct reference full = *ref;
 	char text[REFERENCE_TEXT_MAX];
@@ -146,13 +151,13 @@ static int by_reference(struct store *s, const struct reference *ref, struct are
 	r = name_text(&full, text, err);
 	if (r == OK)
 		r = name_read(s, text, &n, err);
-	if (r == OK && !n.revision)
+	if (r == OK && (!n.revision || gone_has_name(gone, text)))
 		r = fail(err, E_NOT_FOUND, "no name '%s'", text);
 	return r == OK ? image_fill(s, &n.manifest, arena, ret_image, err) : r;
 }
 
-int image_resolve(struct store *s, const char *text, struct arena *arena, struct image *ret_image, bool *ret_by_id,
-		  struct err *err)
+int image_resolve_without(struct store *s, const struct gone *gone, const char *text, struct arena *arena,
+			  struct image *ret_image, bool *ret_by_id, struct err *err)
 {
 	bool id_like = reference_is_id_prefix(text);
 	struct reference ref;
@@ -161,17 +166,23 @@ int image_resolve(struct store *s, const char *text, struct arena *arena, struct
 	*ret_by_id = false;
 	if (id_like && strlen(hex_of(text)) == HEX_SHA256) {
 		*ret_by_id = true;
-		return by_full_id(s, hex_of(text), arena, ret_image, err);
+		return by_full_id(s, gone, hex_of(text), arena, ret_image, err);
 	}
 	r = reference_parse(text, &ref, err);
 	if (r != OK)
 		return r;
-	r = by_reference(s, &ref, arena, ret_image, err);
+	r = by_reference(s, gone, &ref, arena, ret_image, err);
 	if (r != E_NOT_FOUND)
 		return r;
 	if (id_like) {
-		r = by_prefix(s, hex_of(text), arena, ret_image, err);
+		r = by_prefix(s, gone, hex_of(text), arena, ret_image, err);
 		*ret_by_id = r == OK;
 	}
 	return r == E_NOT_FOUND ? no_such_reference(&ref, err) : r;
+}
+
+int image_resolve(struct store *s, const char *text, struct arena *arena, struct image *ret_image, bool *ret_by_id,
+		  struct err *err)
+{
+	return image_resolve_without(s, NULL, text, arena, ret_image, ret_by_id, err);
 }

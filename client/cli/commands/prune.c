@@ -1,13 +1,14 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/docker_config.h"
 #include "client/cli/filter.h"
-#include "client/cli/format/units.h"
 #include "client/cli/prompt.h"
+#include "client/cli/removed_view.h"
 #include "imaged/v1/image_service.client.h"
 #include "proto/runtime/clock.h"
 
 struct options {
-	bool all, force;
+	bool all, dry_run, force;
+	const char *format;
 	struct strings filters;
 };
 
@@ -53,43 +54,16 @@ static int all_filters(struct cli *cli, const struct strings *given, struct stri
 	return OK;
 }
 
-static const char *verb(Imaged__V1__RemovedItem__Kind kind)
+static int show(struct removed_view *v, const Imaged__V1__PruneImagesResponse *m, struct err *err)
 {
-	return kind == IMAGED__V1__REMOVED_ITEM__KIND__KIND_UNTAGGED ? "untagged" : "deleted";
-}
-
-/* What all replies of one prune said. */
-struct pruned {
-	bool any;
-	int64_t reclaimed;
-};
-
-static void print_items(struct pruned *p, const Imaged__V1__PruneImagesResponse *response)
-{
-	if (response->n_items && !p->any)
-		cli_print("Deleted Images:\n");
-	p->any = p->any || response->n_items;
-	for (size_t i = 0; i < response->n_items; i++) {
-		const Imaged__V1__RemovedItem *item = response->items[i];
-
-		cli_print("%s: %s\n", verb(item->kind), item->value);
-		if (item->kind == IMAGED__V1__REMOVED_ITEM__KIND__KIND_DELETED_LAYER)
-			p->reclaimed += item->size;
-	}
-	if (response->items_left_out)
-		cli_print("... and %lld more\n", (long long)response->items_left_out);
-}
-
-static void print_total(const struct pruned *p)
-{
-	char size[SIZE_TEXT_MAX];
-
-	cli_print("%sTotal reclaimed space: %s\n", p->any ? "\n" : "", size_text((double)p->reclaimed, 4, size));
+	if (m->n_items && !v->n && !v->as_object)
+		cli_print(v->dry_run ? "Images that would be deleted:\n" : "Deleted Images:\n");
+	return removed_view_add(v, m->items, m->n_items, m->items_left_out, m->freed_bytes, err);
 }
 
 /* Call after call, until there is no more. */
-static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesRequest *request, struct pruned *p,
-		     struct err *err)
+static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesRequest *request,
+		     struct removed_view *view, struct err *err)
 {
 	bool more = true;
 
@@ -98,18 +72,19 @@ static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesR
 		int r = imaged__v1__image_service__call_prune_images(channel, cli_call_options(), request, &response,
 								     err);
 
+		if (!r)
+			r = show(view, response, err);
 		if (r)
 			return r;
-		print_items(p, response);
 		more = response->more;
 	}
 	return OK;
 }
 
-static int prune(struct cli *cli, const struct options *o, const struct strings *filters, struct err *err)
+static int prune(struct cli *cli, const struct options *o, const struct strings *filters, struct removed_view *view,
+		 struct err *err)
 {
 	Imaged__V1__PruneImagesRequest request = IMAGED__V1__PRUNE_IMAGES_REQUEST__INIT;
-	struct pruned pruned = { 0 };
 	CLEANUP(image_filter_free) struct image_filter filter;
 	struct rpc_channel *channel;
 	int r = image_filter_parse(filters, FILTER_PRUNE, clock_wall_ns(), &filter, err);
@@ -120,40 +95,70 @@ static int prune(struct cli *cli, const struct options *o, const struct strings 
 	request.all = o->all || filter.message.dangling == IMAGED__V1__CHOICE__CHOICE_NO;
 	filter.message.dangling = IMAGED__V1__CHOICE__CHOICE_UNSPECIFIED;
 	request.filter = &filter.message;
+	request.dry_run = o->dry_run;
 	if (!r)
-		r = prune_all(channel, &request, &pruned, err);
-	if (!r)
-		print_total(&pruned);
+		r = prune_all(channel, &request, view, err);
 	cli_explain(cli, err);
 	return r;
+}
+
+static bool confirm(const struct options *o)
+{
+	return o->force || o->dry_run ||
+	       prompt_confirm(o->all ? "WARNING! This will remove all images without at least one container "
+				       "associated to them."
+				     : "WARNING! This will remove all dangling images.");
+}
+
+static int finish(const struct removed_view *view, const char *format)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
+	struct err err = ERR_INIT;
+
+	if (!view->as_object) {
+		removed_view_total(view);
+		return 0;
+	}
+	if (removed_view_render(view, format, &out, &err))
+		return cli_fail(&err);
+	cli_write(buf_text(&out), out.len);
+	return 0;
 }
 
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
 {
 	const struct options *o = options;
+	CLEANUP(removed_view_free) struct removed_view view;
 	struct strings filters = { 0 };
 	struct err err = ERR_INIT;
 	int r;
 
+	if (removed_view_init(&view, o->format, o->dry_run, &err))
+		return cli_fail(&err);
+	view.untagged = "untagged";
+	view.deleted = "deleted";
+	view.write = cli_write;
+
 	if (all_filters(cli, &o->filters, &filters, &err))
 		return cli_fail(&err);
-	if (!o->force && !prompt_confirm(o->all ? "WARNING! This will remove all images without at least one container "
-						  "associated to them."
-						: "WARNING! This will remove all dangling images.")) {
+	if (!confirm(o)) {
 		free(filters.items);
 		return 0;
 	}
-	r = prune(cli, o, &filters, &err);
+	r = prune(cli, o, &filters, &view, &err);
 	free(filters.items);
-	return r ? cli_fail_call(&err) : 0;
+	return r ? cli_fail_call(&err) : finish(&view, o->format);
 }
 
 static const struct flag flags[] = {
 	{ "all", 'a', FLAG_BOOL, offsetof(struct options, all), "Remove all unused images, not just dangling ones",
 	  NULL },
+	{ "dry-run", 0, FLAG_BOOL, offsetof(struct options, dry_run), "Show what would be removed, and remove nothing",
+	  NULL },
 	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters),
 	  "Provide filter values (e.g. \"until=<timestamp>\")", NULL },
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Do not prompt for confirmation", NULL },
+	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
 };
 
 const struct command_spec spec_prune = {

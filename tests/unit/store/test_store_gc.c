@@ -200,7 +200,7 @@ static int64_t prune(struct store *s, bool dry_run)
 	struct err err = ERR_INIT;
 	int64_t freed;
 
-	assert_ok(gc_prune(s, dry_run, NULL, &freed, &err), &err);
+	assert_ok(gc_prune(s, dry_run, NULL, NULL, &freed, &err), &err);
 	return freed;
 }
 

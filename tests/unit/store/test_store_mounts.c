@@ -40,7 +40,7 @@ static void collect(struct store *s)
 	int64_t freed;
 
 	assert_ok(gc_run(s, clock_wall_ns() + years_ns, NULL, &result, &err), &err);
-	assert_ok(gc_prune(s, false, NULL, &freed, &err), &err);
+	assert_ok(gc_prune(s, false, NULL, NULL, &freed, &err), &err);
 }
 
 static void remove_by_force(struct store *s)

@@ -246,7 +246,7 @@ static void collector_and_prune_leave_results_alone(void **state)
 	step_cache_free(c);
 	fixture_reopen(f); /* the run that owned its lease is over */
 	assert_int_equal(collect_garbage(f->store, far_away()), 0);
-	assert_ok(gc_prune(f->store, false, NULL, &freed, &err), &err);
+	assert_ok(gc_prune(f->store, false, NULL, NULL, &freed, &err), &err);
 	assert_int_equal(freed, 0);
 	assert_true(blob_is_there(f->store, "layer one"));
 	c = cache_of(f);
