@@ -13,6 +13,8 @@
 struct archive {
 	struct output_file file; /* standard output when it is not open */
 	struct err own;		 /* what this machine fails at */
+	bool json;		 /* progress and errors, on standard error */
+	int64_t bytes, told;	 /* taken, and of these told */
 };
 
 /* Writes what came; a failure is told in a->own. */
@@ -23,8 +25,10 @@ int archive_take(struct archive *a, const ProtobufCBinaryData *piece);
 typedef int archive_receive(struct cli *cli, const void *request, struct archive *a, struct err *err);
 
 /* The command's exit status. `output`: as -o says, NULL or "" for standard output, which is
- * refused when it is a terminal. `failed`: in front of what is wrong with the path. */
-int archive_write(struct cli *cli, const char *output, const char *failed, archive_receive *receive,
+ * refused when it is a terminal. `failed`: in front of what is wrong with the path. `json`: what
+ * happens is told on standard error, see progress_mode.h: {"event":"progress","bytes":N} now and
+ * then, {"event":"done","bytes":N} at the end. */
+int archive_write(struct cli *cli, const char *output, const char *failed, bool json, archive_receive *receive,
 		  const void *request);
 
 #endif

@@ -20,6 +20,7 @@ struct layer_line {
 struct pull_view {
 	const struct reference *ref; /* with all_tags the name of the repository */
 	bool all_tags, quiet;
+	bool json;    /* events go another way (progress_mode.h) */
 	bool started; /* "TAG: Pulling from PATH" is printed; with all_tags, of the current one */
 	bool spoken;  /* of any */
 	bool newer;   /* all_tags: one was not up to date */

@@ -17,6 +17,7 @@ struct push_layer_line {
 struct push_view {
 	const struct reference *ref;
 	bool quiet;
+	bool json;    /* events go another way (progress_mode.h) */
 	bool started; /* "The push refers to repository" is printed */
 	struct progress progress;
 	struct push_layer_line *layers;

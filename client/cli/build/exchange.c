@@ -179,7 +179,8 @@ static int on_event(struct exchange *e, const Imaged__V1__BuildEvent *m, struct 
 		return r;
 	switch (m->event_case) {
 	case IMAGED__V1__BUILD_EVENT__EVENT_DONE:
-		return on_done(e, m->done, err);
+		r = show(e, m, err);
+		return r == OK ? on_done(e, m->done, err) : r;
 	case IMAGED__V1__BUILD_EVENT__EVENT_SHELL:
 		return on_shell(e, m->shell, err);
 	default:

@@ -2,6 +2,7 @@
 
 #include "client/cli/build/display.h"
 #include "client/cli/format/plain_text.h"
+#include "client/cli/message_json.h"
 
 enum { NS_PER_MS = 1000 * 1000, OUT_MAX = 64 * 1024 * 1024 };
 
@@ -77,8 +78,14 @@ static void show_if_due(struct build_progress *p, int64_t now_ns)
 int build_progress_event(struct build_progress *p, const Imaged__V1__BuildEvent *event, int64_t now_ns, struct err *err)
 {
 	bool taken;
-	int r = trace_event(&p->trace, event, now_ns, &taken, err);
+	int r;
 
+	if (p->options.mode == BUILD_PROGRESS_JSON) {
+		event_json(&event->base, &p->out);
+		flush(p);
+		return OK;
+	}
+	r = trace_event(&p->trace, event, now_ns, &taken, err);
 	if (!p->began)
 		p->began = now_ns;
 	if (r < 0 || !taken)

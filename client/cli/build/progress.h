@@ -4,7 +4,8 @@
  *
  *	PLAIN	lines with the numbers of steps, in the order in which steps are printed first
  *	TTY	a table that is drawn over and over, with the last lines of what runs
- *	RAWJSON	an object a line, for programs
+ *	RAWJSON	an object a line, for programs that know BuildKit
+ *	JSON	an event a line (message_json.h), for all others
  *	QUIET	nothing
  *
  * A pure state machine over events and a clock: it writes only through `write`. What comes
@@ -22,6 +23,7 @@ enum build_progress_mode {
 	BUILD_PROGRESS_PLAIN,
 	BUILD_PROGRESS_TTY,
 	BUILD_PROGRESS_RAWJSON,
+	BUILD_PROGRESS_JSON,
 	BUILD_PROGRESS_QUIET,
 };
 

@@ -5,6 +5,7 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/file_error.h"
 #include "client/cli/format/plain_text.h"
+#include "client/cli/progress_mode.h"
 #include "proto/runtime/clock.h"
 
 struct build {
@@ -12,6 +13,7 @@ struct build {
 	const struct build_options *options;
 	const char *call; /* of BuildStart; "" */
 	struct build_progress *progress;
+	bool is_json;
 	struct build_result result;
 };
 
@@ -46,7 +48,7 @@ static int choose_mode(const struct build_options *o, enum build_progress_mode *
 	} modes[] = {
 		{ "plain", BUILD_PROGRESS_PLAIN },     { "tty", BUILD_PROGRESS_TTY },
 		{ "rawjson", BUILD_PROGRESS_RAWJSON }, { "quiet", BUILD_PROGRESS_QUIET },
-		{ "none", BUILD_PROGRESS_QUIET },
+		{ "none", BUILD_PROGRESS_QUIET },      { "json", BUILD_PROGRESS_JSON },
 	};
 	const char *name = o->progress ? o->progress : getenv("BUILDKIT_PROGRESS");
 	bool is_auto = !name || !*name || !strcmp(name, "auto");
@@ -256,6 +258,12 @@ static int report(bool is_own, const struct err *err)
 		   err);
 }
 
+static int report_json(const struct err *err)
+{
+	progress_json_error(progress_stderr, err);
+	return err->code == E_CANCELLED && signals_told() ? 128 + signals_told() : 1;
+}
+
 static int build(struct build *b, struct build_request *q)
 {
 	struct err err = ERR_INIT;
@@ -268,7 +276,7 @@ static int build(struct build *b, struct build_request *q)
 		r = leave(b, &err);
 	}
 	if (r < 0)
-		return report(is_own, &err);
+		return b->is_json ? report_json(&err) : report(is_own, &err);
 	return *b->call && !strncmp(b->call, "check", 5) && b->result.warnings;
 }
 
@@ -314,6 +322,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	if (build_request_make(&q, cli, b.options, argv[0], &err) < 0)
 		return say("failed to build: ", &err);
 	q.start.call = (char *)b.call;
+	b.is_json = mode == BUILD_PROGRESS_JSON;
 	if (open_progress(&b, mode, &err) < 0)
 		return say("", &err);
 	status = build(&b, &q);

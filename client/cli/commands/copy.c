@@ -2,11 +2,11 @@
 #include "client/cli/convert.h"
 #include "client/cli/credentials.h"
 #include "client/cli/format/units.h"
-#include "client/cli/progress.h"
+#include "client/cli/progress_mode.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
-	const char *platform;
+	const char *platform, *progress;
 	bool referrers, quiet;
 };
 
@@ -23,7 +23,7 @@ enum {
 
 struct view {
 	struct progress progress;
-	bool quiet;
+	bool quiet, json;
 	bool started; /* a line of the call was printed */
 };
 
@@ -99,7 +99,7 @@ static int follow(struct rpc_channel *channel, const Imaged__V1__CopyRequest *re
 	int r = imaged__v1__image_service__open_copy(channel, cli_call_options(), request, &stream, err);
 
 	while (!r && (r = imaged__v1__image_service__copy_next(stream, &event, err)) > 0)
-		r = show(view, event, err);
+		r = view->json ? progress_json_event(cli_write, &event->base, err) : show(view, event, err);
 	return r;
 }
 
@@ -128,24 +128,30 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 {
 	const struct options *o = options;
 	struct view view = { .quiet = o->quiet };
+	enum progress_mode mode = PROGRESS_AUTO;
 	struct err err = ERR_INIT;
 	struct reference refs[2];
 	int r;
 
 	cli_config(cli);
-	if (reference_parse(argv[0], &refs[0], &err) || reference_parse(argv[1], &refs[1], &err))
+	if (progress_mode_parse(o->progress, o->quiet, &mode, &err) || reference_parse(argv[0], &refs[0], &err) ||
+	    reference_parse(argv[1], &refs[1], &err))
 		return cli_fail(&err);
-	cli_progress(&view.progress);
+	view.json = mode == PROGRESS_JSON;
+	progress_begin(&view.progress, mode);
 	r = copy(cli, o, argv, refs, &view, &err);
 	progress_free(&view.progress);
 	if (!r)
 		return 0;
+	if (view.json)
+		return progress_json_error(cli_write, &err);
 	return view.started ? cli_fail(&err) : cli_fail_call(&err);
 }
 
 static const struct flag flags[] = {
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Copy only the image for this platform of a multi-platform image", NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Print only the digest", NULL },
 	{ "referrers", 0, FLAG_BOOL, offsetof(struct options, referrers),
 	  "Copy what refers to the image as well: signatures, attestations, bills of materials", NULL },

@@ -31,7 +31,7 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 
 	(void)argc;
 	request.image = argv[0];
-	return archive_write(cli, o->output, "failed to export image", receive, &request);
+	return archive_write(cli, o->output, "failed to export image", false, receive, &request);
 }
 
 static const struct flag flags[] = {

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "client/cli/commands/commands.h"
-#include "client/cli/progress.h"
+#include "client/cli/progress_mode.h"
 #include "client/cli/upload.h"
 #include "imaged/v1/image_service.client.h"
 #include "store/types/reference.h"
@@ -12,7 +12,7 @@ enum { LINE_MAX_BYTES = 512 };
 
 struct options {
 	struct strings changes;
-	const char *message, *platform;
+	const char *message, *platform, *progress;
 };
 
 typedef struct imaged__v1__image_service__import_stream stream;
@@ -21,7 +21,7 @@ struct importing {
 	const char *url; /* NULL: the tar is read here */
 	struct input tar;
 	struct upload upload;
-	bool terminal;
+	bool terminal, json;
 	int width;
 	bool started;	/* the service has begun to fetch the URL */
 	bool lined;	/* a line of progress stands open */
@@ -128,8 +128,12 @@ static int follow(struct importing *i, stream *s, struct err *err)
 	const Imaged__V1__ImportEvent *m;
 	int r;
 
-	while ((r = imaged__v1__image_service__import_next(s, &m, err)) > 0)
-		on_event(i, m);
+	while ((r = imaged__v1__image_service__import_next(s, &m, err)) > 0) {
+		if (!i->json)
+			on_event(i, m);
+		else if (progress_json_event(cli_write, &m->base, err) < 0)
+			return err->code;
+	}
 	return r;
 }
 
@@ -181,8 +185,10 @@ static int report(struct cli *cli, struct importing *i, struct err *err)
 	if (i->lined)
 		cli_print("\n");
 	if (is_own_failure(&i->own))
-		return cli_fail(&i->own);
+		return i->json ? progress_json_error(cli_write, &i->own) : cli_fail(&i->own);
 	cli_explain(cli, err);
+	if (i->json)
+		return progress_json_error(cli_write, err);
 	return i->started ? cli_fail(err) : cli_fail_call(err);
 }
 
@@ -193,11 +199,14 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	const char *reference = argc > 1 ? argv[1] : "";
 	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
+	enum progress_mode mode = PROGRESS_AUTO;
 	struct reference checked;
 
-	if (open_source(argv[0], &i, &err) < 0 || (*reference && reference_parse(reference, &checked, &err) < 0))
+	if (progress_mode_parse(o->progress, false, &mode, &err) < 0 || open_source(argv[0], &i, &err) < 0 ||
+	    (*reference && reference_parse(reference, &checked, &err) < 0))
 		return cli_fail(&err);
-	i.terminal = isatty(STDOUT_FILENO);
+	i.terminal = isatty(STDOUT_FILENO) && mode == PROGRESS_AUTO;
+	i.json = mode == PROGRESS_JSON;
 	i.width = width ? width : 200;
 	if (import(cli, &i, o, reference, &err) == OK)
 		return cli_output_failed();
@@ -211,6 +220,7 @@ static const struct flag flags[] = {
 	  NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 };
 
 const struct command_spec spec_import = {

@@ -1,14 +1,14 @@
 #include <stdio.h>
 
 #include "client/cli/commands/commands.h"
-#include "client/cli/progress.h"
+#include "client/cli/progress_mode.h"
 #include "client/cli/upload.h"
 #include "imaged/v1/image_service.client.h"
 
 enum { ID_SHOWN = 12 };
 
 struct options {
-	const char *input, *platform;
+	const char *input, *platform, *progress;
 	bool quiet;
 };
 
@@ -19,7 +19,8 @@ struct loading {
 	struct upload upload; /* of an archive that is not seekable */
 	bool seekable;
 	struct progress progress;
-	bool show;	/* progress */
+	bool show; /* progress */
+	bool json;
 	struct err own; /* a failure of this machine, of which the service does not know */
 };
 
@@ -124,6 +125,8 @@ static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
 
 static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m)
 {
+	if (l->json && m->event_case != IMAGED__V1__LOAD_EVENT__EVENT_WANT)
+		return progress_json_event(cli_write, &m->base, &l->own);
 	switch (m->event_case) {
 	case IMAGED__V1__LOAD_EVENT__EVENT_WANT:
 		return send_part(l, s, m->want->offset, m->want->length, &l->own);
@@ -189,22 +192,26 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 {
 	const struct options *o = options;
 	CLEANUP(loading_free) struct loading l = { .archive = INPUT_INIT };
+	enum progress_mode mode = PROGRESS_AUTO;
 	struct err err = ERR_INIT;
 
+	if (progress_mode_parse(o->progress, o->quiet, &mode, &err) < 0)
+		return cli_fail(&err);
 	if (!o->input && isatty(STDIN_FILENO)) {
 		cli_warn("requested load from stdin, but stdin is empty\n");
 		return 1;
 	}
 	if (open_archive(o, &l, &err) < 0)
 		return cli_fail(&err);
-	cli_progress(&l.progress);
+	l.json = mode == PROGRESS_JSON;
+	progress_begin(&l.progress, mode);
 	l.show = l.progress.terminal && !o->quiet;
 	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK)
 		return cli_output_failed();
 	if (is_own_failure(&l.own))
-		return cli_fail(&l.own);
+		return l.json ? progress_json_error(cli_write, &l.own) : cli_fail(&l.own);
 	cli_explain(cli, &err);
-	return cli_fail_call(&err);
+	return l.json ? progress_json_error(cli_write, &err) : cli_fail_call(&err);
 }
 
 static const struct flag flags[] = {
@@ -212,6 +219,7 @@ static const struct flag flags[] = {
 	  NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress the load output", NULL },
 };
 

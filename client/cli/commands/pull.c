@@ -1,10 +1,11 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/credentials.h"
+#include "client/cli/progress_mode.h"
 #include "client/cli/pull_view.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
-	const char *platform;
+	const char *platform, *progress;
 	bool all_tags, no_layers, quiet, disable_content_trust;
 };
 
@@ -22,6 +23,18 @@ static void warn_of_limit(const Imaged__V1__PullDone *m)
 	cli_warn("\n");
 }
 
+static int show(struct pull_view *view, const Imaged__V1__PullEvent *event, struct err *err)
+{
+	int r;
+
+	if (view->json)
+		return progress_json_event(cli_write, &event->base, err);
+	r = pull_view_event(view, event, err);
+	if (!r && event->event_case == IMAGED__V1__PULL_EVENT__EVENT_DONE && !view->quiet)
+		warn_of_limit(event->done);
+	return r;
+}
+
 static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *request, struct pull_view *view,
 		  struct err *err)
 {
@@ -32,11 +45,9 @@ static int follow(struct rpc_channel *channel, const Imaged__V1__PullRequest *re
 	if (r)
 		return r;
 	while ((r = imaged__v1__image_service__pull_next(stream, &event, err)) > 0) {
-		r = pull_view_event(view, event, err);
+		r = show(view, event, err);
 		if (r)
 			return r;
-		if (event->event_case == IMAGED__V1__PULL_EVENT__EVENT_DONE && !view->quiet)
-			warn_of_limit(event->done);
 	}
 	return r;
 }
@@ -67,6 +78,8 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
  * parts of its stream, and have no prefix. */
 static int report(struct pull_view *view, const struct err *err)
 {
+	if (view->json)
+		return progress_json_error(cli_write, err);
 	if (err->code == E_NO_PLATFORM)
 		pull_view_start(view);
 	if (!view->spoken)
@@ -79,23 +92,25 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 {
 	const struct options *o = options;
 	CLEANUP(pull_view_free) struct pull_view view = { .all_tags = o->all_tags, .quiet = o->quiet };
+	enum progress_mode mode = PROGRESS_AUTO;
 	struct err err = ERR_INIT;
 	struct reference ref;
 
 	cli_config(cli);
-	if (reference_parse(argv[0], &ref, &err))
+	if (progress_mode_parse(o->progress, o->quiet, &mode, &err) || reference_parse(argv[0], &ref, &err))
 		return cli_fail(&err);
+	view.json = mode == PROGRESS_JSON;
 	if (o->all_tags && (*ref.tag || digest_is_set(&ref.digest))) {
 		fail(&err, E_UNKNOWN, "tag can't be used with --all-tags/-a");
 		return cli_fail(&err);
 	}
-	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet)
+	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet && !view.json)
 		cli_print("Using default tag: latest\n");
 	view.ref = &ref;
-	cli_progress(&view.progress);
+	progress_begin(&view.progress, mode);
 	if (pull(cli, o, &ref, &view, &err))
 		return report(&view, &err);
-	if (o->all_tags)
+	if (o->all_tags && !view.json)
 		pull_view_end(&view);
 	return 0;
 }
@@ -109,6 +124,7 @@ static const struct flag flags[] = {
 	  "Make no images of the layers: the first mount makes them", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },
 };
 

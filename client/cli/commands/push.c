@@ -1,10 +1,11 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/credentials.h"
+#include "client/cli/progress_mode.h"
 #include "client/cli/push_view.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
-	const char *platform;
+	const char *platform, *progress;
 	bool all_tags, quiet, disable_content_trust;
 };
 
@@ -18,7 +19,7 @@ static int follow(struct rpc_channel *channel, const Imaged__V1__PushRequest *re
 	if (r)
 		return r;
 	while ((r = imaged__v1__image_service__push_next(stream, &event, err)) > 0) {
-		r = push_view_event(view, event, err);
+		r = view->json ? progress_json_event(cli_write, &event->base, err) : push_view_event(view, event, err);
 		if (r)
 			return r;
 	}
@@ -49,6 +50,8 @@ static int push(struct cli *cli, const struct options *o, const struct reference
  * image is of another platform is said before. */
 static int report(struct push_view *view, const struct err *err)
 {
+	if (view->json)
+		return progress_json_error(cli_write, err);
 	if (err->code == E_NO_DAEMON)
 		return cli_fail_call(err);
 	if (err->code == E_NO_PLATFORM && !view->started) {
@@ -85,18 +88,20 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 {
 	const struct options *o = options;
 	CLEANUP(push_view_free) struct push_view view = { .quiet = o->quiet };
+	enum progress_mode mode = PROGRESS_AUTO;
 	struct err err = ERR_INIT;
 	struct reference ref;
 
 	cli_config(cli);
-	if (check_reference(o, argv[0], &ref, &err))
+	if (progress_mode_parse(o->progress, o->quiet, &mode, &err) || check_reference(o, argv[0], &ref, &err))
 		return cli_fail(&err);
-	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet)
+	view.json = mode == PROGRESS_JSON;
+	if (!o->all_tags && reference_default_tag(&ref) && !o->quiet && !view.json)
 		cli_print("Using default tag: latest\n");
-	if (o->platform && *o->platform)
+	if (o->platform && *o->platform && !view.json)
 		print_platform_note();
 	view.ref = &ref;
-	cli_progress(&view.progress);
+	progress_begin(&view.progress, mode);
 	return push(cli, o, &ref, &view, &err) ? report(&view, &err) : 0;
 }
 
@@ -110,6 +115,7 @@ static const struct flag flags[] = {
 	  "Image index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n"
 	  "'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
 	  NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },
 };
 

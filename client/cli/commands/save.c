@@ -1,9 +1,10 @@
 #include "client/cli/archive.h"
 #include "client/cli/commands/commands.h"
+#include "client/cli/progress_mode.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
-	const char *output, *platform;
+	const char *output, *platform, *progress;
 };
 
 static int receive(struct cli *cli, const void *request, struct archive *a, struct err *err)
@@ -27,17 +28,22 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
 	Imaged__V1__SaveRequest request = IMAGED__V1__SAVE_REQUEST__INIT;
+	enum progress_mode mode = PROGRESS_AUTO;
+	struct err err = ERR_INIT;
 
+	if (progress_mode_parse(o->progress, false, &mode, &err) < 0)
+		return cli_fail(&err);
 	request.images = argv;
 	request.n_images = (size_t)argc;
 	request.platform = (char *)(o->platform ? o->platform : "");
-	return archive_write(cli, o->output, "failed to save image", receive, &request);
+	return archive_write(cli, o->output, "failed to save image", mode == PROGRESS_JSON, receive, &request);
 }
 
 static const struct flag flags[] = {
 	{ "output", 'o', FLAG_STRING, offsetof(struct options, output), "Write to a file, instead of STDOUT", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
+	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 };
 
 const struct command_spec spec_save = {
