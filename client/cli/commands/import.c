@@ -220,7 +220,7 @@ static const struct flag flags[] = {
 	  NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },
-	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
+	{ "progress", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 };
 
 const struct command_spec spec_import = {

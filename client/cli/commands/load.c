@@ -219,7 +219,7 @@ static const struct flag flags[] = {
 	  NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
-	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
+	{ "progress", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress the load output", NULL },
 };
 

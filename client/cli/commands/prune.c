@@ -153,12 +153,12 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 static const struct flag flags[] = {
 	{ "all", 'a', FLAG_BOOL, offsetof(struct options, all), "Remove all unused images, not just dangling ones",
 	  NULL },
-	{ "dry-run", 0, FLAG_BOOL, offsetof(struct options, dry_run), "Show what would be removed, and remove nothing",
-	  NULL },
+	{ "dry-run", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, dry_run),
+	  "Show what would be removed, and remove nothing", NULL },
 	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters),
 	  "Provide filter values (e.g. \"until=<timestamp>\")", NULL },
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Do not prompt for confirmation", NULL },
-	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
+	{ "format", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
 };
 
 const struct command_spec spec_prune = {

@@ -124,7 +124,7 @@ static const struct flag flags[] = {
 	  "Make no images of the layers: the first mount makes them", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Set platform if server is multi-platform capable", NULL },
-	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
+	{ "progress", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },
 };
 

@@ -115,7 +115,7 @@ static const struct flag flags[] = {
 	  "Image index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n"
 	  "'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
 	  NULL },
-	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
+	{ "progress", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Suppress verbose output", NULL },
 };
 

@@ -171,10 +171,10 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 }
 
 static const struct flag flags[] = {
-	{ "dry-run", 0, FLAG_BOOL, offsetof(struct options, dry_run), "Show what would be removed, and remove nothing",
-	  NULL },
+	{ "dry-run", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, dry_run),
+	  "Show what would be removed, and remove nothing", NULL },
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Force removal of the image", NULL },
-	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
+	{ "format", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
 	{ "no-prune", 0, FLAG_BOOL, offsetof(struct options, no_prune), "Do not delete untagged parents", NULL },
 	{ "platform", 0, FLAG_STRINGS, offsetof(struct options, platforms),
 	  "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",

@@ -43,7 +43,7 @@ static const struct flag flags[] = {
 	{ "output", 'o', FLAG_STRING, offsetof(struct options, output), "Write to a file, instead of STDOUT", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
-	{ "progress", 0, FLAG_STRING, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
+	{ "progress", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, progress), PROGRESS_HELP, "\"auto\"" },
 };
 
 const struct command_spec spec_save = {
