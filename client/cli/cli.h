@@ -16,9 +16,9 @@
 struct docker_config;
 
 struct global_options {
-	const char *config_dir, *host;
+	const char *config_dir, *context, *host, *log_level;
 	const char *tlscacert, *tlscert, *tlskey;
-	bool tls, tlsverify, version;
+	bool debug, tls, tlsverify, version;
 };
 
 struct cli {
@@ -28,6 +28,7 @@ struct cli {
 	struct rpc_channel *channel; /* NULL until a command needs it */
 	char *address;		     /* of the channel */
 	struct docker_config *config;
+	bool help;	/* was asked for in front of the command */
 	bool top_level; /* the short form of a command: "imagectl images" */
 };
 

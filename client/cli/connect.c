@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/context.h"
 #include "client/cli/docker_config.h"
 #include "imaged/v1/image_service.rpc.h"
 
@@ -54,8 +55,12 @@ struct docker_config *cli_config(struct cli *cli)
 static int choose_address(struct cli *cli, struct err *err)
 {
 	const char *given = cli->global.host;
-	CLEANUP(freep) char *host = given && *given ? strdup(given) : client_address_default();
+	CLEANUP(freep) char *host = NULL;
 
+	if (!(given && *given) && context_host(cli, &host, err))
+		return err->code;
+	if (!host)
+		host = given && *given ? strdup(given) : client_address_default();
 	if (!host)
 		return fail_nomem(err);
 	if (strncmp(host, "unix://", 7) && strncmp(host, "tcp://", 6))

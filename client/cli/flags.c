@@ -1,8 +1,12 @@
 #include "client/cli/flags.h"
 
+#include "client/cli/go_integer.h"
 #include "client/cli/value/print.h"
 
-enum { KINDS = 0xff };
+enum { KINDS = 0xff, SLOP = 5 };
+
+/* Every table has it. -h is an old form, which messages do not name. */
+static const struct flag help_flag = { "help", 0, FLAG_BOOL, 0, NULL, NULL };
 
 struct args {
 	int argc, at; /* argv[at] is the one being read */
@@ -14,7 +18,7 @@ static const struct flag *find_name(const struct flags *f, const char *name, siz
 	for (size_t i = 0; i < f->n; i++)
 		if (strlen(f->table[i].name) == len && !memcmp(f->table[i].name, name, len))
 			return &f->table[i];
-	return NULL;
+	return len == 4 && !memcmp(name, "help", 4) ? &help_flag : NULL;
 }
 
 static const struct flag *find_shorthand(const struct flags *f, char c)
@@ -22,7 +26,7 @@ static const struct flag *find_shorthand(const struct flags *f, char c)
 	for (size_t i = 0; i < f->n; i++)
 		if (f->table[i].shorthand == c)
 			return &f->table[i];
-	return NULL;
+	return c == 'h' ? &help_flag : NULL;
 }
 
 static enum flag_kind kind_of(const struct flag *flag)
@@ -49,13 +53,14 @@ static int bad_value(const struct flag *flag, const char *value, const char *why
 		    why);
 }
 
-static int bad_number(const struct flag *flag, const char *value, const char *function, struct err *err)
+static int bad_number(const struct flag *flag, const char *value, const char *function, const char *what,
+		      struct err *err)
 {
 	CLEANUP(buf_free) struct buf why = BUF_INIT(ERR_TEXT_MAX / 3);
 
 	buf_printf(&why, "strconv.%s: parsing ", function);
 	print_quoted(&why, text_of(value));
-	buf_puts(&why, ": invalid syntax");
+	buf_printf(&why, ": %s", what);
 	return bad_value(flag, value, buf_text(&why), err);
 }
 
@@ -69,48 +74,42 @@ static int set_bool(const struct flag *flag, bool *target, const char *value, st
 			*target = value == yes[i] || !strcmp(value, yes[i]);
 			return OK;
 		}
-	return bad_number(flag, value, "ParseBool", err);
+	return bad_number(flag, value, "ParseBool", "invalid syntax", err);
 }
 
 static int set_int(const struct flag *flag, int64_t *target, const char *value, struct err *err)
 {
-	char *end;
-	long long number;
+	const char *wrong = go_integer(value, target);
 
-	errno = 0;
-	number = strtoll(value, &end, 0);
-	if (errno || *end || end == value || *value == ' ')
-		return bad_number(flag, value, "ParseInt", err);
-	*target = number;
-	return OK;
+	return wrong ? bad_number(flag, value, "ParseInt", wrong, err) : OK;
 }
 
-/* As docker counts memory: k is 1024; -1 is unlimited. */
+/* As docker counts memory: "64m", "1.5 GiB"; k is 1024, -1 is unlimited. */
 static int set_bytes(const struct flag *flag, int64_t *target, const char *value, struct err *err)
 {
 	static const char units[] = "bkmgtp";
 	char why[96], *end;
+	const char *unit;
 	double number;
-	int shift = 0;
+	size_t len;
 
-	errno = 0;
 	number = strtod(value, &end);
 	end += *end == ' ';
-	if (*end && strchr(units, *end | 0x20)) {
-		shift = 10 * (int)(strchr(units, *end | 0x20) - units);
-		end++;
-	}
-	end += *end == 'i';
-	end += (*end | 0x20) == 'b';
-	if (!errno && !*end && *value && end > value && (number >= 0 || !strcmp(value, "-1"))) {
-		number *= (double)(INT64_C(1) << shift);
-		if (number < 9e18) {
-			*target = (int64_t)number;
-			return OK;
-		}
-	}
+	len = strlen(end);
+	unit = *end ? strchr(units, *end | 0x20) : units;
 	snprintf(why, sizeof why, "invalid size: '%.64s'", value);
-	return bad_value(flag, value, why, err);
+	if (end == value || *value == ' ' || !(number < 9e18) || (number < 0 && strcmp(value, "-1") != 0))
+		return bad_value(flag, value, why, err);
+	if (!unit || (unit == units && len > 1) || (len == 2 && strcasecmp(end + 1, "b")) ||
+	    (len == 3 && strcasecmp(end + 1, "ib")) || len > 3) {
+		snprintf(why, sizeof why, "invalid suffix: '%.64s'", end);
+		return bad_value(flag, value, why, err);
+	}
+	number *= (double)(INT64_C(1) << 10 * (unit - units));
+	if (!(number < 9e18))
+		return bad_value(flag, value, why, err);
+	*target = (int64_t)number;
+	return OK;
 }
 
 static int append(struct strings *list, const char *value, struct err *err)
@@ -129,14 +128,14 @@ static int append_each(struct strings *list, char *values, struct err *err)
 	char *rest = values, *value;
 	int r = OK;
 
-	while (!r && (value = strsep(&rest, ",")))
+	while (!r && *values && (value = strsep(&rest, ",")))
 		r = append(list, value, err);
 	return r;
 }
 
-static int set(const struct flags *f, const struct flag *flag, char *value, struct err *err)
+static int set(struct flags *f, const struct flag *flag, char *value, struct err *err)
 {
-	void *target = (char *)f->options + flag->offset;
+	void *target = flag == &help_flag ? (void *)&f->help : (char *)f->options + flag->offset;
 
 	switch (kind_of(flag)) {
 	case FLAG_BOOL:
@@ -181,10 +180,6 @@ static int parse_long(struct flags *f, struct args *a, struct err *err)
 
 	if (!len || arg[0] == '-' || arg[0] == '=')
 		return fail(err, E_USAGE, "bad flag syntax: %s", a->argv[a->at]);
-	if (!flag && len == 4 && !memcmp(arg, "help", 4)) {
-		f->help = !equals || !strcmp(equals, "=true");
-		return OK;
-	}
 	if (!flag)
 		return fail(err, E_USAGE, "unknown flag: --%.*s", (int)len, arg);
 	if (equals)
@@ -196,6 +191,16 @@ static int parse_long(struct flags *f, struct args *a, struct err *err)
 	return set(f, flag, a->argv[++a->at], err);
 }
 
+/* Go prints the byte as if it were a character. */
+static int fail_letter(const char *what, const char *group, struct err *err)
+{
+	CLEANUP(buf_free) struct buf letter = BUF_INIT(64);
+	const struct value c = value_int((unsigned char)*group);
+
+	print_format(&letter, text_of("%q"), &c, 1);
+	return fail(err, E_USAGE, "%s: %s in -%s", what, buf_text(&letter), group);
+}
+
 /* One letter of a group; *p moves behind what it takes. */
 static int parse_letter(struct flags *f, struct args *a, char **p, struct err *err)
 {
@@ -204,12 +209,9 @@ static int parse_letter(struct flags *f, struct args *a, char **p, struct err *e
 	const struct flag *flag = find_shorthand(f, *group);
 
 	*p = rest;
-	if (!flag && *group == 'h') {
-		f->help = f->help_shorthand = true;
-		return OK;
-	}
 	if (!flag)
-		return fail(err, E_USAGE, "unknown shorthand flag: '%c' in -%s", *group, group);
+		return fail_letter("unknown shorthand flag", group, err);
+	f->n_help_shorthands += flag == &help_flag;
 	if (*rest == '=' && rest[1]) {
 		*p = nothing;
 		return set(f, flag, rest + 1, err);
@@ -220,7 +222,7 @@ static int parse_letter(struct flags *f, struct args *a, char **p, struct err *e
 	if (*rest)
 		return set(f, flag, rest, err);
 	if (a->at + 1 >= a->argc)
-		return fail(err, E_USAGE, "flag needs an argument: '%c' in -%s", *group, group);
+		return fail_letter("flag needs an argument", group, err);
 	return set(f, flag, a->argv[++a->at], err);
 }
 
@@ -308,7 +310,6 @@ static void indent(struct buf *out, size_t n)
  * much longer, so that no short word stands alone on the last line. */
 static size_t line_len(const char *text, size_t width)
 {
-	enum { SLOP = 5 };
 	size_t len = strlen(text), space = 0;
 
 	if (width + SLOP > len)
@@ -325,27 +326,44 @@ static size_t line_len(const char *text, size_t width)
 	return space;
 }
 
-static void put_wrapped(struct buf *out, const char *text, size_t left, size_t columns)
+static void put_indented(struct buf *out, const char *text, size_t len, size_t left)
 {
-	enum { SLOP = 5, NARROWEST = 24 };
-	size_t width = columns > left + NARROWEST ? columns - left - SLOP : SIZE_MAX / 2;
-
-	while (*text) {
-		size_t len = line_len(text, width);
-
-		for (size_t i = 0; i < len; i++) {
-			buf_putc(out, text[i]);
-			if (text[i] == '\n')
-				indent(out, left);
-		}
-		text += len + (text[len] != 0);
-		buf_putc(out, '\n');
-		if (*text)
+	for (size_t i = 0; i < len; i++) {
+		buf_putc(out, text[i]);
+		if (text[i] == '\n')
 			indent(out, left);
 	}
 }
 
-static void print_flag(struct buf *out, const struct flag *flag, size_t widest, size_t columns)
+/* Behind a column that ends at `left`. Where too little is left of the line, the text begins on
+ * the next one; where that is too narrow as well, it is not wrapped. */
+static void put_wrapped(struct buf *out, const char *text, int left, int columns)
+{
+	enum { NARROWEST = 24, BLOCK = 16 };
+	bool on_next_line = columns && columns - left < NARROWEST;
+
+	left = on_next_line ? BLOCK : left;
+	if (!columns || columns - left < NARROWEST) {
+		put_indented(out, text, strlen(text), (size_t)left);
+		buf_putc(out, '\n');
+		return;
+	}
+	if (on_next_line) {
+		buf_putc(out, '\n');
+		indent(out, (size_t)left);
+	}
+	while (*text) {
+		size_t len = line_len(text, (size_t)(columns - left - SLOP));
+
+		put_indented(out, text, len, (size_t)left);
+		text += len + (text[len] != 0);
+		buf_putc(out, '\n');
+		if (*text)
+			indent(out, (size_t)left);
+	}
+}
+
+static void print_flag(struct buf *out, const struct flag *flag, size_t widest, int columns)
 {
 	CLEANUP(buf_free) struct buf usage = BUF_INIT(4096);
 	char column[128];
@@ -356,7 +374,7 @@ static void print_flag(struct buf *out, const struct flag *flag, size_t widest, 
 		buf_printf(&usage, " (default %s)", flag->default_text);
 	buf_append(out, column, width);
 	indent(out, widest + 3 - width);
-	put_wrapped(out, buf_text(&usage), widest + 3, columns);
+	put_wrapped(out, buf_text(&usage), (int)widest + 3, columns);
 }
 
 void flags_print(struct buf *out, const struct flag *table, size_t n, unsigned without, int columns)
@@ -372,5 +390,5 @@ void flags_print(struct buf *out, const struct flag *table, size_t n, unsigned w
 	}
 	for (size_t i = 0; i < n; i++)
 		if (!(table[i].kind & without))
-			print_flag(out, &table[i], widest, (size_t)columns);
+			print_flag(out, &table[i], widest, columns);
 }

@@ -30,7 +30,7 @@ enum flag_kind {
 
 /* Added to the kind. */
 enum flag_mark {
-	FLAG_OWN = 0x100,    /* docker has no such flag: its help leaves it out */
+	FLAG_OWN = 0x100,    /* of ours: docker's help leaves it out */
 	FLAG_HIDDEN = 0x200, /* every help leaves it out */
 };
 
@@ -55,8 +55,8 @@ struct flags {
 	bool stop_at_argument; /* the first argument that is no flag ends the flags */
 	/* Results. */
 	bool help;
-	bool help_shorthand; /* it was asked for by -h, which docker calls deprecated */
-	int n_arguments;     /* moved to the front of argv */
+	int n_help_shorthands; /* how often -h was given, which docker calls deprecated */
+	int n_arguments;       /* moved to the front of argv */
 };
 
 /* Reads argv[0..argc). Every table knows --help and -h. E_USAGE with pflag's

@@ -144,7 +144,7 @@ class Flags(Case):
         for name, path in (("docker", "docker buildx build"), ("imagectl", "imagectl build")):
             self.refused(f"ERROR: {name}: '{path}' requires 1 argument" + usage.format(path), name=name)
             self.refused("unknown flag: --nope" + usage.format(path), "--nope", "ctx", name=name, status=125)
-            wrong = "invalid argument \"5x\" for \"-m, --memory\" flag: invalid size: '5x'"
+            wrong = "invalid argument \"5x\" for \"-m, --memory\" flag: invalid suffix: 'x'"
             self.refused(wrong + usage.format(path), "-m", "5x", "ctx", name=name, status=125)
 
     def test_no_dockerfile(self):

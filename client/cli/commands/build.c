@@ -77,9 +77,9 @@ static int open_progress(struct build *b, enum build_progress_mode mode, struct 
 		.title = docker ? "building with \"default\" instance using docker driver"
 				: "building with \"default\" instance using imaged driver",
 		.driver = docker ? "docker:default" : "imaged:default",
-		.expand = b->options->debug ? NULL
-			  : docker	    ? "use docker --debug to expand"
-					    : "use build --debug to expand",
+		.expand = b->options->debug || b->cli->global.debug ? NULL
+			  : docker				    ? "use docker --debug to expand"
+								    : "use build --debug to expand",
 		.width = terminal_width(STDERR_FILENO),
 		.height = terminal_height(STDERR_FILENO),
 		.colours = !no_color || !*no_color,
@@ -300,6 +300,11 @@ static int choose_call(const struct build_options *o, const char **ret_call, str
 
 static void warn(const struct build_options *o)
 {
+	if (o->isolation)
+		cli_warn("WARNING: isolation flag is deprecated with BuildKit.\n");
+	if (o->security_opt.n)
+		cli_warn("WARNING: security-opt flag is deprecated. \"RUN --security=insecure\" should be used with "
+			 "BuildKit.\n");
 	if (o->squash)
 		cli_warn("WARNING: experimental flag squash is removed with BuildKit. You should squash inside build "
 			 "using a multi-stage Dockerfile for efficiency.\n");
@@ -337,12 +342,13 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 static const struct flag flags[] = {
 	{ "add-host", 0, FLAG_STRINGS, OPTION(add_host), "Add a custom host-to-IP mapping (format: \"host:ip\")", NULL },
 	{ "allow", 0, FLAG_ARRAY, OPTION(allow),
-	  "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")", NULL },
+	  "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\", \"device\")", NULL },
 	{ "annotation", 0, FLAG_ARRAY, OPTION(annotation), "Add annotation to the image", NULL },
-	{ "attest", 0, FLAG_ARRAY, OPTION(attest), "Attestation parameters (accepted and ignored)", NULL },
+	{ "attest", 0, FLAG_ARRAY, OPTION(attest),
+	  "Attestation parameters (format: \"type=sbom,generator=image\")", NULL },
 	{ "build-arg", 0, FLAG_ARRAY, OPTION(build_arg), "Set build-time variables", NULL },
 	{ "build-context", 0, FLAG_ARRAY, OPTION(build_context), "Additional build contexts (e.g., name=path)", NULL },
-	{ "builder", 0, FLAG_STRING, OPTION(builder), "Name of a builder (accepted and ignored: there is one)", NULL },
+	{ "builder", 0, FLAG_STRING, OPTION(builder), "Override the configured builder instance", NULL },
 	{ "cache-from", 0, FLAG_ARRAY, OPTION(cache_from),
 	  "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")", NULL },
 	{ "cache-to", 0, FLAG_ARRAY, OPTION(cache_to),
@@ -351,25 +357,26 @@ static const struct flag flags[] = {
 	  "Set method for evaluating build (\"check\", \"outline\", \"targets\")", "\"build\"" },
 	{ "cgroup-parent", 0, FLAG_STRING, OPTION(cgroup_parent),
 	  "Set the parent cgroup for the \"RUN\" instructions during build", NULL },
-	{ "check", 0, FLAG_BOOL, OPTION(check), "Shorthand for \"--call=check\"", "false" },
-	{ "compress", 0, FLAG_BOOL, OPTION(compress), "Accepted and ignored", NULL },
-	{ "cpu-period", 0, FLAG_INT, OPTION(cpu_period), "Limit the CPU CFS (Completely Fair Scheduler) period", NULL },
-	{ "cpu-quota", 0, FLAG_INT, OPTION(cpu_quota), "Limit the CPU CFS (Completely Fair Scheduler) quota", NULL },
-	{ "cpu-shares", 'c', FLAG_INT, OPTION(cpu_shares), "CPU shares (relative weight)", NULL },
-	{ "cpuset-cpus", 0, FLAG_STRING, OPTION(cpuset_cpus), "CPUs in which to allow execution (0-3, 0,1)", NULL },
-	{ "cpuset-mems", 0, FLAG_STRING, OPTION(cpuset_mems), "MEMs in which to allow execution (0-3, 0,1)", NULL },
-	{ "debug", 'D', FLAG_BOOL, OPTION(debug), "Show all of each warning", NULL },
+	{ "check", 0, FLAG_BOOL, OPTION(check), "Shorthand for \"--call=check\"", NULL },
+	{ "compress", 0, FLAG_BOOL | FLAG_HIDDEN, OPTION(compress), "Compress the build context using gzip", NULL },
+	{ "cpu-period", 0, FLAG_INT | FLAG_OWN, OPTION(cpu_period), "Limit the CPU CFS (Completely Fair Scheduler) period", NULL },
+	{ "cpu-quota", 0, FLAG_INT | FLAG_OWN, OPTION(cpu_quota), "Limit the CPU CFS (Completely Fair Scheduler) quota", NULL },
+	{ "cpu-shares", 'c', FLAG_INT | FLAG_OWN, OPTION(cpu_shares), "CPU shares (relative weight)", NULL },
+	{ "cpuset-cpus", 0, FLAG_STRING | FLAG_OWN, OPTION(cpuset_cpus), "CPUs in which to allow execution (0-3, 0,1)", NULL },
+	{ "cpuset-mems", 0, FLAG_STRING | FLAG_OWN, OPTION(cpuset_mems), "MEMs in which to allow execution (0-3, 0,1)", NULL },
+	{ "debug", 'D', FLAG_BOOL, OPTION(debug), "Enable debug logging", NULL },
 	{ "debug-shell", 0, FLAG_BOOL | FLAG_OWN, OPTION(debug_shell), "Open a shell in a \"RUN\" that fails", NULL },
-	{ "disable-content-trust", 0, FLAG_BOOL, OPTION(disable_content_trust), "Accepted and ignored", NULL },
+	{ "disable-content-trust", 0, FLAG_BOOL | FLAG_HIDDEN, OPTION(disable_content_trust),
+	  "Skip image verification", NULL },
 	{ "explain", 0, FLAG_BOOL | FLAG_OWN, OPTION(explain), "Say of each step what made it run again", NULL },
 	{ "file", 'f', FLAG_STRING, OPTION(file), "Name of the Dockerfile (default: \"PATH/Dockerfile\")", NULL },
-	{ "force-rm", 0, FLAG_BOOL, OPTION(force_rm), "Accepted and ignored", NULL },
+	{ "force-rm", 0, FLAG_BOOL | FLAG_HIDDEN, OPTION(force_rm), "Always remove intermediate containers", NULL },
 	{ "iidfile", 0, FLAG_STRING, OPTION(iidfile), "Write the image ID to a file", NULL },
-	{ "isolation", 0, FLAG_STRING, OPTION(isolation), "Accepted and ignored", NULL },
+	{ "isolation", 0, FLAG_STRING | FLAG_HIDDEN, OPTION(isolation), "Container isolation technology", NULL },
 	{ "label", 0, FLAG_ARRAY, OPTION(label), "Set metadata for an image", NULL },
 	{ "load", 0, FLAG_BOOL, OPTION(load), "Shorthand for \"--output=type=docker\"", NULL },
-	{ "memory", 'm', FLAG_BYTES, OPTION(memory), "Memory limit", NULL },
-	{ "memory-swap", 0, FLAG_BYTES, OPTION(memory_swap),
+	{ "memory", 'm', FLAG_BYTES | FLAG_OWN, OPTION(memory), "Memory limit", NULL },
+	{ "memory-swap", 0, FLAG_BYTES | FLAG_OWN, OPTION(memory_swap),
 	  "Swap limit equal to memory plus swap: -1 to enable unlimited swap", NULL },
 	{ "metadata-file", 0, FLAG_STRING, OPTION(metadata_file), "Write build result metadata to a file", NULL },
 	{ "network", 0, FLAG_STRING, OPTION(network),
@@ -378,22 +385,26 @@ static const struct flag flags[] = {
 	{ "no-cache-filter", 0, FLAG_ARRAY, OPTION(no_cache_filter), "Do not cache specified stages", NULL },
 	{ "output", 'o', FLAG_ARRAY, OPTION(output), "Output destination (format: \"type=local,dest=path\")", NULL },
 	{ "platform", 0, FLAG_ARRAY, OPTION(platform), "Set target platform for build", NULL },
+	{ "print", 0, FLAG_STRING | FLAG_HIDDEN, OPTION(call), "Print result of information request (e.g., outline, targets)",
+	  NULL },
 	{ "progress", 0, FLAG_STRING, OPTION(progress),
-	  "Set type of progress output (\"auto\", \"none\", \"plain\", \"quiet\", \"rawjson\", \"tty\"). "
+	  "Set type of progress output (\"auto\", \"none\",  \"plain\", \"quiet\", \"rawjson\", \"tty\"). "
 	  "Use plain to show container output", "\"auto\"" },
-	{ "provenance", 0, FLAG_STRING, OPTION(provenance), "Accepted and ignored: no attestations are made", NULL },
+	{ "provenance", 0, FLAG_STRING, OPTION(provenance), "Shorthand for \"--attest=type=provenance\"", NULL },
 	{ "pull", 0, FLAG_BOOL, OPTION(pull), "Always attempt to pull all referenced images", NULL },
 	{ "push", 0, FLAG_BOOL, OPTION(push), "Shorthand for \"--output=type=registry\"", NULL },
 	{ "quiet", 'q', FLAG_BOOL, OPTION(quiet), "Suppress the build output and print image ID on success", NULL },
-	{ "rm", 0, FLAG_BOOL, OPTION(rm), "Accepted and ignored", NULL },
-	{ "sbom", 0, FLAG_STRING, OPTION(sbom), "Accepted and ignored: no attestations are made", NULL },
+	{ "rm", 0, FLAG_BOOL | FLAG_HIDDEN, OPTION(rm),
+	  "Remove intermediate containers after a successful build", NULL },
+	{ "sbom", 0, FLAG_STRING, OPTION(sbom), "Shorthand for \"--attest=type=sbom\"", NULL },
 	{ "secret", 0, FLAG_ARRAY, OPTION(secret),
 	  "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")", NULL },
-	{ "security-opt", 0, FLAG_ARRAY, OPTION(security_opt), "Accepted and ignored", NULL },
+	{ "security-opt", 0, FLAG_ARRAY | FLAG_HIDDEN, OPTION(security_opt), "Security options", NULL },
 	{ "shm-size", 0, FLAG_BYTES, OPTION(shm_size), "Shared memory size for build containers", NULL },
-	{ "squash", 0, FLAG_BOOL, OPTION(squash), "Accepted and ignored, with a warning", NULL },
+	{ "squash", 0, FLAG_BOOL | FLAG_HIDDEN, OPTION(squash),
+	  "Squash newly built layers into a single new layer", NULL },
 	{ "ssh", 0, FLAG_ARRAY, OPTION(ssh),
-	  "SSH agent socket to expose to the build (format: \"default|<id>[=<socket>]\")", NULL },
+	  "SSH agent socket or keys to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")", NULL },
 	{ "tag", 't', FLAG_ARRAY, OPTION(tag), "Name and optionally a tag (format: \"name:tag\")", NULL },
 	{ "target", 0, FLAG_STRING, OPTION(target), "Set the target build stage to build", NULL },
 	{ "ulimit", 0, FLAG_ULIMIT, OPTION(ulimit), "Ulimit options", "[]" },
@@ -405,7 +416,7 @@ const struct command_spec spec_build = {
 	.summary = "Build an image from a Dockerfile",
 	.help = "Start a build",
 	.plugin = "buildx build",
-	.aliases = "build, builder build, image build, buildx build",
+	.aliases = "build, builder build, image build, buildx b",
 	.flags = flags,
 	.n_flags = ARRAY_LEN(flags),
 	.min_args = 1,

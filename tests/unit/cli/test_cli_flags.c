@@ -3,6 +3,7 @@
 
 #include "client/cli/filter.h"
 #include "client/cli/flags.h"
+#include "client/cli/go_integer.h"
 
 struct options {
 	bool all, quiet;
@@ -139,6 +140,15 @@ static void flags_refuse_with_the_words_of_pflag(UNUSED void **state)
 		{ "--filter foo",
 		  "invalid argument \"foo\" for \"--filter\" flag: bad format of filter (expected name=value)" },
 		{ "-H a -H b", "invalid argument \"b\" for \"-H, --host\" flag: specify only one -H" },
+		{ "--limit 99999999999999999999",
+		  "invalid argument \"99999999999999999999\" for \"--limit\" flag: "
+		  "strconv.ParseInt: parsing \"99999999999999999999\": value out of range" },
+		{ "--help=x", "invalid argument \"x\" for \"--help\" flag: strconv.ParseBool: parsing "
+			      "\"x\": invalid syntax" },
+		{ "-h=x", "invalid argument \"x\" for \"--help\" flag: strconv.ParseBool: parsing "
+			  "\"x\": invalid syntax" },
+		{ "-\xc3\xa9", "unknown shorthand flag: '\xc3\x83' in -\xc3\xa9" },
+		{ "-'", "unknown shorthand flag: '\\'' in -'" },
 		{ "--=x", "bad flag syntax: --=x" },
 		{ "---x", "bad flag syntax: ---x" },
 	};
@@ -157,8 +167,9 @@ static void flags_know_help(UNUSED void **state)
 	CLEANUP(done) struct parsed *long_form = parse("--help", false);
 	CLEANUP(done) struct parsed *short_form = parse("-qh", false);
 
-	assert_true(long_form->flags.help && !long_form->flags.help_shorthand);
-	assert_true(short_form->flags.help && short_form->flags.help_shorthand);
+	assert_true(long_form->flags.help && !long_form->flags.n_help_shorthands);
+	assert_true(short_form->flags.help);
+	assert_int_equal(1, short_form->flags.n_help_shorthands);
 }
 
 static void flags_print_their_help_wrapped(UNUSED void **state)
@@ -182,6 +193,72 @@ static void flags_print_their_help_wrapped(UNUSED void **state)
 			    "                        Go template.\n"
 			    "  -H, --human           Print sizes and dates in human readable format\n"
 			    "                        (default true)\n");
+}
+
+static void flags_wrap_as_far_as_the_terminal_goes(UNUSED void **state)
+{
+	static const struct flag narrow[] = {
+		{ "a-rather-long-name", 0, FLAG_BOOL, 0, "some words that need\nmore than one line", NULL },
+	};
+	static const struct {
+		int columns;
+		const char *text;
+	} cases[] = {
+		/* the column is 29 wide: 24 are left behind it, from 40 on of a block below it */
+		{ 53, "      --a-rather-long-name   some words that\n"
+		      "                             need\n"
+		      "                             more than one line\n" },
+		{ 52, "      --a-rather-long-name   \n"
+		      "                some words that need\n"
+		      "                more than one line\n" },
+		{ 39, "      --a-rather-long-name   some words that need\n"
+		      "                more than one line\n" },
+		{ 0, "      --a-rather-long-name   some words that need\n"
+		     "                             more than one line\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_free) struct buf out = BUF_INIT(4096);
+
+		flags_print(&out, narrow, ARRAY_LEN(narrow), 0, cases[i].columns);
+		assert_string_equal(cases[i].text, buf_text(&out));
+	}
+}
+
+static void integers_are_read_as_go_reads_them(UNUSED void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t number;
+	} good[] = {
+		{ "0", 0 },
+		{ "-0", 0 },
+		{ "+7", 7 },
+		{ "010", 8 },
+		{ "0o10", 8 },
+		{ "0x1F", 31 },
+		{ "0b101", 5 },
+		{ "1_000", 1000 },
+		{ "0x_f", 15 },
+		{ "0_7", 7 },
+		{ "-12", -12 },
+		{ "9223372036854775807", INT64_MAX },
+		{ "-9223372036854775808", INT64_MIN },
+	};
+	static const char *const bad[] = {
+		"", "-", "+", " 1", "1 ", "08", "0x", "1__0", "1_", "_1", "0b2", "1e3", "--1"
+	};
+	static const char *const large[] = { "9223372036854775808", "-9223372036854775809", "0xffffffffffffffff" };
+	int64_t number;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_null(go_integer(good[i].text, &number));
+		assert_int_equal(good[i].number, number);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_string_equal("invalid syntax", go_integer(bad[i], &number));
+	for (size_t i = 0; i < ARRAY_LEN(large); i++)
+		assert_string_equal("value out of range", go_integer(large[i], &number));
 }
 
 static void marked_flags_are_left_out_of_help_and_work(UNUSED void **state)
@@ -274,6 +351,8 @@ int main(void)
 		cmocka_unit_test(flags_refuse_with_the_words_of_pflag),
 		cmocka_unit_test(flags_know_help),
 		cmocka_unit_test(flags_print_their_help_wrapped),
+		cmocka_unit_test(flags_wrap_as_far_as_the_terminal_goes),
+		cmocka_unit_test(integers_are_read_as_go_reads_them),
 		cmocka_unit_test(marked_flags_are_left_out_of_help_and_work),
 		cmocka_unit_test(filters_become_conditions),
 		cmocka_unit_test(filters_refuse_with_the_words_of_docker),
