@@ -65,7 +65,7 @@ bool reference_is_tag(const char *text)
 
 bool reference_is_path(const char *text)
 {
-	return *text && strlen(text) <= REFERENCE_NAME_MAX && grammar_path(bytes_of(text));
+	return *text && strlen(text) <= REFERENCE_PATH_MAX && grammar_path(bytes_of(text));
 }
 
 /* A name while it is being normalised: borrowed pieces of the input. The path is
@@ -163,13 +163,26 @@ static void copy(char *out, size_t size, struct bytes b)
 	out[n] = 0;
 }
 
+static int check_length(const struct split *s, bool domain_is_path, struct err *err)
+{
+	size_t path = strlen(s->prefix) + s->path.len, total = s->domain.len + 1 + path;
+
+	if ((domain_is_path ? total : path) > REFERENCE_PATH_MAX)
+		return fail(err, E_INVALID_REFERENCE, "repository name must not be more than %d characters",
+			    REFERENCE_PATH_MAX);
+	if (total > REFERENCE_NAME_MAX)
+		return fail(err, E_INVALID_REFERENCE,
+			    "registry and repository name together must not be more than %d characters",
+			    REFERENCE_NAME_MAX);
+	return OK;
+}
+
 static int fill(const struct split *s, bool domain_is_path, struct reference *ref, struct err *err)
 {
-	size_t total = s->domain.len + 1 + strlen(s->prefix) + s->path.len;
+	int r = check_length(s, domain_is_path, err);
 
-	if (total > REFERENCE_NAME_MAX)
-		return fail(err, E_INVALID_REFERENCE, "repository name must not be more than %d characters",
-			    REFERENCE_NAME_MAX);
+	if (r < 0)
+		return r;
 	if (domain_is_path)
 		snprintf(ref->path, sizeof ref->path, "%.*s/%s%.*s", (int)s->domain.len, (const char *)s->domain.data,
 			 s->prefix, (int)s->path.len, (const char *)s->path.data);

@@ -9,14 +9,15 @@
 #include "store/types/digest.h"
 
 enum {
-	REFERENCE_NAME_MAX = 255, /* of domain/path together, so that a key fits */
+	REFERENCE_PATH_MAX = 255, /* docker's limit */
+	REFERENCE_NAME_MAX = 296, /* of domain/path together, so that a key fits */
 	REFERENCE_TAG_MAX = 128,
 	REFERENCE_TEXT_MAX = REFERENCE_NAME_MAX + 1 + REFERENCE_TAG_MAX + 1 + DIGEST_TEXT_MAX + 1,
 };
 
 struct reference {
 	char domain[REFERENCE_NAME_MAX + 1]; /* "docker.io", "127.0.0.1:5000"; may be "" (docker's quirk) */
-	char path[REFERENCE_NAME_MAX + 1];   /* "library/busybox" */
+	char path[REFERENCE_PATH_MAX + 1];   /* "library/busybox" */
 	char tag[REFERENCE_TAG_MAX + 1];     /* "" when there is none */
 	struct digest digest;		     /* unset when there is none */
 };

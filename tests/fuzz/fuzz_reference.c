@@ -21,6 +21,7 @@ static void check_reference(const struct reference *ref, const char *pattern)
 
 	require(reference_parse(reference_text(ref, text), &copy, NULL) == OK);
 	require(!strcmp(reference_text(&copy, again), text));
+	require(strlen(ref->path) <= REFERENCE_PATH_MAX);
 	require(strlen(reference_name(ref, text)) <= REFERENCE_NAME_MAX);
 	require(strlen(reference_familiar_name(ref, again)) <= strlen(text));
 	require(!strcmp(copy.domain, ref->domain) && !strcmp(copy.path, ref->path));

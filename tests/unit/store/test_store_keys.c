@@ -80,7 +80,7 @@ static void the_longest_names_fit_and_longer_ones_do_not(void **state UNUSED)
 	struct edge_parent parent = { .kind = EDGE_NAME };
 	struct key k;
 
-	/* domain/path of 255, and "@sha512:…" */
+	/* the longest domain/path, and "@sha512:…" */
 	memset(name, 'n', REFERENCE_NAME_MAX + 1 + 7 + 128);
 	assert_true(key_name_fits(name));
 	memcpy(parent.reference, name, sizeof name);

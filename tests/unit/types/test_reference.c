@@ -100,19 +100,37 @@ static void hostile_bytes_do_not_reach_the_message(void **state UNUSED)
 	expect_error("-a/b", "invalid reference format");
 }
 
-static void names_have_a_limit_together_with_their_domain(void **state UNUSED)
+/* A name of `domain` letters, a slash and `path` letters. */
+static char *name_of_lengths(size_t domain, size_t path, char *out)
 {
-	char name[300], out[REFERENCE_TEXT_MAX];
+	memset(out, 'a', domain + 1 + path);
+	memcpy(out, "e.", 2);
+	out[domain] = '/';
+	out[domain + 1 + path] = 0;
+	return out;
+}
+
+static void names_have_a_limit_without_their_domain_and_with_it(void **state UNUSED)
+{
+	char name[400], out[REFERENCE_TEXT_MAX];
 	struct err err = ERR_INIT;
 	struct reference ref;
 
-	memset(name, 'a', sizeof name);
-	memcpy(name, "e.x/", 4);
-	name[REFERENCE_NAME_MAX] = 0;
-	assert_ok(reference_parse(name, &ref, &err), &err);
+	assert_ok(reference_parse(name_of_lengths(40, 255, name), &ref, &err), &err);
 	assert_string_equal(reference_text(&ref, out), name);
-	name[REFERENCE_NAME_MAX] = 'a';
-	name[REFERENCE_NAME_MAX + 1] = 0;
+	expect_error(name_of_lengths(3, 256, name), "repository name must not be more than 255 characters");
+	expect_error(name_of_lengths(41, 255, name),
+		     "registry and repository name together must not be more than 296 characters");
+	memset(name, 'a', sizeof name);
+	name[255 - strlen("library/")] = 0;
+	assert_ok(reference_parse(name, &ref, &err), &err);
+	name[strlen(name)] = 'a';
+	name[256 - strlen("library/")] = 0;
+	expect_error(name, "repository name must not be more than 255 characters");
+	/* What cannot be a domain counts as path. */
+	memset(name, 'a', sizeof name);
+	memcpy(name, "a_b.c/", 6);
+	name[256] = 0;
 	expect_error(name, "repository name must not be more than 255 characters");
 }
 
@@ -123,8 +141,7 @@ static void the_longest_reference_fits_its_buffer(void **state UNUSED)
 	struct reference ref;
 	int n;
 
-	memset(text, 'a', REFERENCE_NAME_MAX);
-	memcpy(text, "e.x/", 4);
+	name_of_lengths(REFERENCE_NAME_MAX - REFERENCE_PATH_MAX - 1, REFERENCE_PATH_MAX, text);
 	n = REFERENCE_NAME_MAX;
 	text[n++] = ':';
 	memset(text + n, 'T', REFERENCE_TAG_MAX);
@@ -446,7 +463,7 @@ int main(void)
 		cmocka_unit_test(a_name_with_tag_and_digest_is_accepted),
 		cmocka_unit_test(errors_are_worded_as_docker_words_them),
 		cmocka_unit_test(hostile_bytes_do_not_reach_the_message),
-		cmocka_unit_test(names_have_a_limit_together_with_their_domain),
+		cmocka_unit_test(names_have_a_limit_without_their_domain_and_with_it),
 		cmocka_unit_test(the_longest_reference_fits_its_buffer),
 		cmocka_unit_test(latest_is_added_only_without_tag_and_digest),
 		cmocka_unit_test(id_prefixes_are_lower_hex_with_or_without_algorithm),
