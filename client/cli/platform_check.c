@@ -29,6 +29,13 @@ static char *full_reference(const char *reference, char out[REFERENCE_TEXT_MAX])
 	return reference_familiar(&ref, out);
 }
 
+int platform_check_text(const char *wanted, struct err *err)
+{
+	struct platform p;
+
+	return wanted && *wanted ? platform_parse(wanted, &p, err) : OK;
+}
+
 int platform_check(const char *reference, const Imaged__V1__Platform *actual, const char *wanted, struct err *err)
 {
 	struct platform want, have = platform_from(actual);

@@ -9,4 +9,7 @@
  * otherwise. */
 int platform_check(const char *reference, const Imaged__V1__Platform *actual, const char *wanted, struct err *err);
 
+/* That it can be read (NULL: it can): before anything is asked for, as docker's client does. */
+int platform_check_text(const char *wanted, struct err *err);
+
 #endif

@@ -81,7 +81,7 @@ static bool times_match(const struct image_filter *f, const Imaged__Store__V1__I
 	struct timestamp created = created_of(r);
 
 	return (!f->has_before || earlier(&created, &f->before)) && (!f->has_since || earlier(&f->since, &created)) &&
-	       (!f->until.present || earlier(&created, &f->until));
+	       (!f->until.present || (created.present && earlier(&created, &f->until)));
 }
 
 static int name_matches(const Imaged__V1__ImageFilter *m, const char *name, bool *ret_match, struct err *err)

@@ -188,10 +188,11 @@ class Daemon:
         self._clients.append(made)
         return made
 
-    def ctl(self, *args, check=True, timeout=120, env=None, input=None):
-        """imagectl with this daemon; gives CompletedProcess with text streams."""
+    def ctl(self, *args, check=True, timeout=120, env=None, input=None, name="imagectl"):
+        """imagectl, called by this name, with this daemon; gives CompletedProcess with text streams."""
         result = subprocess.run(
-            [program("imagectl"), *args],
+            [name, *args],
+            executable=program("imagectl"),
             env={**os.environ, "IMAGED_HOST": self.address, **(env or {})},
             stdin=subprocess.DEVNULL if input is None else None,
             input=input,
@@ -201,7 +202,7 @@ class Daemon:
             timeout=timeout * SLOW,
         )
         if check and result.returncode != 0:
-            raise AssertionError(f"imagectl {' '.join(args)}: exit {result.returncode}\n{result.stdout}{result.stderr}")
+            raise AssertionError(f"{name} {' '.join(args)}: exit {result.returncode}\n{result.stdout}{result.stderr}")
         return result
 
     def _close_clients(self):

@@ -9,6 +9,7 @@
 struct disk_usage_view {
 	const char *format; /* NULL: the default */
 	bool verbose;
+	bool is_docker; /* its sections only */
 	int64_t now_ns;
 	/* verbose: what builds keep */
 	Imaged__V1__BuildCacheEntry *const *cache;

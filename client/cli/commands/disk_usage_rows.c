@@ -238,7 +238,7 @@ static int render_verbose(const struct disk_usage_view *view, struct arena *a,
 		      "\nLocal Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n");
 	if (!r)
 		r = put_cache(view, m, out, err);
-	if (!r)
+	if (!r && !view->is_docker)
 		r = put_store(m, out, err);
 	return r ? r : buf_ok(out) ? OK : fail_nomem(err);
 }

@@ -49,6 +49,10 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	struct err err = ERR_INIT;
 
 	cli_config(cli);
+	if (platform_check_text(o->platform, &err)) {
+		err_wrap(&err, "invalid platform");
+		return cli_fail(&err);
+	}
 	if (fetch(cli, argv[0], o->platform, &response, &err))
 		return cli_fail_call(&err);
 	if (history_render(&view, response->entries, response->n_entries, &out, &err)) {

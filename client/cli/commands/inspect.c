@@ -91,7 +91,7 @@ static int inspect_all(struct cli *cli, const struct options *o, const struct mo
 	struct err err = ERR_INIT;
 	bool ok = true;
 
-	if (inspector_open(&i, o->format, &err))
+	if (platform_check_text(o->platform, &err) || inspector_open(&i, o->format, &err))
 		return cli_fail(&err);
 	cli_config(cli);
 	for (int k = 0; k < argc; k++)

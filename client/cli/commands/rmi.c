@@ -153,6 +153,9 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	CLEANUP(removing_free) struct removing w = { .cli = cli, .options = o, .errors = BUF_INIT(16 * 1024 * 1024) };
 	struct err err = ERR_INIT;
 
+	for (size_t i = 0; i < o->platforms.n; i++)
+		if (platform_check_text(o->platforms.items[i], &err))
+			return cli_fail(&err);
 	if (removed_view_init(&w.view, o->format, o->dry_run, &err))
 		return cli_fail(&err);
 	w.view.untagged = "Untagged";

@@ -82,7 +82,9 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	CLEANUP(pages_free) struct pages pages = { 0 };
 	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
 	CLEANUP(build_cache_pages_free) struct build_cache_pages cache = { 0 };
-	struct disk_usage_view view = { .format = o->format, .verbose = o->verbose, .now_ns = clock_wall_ns() };
+	struct disk_usage_view view = {
+		.format = o->format, .verbose = o->verbose, .is_docker = cli_is_docker(cli), .now_ns = clock_wall_ns()
+	};
 	struct err err = ERR_INIT;
 	int r;
 

@@ -1,0 +1,61 @@
+"""What the commands about images say, called imagectl and called docker."""
+
+from archives import an_image, docker_files, load
+from harness import TestCase
+from ociimage import tar
+
+ID = r"sha256:[0-9a-f]{64}"
+
+
+class CliImages(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.imaged = self.daemon()
+        self.client = self.imaged.client()
+
+    def load(self, *images):
+        return load(self.client, tar(docker_files(*images)))
+
+    def docker(self, *args, **options):
+        return self.imaged.ctl(*args, name="docker", **options)
+
+    def said(self, *args, **options):
+        """(status, stdout, stderr)"""
+        done = self.imaged.ctl(*args, check=False, **options)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_name_may_have_255_letters_besides_its_registry(self):
+        self.load((an_image(), "a:1"))
+        for registry in ("", "127.0.0.1:5000/"):
+            longest = "n" * (255 - (0 if registry else len("library/")))
+            self.assertEqual((0, "", ""), self.said("tag", "a:1", registry + longest))
+            self.assertEqual(f"{registry}{longest} latest\n", self.imaged.ctl("images", "--format", "{{.Repository}} {{.Tag}}", registry + longest).stdout)
+            refused = self.said("tag", "a:1", registry + longest + "n")
+            self.assertEqual((1, "", f'Error parsing reference: "{registry}{longest}n" is not a valid repository/tag: '
+                                     "repository name must not be more than 255 characters\n"), refused)  # fmt: skip
+
+    def test_a_platform_that_cannot_be_read_is_refused_before_anything_is_asked(self):
+        self.load((an_image(), "a:1"))
+        bad = '"a/b/c/d": cannot parse platform specifier: invalid argument\n'
+        self.assertEqual((1, "", bad), self.said("image", "inspect", "--platform", "a/b/c/d", "a:1"))
+        self.assertEqual((1, "", bad), self.said("rmi", "--platform", "linux/amd64,a/b/c/d", "a:1"))
+        self.assertEqual((1, "", "invalid platform: " + bad), self.said("history", "--platform", "a/b/c/d", "a:1"))
+        self.assertEqual(["docker.io/library/a:1"], self.client.images()[0].repo_tags)
+
+    def test_until_says_nothing_of_an_image_without_a_time(self):
+        self.load((an_image("one", edit=lambda _, config: config.pop("created", None)), "timeless:1"), (an_image("two"), "old:1"))
+        self.assertEqual("old\n", self.imaged.ctl("images", "-f", "until=1h", "--format", "{{.Repository}}").stdout)
+        self.assertEqual("timeless\n", self.imaged.ctl("images", "-f", "before=old:1", "--format", "{{.Repository}}").stdout)
+        self.imaged.ctl("image", "prune", "-af", "--filter", "until=1h")
+        self.assertEqual(["docker.io/library/timeless:1"], self.client.images()[0].repo_tags)
+
+    def test_called_docker_df_has_dockers_sections_only(self):
+        sections = [line for line in self.docker("system", "df", "-v").stdout.splitlines() if "usage:" in line]
+        self.assertEqual(["Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache usage: 0B"], sections)
+        self.assertTrue(self.imaged.ctl("system", "df", "-v").stdout.startswith(self.docker("system", "df", "-v").stdout + "\nStore usage: "))
+
+
+if __name__ == "__main__":
+    import unittest
+
+    unittest.main()
