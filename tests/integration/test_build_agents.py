@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -12,6 +11,7 @@ import unittest
 
 from harness import BIN, SLOW, TestCase, program
 from runstep import StepCase
+from sshagent import KEY, AgentMixin
 
 AGENTS_RELAY = os.path.join(os.path.dirname(BIN), "tests", "agents_relay")
 BUFFER = 1 << 20
@@ -217,19 +217,6 @@ class Client(threading.Thread):
                 self.relay.data(number, data)
 
 
-class AgentMixin:
-    def start_agent(self):
-        """A real one with a key; the path of its socket."""
-        path = self.path("ssh-agent")
-        agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-        self.addCleanup(agent.wait, 50 * SLOW)
-        self.addCleanup(agent.send_signal, signal.SIGTERM)
-        self.wait_until(lambda: os.path.exists(path), "the agent listens")
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "key of a test", "-f", self.path("key")], check=True)
-        subprocess.run(["ssh-add", "-q", self.path("key")], env={**os.environ, "SSH_AUTH_SOCK": path}, check=True)
-        return path
-
-
 @unittest.skipUnless(shutil.which("ssh-agent"), "openssh-client is not installed")
 class RealAgent(AgentMixin, StepCase):
     def setUp(self):
@@ -246,7 +233,7 @@ class RealAgent(AgentMixin, StepCase):
     def test_keys_are_listed_and_sign(self):
         env = {**os.environ, "SSH_AUTH_SOCK": self.socket}
         listed = subprocess.run(["ssh-add", "-l"], env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-        self.assertIn("key of a test (ED25519)", listed)
+        self.assertIn(KEY, listed)
         with open(self.path("text"), "w", encoding="ascii") as file:
             file.write("signed")
         for _ in range(3):
@@ -262,7 +249,7 @@ class RealAgent(AgentMixin, StepCase):
         libraries = "/host/lib/x86_64-linux-gnu:/host/usr/lib/x86_64-linux-gnu"
         command = f"/host/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 --library-path {libraries} /host/usr/bin/ssh-add -l"
         env = ["SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0"]
-        self.assertIn("key of a test (ED25519)", self.ok(command, mounts=mounts, env=env))
+        self.assertIn(KEY, self.ok(command, mounts=mounts, env=env))
         self.assertNotEqual(0, self.run_step(command, mounts=mounts, env=env, user="bob")["exit_code"])
 
 
@@ -274,18 +261,13 @@ class Builds(AgentMixin, TestCase):
         super().setUp()
         self.imaged = self.daemon()
         self.agent = self.start_agent()
-        os.mkdir(self.path("tools"))
-        linked = subprocess.run(["ldd", "/usr/bin/ssh-add"], check=True, stdout=subprocess.PIPE, text=True).stdout
-        for path in ["/usr/bin/ssh-add", *(word for word in linked.split() if word.startswith("/"))]:
-            shutil.copy(path, self.path("tools"))
-        loader = next(name for name in os.listdir(self.path("tools")) if name.startswith("ld-"))
-        self.list_keys = f'["/t/{loader}", "--library-path", "/t", "/t/ssh-add", "-l"]'
+        self.tools, self.list_keys = self.agent_tools()
 
     def build(self, mount, *options):
         os.makedirs(self.path("context"), exist_ok=True)
         with open(self.path("context", "Dockerfile"), "w", encoding="ascii") as file:
             file.write(f"FROM scratch\nRUN --mount=from=tools,target=/t --mount=type=ssh{mount} {self.list_keys}\n")
-        command = [program("imagectl"), "--host", f"unix://{self.imaged.socket}", "build", "--progress=plain", "--build-context", f"tools={self.path('tools')}"]
+        command = [program("imagectl"), "--host", f"unix://{self.imaged.socket}", "build", "--progress=plain", "--build-context", f"tools={self.tools}"]
         return subprocess.run(
             [*command, *options, self.path("context")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100 * SLOW
         )
@@ -293,9 +275,9 @@ class Builds(AgentMixin, TestCase):
     def test_keys_of_the_client(self):
         said = self.build("", "--ssh", f"default={self.agent}")
         self.assertEqual(0, said.returncode, said.stdout)
-        self.assertIn("key of a test (ED25519)", said.stdout)
+        self.assertIn(KEY, said.stdout)
         said = self.build(",id=work,required", "--ssh", f"work={self.agent}")
-        self.assertIn("key of a test (ED25519)", said.stdout)
+        self.assertIn(KEY, said.stdout)
 
     def test_an_agent_that_is_required(self):
         said = self.build(",id=work,required", "--ssh", f"default={self.agent}")

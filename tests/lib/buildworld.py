@@ -59,12 +59,17 @@ def ended(fds, timeout=60):
 class BuildCase(TestCase):
     """self.build(context, *options): a finished process; self.start(): one that goes on."""
 
+    client_flags = ()  # of imagectl, before the command
+
+    def daemon_flags(self):
+        return ()
+
     def setUp(self):
         super().setUp()
         if os.geteuid() != 0:
             self.skipTest("needs root")
         self.parent = cgroup_of(self.dir)
-        self.daemon_ = self.daemon("--build-cgroup-parent", self.parent)
+        self.daemon_ = self.daemon("--build-cgroup-parent", self.parent, *self.daemon_flags())
         self.addCleanup(self.remove_cgroups)
         archive = self.path("bases.tar")
         buildcorpus.base_archive(archive)
@@ -83,7 +88,7 @@ class BuildCase(TestCase):
 
     def start(self, context, *options, environment=None):
         return subprocess.Popen(
-            [program("imagectl"), "build", "--progress", "plain", *options, context],
+            [program("imagectl"), *self.client_flags, "build", "--progress", "plain", *options, context],
             env={**os.environ, "IMAGED_HOST": self.daemon_.address, **(environment or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
