@@ -387,6 +387,13 @@ class Outputs(ResultCase):
         self.assertEqual([None, {"a": "1"}], [m.get("annotations") for m in root["manifests"]])
         self.assertEqual(["amd64", "arm64"], [config["architecture"] for _, config in manifests])
 
+    def test_platforms_have_one_name_each(self):
+        self.context("FROM scratch\nARG TARGETPLATFORM TARGETVARIANT\nLABEL is=$TARGETPLATFORM,$TARGETVARIANT\nCOPY a.txt /\n")
+        index, images, _ = self.oci("--platform", "linux/arm64/v8,linux/arm", "--annotation", "manifest[linux/arm64]:a=1", "--annotation", "manifest[linux/arm]:b=1")
+        self.assertEqual(["linux/arm64,", "linux/arm/v7,v7"], [config["config"]["Labels"]["is"] for _, config in images])
+        self.assertEqual([{"a": "1"}, {"b": "1"}], [manifest["annotations"] for manifest, _ in images])
+        self.assertEqual([None, "v7"], [config.get("variant") for _, config in images])
+
     def test_several_outputs_at_once(self):
         self.build("-o", f"type=tar,dest={self.path('a.tar')}", "-o", f"type=oci,dest={self.path('b.tar')}", "-o", "type=image,name=x")
         with tarfile.open(self.path("a.tar")) as file:

@@ -98,11 +98,9 @@ int annotations_add(struct annotations *to, const char *text, struct arena *a, s
 
 bool annotation_is_for(const struct annotation *a, enum annotation_place place, const struct platform *platform)
 {
-	char wanted[PLATFORM_TEXT_MAX], is[PLATFORM_TEXT_MAX];
-
 	if (a->place != place || (a->has_platform && !platform))
 		return false;
-	return !a->has_platform || !strcmp(platform_text(&a->platform, wanted), platform_text(platform, is));
+	return !a->has_platform || platform_eq(&a->platform, platform);
 }
 
 bool annotations_have(const struct annotations *a, enum annotation_place place)

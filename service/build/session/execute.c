@@ -59,8 +59,11 @@ static int choose_platforms(struct execution *x, struct err *err)
 					 .definition = &x->definition,
 					 .images = x->images };
 		f->platform = usual_platform(x->session->service);
-		if (s->n_platforms && platform_parse(s->platforms[i], &f->platform, err) < 0)
+		if (!s->n_platforms)
+			continue;
+		if (platform_parse(s->platforms[i], &f->platform, err) < 0)
 			return err->code;
+		platform_normalize(&f->platform); /* TARGETVARIANT tells it so, as with BuildKit */
 	}
 	return OK;
 }
