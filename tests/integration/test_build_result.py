@@ -448,6 +448,16 @@ class Pushes(ResultCase):
             )
             self.assertEqual(platform, said["architecture"])
 
+    def test_what_is_not_to_be_stored_is_not(self):
+        name = f"{self.registry.host}/not-here:1"
+        self.build("--iidfile", self.path("iid"), "-o", f"type=image,name={name},store=false")
+        self.assertEqual("", self.imaged.ctl("images", "-q").stdout)
+        self.build("-o", f"type=image,name={name},store=false,push=true")
+        self.assertEqual("", self.imaged.ctl("images", "-q").stdout)
+        self.imaged.ctl("pull", "-q", name)
+        with open(self.path("iid"), encoding="ascii") as file:
+            self.assertEqual(file.read(), self.config(name)["Id"])
+
     def test_a_push_needs_a_name(self):
         done = self.build("-o", "type=registry", check=False)
         self.assertEqual(1, done.returncode)

@@ -110,13 +110,14 @@ static int set_attribute(struct build_output *out, const struct field *f, struct
 static int set_switches(struct build_output *out, const struct fields *f, bool *ret_push, struct err *err)
 {
 	Imaged__V1__BuildOutput *m = &out->message;
-	bool split, force, oci, rewrite, tar;
+	bool split, force, oci, rewrite, tar, store;
 
 	if (fields_bool(f, "push", false, ret_push, err) < 0 ||
 	    fields_bool(f, "force-compression", false, &force, err) < 0 ||
 	    fields_bool(f, "oci-mediatypes", true, &oci, err) < 0 ||
 	    fields_bool(f, "rewrite-timestamp", false, &rewrite, err) < 0 ||
-	    fields_bool(f, "platform-split", false, &split, err) < 0 || fields_bool(f, "tar", true, &tar, err) < 0)
+	    fields_bool(f, "platform-split", false, &split, err) < 0 || fields_bool(f, "tar", true, &tar, err) < 0 ||
+	    fields_bool(f, "store", true, &store, err) < 0)
 		return err->code;
 	if (!tar)
 		return fail(err, E_UNSUPPORTED, "tar=false: write an archive, and unpack it");
@@ -124,6 +125,7 @@ static int set_switches(struct build_output *out, const struct fields *f, bool *
 	m->docker_media_types = !oci;
 	m->rewrite_timestamp = rewrite;
 	m->platform_split = split;
+	m->no_store = !store;
 	return OK;
 }
 
@@ -196,6 +198,18 @@ static void take_short_form(struct build_output *out, const char *text)
 						   : IMAGED__V1__BUILD_OUTPUT__KIND__KIND_TAR;
 }
 
+/* Beside what it is; instead of that where it is not to be kept here. */
+static int push_too(struct build_outputs *outputs, struct build_output *out, struct err *err)
+{
+	struct build_output *pushed = out->message.no_store ? out : add_output(outputs, err);
+
+	if (!pushed)
+		return E_LIMIT;
+	pushed->message = out->message;
+	pushed->message.kind = IMAGED__V1__BUILD_OUTPUT__KIND__KIND_REGISTRY;
+	return OK;
+}
+
 static int take_fields(struct build_outputs *outputs, struct build_output *out, const struct fields *f, struct arena *a,
 		       struct err *err)
 {
@@ -212,15 +226,8 @@ static int take_fields(struct build_outputs *outputs, struct build_output *out, 
 	for (size_t i = 0; i < f->n; i++)
 		if (set_attribute(out, &f->items[i], a, err) < 0)
 			return err->code;
-	if (push && out->message.kind == IMAGED__V1__BUILD_OUTPUT__KIND__KIND_IMAGE) {
-		struct build_output *pushed = add_output(outputs, err);
-
-		if (!pushed)
-			return E_LIMIT;
-		pushed->message = out->message;
-		pushed->message.kind = IMAGED__V1__BUILD_OUTPUT__KIND__KIND_REGISTRY;
-	}
-	return OK;
+	return push && out->message.kind == IMAGED__V1__BUILD_OUTPUT__KIND__KIND_IMAGE ? push_too(outputs, out, err)
+										       : OK;
 }
 
 static int parse_one(struct build_outputs *outputs, const char *text, struct arena *a, struct err *err)

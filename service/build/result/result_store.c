@@ -68,6 +68,8 @@ int export_to_store(struct exporting *x, struct err *err)
 
 	if (exporting_make(x, false, err) < 0 || cancel_check(x->r->cancel, err) < 0)
 		return err->code;
+	if (x->output->no_store)
+		return OK;
 	chosen = made_chosen(&x->made);
 	for (size_t i = 0; i < x->made.n; i++)
 		if (&x->made.images[i] != chosen && publish(x, &x->made.images[i], false, err) < 0)
