@@ -8,6 +8,7 @@
 #include "proto/runtime/spawn.h"
 #include "service/build/run/worker/console.h"
 #include "service/build/run/worker/descriptors.h"
+#include "service/build/run/worker/runtime_program.h"
 
 #define PID_FILE "state/pid"
 
@@ -17,17 +18,21 @@ enum { ARGS_MAX = 20, LOG_MAX = 64 << 10, NOT_EXECUTABLE = 126, NOT_FOUND = 127 
 
 static int spawn(const struct runtime *r, const char *const *argv, pid_t *ret_pid)
 {
-	static const char *const environment[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-						   NULL };
+	bool mounted = !r->is_runc && runtime_program_mount(r->program);
+	const char *const environment[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					    mounted ? RUNTIME_PROGRAM_ENVIRONMENT : NULL, NULL };
 	const struct spawn s = {
-		.program = r->program,
+		.program = mounted ? RUNTIME_PROGRAM : r->program,
 		.argv = argv,
 		.environment = environment,
 		.fds = { -1, r->has_terminal ? -1 : r->out, r->errors },
 		.n_fds = STDERR_FILENO + 1,
 	};
+	int number = spawn_program(&s, ret_pid);
 
-	return spawn_program(&s, ret_pid);
+	if (mounted)
+		runtime_program_unmount();
+	return number;
 }
 
 /* Paths in the workspace that the runtime is told. */

@@ -7,7 +7,7 @@
  *     root/          the overlay
  *     files/N        sources of its mounts, in their order (source.h); `hosts`, `resolv.conf`
  *     trees/N        of which such a source is part
- *     bundle/, state/  for the OCI runtime
+ *     bundle/, state/, bin/  for the OCI runtime
  *
  * Belongs to the process that is alone in the namespace. Names are relative to `dir`, which is
  * the working directory too.
