@@ -1,9 +1,11 @@
 #include "service/build/solve/commit.h"
 
-#include "service/build/layers/build_tree.h"
 #include <pthread.h>
 
-enum { BATCH_MAX = 256 };
+#include "proto/runtime/clock.h"
+#include "service/build/layers/build_tree.h"
+
+enum { BATCH_MAX = 256, GATHER_MS = 100 };
 
 struct entry {
 	struct commit_item item;
@@ -30,7 +32,7 @@ int committer_new(struct step_cache *cache, struct committer **ret_committer, st
 	c->cache = cache;
 	c->last = &c->first;
 	pthread_mutex_init(&c->mu, NULL);
-	pthread_cond_init(&c->work, NULL);
+	cond_init_monotonic(&c->work);
 	*ret_committer = c;
 	return OK;
 }
@@ -118,6 +120,19 @@ static bool is_among(const struct entry *batch, const struct entry *e)
 	return false;
 }
 
+/* With the lock. A batch of several is synced once, and short steps come one after another. */
+static void wait_batch(struct committer *c)
+{
+	struct timespec until;
+	int rc = 0;
+
+	while (!c->first && !c->closing)
+		pthread_cond_wait(&c->work, &c->mu);
+	until = clock_deadline(GATHER_MS);
+	while (!c->closing && !rc)
+		rc = pthread_cond_timedwait(&c->work, &c->mu, &until);
+}
+
 /* Waits for some; NULL: there will be none. */
 static struct entry *take_batch(struct committer *c)
 {
@@ -125,8 +140,7 @@ static struct entry *take_batch(struct committer *c)
 	size_t n = 0;
 
 	pthread_mutex_lock(&c->mu);
-	while (!c->first && !c->closing)
-		pthread_cond_wait(&c->work, &c->mu);
+	wait_batch(c);
 	batch = c->first;
 	for (end = &batch; *end && n < BATCH_MAX && !is_among(batch, *end); n++)
 		end = &(*end)->next;
