@@ -128,13 +128,18 @@ void vertex_failed(struct vertex *v, const struct err *why)
 	end(v, text ? text : "failed");
 }
 
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, UNUSED bool patient)
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data)
 {
 	CLEANUP(freep)
 	char *text = format("%s: %.*s", is_stderr ? "error" : "log", (int)data.len, (const char *)data.data);
 
 	if (v && text)
 		say_vertex(v, text);
+}
+
+bool vertex_has_room(UNUSED struct vertex *v, UNUSED int64_t wait_ms)
+{
+	return true;
 }
 
 void vertex_status(UNUSED struct vertex *v, UNUSED const char *what, UNUSED int64_t current, UNUSED int64_t total,

@@ -20,6 +20,7 @@ from fakeregistry import FakeRegistry
 from harness import TestCase, free_port, wait_listening
 from ociimage import Image, Layer
 from rpc import pb, reason
+from runstep import processes
 
 INVALID, CANCELLED, UNKNOWN = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN
 ROOT = os.geteuid() == 0
@@ -553,6 +554,26 @@ class Steps(BuildCase):
         self.assertIn("[output clipped, as it was not read", idle.log(name))
         log = self.imaged.ctl("build", "history", "logs", idle.told("started")[0].build_id)
         self.assertIn("end\n", log.stdout + log.stderr)
+
+    def test_who_joins_waits_for_no_reader(self):
+        """A build that alone owns a step, and does not read what it says, holds up nobody who comes later."""
+        dockerfile = f"FROM {self.base}\nRUN --mount=type=cache,target=/c echo begun; until [ -e /c/go ]; do head -c 65536 /dev/zero | tr '\\\\0' x; done; echo end\n"
+        idle = BuildCall(self.imaged.client(), dockerfile)
+        idle.until(lambda e: e.WhichOneof("event") == "log")
+        self.wait_until(lambda: any(self.waits_for_a_pipe(p) for p in processes("tr\0\\\\0\0x\0")), "nobody reads what the step says")
+        call = self.build(dockerfile)
+        call.until(lambda e: e.WhichOneof("event") == "log")
+        self.ok(f"FROM {self.base}\nRUN --mount=type=cache,target=/c touch /c/go\n")
+        call.run()
+        idle.run()  # it was not ended for what it did not read
+
+    @staticmethod
+    def waits_for_a_pipe(pid):
+        try:
+            with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+                return "pipe_write" in file.read()
+        except OSError:
+            return False
 
     def test_a_cancelled_step_ends(self):
         call = self.build(f"FROM {self.base}\nRUN echo begun; sleep 1000\n")

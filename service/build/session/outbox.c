@@ -109,25 +109,35 @@ static bool is_full(const struct outbox *o)
 	return o->bytes > BYTES_MAX && !o->gone;
 }
 
-bool outbox_has_room(struct outbox *o)
+/* With the lock. */
+static void wait_less(struct outbox *o, int64_t ms)
+{
+	struct timespec until = clock_deadline(ms);
+	int rc = 0;
+
+	while (is_full(o) && !rc)
+		rc = pthread_cond_timedwait(&o->less, &o->mu, &until);
+}
+
+bool outbox_has_room(struct outbox *o, int64_t wait_ms)
 {
 	bool room;
 
 	pthread_mutex_lock(&o->mu);
+	if (wait_ms)
+		wait_less(o, wait_ms);
 	room = !is_full(o);
 	pthread_mutex_unlock(&o->mu);
 	return room;
 }
 
-enum outbox_room outbox_wait_room(struct outbox *o, bool patient)
+enum outbox_room outbox_wait_room(struct outbox *o)
 {
-	struct timespec until = clock_deadline(IMPATIENT_MS);
 	enum outbox_room room = OUTBOX_ROOM;
-	int rc = 0;
 
 	pthread_mutex_lock(&o->mu);
-	while (is_full(o) && (patient || (!o->is_slow && !rc)))
-		rc = patient ? pthread_cond_wait(&o->less, &o->mu) : pthread_cond_timedwait(&o->less, &o->mu, &until);
+	if (!o->is_slow)
+		wait_less(o, IMPATIENT_MS);
 	if (is_full(o)) {
 		room = o->is_slow ? OUTBOX_FULL_SINCE : OUTBOX_FULL;
 		o->is_slow = true;

@@ -34,9 +34,10 @@ enum outbox_room {
 	OUTBOX_FULL_SINCE, /* the same, and it has been said before */
 };
 
-bool outbox_has_room(struct outbox *o);
-/* Waits for some: `patient`, until the client takes something or has gone. */
-enum outbox_room outbox_wait_room(struct outbox *o, bool patient);
+/* Waits for some so long at the most. */
+bool outbox_has_room(struct outbox *o, int64_t wait_ms);
+/* Waits for a second, once until the client has taken all. */
+enum outbox_room outbox_wait_room(struct outbox *o);
 /* Until all is sent, or the client has gone. */
 void outbox_flush(struct outbox *o);
 

@@ -308,17 +308,22 @@ static void tell_log(struct vertex *v, bool is_stderr, struct bytes data, bool t
 	tell(v->progress, &event, to_client);
 }
 
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, bool patient)
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data)
 {
 	static const char clipped[] = "\n[output clipped, as it was not read: the build's log has it]\n";
 	enum outbox_room room;
 
 	if (!v || !data.len)
 		return;
-	room = outbox_wait_room(v->progress->outbox, patient);
+	room = outbox_wait_room(v->progress->outbox);
 	if (room == OUTBOX_FULL)
 		tell_log(v, true, bytes_of(clipped), true);
 	tell_log(v, is_stderr, data, room == OUTBOX_ROOM);
+}
+
+bool vertex_has_room(struct vertex *v, int64_t wait_ms)
+{
+	return !v || outbox_has_room(v->progress->outbox, wait_ms);
 }
 
 /* When one of many is not known any more it is told each time. */
@@ -374,7 +379,7 @@ void vertex_status(struct vertex *v, const char *what, int64_t current, int64_t 
 	m.done = done;
 	event.event_case = IMAGED__V1__BUILD_EVENT__EVENT_PROGRESS;
 	event.progress = &m;
-	tell(v->progress, &event, done || outbox_has_room(v->progress->outbox));
+	tell(v->progress, &event, done || outbox_has_room(v->progress->outbox, 0));
 }
 
 void vertex_changed(struct vertex *v, const char *const *what, size_t n)

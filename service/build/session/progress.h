@@ -25,9 +25,10 @@ void vertex_done(struct vertex *v);
 void vertex_cached(struct vertex *v);
 void vertex_failed(struct vertex *v, const struct err *why); /* E_CANCELLED: it was cancelled */
 
-/* Waits for a client that reads slowly; not `patient`, for others' sake: it gets the rest no more when it
- * takes nothing. */
-void vertex_log(struct vertex *v, bool is_stderr, struct bytes data, bool patient);
+/* A client that takes nothing for a second gets the rest no more. */
+void vertex_log(struct vertex *v, bool is_stderr, struct bytes data);
+/* Whether its client has taken enough for more; waits so long at the most. */
+bool vertex_has_room(struct vertex *v, int64_t wait_ms);
 /* "transferring context"; total 0: unknown. Often called: what comes too fast is left out, but not the
  * last with `done`. */
 void vertex_status(struct vertex *v, const char *what, int64_t current, int64_t total, bool done);

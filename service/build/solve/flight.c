@@ -83,17 +83,35 @@ static void keep_log(struct flight *f, enum run_stream stream, struct bytes data
 		f->log.len -= LOG_HEAD;
 }
 
+/* Who listens alone may take its time, and gets all; whoever comes or goes ends that. */
+static void wait_for_reader(struct flight *f)
+{
+	bool waits = true;
+
+	while (waits) {
+		pthread_mutex_lock(&f->log_mu);
+		waits = !atomic_load(&f->at_log) && f->listeners && !f->listeners->next_listener &&
+			!vertex_has_room(f->listeners->vertex, LOOK_MS);
+		pthread_mutex_unlock(&f->log_mu);
+	}
+}
+
 /* One whose client does not read holds up nobody but itself. */
 void flight_log(struct flight *f, enum run_stream stream, struct bytes data)
 {
-	bool patient;
-
+	wait_for_reader(f);
 	pthread_mutex_lock(&f->log_mu);
 	keep_log(f, stream, data);
-	patient = f->listeners && !f->listeners->next_listener;
 	for (const struct participant *p = f->listeners; p; p = p->next_listener)
-		vertex_log(p->vertex, stream == RUN_STDERR, data, patient);
+		vertex_log(p->vertex, stream == RUN_STDERR, data);
 	pthread_mutex_unlock(&f->log_mu);
+}
+
+static void lock_log(struct flight *f)
+{
+	atomic_fetch_add(&f->at_log, 1);
+	pthread_mutex_lock(&f->log_mu);
+	atomic_fetch_sub(&f->at_log, 1);
 }
 
 static void replay(const struct flight *f, struct vertex *v)
@@ -103,14 +121,14 @@ static void replay(const struct flight *f, struct vertex *v)
 		uint32_t len;
 
 		memcpy(&len, head + 1, sizeof len);
-		vertex_log(v, head[0] == RUN_STDERR, (struct bytes){ head + LOG_HEAD, len }, false);
+		vertex_log(v, head[0] == RUN_STDERR, (struct bytes){ head + LOG_HEAD, len });
 		at += LOG_HEAD + len;
 	}
 }
 
 static void listen_to(struct flight *f, struct participant *p)
 {
-	pthread_mutex_lock(&f->log_mu);
+	lock_log(f);
 	replay(f, p->vertex);
 	p->next_listener = f->listeners;
 	f->listeners = p;
@@ -121,7 +139,7 @@ static void stop_listening(struct flight *f, const struct participant *p)
 {
 	struct participant **at;
 
-	pthread_mutex_lock(&f->log_mu);
+	lock_log(f);
 	for (at = &f->listeners; *at && *at != p;)
 		at = &(*at)->next_listener;
 	if (*at)

@@ -15,6 +15,8 @@
 #ifndef SERVICE_BUILD_SOLVE_FLIGHT_H
 #define SERVICE_BUILD_SOLVE_FLIGHT_H
 
+#include <stdatomic.h>
+
 #include "proto/runtime/buf.h"
 #include "proto/runtime/hash.h"
 #include "service/build/layers/build_tree.h"
@@ -56,6 +58,7 @@ struct flight {
 	struct err *why;			  /* FLIGHT_LOST */
 	UT_hash_handle hh;
 	/* What the step wrote, for those who come later. */
+	atomic_uint at_log; /* participants who want to listen, or want no more */
 	pthread_mutex_t log_mu;
 	struct participant *listeners;
 	struct buf log;
