@@ -483,11 +483,30 @@ class Answers(Case):
             ('the service asked for what build context "" has not', pb.BuildEvent(want_archive=pb.WantArchive(context=""))),
             ('the service asked for what build context "" has not', pb.BuildEvent(want_files=pb.WantFiles(context="", files=[99]))),
             ('the service asks for the SSH agent "other", which was not offered', pb.BuildEvent(agent=pb.AgentData(connection=1, ssh_id="other"))),
+            ("the service says twice that the build is done", self.done()),
             ("the service opens a shell that was not asked for", pb.BuildEvent(shell=pb.ShellOutput(data=b"$ "))),
         ):
             done = self.answer(*events, self.done(), args=["-o", "out"])
             self.assertEqual((1, f"ERROR: failed to build: {text}\n"), (done.returncode, done.stderr))
         self.assertIn("the service ended the build without a result", self.answer().stderr)
+
+    def test_nothing_is_kept_of_directories_that_are_whole(self):
+        """Each is finished with the first entry that is not in it, however many there are."""
+
+        def mtime(path):
+            return os.stat(self.path("out", path)).st_mtime_ns if os.path.exists(self.path("out", path)) else 0
+
+        def tree(_, __):
+            for path, time in ((b"a", 1), (b"a/b", 2), (b"a/b/c", 3), (b"a/d", 4)):
+                yield self.entry(path, mode=0o40700, mtime_ns=time * 10**9)
+            self.wait_until(lambda: mtime("a/b") == 2 * 10**9, "a/b is finished")
+            self.assertNotEqual(10**9, mtime("a"))
+            yield self.entry(b"a-", mode=0o40755, mtime_ns=5 * 10**9)
+            self.wait_until(lambda: mtime("a") == 10**9, "a is finished")
+
+        done = self.answer(self.done(), args=["-o", "out"], before=tree)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual([t * 10**9 for t in (1, 2, 3, 4, 5)], [mtime(p) for p in ("a", "a/b", "a/b/c", "a/d", "a-")])
 
     def test_an_archive_appears_whole_or_not_at_all(self):
         args = ["-o", "type=tar,dest=out.tar"]

@@ -132,6 +132,8 @@ static int on_done(struct exchange *e, const Imaged__V1__BuildDone *m, struct er
 {
 	struct build_result *r = e->result;
 
+	if (r->done)
+		return fail(err, E_INTERNAL, "the service says twice that the build is done");
 	r->done = true;
 	r->warnings = m->warnings;
 	r->image_id = strdup(m->image_id);

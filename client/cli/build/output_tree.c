@@ -13,7 +13,7 @@
 
 enum { NS = 1000 * 1000 * 1000, MODE_BITS = 07777 };
 
-/* Its mode and time come when all is in it. */
+/* That what comes is in: its mode and time come when all is in it. */
 struct directory {
 	struct directory *next;
 	mode_t mode;
@@ -24,7 +24,7 @@ struct directory {
 struct output_tree {
 	char *root;
 	int fd;
-	struct directory *directories; /* the latest first */
+	struct directory *directories; /* the innermost first */
 	int file;		       /* being written; -1 */
 	char path[CONTEXT_PATH_MAX + 1];
 	int64_t left; /* bytes of it */
@@ -298,13 +298,46 @@ static int make(struct output_tree *t, const Imaged__V1__ContextEntry *e, struct
 	}
 }
 
+/* ---- directories that are whole ----------------------------------------------------------------------- */
+
+static int finish_directory(struct output_tree *t, const struct directory *d, struct err *err)
+{
+	CLEANUP(closep) int fd = open_beneath(t, d->path, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0 || fchmod(fd, d->mode) < 0)
+		return fail_at(t, "chmod", d->path, err);
+	set_times(fd, d->mtime_ns);
+	return OK;
+}
+
+static bool is_in(const char *path, const struct directory *d)
+{
+	size_t len = strlen(d->path);
+
+	return !strncmp(path, d->path, len) && path[len] == '/';
+}
+
+/* Those that the path is not in; NULL: all. A service that tells a tree in no order makes no more of them than a path
+ * has parts. */
+static int leave_directories(struct output_tree *t, const char *path, struct err *err)
+{
+	while (t->directories && !(path && is_in(path, t->directories))) {
+		CLEANUP(freep) struct directory *d = t->directories;
+
+		t->directories = d->next;
+		if (finish_directory(t, d, err) < 0)
+			return err->code;
+	}
+	return OK;
+}
+
 int output_tree_entry(struct output_tree *t, const Imaged__V1__OutputEntry *m, struct err *err)
 {
 	if (!m->entry)
 		return fail(err, E_INTERNAL, "output: an entry without a path");
 	if (t->file >= 0)
 		return fail(err, E_INTERNAL, "output: a file came before the end of the one before");
-	if (check_path(m->entry->path, t->path, err) < 0)
+	if (check_path(m->entry->path, t->path, err) < 0 || leave_directories(t, t->path, err) < 0)
 		return err->code;
 	return make(t, m->entry, err);
 }
@@ -352,12 +385,5 @@ int output_tree_finish(struct output_tree *t, struct err *err)
 {
 	if (t->file >= 0)
 		return fail(err, E_INTERNAL, "output: the last file has no end");
-	for (struct directory *d = t->directories; d; d = d->next) {
-		CLEANUP(closep) int fd = open_beneath(t, d->path, O_RDONLY | O_DIRECTORY);
-
-		if (fd < 0 || fchmod(fd, d->mode) < 0)
-			return fail_at(t, "chmod", d->path, err);
-		set_times(fd, d->mtime_ns);
-	}
-	return OK;
+	return leave_directories(t, NULL, err);
 }

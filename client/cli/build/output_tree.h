@@ -18,10 +18,11 @@ struct output_tree;
 
 /* The directory is made, with those above it. */
 int output_tree_open(const char *path, struct output_tree **ret_tree, struct err *err);
+/* What is in a directory comes directly behind it: its mode and times are set with the first that is not. */
 int output_tree_entry(struct output_tree *t, const Imaged__V1__OutputEntry *m, struct err *err);
 /* Of the file that came last. */
 int output_tree_data(struct output_tree *t, struct bytes data, bool end, struct err *err);
-/* Sets the times of directories; the last file must be complete. */
+/* The last file must be complete. */
 int output_tree_finish(struct output_tree *t, struct err *err);
 void output_tree_free(struct output_tree *t); /* NULL is fine */
 
