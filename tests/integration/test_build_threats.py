@@ -113,9 +113,12 @@ class Cancel(BuildCase):
     def test_a_daemon_that_is_stopped(self):
         process, fds = self.sleeping(f"3{os.getpid()}3")
         self.assertEqual(0, self.daemon_.stop())
-        process.communicate(timeout=60)
+        said = process.communicate(timeout=60)[1]
         self.assertNotEqual(0, process.returncode)
+        self.assertIn("the service is shutting down", said)
         self.daemon_.start()
+        [record] = self.daemon_.client().ListBuilds().builds
+        self.assertEqual(pb.BuildInfo.STATE_CANCELED, record.state, "it was ended at once, and not as a call that took too long")
         self.nothing_left(fds)
 
     def test_of_two_builds_of_one_step_the_other_goes_on(self):

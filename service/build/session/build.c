@@ -14,6 +14,12 @@ static void fire(void *cancel)
 	cancel_fire(cancel, E_CANCELLED);
 }
 
+/* A build may take hours, and what it has made is kept: the daemon's end does not wait for it. */
+static void fire_drain(void *cancel)
+{
+	cancel_fire(cancel, E_UNAVAILABLE);
+}
+
 static int init(struct session *s, struct image_service *service, struct rpc_call *call, struct err *err)
 {
 	*s = (struct session){ .service = service, .call = call, .started_ns = clock_wall_ns() };
@@ -25,7 +31,9 @@ static int init(struct session *s, struct image_service *service, struct rpc_cal
 	if (!s->cancel)
 		return fail_nomem(err);
 	s->hook = (struct cancel_hook){ .fn = fire, .arg = s->cancel };
+	s->drain_hook = (struct cancel_hook){ .fn = fire_drain, .arg = s->cancel };
 	cancel_hook(rpc_call_cancel(call), &s->hook);
+	cancel_hook(rpc_call_drain(call), &s->drain_hook);
 	return OK;
 }
 
@@ -134,16 +142,13 @@ static void tell_done(struct session *s, Imaged__V1__BuildDone *done)
 	progress_tell(s->progress, &event);
 }
 
-static int32_t state_of(int code)
+static int32_t state_of(struct session *s, int code)
 {
-	switch (code) {
-	case OK:
+	if (code == OK)
 		return IMAGED__V1__BUILD_INFO__STATE__STATE_DONE;
-	case E_CANCELLED:
+	if (code == E_CANCELLED || (code == E_UNAVAILABLE && cancel_fired(rpc_call_drain(s->call))))
 		return IMAGED__V1__BUILD_INFO__STATE__STATE_CANCELED;
-	default:
-		return IMAGED__V1__BUILD_INFO__STATE__STATE_FAILED;
-	}
+	return IMAGED__V1__BUILD_INFO__STATE__STATE_FAILED;
 }
 
 static void end_log(struct session *s, const Imaged__V1__BuildDone *done, int code, const struct err *err)
@@ -152,7 +157,7 @@ static void end_log(struct session *s, const Imaged__V1__BuildDone *done, int co
 
 	if (s->progress)
 		counts = progress_counts(s->progress);
-	s->record.state = state_of(code);
+	s->record.state = state_of(s, code);
 	s->record.ended_ns = clock_wall_ns();
 	if (code < 0)
 		s->record.error = (char *)err->text;
@@ -169,10 +174,12 @@ static void end_log(struct session *s, const Imaged__V1__BuildDone *done, int co
 /* Who made it end knows more than what was ended. */
 static int reason_of_end(struct session *s, int r, struct err *err)
 {
-	struct cancel *call = rpc_call_cancel(s->call);
+	struct cancel *call = rpc_call_cancel(s->call), *drain = rpc_call_drain(s->call);
 
 	if (cancel_fired(call))
 		return r == E_CANCELLED ? cancel_check(call, err) : r;
+	if (r == E_CANCELLED && cancel_fired(drain))
+		return cancel_check(drain, err);
 	if (!s->received.code)
 		return r;
 	*err = s->received;
@@ -205,8 +212,10 @@ static void release(struct session *s)
 	if (s->start)
 		build_request_wipe(s->start);
 	arena_free(&s->arena);
-	if (s->hook.fn)
+	if (s->hook.fn) {
 		cancel_unhook(rpc_call_cancel(s->call), &s->hook);
+		cancel_unhook(rpc_call_drain(s->call), &s->drain_hook);
+	}
 	cancel_unref(s->cancel);
 	pthread_mutex_destroy(&s->send_mu);
 	pthread_mutex_destroy(&s->shell_mu);

@@ -22,8 +22,9 @@
 struct session {
 	struct image_service *service;
 	struct rpc_call *call;
-	struct cancel *cancel; /* fires with the call's, and when the client says what it must not */
-	struct cancel_hook hook;
+	struct cancel
+		*cancel; /* fires with the call's, at the daemon's end, and when the client says what it must not */
+	struct cancel_hook hook, drain_hook;
 	struct arena arena; /* of the call's thread */
 	Imaged__V1__BuildStart *start;
 	int64_t started_ns;
