@@ -125,6 +125,13 @@ static int send_done(struct build *b, const struct buf *answers, struct err *err
 	return send_event(b, &event, err);
 }
 
+static int64_t setting(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
 /* 0: it is no repository. */
 static int read_git(struct build *b, struct context_archive *archive, struct err *err)
 {
@@ -145,7 +152,9 @@ static int read_git(struct build *b, struct context_archive *archive, struct err
 	r = context_git_read(&(struct context_git){ .remote = ref.remote,
 						    .ref = ref.ref,
 						    .checksum = ref.checksum,
-						    .program = getenv("CONTEXT_GIT") },
+						    .program = getenv("CONTEXT_GIT"),
+						    .bytes_max = setting("CONTEXT_GIT_BYTES"),
+						    .seconds_max = setting("CONTEXT_GIT_SECONDS") },
 			     archive, &result, &b->context, err);
 	if (r == OK)
 		snprintf(b->commit, sizeof b->commit, "%s %zu", result.commit, result.submodules);

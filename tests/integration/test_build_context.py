@@ -1125,11 +1125,46 @@ class TestGit(ContextTestCase):
         connection.close()
         self.wait_until(lambda: not self.left(), "git is gone")
 
-    def test_without_git(self):
+    def restart_with(self, name, value):
         self.stop()
-        os.environ["CONTEXT_GIT"] = "no-such-git"
+        os.environ[name] = value
         try:
             self.server = Server(self.path("s"))
         finally:
-            del os.environ["CONTEXT_GIT"]
+            del os.environ[name]
+
+    def test_more_bytes_than_may_be_fetched(self):
+        self.commit({"large": os.urandom(300_000)})
+        self.git("push", "-q", self.repository, "main")
+        self.restart_with("CONTEXT_GIT_BYTES", "200000")
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", self.read, "", text="more bytes than a build may fetch")
+        self.read("#v1", ("list", ""))
+        self.assertEqual([], self.left())
+
+    def test_more_bytes_in_submodules(self):
+        """They count together."""
+        self.add_submodule("../m.git")
+        self.commit({"large": os.urandom(150_000)})
+        self.git("push", "-q", self.repository, "main")
+        with open(self.path("own", "inside"), "wb") as f:
+            f.write(os.urandom(150_000))
+        subprocess.run(["git", "-C", self.path("own"), "commit", "-qam", "m"], check=True, env=self.environment())
+        subprocess.run(["git", "-C", self.path("own"), "push", "-q", self.path("served", "m.git"), "main"], check=True, env=self.environment())
+        self.git("-C", "deep/module", "pull", "-q", self.path("served", "m.git"), "main")
+        self.commit({"other": b""})
+        self.git("push", "-q", self.repository, "main")
+        self.restart_with("CONTEXT_GIT_BYTES", "250000")
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", self.read, "", text="more bytes than a build may fetch")
+        self.assertEqual([], self.left())
+
+    def test_a_server_that_says_nothing(self):
+        self.restart_with("CONTEXT_GIT_SECONDS", "1")
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        source = pb.BuildContext(url=f"git://127.0.0.1:{listener.getsockname()[1]}/r.git")
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED", lambda: build(self.client, None, source=source), text="longer than a build may fetch")
+        self.assertEqual([], self.left())
+
+    def test_without_git(self):
+        self.restart_with("CONTEXT_GIT", "no-such-git")
         self.assert_rpc_fails("FAILED_PRECONDITION", "UNSUPPORTED_CONTENT", self.read, "", text="git is not installed")

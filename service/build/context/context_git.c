@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "proto/runtime/clock.h"
 #include "service/build/context/git_run.h"
 #include "service/build/context/git_submodules.h"
 #include "service/build/diff/changes.h"
@@ -24,6 +25,7 @@ struct repository {
 	struct git git;
 	char path[PATH_TEXT_MAX];
 	char *shown; /* the remote, for messages */
+	struct git_budget budget;
 	struct context_git_result *result;
 	char commit[GIT_COMMIT_MAX];
 };
@@ -191,7 +193,7 @@ static int parse_commit(const struct repository *r, const char *name, char out[G
 	return OK;
 }
 
-static int fetch(const struct repository *r, char commit[GIT_COMMIT_MAX], struct err *err)
+static int find_fetched(const struct repository *r, char commit[GIT_COMMIT_MAX], struct err *err)
 {
 	const char *ref = *r->what->ref ? r->what->ref : "HEAD";
 	struct err why = ERR_INIT;
@@ -207,6 +209,13 @@ static int fetch(const struct repository *r, char commit[GIT_COMMIT_MAX], struct
 	if (code != OK && err)
 		*err = why;
 	return code;
+}
+
+static int fetch(const struct repository *r, char commit[GIT_COMMIT_MAX], struct err *err)
+{
+	int code = find_fetched(r, commit, err);
+
+	return code == OK ? git_spend(&r->git, err) : code;
 }
 
 static int check_commit(const struct repository *r, const char *commit, struct err *err)
@@ -440,6 +449,12 @@ static void set_git(struct repository *r)
 		.directory = r->path,
 		.protocols = r->what->allow_file ? "https:http:git:file" : "https:http:git",
 		.cancel = r->archive->cancel,
+		.budget = &r->budget,
+	};
+	r->budget = (struct git_budget){
+		.bytes = r->what->bytes_max ? r->what->bytes_max : GIT_BYTES_MAX,
+		.until_ms = clock_monotonic_ms() +
+			    1000 * (r->what->seconds_max ? r->what->seconds_max : GIT_SECONDS_MAX),
 	};
 }
 

@@ -8,23 +8,26 @@
  * where the service says so.
  *
  * All of it runs on the caller's thread. Failure: E_UNSUPPORTED without git, or for another
- * protocol; E_UNAVAILABLE with git's words; E_NOT_FOUND: no such subdirectory; E_CONFLICT: the
- * commit is not the one that was wanted.
+ * protocol; E_LIMIT: it has more bytes, or takes longer, than the limits allow; E_UNAVAILABLE with git's words;
+ * E_NOT_FOUND: no such subdirectory; E_CONFLICT: the commit is not the one that was wanted.
  */
 #ifndef SERVICE_BUILD_CONTEXT_CONTEXT_GIT_H
 #define SERVICE_BUILD_CONTEXT_CONTEXT_GIT_H
 
 #include "service/build/context/context_archive.h"
 
-enum { GIT_COMMIT_MAX = 64 + 1, GIT_SUBMODULES_MAX = 256, GIT_SUBMODULE_DEPTH = 8 };
+enum { GIT_COMMIT_MAX = 64 + 1, GIT_SUBMODULES_MAX = 256, GIT_SUBMODULE_DEPTH = 8, GIT_SECONDS_MAX = 60 * 60 };
+
+#define GIT_BYTES_MAX (INT64_C(16) << 30)
 
 struct context_git {
 	const char *remote, *ref; /* as git_ref.h; "" is HEAD */
 	const char *checksum;	  /* how the commit must begin; "": any */
 	bool without_submodules;  /* they are empty directories */
 	bool allow_file;
-	bool keep_git_dir;   /* .git too, with the commit alone; not that of submodules */
-	const char *program; /* NULL: "git" */
+	bool keep_git_dir;		/* .git too, with the commit alone; not that of submodules */
+	const char *program;		/* NULL: "git" */
+	int64_t bytes_max, seconds_max; /* with its submodules; 0: GIT_BYTES_MAX, GIT_SECONDS_MAX */
 };
 
 struct context_git_result {

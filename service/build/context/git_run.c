@@ -1,15 +1,66 @@
 #include "service/build/context/git_run.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "proto/runtime/clock.h"
 #include "proto/runtime/spawn.h"
 
-enum { ENVIRONMENT_MAX = 12, WORDS_MAX = GIT_ARGUMENTS_MAX + 24, VARIABLE_MAX = 4096 + 32 };
+enum { ENVIRONMENT_MAX = 12, WORDS_MAX = GIT_ARGUMENTS_MAX + 32, LOOK_MS = 500, VARIABLE_MAX = 4096 + 32 };
+
+/* ---- the budget ------------------------------------------------------------------------ */
+
+/* Of its packs, also while they come. */
+static int64_t bytes_fetched(const struct git *g)
+{
+	CLEANUP(freep) char *path = format("%s/objects/pack", g->directory);
+	DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *e;
+	int64_t bytes = 0;
+	struct stat st;
+
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir)))
+		if (!fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+			bytes += st.st_size;
+	closedir(dir);
+	return bytes;
+}
+
+static int check_budget(const struct git *g, int64_t bytes, struct err *err)
+{
+	if (bytes > g->budget->bytes)
+		return fail(err, E_LIMIT, "git: the repository has more bytes than a build may fetch");
+	if (clock_monotonic_ms() > g->budget->until_ms)
+		return fail(err, E_LIMIT, "git: the repository took longer than a build may fetch");
+	return OK;
+}
+
+int git_spend(const struct git *g, struct err *err)
+{
+	int64_t bytes = bytes_fetched(g);
+	int r = check_budget(g, bytes, err);
+
+	g->budget->bytes -= bytes;
+	return r;
+}
+
+static int look(struct git_process *p, struct err *err)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (now < p->look_ms)
+		return OK;
+	p->look_ms = now + LOOK_MS;
+	return check_budget(p->git, bytes_fetched(p->git), err);
+}
 
 /* ---- start --------------------------------------------------------------------------- */
 
@@ -20,6 +71,7 @@ static const char *const own_options[] = {
 	"-c", "gc.auto=0",
 	"-c", "http.followRedirects=initial",
 	"-c", "fetch.recurseSubmodules=false",
+	"-c", "fetch.unpackLimit=1", /* what comes is in packs: git_spend() */
 	"-c", "tar.umask=0022",
 	"-c", "core.attributesFile=/dev/null",
 };
@@ -132,17 +184,14 @@ int git_start(const struct git *g, const char *const *args, struct git_process *
 	struct git_process *p = ret_process;
 	int r;
 
-	*p = (struct git_process){ .out = -1, .errors = -1, .wake = -1, .said = BUF_INIT(GIT_SAID_MAX) };
-	r = start(g, args, p, err);
-	if (r != OK) {
-		git_end(p);
-		return r;
-	}
-	p->cancel = g->cancel;
+	*p = (struct git_process){ .git = g, .out = -1, .errors = -1, .wake = -1, .said = BUF_INIT(GIT_SAID_MAX) };
 	p->hook = (struct cancel_hook){ .fn = wake, .arg = p };
-	if (p->cancel)
-		cancel_hook(p->cancel, &p->hook);
-	return OK;
+	r = start(g, args, p, err);
+	if (r == OK && g->cancel)
+		cancel_hook(g->cancel, &p->hook);
+	if (r != OK)
+		git_end(p);
+	return r;
 }
 
 /* ---- what it says ---------------------------------------------------------------------- */
@@ -210,9 +259,9 @@ static int wait_output(struct git_process *p, struct err *err)
 		{ .fd = p->wake, .events = POLLIN },
 	};
 
-	if (cancel_check(p->cancel, err) < 0)
+	if (cancel_check(p->git->cancel, err) < 0 || look(p, err) < 0)
 		return err->code;
-	if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+	if (poll(fds, ARRAY_LEN(fds), LOOK_MS) < 0)
 		return errno == EINTR ? 0 : fail_errno(err, "wait for git");
 	if (fds[1].revents)
 		hear(p);
@@ -240,8 +289,8 @@ int git_read(struct git_process *p, struct bytes *ret_data, struct err *err)
 
 void git_end(struct git_process *p)
 {
-	if (p->cancel)
-		cancel_unhook(p->cancel, &p->hook);
+	if (p->git && p->git->cancel)
+		cancel_unhook(p->git->cancel, &p->hook);
 	if (p->pid) {
 		kill(-p->pid, SIGKILL);
 		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
