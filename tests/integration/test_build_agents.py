@@ -1,7 +1,10 @@
 """SSH agents that a build forwards, by the program agents_relay (tests/build/agents_relay.c): the test is the client."""
 
 import contextlib
+import glob
+import itertools
 import os
+import resource
 import shutil
 import socket
 import stat
@@ -154,6 +157,33 @@ class Connections(RelayCase):
             self.assertEqual("default", ssh_id)
             self.assertNotIn(number, numbers)
             self.assertEqual((number, "", b"waits", False), self.relay.message())
+
+    def test_without_descriptors_it_waits_and_does_not_turn(self):
+        self.relay.open("default")
+        pid = self.relay.process.pid
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        with contextlib.ExitStack() as stack:
+            # poll() wants no fewer descriptors than it looks at.
+            for _ in range(CONNECTIONS - 2):
+                stack.enter_context(self.relay.connect())
+                self.relay.message()
+            free = next(fd for fd in itertools.count() if not os.path.lexists(f"/proc/{pid}/fd/{fd}"))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limit[1]))
+            step = stack.enter_context(self.relay.connect())
+            step.sendall(b"waits")
+            before = self.waits()
+            self.wait_until(lambda: self.waits() >= before + 5, "it sleeps between two tries")
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+            number = self.relay.message()[0]
+            self.assertEqual((number, "", b"waits", False), self.relay.message())
+
+    def waits(self):
+        """How often its threads have gone to sleep."""
+        found = 0
+        for path in glob.glob(f"/proc/{self.relay.process.pid}/task/*/status"):
+            with open(path, encoding="ascii") as file:
+                found += next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+        return found
 
     def test_a_socket_that_is_closed_ends_its_connections(self):
         self.relay.open("default")

@@ -45,6 +45,7 @@ struct build_agents {
 	size_t n_sockets;
 	struct connection connections[AGENTS_CONNECTIONS_MAX];
 	/* The thread's. */
+	bool is_short; /* of descriptors or memory: nobody is let in for a moment */
 	struct pollfd wait[1 + AGENTS_SOCKETS_MAX + AGENTS_CONNECTIONS_MAX];
 	uint8_t piece[AGENTS_PIECE_MAX];
 };

@@ -5,6 +5,8 @@
 
 #include "service/build/agents/agents_internal.h"
 
+enum { SHORT_MS = 200 };
+
 /* ---- to the client -------------------------------------------------------------------- */
 
 static bool is_broken(struct build_agents *a)
@@ -56,6 +58,11 @@ static void tell_end(struct build_agents *a, uint32_t number)
 	tell(a, &message);
 }
 
+static bool is_later(int number)
+{
+	return number == EAGAIN || number == EINTR || number == ECONNABORTED;
+}
+
 /* ---- connections -------------------------------------------------------------------------- */
 
 static uint32_t free_connection(struct build_agents *a, struct connection *c)
@@ -105,17 +112,13 @@ static void accept_one(struct build_agents *a, struct agent_socket *s)
 	struct connection *c = free_slot(a);
 	int fd = c ? accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
 
+	a->is_short = a->is_short || (c && fd < 0 && !is_later(errno));
 	if (fd < 0)
 		return;
 	pthread_mutex_lock(&a->lock);
 	*c = (struct connection){ .number = next_number(a), .fd = fd, .socket = s, .out = BUF_INIT(AGENTS_BUFFER_MAX) };
 	pthread_mutex_unlock(&a->lock);
 	tell_new(a, c);
-}
-
-static bool is_later(int number)
-{
-	return number == EAGAIN || number == EINTR;
 }
 
 static void read_some(struct build_agents *a, struct connection *c)
@@ -208,7 +211,7 @@ static short events_of(const struct connection *c)
 /* The wake, the sockets, all slots of connections. How many sockets. */
 static size_t fill_wait(struct build_agents *a)
 {
-	bool has_room = free_slot(a) != NULL;
+	bool has_room = !a->is_short && free_slot(a);
 	size_t n;
 
 	pthread_mutex_lock(&a->lock);
@@ -265,6 +268,7 @@ void *relay_run(void *agents)
 	struct build_agents *a = agents;
 
 	while (!is_stopping(a)) {
+		int patience;
 		size_t n;
 
 		if (is_broken(a))
@@ -272,7 +276,10 @@ void *relay_run(void *agents)
 		drop_sockets(a, false);
 		drop_connections(a);
 		n = fill_wait(a);
-		if (poll(a->wait, 1 + n + AGENTS_CONNECTIONS_MAX, -1) >= 0)
+		/* Who waits at a listener that takes nobody would wake us again and again. */
+		patience = a->is_short ? SHORT_MS : -1;
+		a->is_short = false;
+		if (poll(a->wait, 1 + n + AGENTS_CONNECTIONS_MAX, patience) >= 0)
 			serve_all(a, n);
 	}
 	drop_sockets(a, true);
