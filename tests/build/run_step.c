@@ -290,7 +290,11 @@ static int shell(const json_t *o)
 	pthread_t thread;
 
 	if (run_terminal_new((unsigned)number(o, "columns"), (unsigned)number(o, "rows"), &terminal, &err) != OK ||
-	    !kept(terminal) || pthread_create(&thread, NULL, type, NULL))
+	    !kept(terminal))
+		abort();
+	if (json_is_true(json_object_get(o, "typed_before")))
+		type(NULL);
+	else if (pthread_create(&thread, NULL, type, NULL))
 		abort();
 	if (run_shell(&c, &s, terminal, &out, token, &r, &err) != OK)
 		return say_failed(&err);

@@ -667,6 +667,13 @@ class ShellMixin:
         self.assertEqual(7, shell.wait()["exit_code"])
         self.assertEqual(6_553_600, len(shell.out))
 
+    def test_the_end_of_what_is_typed_behind_a_full_buffer(self):
+        shell = self.shell(["/bin/sh", "-c", "cat >/dev/null; exit 5"], typed_before=True)
+        self.type(shell, ("y" * 63 + "\n") * (1 << 14))
+        shell.process.stdin.close()
+        shell.process.stdin = None
+        self.assertEqual(5, shell.wait()["exit_code"])
+
     def test_more_is_typed_than_is_read(self):
         shell = self.shell(["/bin/sh", "-c", "stty raw; echo ready; sleep 1000"])
         self.read_until(shell, "ready")

@@ -23,6 +23,7 @@ struct run_terminal {
 	struct buf typed;
 	unsigned columns, rows;
 	bool is_resized, is_ended;
+	bool owes_end; /* there was no room for it */
 };
 
 int run_terminal_new(unsigned columns, unsigned rows, struct run_terminal **ret_terminal, struct err *err)
@@ -86,11 +87,18 @@ void run_terminal_resize(struct run_terminal *t, unsigned columns, unsigned rows
 	eventfd_write(t->wake, 1);
 }
 
+/* With the lock. */
+static void type_end(struct run_terminal *t)
+{
+	t->owes_end = !buf_putc(&t->typed, END_OF_INPUT);
+	t->typed.failed = false;
+}
+
 void run_terminal_end(struct run_terminal *t)
 {
 	pthread_mutex_lock(&t->lock);
 	t->is_ended = true;
-	buf_putc(&t->typed, END_OF_INPUT);
+	type_end(t);
 	pthread_mutex_unlock(&t->lock);
 	eventfd_write(t->wake, 1);
 }
@@ -172,16 +180,19 @@ static void read_master(struct shell *s)
 
 static void write_master(struct shell *s)
 {
-	struct buf *typed = &s->terminal->typed;
+	struct run_terminal *t = s->terminal;
+	struct buf *typed = &t->typed;
 	ssize_t n;
 
-	pthread_mutex_lock(&s->terminal->lock);
+	pthread_mutex_lock(&t->lock);
 	n = typed->len ? write(s->master, typed->data, typed->len) : 0;
 	if (n > 0) {
 		memmove(typed->data, typed->data + n, typed->len - (size_t)n);
 		typed->len -= (size_t)n;
+		if (t->owes_end)
+			type_end(t);
 	}
-	pthread_mutex_unlock(&s->terminal->lock);
+	pthread_mutex_unlock(&t->lock);
 }
 
 static bool has_typed(struct shell *s)
