@@ -249,6 +249,16 @@ uint32_t rune_upper(uint32_t rune)
 	return unicode() ? (uint32_t)towupper_l((wint_t)rune, unicode()) : rune;
 }
 
+uint32_t rune_title(uint32_t rune)
+{
+	wctrans_t title;
+
+	if (rune < 0x80 || !unicode())
+		return rune_upper(rune);
+	title = wctrans_l("totitle", unicode());
+	return title ? (uint32_t)towctrans_l((wint_t)rune, title, unicode()) : rune_upper(rune);
+}
+
 uint32_t rune_lower(uint32_t rune)
 {
 	if (rune < 0x80)

@@ -32,6 +32,7 @@ bool rune_is_letter_or_digit(uint32_t rune); /* letters and digits beyond ASCII 
 bool rune_is_printable(uint32_t rune);
 bool rune_is_control(uint32_t rune); /* ASCII's, DEL and C1's */
 uint32_t rune_upper(uint32_t rune);
+uint32_t rune_title(uint32_t rune); /* "ǅ" of "ǆ" */
 uint32_t rune_lower(uint32_t rune);
 
 #endif

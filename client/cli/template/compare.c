@@ -33,12 +33,9 @@ static bool is_nil(struct value v)
 	return is_nothing(v) || v.kind == VALUE_POINTER || v.is_nil;
 }
 
-static int incompatible(struct value a, struct value b, struct err *err)
+static int incompatible(struct err *err)
 {
-	char name_a[128], name_b[128];
-
-	return fail(err, E_TEMPLATE, "incompatible types for comparison: %s and %s", value_type_name(a, name_a),
-		    value_type_name(b, name_b));
+	return fail(err, E_TEMPLATE, "incompatible types for comparison");
 }
 
 static int bad_type(struct err *err)
@@ -156,7 +153,7 @@ static int equal(struct value a, struct value b, bool *ret_equal, struct err *er
 		return OK;
 	}
 	if (x != y)
-		return is_nothing(a) || is_nothing(b) ? OK : incompatible(a, b, err);
+		return is_nothing(a) || is_nothing(b) ? OK : incompatible(err);
 	if (x == BASIC_NONE)
 		return equal_others(a, b, ret_equal, err);
 	if (x == BASIC_STRING)
@@ -209,7 +206,7 @@ static int less(struct value a, struct value b, bool *ret_less, struct err *err)
 		return OK;
 	}
 	if (x != y)
-		return incompatible(a, b, err);
+		return incompatible(err);
 	if (x == BASIC_FLOAT)
 		*ret_less = a.real < b.real;
 	else if (x == BASIC_STRING)

@@ -211,11 +211,14 @@ static int eval_arguments(struct exec *x, struct value dot, const struct functio
 static struct value name_of_callee(struct exec *x, const struct arguments *args)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(ERR_TEXT_MAX);
+	char type[128];
 
 	if (args->first)
 		node_print(&text, args->first);
+	else if (args->final->kind == VALUE_STRING)
+		buf_append(&text, args->final->string.data, args->final->string.len);
 	else
-		print_value(&text, *args->final);
+		buf_printf(&text, "<%s Value>", value_type_name(*args->final, type));
 	return value_copy(&x->arena, (struct text){ buf_text(&text), text.len });
 }
 

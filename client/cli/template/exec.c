@@ -46,8 +46,8 @@ int exec_step(struct exec *x)
 
 int exec_enter(struct exec *x)
 {
-	if (x->depth >= TEMPLATE_DEPTH_MAX)
-		return exec_fail(x, "exceeded maximum template depth (%d)", TEMPLATE_DEPTH_MAX);
+	if (x->depth >= EXEC_DEPTH_MAX)
+		return exec_fail(x, "exceeded maximum template depth (%d)", TEMPLATE_CALLS_MAX);
 	x->depth++;
 	return OK;
 }
@@ -277,9 +277,16 @@ static int walk_template(struct exec *x, struct value dot, const struct node *n)
 		print_quoted(&quoted, n->call.name);
 		return exec_fail(x, "template %s not defined", buf_text(&quoted));
 	}
+	if (x->calls >= TEMPLATE_CALLS_MAX)
+		return exec_fail(x, "exceeded maximum template depth (%d)", TEMPLATE_CALLS_MAX);
 	if (n->call.pipe)
 		r = eval_pipeline(x, dot, n->call.pipe, &v);
-	return r ? r : walk_called(x, d, v);
+	if (r)
+		return r;
+	x->calls++;
+	r = walk_called(x, d, v);
+	x->calls--;
+	return r;
 }
 
 static int walk_inner(struct exec *x, struct value dot, const struct node *n)

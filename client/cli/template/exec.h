@@ -5,7 +5,8 @@
 #include "client/cli/template/function.h"
 #include "client/cli/template/node.h"
 
-enum { EXEC_VARS_MAX = 500 };
+/* Lists and pipelines within each other: what calls need, and some more for what is in them. */
+enum { EXEC_VARS_MAX = 2000, EXEC_DEPTH_MAX = 3 * TEMPLATE_CALLS_MAX };
 
 struct variable {
 	struct text name;
@@ -21,7 +22,7 @@ struct exec {
 	struct text name;	 /* of the definition that runs */
 	struct variable vars[EXEC_VARS_MAX];
 	size_t n_vars;
-	unsigned depth;
+	unsigned depth, calls;
 	uint64_t steps;
 	struct err *err;
 };

@@ -153,20 +153,27 @@ static int character(struct text text, struct node_number *n, struct err *err)
 	return OK;
 }
 
+static bool is_digit(char c, bool hex)
+{
+	return hex ? isxdigit((unsigned char)c) : isdigit((unsigned char)c);
+}
+
 /* Underscores only between digits, or after a prefix: copies without them. */
-static bool without_underscores(const char *text, bool prefixed, char *out, size_t max)
+static bool without_underscores(const char *text, bool prefixed, bool hex, char *out, size_t max)
 {
 	size_t n = 0;
 	char before = prefixed ? '0' : '_';
 
 	for (; *text && n + 1 < max; text++) {
 		if (*text == '_') {
-			if (!isxdigit((unsigned char)before) || !isxdigit((unsigned char)text[1]))
+			if (!is_digit(before, hex) || !is_digit(text[1], hex))
 				return false;
 		} else {
 			out[n++] = *text;
 		}
 		before = *text;
+		if (hex && (before == 'x' || before == 'X'))
+			before = '0';
 	}
 	out[n] = 0;
 	return !*text && n;
@@ -206,7 +213,8 @@ static bool magnitude_of(const char *digits, uint64_t *ret_magnitude)
 	bool prefixed;
 	unsigned radix = radix_of(&digits, &prefixed);
 
-	if (!without_underscores(digits, prefixed, clean, sizeof clean) || !isxdigit((unsigned char)clean[0]))
+	if (!without_underscores(digits, prefixed, radix == 16, clean, sizeof clean) ||
+	    !isxdigit((unsigned char)clean[0]))
 		return false;
 	if (tolower((unsigned char)clean[1]) == 'x')
 		return false;
@@ -236,7 +244,7 @@ static bool float_of(const char *text, double *ret_real)
 	bool hex = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
 	char clean[300], *end;
 
-	if (strchr(text, '_') && (!hex || !without_underscores(text, false, clean, sizeof clean)))
+	if (strchr(text, '_') && !without_underscores(text, false, hex, clean, sizeof clean))
 		return false;
 	if (hex && !strpbrk(digits, "pP"))
 		return false;

@@ -19,7 +19,8 @@
 
 enum {
 	TEMPLATE_TEXT_MAX = 256 * 1024,
-	TEMPLATE_DEPTH_MAX = 200,
+	TEMPLATE_DEPTH_MAX = 200,  /* as written */
+	TEMPLATE_CALLS_MAX = 1000, /* as executed: templates that call templates */
 	TEMPLATE_STEPS_MAX = 20 * 1000 * 1000,
 	TEMPLATE_MEMORY_MAX = 64 * 1024 * 1024,
 	TEMPLATE_OUTPUT_MAX = 256 * 1024 * 1024,

@@ -241,8 +241,10 @@ static int change_case(struct arena *a, struct text in, enum change change, stru
 		changed = rune;
 		if (change == CHANGE_LOWER)
 			changed = rune_lower(rune);
-		else if (change == CHANGE_UPPER || is_separator(before))
+		else if (change == CHANGE_UPPER)
 			changed = rune_upper(rune);
+		else if (is_separator(before))
+			changed = rune_title(rune);
 		buf_append(&text, utf8, rune_encode(changed, utf8));
 	}
 	return give(a, &text, ret_value, err);

@@ -105,27 +105,25 @@ static void print_nil(struct buf *out, struct value v, uint32_t verb, const stru
 
 static void print_complex(struct buf *out, struct value v, uint32_t verb, const struct verb_flags *f)
 {
-	struct verb_flags signed_part = *f;
+	struct verb_flags first_part = *f, signed_part = *f;
 
-	if (verb > 127 || !strchr("veEfFgG", (int)verb)) {
+	if (verb > 127 || !strchr("vbeEfFgGxX", (int)verb)) {
 		verb_bad(out, v, verb, f);
 		return;
 	}
+	first_part.plus = f->plus && verb != 'v';
 	signed_part.plus = true;
 	buf_putc(out, '(');
-	verb_float(out, v.complex.real, verb, f);
+	verb_float(out, v.complex.real, verb, &first_part);
 	verb_float(out, v.complex.imaginary, verb, &signed_part);
 	buf_puts(out, "i)");
 }
 
 static bool print_bool(struct buf *out, bool b, uint32_t verb, const struct verb_flags *f)
 {
-	struct verb_flags pad = *f;
-
 	if (verb != 'v' && verb != 't')
 		return false;
-	pad.zero = false;
-	verb_pad(out, text_of(b ? "true" : "false"), &pad);
+	verb_pad(out, text_of(b ? "true" : "false"), f);
 	return true;
 }
 
@@ -142,10 +140,14 @@ static bool print_by_method(struct buf *out, struct value v, uint32_t verb, cons
 	return verb_string(out, (struct text){ buf_text(&text), text.len }, verb, f);
 }
 
-static bool print_scalar(struct buf *out, struct value v, uint32_t verb, const struct verb_flags *f)
+static bool print_scalar(struct buf *out, struct value v, uint32_t verb, const struct verb_flags *given)
 {
+	struct verb_flags flags = *given;
+	const struct verb_flags *f = &flags;
 	uint64_t magnitude;
 
+	if (verb == 'v') /* names of fields, not signs */
+		flags.plus = false;
 	switch (v.kind) {
 	case VALUE_BOOL:
 		return print_bool(out, v.boolean, verb, f);

@@ -15,21 +15,20 @@ struct state {
 	bool after_index; /* an index was read since the last number */
 };
 
-/* Digits at p; false when there are none. Too large a number is bad. */
-static bool read_number(const char **p, const char *end, int *ret_number, bool *ret_ok)
+/* Digits at p; false when there are none. Too large a number takes all that follows. */
+static bool read_number(const char **p, const char *end, int *ret_number)
 {
 	const char *start = *p;
-	int64_t number = 0;
+	int number = 0;
 
-	*ret_ok = true;
 	for (; *p < end && isdigit((unsigned char)**p); (*p)++) {
-		number = number * 10 + (**p - '0');
 		if (number > VERB_NUMBER_MAX) {
-			number = VERB_NUMBER_MAX;
-			*ret_ok = false;
+			*p = end;
+			return false;
 		}
+		number = number * 10 + (**p - '0');
 	}
-	*ret_number = (int)number;
+	*ret_number = number;
 	return *p > start;
 }
 
@@ -38,7 +37,6 @@ static void read_index(struct state *s)
 {
 	const char *p = s->p + 1, *close;
 	int number = 0;
-	bool ok = true;
 
 	if (s->p >= s->end || *s->p != '[')
 		return;
@@ -49,7 +47,7 @@ static void read_index(struct state *s)
 		s->p++;
 		return;
 	}
-	if (!read_number(&p, close, &number, &ok) || p != close || !ok || number < 1 || (size_t)number > s->n_args)
+	if (!read_number(&p, close, &number) || p != close || number < 1 || (size_t)number > s->n_args)
 		s->good_index = false;
 	else
 		s->next = (size_t)number - 1;
@@ -101,8 +99,6 @@ static void read_flags(struct state *s, struct verb_flags *f)
 
 static void read_width(struct state *s, struct verb_flags *f)
 {
-	bool ok;
-
 	if (s->p < s->end && *s->p == '*') {
 		s->p++;
 		s->after_index = false;
@@ -117,15 +113,13 @@ static void read_width(struct state *s, struct verb_flags *f)
 		}
 		return;
 	}
-	f->has_width = read_number(&s->p, s->end, &f->width, &ok) && ok;
+	f->has_width = read_number(&s->p, s->end, &f->width);
 	if (s->after_index && f->has_width) /* "%[3]2d" */
 		s->good_index = false;
 }
 
 static void read_precision(struct state *s, struct verb_flags *f)
 {
-	bool ok;
-
 	if (s->p >= s->end || *s->p != '.')
 		return;
 	s->p++;
@@ -142,7 +136,7 @@ static void read_precision(struct state *s, struct verb_flags *f)
 		}
 		return;
 	}
-	if (!read_number(&s->p, s->end, &f->precision, &ok))
+	if (!read_number(&s->p, s->end, &f->precision))
 		f->precision = 0;
 	f->has_precision = true;
 }

@@ -5,7 +5,7 @@
 
 #include "client/cli/format/width.h"
 
-enum { DIGITS_MAX = 400, FIXED_PRECISION_MAX = 5000 };
+enum { DIGITS_MAX = 400 }; /* of a whole number, with sign and exponent */
 
 /* ---- integers ------------------------------------------------------------- */
 
@@ -72,7 +72,7 @@ static void put_integer(struct buf *out, uint64_t magnitude, bool negative, uint
 	const char *sign = sign_of(negative, f);
 	int wanted = wanted_digits(f, sign);
 	struct verb_flags pad = *f;
-	CLEANUP(buf_free) struct buf text = BUF_INIT(VERB_NUMBER_MAX + 128);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(VERB_DIGITS_MAX + 128);
 	char digits[65];
 	size_t n = put_digits(digits, magnitude, b);
 
@@ -118,7 +118,7 @@ static void put_quoted_rune(struct buf *out, uint32_t rune, const struct verb_fl
 
 static void put_unicode(struct buf *out, uint64_t magnitude, const struct verb_flags *f)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(VERB_NUMBER_MAX + 64);
+	CLEANUP(buf_free) struct buf text = BUF_INIT(VERB_DIGITS_MAX + 64);
 	int digits = f->has_precision && f->precision > 4 ? f->precision : 4;
 	struct verb_flags pad = *f;
 	char utf8[4];
@@ -173,7 +173,7 @@ static void shortest(double d, char out[64])
 }
 
 /* strconv's 'g' with precision -1: exponents from -4 to 5 are written out. */
-static void put_shortest(struct buf *out, double d)
+static void put_shortest(struct buf *out, double d, bool upper)
 {
 	char text[64], *e;
 	int exponent, digits;
@@ -182,6 +182,8 @@ static void put_shortest(struct buf *out, double d)
 	e = strchr(text, 'e');
 	exponent = (int)strtol(e + 1, NULL, 10);
 	if (exponent < -4 || exponent > 5) {
+		if (upper)
+			*e = 'E';
 		buf_puts(out, text);
 		return;
 	}
@@ -211,72 +213,127 @@ void print_float(struct buf *out, double d)
 	static const struct verb_flags none;
 
 	if (!put_special(out, d, &none))
-		put_shortest(out, d);
+		put_shortest(out, d, false);
+}
+
+/* The mantissa as a whole number and a power of two: "4503599627370496p-52". */
+static void put_binary(struct buf *out, double d)
+{
+	uint64_t bits, mantissa;
+	int exponent;
+
+	memcpy(&bits, &d, sizeof bits);
+	mantissa = bits & ((UINT64_C(1) << 52) - 1);
+	exponent = (int)(bits >> 52 & 0x7FF);
+	if (exponent)
+		mantissa |= UINT64_C(1) << 52;
+	else
+		exponent = 1;
+	buf_printf(out, "%s%" PRIu64 "p%+d", signbit(d) ? "-" : "", mantissa, exponent - 1023 - 52);
 }
 
 /* C writes the exponent of %a with as few digits as needed, Go with two. */
 static void put_hex(struct buf *out, double d, uint32_t verb, const struct verb_flags *f)
 {
-	char text[FIXED_PRECISION_MAX + 64], *p;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(DIGITS_MAX + VERB_DIGITS_MAX);
+	const char *p, *digits;
 
 	if (f->has_precision)
-		snprintf(text, sizeof text, verb == 'x' ? "%.*a" : "%.*A", f->precision, d);
+		buf_printf(&text, verb == 'x' ? "%.*a" : "%.*A", f->precision, d);
 	else
-		snprintf(text, sizeof text, verb == 'x' ? "%a" : "%A", d);
-	p = strpbrk(text, "pP");
+		buf_printf(&text, verb == 'x' ? "%a" : "%A", d);
+	digits = buf_text(&text);
+	p = strpbrk(digits, "pP");
 	if (p && !p[3])
-		buf_printf(out, "%.*s0%c", (int)(p - text) + 2, text, p[2]);
+		buf_printf(out, "%.*s0%c", (int)(p - digits) + 2, digits, p[2]);
 	else
-		buf_puts(out, text);
+		buf_puts(out, digits);
 }
 
 static void put_float(struct buf *out, double d, uint32_t verb, const struct verb_flags *f)
 {
-	char text[DIGITS_MAX + FIXED_PRECISION_MAX];
 	int precision = f->has_precision ? f->precision : 6;
 
-	if (verb == 'x' || verb == 'X')
+	if (verb == 'b')
+		put_binary(out, d);
+	else if (verb == 'x' || verb == 'X')
 		put_hex(out, d, verb, f);
 	else if (strchr("vgG", (int)verb) && !f->has_precision)
-		put_shortest(out, d);
-	else if (verb == 'e' || verb == 'E') {
-		snprintf(text, sizeof text, verb == 'e' ? "%.*e" : "%.*E", precision, d);
-		buf_puts(out, text);
-	} else if (verb == 'f' || verb == 'F') {
-		snprintf(text, sizeof text, "%.*f", precision, d);
-		buf_puts(out, text);
-	} else {
-		snprintf(text, sizeof text, verb == 'G' ? "%.*G" : "%.*g", precision ? precision : 1, d);
-		buf_puts(out, text);
+		put_shortest(out, d, verb == 'G');
+	else if (verb == 'e' || verb == 'E')
+		buf_printf(out, verb == 'e' ? "%.*e" : "%.*E", precision, d);
+	else if (verb == 'f' || verb == 'F')
+		buf_printf(out, "%.*f", precision, d);
+	else
+		buf_printf(out, verb == 'G' ? "%.*G" : "%.*g", precision ? precision : 1, d);
+}
+
+/* Digits after the first that is not 0, which '#' fills up with zeros. */
+static int wanted_significant(uint32_t verb, const struct verb_flags *f)
+{
+	if (!strchr("gGx", (int)verb))
+		return 0;
+	return f->has_precision ? f->precision : 6;
+}
+
+/* Under '#': always a point, and %g and %x keep the zeros at the end. */
+static void put_sharp(struct buf *out, struct text number, uint32_t verb, const struct verb_flags *f)
+{
+	bool hex = verb == 'x' || verb == 'X', point = false, counting = false;
+	size_t sign = strchr("+- ", number.data[0]) != NULL, end = sign;
+	int missing = wanted_significant(verb, f);
+
+	for (; end < number.len && !strchr(hex ? "pP" : "eE", number.data[end]); end++) {
+		point |= number.data[end] == '.';
+		if (number.data[end] == '.')
+			continue;
+		counting |= number.data[end] != '0';
+		missing -= counting;
 	}
+	if (!point && end == sign + 1 && number.data[sign] == '0')
+		missing--;
+	buf_append(out, number.data, end);
+	if (!point)
+		buf_putc(out, '.');
+	for (; missing > 0; missing--)
+		buf_putc(out, '0');
+	buf_append(out, number.data + end, number.len - end);
+}
+
+static void pad_float(struct buf *out, struct text number, const struct verb_flags *f)
+{
+	size_t sign = number.data[0] == '+' || number.data[0] == '-' || number.data[0] == ' ';
+	struct verb_flags pad = *f;
+
+	if (!f->zero || f->minus || !f->has_width || (size_t)f->width <= number.len) {
+		pad.zero = false;
+		verb_pad(out, number, &pad);
+		return;
+	}
+	buf_append(out, number.data, sign);
+	for (size_t i = number.len; i < (size_t)f->width; i++)
+		buf_putc(out, '0');
+	buf_append(out, number.data + sign, number.len - sign);
 }
 
 bool verb_float(struct buf *out, double d, uint32_t verb, const struct verb_flags *f)
 {
-	CLEANUP(buf_free) struct buf text = BUF_INIT(DIGITS_MAX + FIXED_PRECISION_MAX + 64);
-	struct verb_flags limited = *f;
-	const char *digits;
-	size_t sign;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(DIGITS_MAX + VERB_DIGITS_MAX);
+	CLEANUP(buf_free) struct buf sharp = BUF_INIT(DIGITS_MAX + VERB_DIGITS_MAX);
+	const struct buf *shown = &text;
 
-	if (verb > 127 || !strchr("veEfFgGxX", (int)verb))
+	if (verb > 127 || !strchr("vbeEfFgGxX", (int)verb))
 		return false;
-	if (limited.precision > FIXED_PRECISION_MAX)
-		limited.precision = FIXED_PRECISION_MAX;
 	if (put_special(out, d, f))
 		return true;
 	if (!signbit(d))
 		buf_puts(&text, sign_of(false, f));
-	put_float(&text, d, verb, &limited);
-	digits = buf_text(&text);
-	sign = digits[0] == '+' || digits[0] == '-' || digits[0] == ' ';
-	if (f->zero && !f->minus && f->has_width && (size_t)f->width > text.len) {
-		buf_append(out, digits, sign);
-		for (size_t i = text.len; i < (size_t)f->width; i++)
-			buf_putc(out, '0');
-		buf_puts(out, digits + sign);
-		return true;
+	put_float(&text, d, verb, f);
+	if (f->sharp && !strchr("vb", (int)verb)) {
+		put_sharp(&sharp, (struct text){ buf_text(&text), text.len }, verb, f);
+		shown = &sharp;
 	}
-	limited.zero = false;
-	verb_pad(out, (struct text){ digits, text.len }, &limited);
+	out->failed |= text.failed || sharp.failed;
+	pad_float(out, (struct text){ buf_text(shown), shown->len }, f);
 	return true;
 }

@@ -123,6 +123,7 @@ bool verb_string(struct buf *out, struct text t, uint32_t verb, const struct ver
 	switch (verb) {
 	case 'v':
 		if (f->sharp) {
+			pad.sharp = false;
 			put_q(out, t, &pad);
 			return true;
 		}

@@ -11,7 +11,8 @@ struct verb_flags {
 	int width, precision; /* >= 0 */
 };
 
-enum { VERB_NUMBER_MAX = 1000000 }; /* of a width or precision, as fmt */
+/* Of a width or precision, as fmt: it refuses the digit behind a number larger than this. */
+enum { VERB_NUMBER_MAX = 1000000, VERB_DIGITS_MAX = 10 * VERB_NUMBER_MAX + 9 };
 
 /* Prints v under the verb, wrong combinations included. depth > 0: part of another value. */
 void verb_print(struct buf *out, struct value v, uint32_t verb, const struct verb_flags *f, int depth);
