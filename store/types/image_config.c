@@ -28,7 +28,8 @@ static int read_platform(const struct jnode *root, struct platform *p, struct er
 	return r;
 }
 
-static int read_time(const struct jnode *parent, const char *name, struct timestamp *ret_time, struct err *err)
+static int read_time(const struct jnode *parent, const char *name, struct timestamp *ret_time, int32_t *ret_zone,
+		     struct err *err)
 {
 	struct jnode n = jnode_member(parent, name);
 	struct err why = ERR_INIT;
@@ -37,7 +38,7 @@ static int read_time(const struct jnode *parent, const char *name, struct timest
 
 	if (r < 0 || !jnode_present(&n))
 		return r;
-	if (timestamp_parse(text, ret_time, &why) < 0)
+	if (timestamp_parse_zoned(text, ret_time, ret_zone, &why) < 0)
 		return jnode_fail(&n, E_BAD_CONTENT, err, "%s", why.text);
 	return OK;
 }
@@ -87,7 +88,7 @@ static int read_history_entry(const struct jnode *n, struct history *h, struct e
 	if (r == OK)
 		r = jnode_object(n, err);
 	if (r == OK)
-		r = read_time(n, "created", &h->created, err);
+		r = read_time(n, "created", &h->created, &(int32_t){ 0 }, err);
 	if (r == OK)
 		r = jnode_member_string(n, "created_by", &h->created_by, err);
 	if (r == OK)
@@ -132,19 +133,27 @@ static int read_texts(const struct jnode *root, struct image_config *c, struct e
 	return r;
 }
 
-static int read_config(const struct jnode *root, struct image_config *c, struct err *err)
+/* All but the layers and the history. */
+static int read_own(const struct jnode *root, struct image_config *c, struct err *err)
 {
 	struct jnode config = jnode_member(root, "config"), old = jnode_member(root, "container_config");
 	int r = read_platform(root, &c->platform, err);
 
 	if (r == OK)
-		r = read_time(root, "created", &c->created, err);
+		r = read_time(root, "created", &c->created, &c->created_zone, err);
 	if (r == OK)
 		r = read_texts(root, c, err);
 	if (r == OK)
 		r = container_config_read(&config, &c->config, err);
 	if (r == OK)
 		r = container_config_read(&old, &c->container_config, err);
+	return r;
+}
+
+static int read_config(const struct jnode *root, struct image_config *c, struct err *err)
+{
+	int r = read_own(root, c, err);
+
 	if (r == OK)
 		r = read_rootfs(root, c, err);
 	if (r == OK)
@@ -152,18 +161,31 @@ static int read_config(const struct jnode *root, struct image_config *c, struct 
 	return r;
 }
 
-int image_config_parse(struct bytes json, struct image_config *ret_config, struct err *err)
+typedef int read_fn(const struct jnode *root, struct image_config *c, struct err *err);
+
+static int parse(struct bytes json, const char *document, read_fn *read, struct image_config *ret_config,
+		 struct err *err)
 {
 	CLEANUP(jnode_close) struct jnode root = { 0 };
 	CLEANUP(image_config_free) struct image_config c = { 0 };
-	int r = jnode_open(json, "config", CONFIG_BYTES_MAX, &root, err);
+	int r = jnode_open(json, document, CONFIG_BYTES_MAX, &root, err);
 
 	if (r == OK)
-		r = read_config(&root, &c, err);
+		r = read(&root, &c, err);
 	if (r < 0)
 		return r;
 	*ret_config = TAKE(c);
 	return OK;
+}
+
+int image_config_parse(struct bytes json, struct image_config *ret_config, struct err *err)
+{
+	return parse(json, "config", read_config, ret_config, err);
+}
+
+int image_config_parse_v1(struct bytes json, struct image_config *ret_config, struct err *err)
+{
+	return parse(json, "json", read_own, ret_config, err);
 }
 
 void image_config_free(struct image_config *c)

@@ -61,6 +61,7 @@ struct history {
 struct image_config {
 	struct platform platform; /* as written; parts may be "" */
 	struct timestamp created;
+	int32_t created_zone;				     /* in which it is written: seconds east of Greenwich */
 	char *author, *comment, *docker_version, *container; /* "" when absent */
 	struct container_config config, container_config;
 	struct digest *diff_ids;
@@ -70,6 +71,8 @@ struct image_config {
 };
 
 int image_config_parse(struct bytes json, struct image_config *ret_config, struct err *err);
+/* The same of a v1 image's document (v1_image.h), which has no layers and no history. */
+int image_config_parse_v1(struct bytes json, struct image_config *ret_config, struct err *err);
 void image_config_free(struct image_config *c); /* also the cleanup function */
 
 /* As JSON with sorted keys: the same values give the same bytes, and parsing them gives
@@ -90,8 +93,11 @@ struct digest chain_id(const struct digest *diff_ids, size_t n);
 /* RFC 3339 with fraction (digits past the ninth are cut) and zone; years 0001..9999
  * also in UTC; no leap second. E_INVALID. */
 int timestamp_parse(const char *text, struct timestamp *ret_time, struct err *err);
+int timestamp_parse_zoned(const char *text, struct timestamp *ret_time, int32_t *ret_zone, struct err *err);
 /* RFC 3339 in UTC, fraction without trailing zeros ("2021-10-16T01:47:45.87597179Z").
  * An absent time gives "0001-01-01T00:00:00Z". */
 char *timestamp_text(const struct timestamp *t, char out[40]);
+/* The same in a zone ("2021-10-16T09:47:45.87597179+08:00"). */
+char *timestamp_text_zoned(const struct timestamp *t, int32_t zone, char out[40]);
 
 #endif

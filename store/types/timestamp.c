@@ -127,7 +127,7 @@ static bool take_clock(const char **p, int64_t *ret_seconds)
 	return true;
 }
 
-int timestamp_parse(const char *text, struct timestamp *ret_time, struct err *err)
+int timestamp_parse_zoned(const char *text, struct timestamp *ret_time, int32_t *ret_zone, struct err *err)
 {
 	struct timestamp t = { .present = true };
 	int64_t days, seconds, offset;
@@ -140,7 +140,13 @@ int timestamp_parse(const char *text, struct timestamp *ret_time, struct err *er
 	if (t.seconds < first_second || t.seconds > last_second)
 		return fail(err, E_INVALID, "time outside of the years 1 to 9999");
 	*ret_time = t;
+	*ret_zone = (int32_t)offset;
 	return OK;
+}
+
+int timestamp_parse(const char *text, struct timestamp *ret_time, struct err *err)
+{
+	return timestamp_parse_zoned(text, ret_time, &(int32_t){ 0 }, err);
 }
 
 /* ".87597179", or nothing */
@@ -156,18 +162,34 @@ static void fraction_text(int32_t nanos, char out[16])
 		out[--len] = 0;
 }
 
-char *timestamp_text(const struct timestamp *t, char out[40])
+/* "Z" or "+08:00" */
+static void zone_text(int32_t zone, char out[8])
 {
-	int64_t seconds = t->present ? t->seconds : first_second;
+	int minutes = (zone < 0 ? -zone : zone) / 60;
+
+	snprintf(out, 8, "Z");
+	if (zone)
+		snprintf(out, 8, "%c%02d:%02d", zone < 0 ? '-' : '+', minutes / 60 % 100, minutes % 60);
+}
+
+char *timestamp_text_zoned(const struct timestamp *t, int32_t zone, char out[40])
+{
+	int64_t seconds = t->present ? t->seconds + zone : first_second;
 	int64_t days = seconds / SECONDS_PER_DAY - (seconds % SECONDS_PER_DAY < 0), year;
 	int of_day = (int)(seconds % SECONDS_PER_DAY), month, day;
-	char fraction[16];
+	char fraction[16], east[8];
 
 	if (of_day < 0)
 		of_day += SECONDS_PER_DAY;
 	date_of(days, &year, &month, &day);
 	fraction_text(t->present ? t->nanos : 0, fraction);
-	snprintf(out, 40, "%04lld-%02d-%02dT%02d:%02d:%02d%sZ", (long long)year, month, day, of_day / 3600,
-		 of_day / 60 % 60, of_day % 60, fraction);
+	zone_text(t->present ? zone : 0, east);
+	snprintf(out, 40, "%04lld-%02d-%02dT%02d:%02d:%02d%s%s", (long long)year, month, day, of_day / 3600,
+		 of_day / 60 % 60, of_day % 60, fraction, east);
 	return out;
+}
+
+char *timestamp_text(const struct timestamp *t, char out[40])
+{
+	return timestamp_text_zoned(t, 0, out);
 }
