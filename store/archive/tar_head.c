@@ -8,6 +8,7 @@ enum { RECORDS_MAX = 1024 * 1024 };
 /* What fits in octal fields of 12 and 8 bytes. */
 static const int64_t long_max = INT64_C(077777777777);
 static const uint32_t short_max = 07777777;
+static const uint32_t mode_max = 0177777;
 
 /* A header as it lies on the tape (POSIX.1-2001, "ustar Interchange Format"). */
 struct ustar {
@@ -94,11 +95,15 @@ static bool put_block(struct buf *out, const struct tar_head *h, char type)
 
 	put_name(&u, h->name);
 	put_text(u.link, sizeof u.link, h->link);
-	put_octal(u.mode, sizeof u.mode, h->mode & 07777);
+	put_octal(u.mode, sizeof u.mode, h->mode & mode_max);
 	put_short(u.uid, sizeof u.uid, h->uid);
 	put_short(u.gid, sizeof u.gid, h->gid);
 	put_long(u.size, sizeof u.size, h->size);
 	put_long(u.mtime, sizeof u.mtime, h->mtime);
+	if (h->owner) {
+		put_text(u.uname, sizeof u.uname - 1, bytes_of(h->owner));
+		put_text(u.gname, sizeof u.gname - 1, bytes_of(h->owner));
+	}
 	put_short(u.major, sizeof u.major, h->major);
 	put_short(u.minor, sizeof u.minor, h->minor);
 	put_checksum(&u);

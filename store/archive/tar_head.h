@@ -4,7 +4,7 @@
  * what is said with the same values shall be the same bytes, whatever version that has.
  *
  * Names are bytes, not text: they go out as they are, in a header and in a record, which is
- * what GNU tar, Go and libarchive make them from again. No names of owners are written.
+ * what GNU tar, Go and libarchive make them from again.
  * Pure functions.
  */
 #ifndef STORE_ARCHIVE_TAR_HEAD_H
@@ -31,9 +31,10 @@ struct tar_head {
 	enum tar_typeflag type;
 	struct bytes name; /* of a directory: with a slash at its end */
 	struct bytes link; /* links: where to */
-	uint32_t mode;	   /* permissions */
+	uint32_t mode;	   /* permissions; the file's type, too, where a format wants it there */
 	uint32_t uid, gid;
-	int64_t size; /* of the data that follow */
+	const char *owner; /* name of both; NULL: none */
+	int64_t size;	   /* of the data that follow */
 	int64_t mtime;
 	uint32_t mtime_ns;
 	uint32_t major, minor; /* devices */

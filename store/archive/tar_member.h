@@ -1,6 +1,6 @@
 /*
- * A member of a saved archive: a document, a blob or a directory of them. Everything that
- * varies without need is fixed: owner 0, time 0.
+ * A member of a saved archive: a document, a blob, a layer, a link or a directory. Owner 0;
+ * everything else that varies without need is fixed by the layout.
  */
 #ifndef STORE_ARCHIVE_TAR_MEMBER_H
 #define STORE_ARCHIVE_TAR_MEMBER_H
@@ -11,8 +11,11 @@ enum { TAR_NAME_MAX = 200 };
 
 struct tar_member {
 	char name[TAR_NAME_MAX]; /* of a directory: with a slash at its end */
+	char link[TAR_NAME_MAX]; /* of a symbolic link: where to; else "" */
 	uint32_t mode;
-	int64_t size; /* of a file; a directory has 0 */
+	int64_t size; /* of a file; everything else has 0 */
+	int64_t mtime;
+	const char *owner; /* name of user and group; NULL: none */
 };
 
 /* Appends the blocks before the data; false when memory is short. */

@@ -13,44 +13,13 @@ import threading
 
 import grpc
 
-from archives import AMD64, ArchiveCase, an_image, blob_name, docker_files, hex_of, layout_files, load, save, unpack
-from fakeregistry import FakeRegistry
+from archives import AMD64, an_image, blob_name, docker_files, hex_of, layout_files, load, save, unpack
 from harness import SLOW, Daemon, blob_path, program, skopeo
 from ociimage import Image, Index, Layer, random_bytes, sha256, tar
 from rpc import pb
+from savecase import SaveCase
 
 ARM64 = {"os": "linux", "architecture": "arm64", "variant": "v8"}
-
-
-class SaveCase(ArchiveCase):
-    def setUp(self):
-        super().setUp()
-        self.registry = FakeRegistry().__enter__()
-        self.addCleanup(self.registry.stop)
-        self.base = Layer(tar({"base": random_bytes(20000, 1)}))
-
-    def full(self, name):
-        return f"{self.registry.host}/{name}"
-
-    def pull(self, name, image, platform=""):
-        repository, _, tag = name.partition(":")
-        self.registry.repo(repository).add(image, tag)
-        self.client.pull(self.full(name), platform=platform)
-        return image
-
-    def saved(self, *images, **fields):
-        return unpack(save(self.client, *images, **fields))
-
-    def index_of(self, files):
-        """[(digest, name or None)] of index.json."""
-        return [
-            (entry["digest"], entry.get("annotations", {}).get("io.containerd.image.name"))
-            for entry in json.loads(files["index.json"])["manifests"]
-        ]
-
-    def docker_of(self, files):
-        """[(image id, tags or None)] of manifest.json."""
-        return [("sha256:" + os.path.basename(e["Config"]), e["RepoTags"]) for e in json.loads(files["manifest.json"])]
 
 
 class Contents(SaveCase):

@@ -249,9 +249,9 @@ def unpack(data):
 # ---- the service's clients ----------------------------------------------------
 
 
-def save(client, *images, platform="", timeout=60):
+def save(client, *images, platform="", layout=0, timeout=60):
     """The bytes of an archive."""
-    return b"".join(piece.data for piece in client.Save(images=images, platform=platform, timeout=timeout))
+    return b"".join(piece.data for piece in client.Save(images=images, platform=platform, layout=layout, timeout=timeout))
 
 
 def import_requests(data=b"", **start):

@@ -180,7 +180,8 @@ int export_archive(struct exporting *x, struct err *err)
 	if (exporting_make(x, false, err) < 0)
 		return err->code;
 	tell_documents(x);
-	if (select_made(x, &s, err) < 0 || save_open_selection(x->r->service->store, &s, docker, &archive, err) < 0)
+	if (select_made(x, &s, err) < 0 ||
+	    save_open(x->r->service->store, &s, docker ? SAVE_OCI_AND_DOCKER : SAVE_OCI, NULL, &archive, err) < 0)
 		return err->code;
 	return send_archive(x, archive, err);
 }
