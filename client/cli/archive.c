@@ -56,6 +56,8 @@ static int write_to(struct cli *cli, const char *path, bool json, archive_receiv
 	if (a.own.code)
 		return fail_here(&a, &a.own);
 	cli_explain(cli, &err);
+	if (err.code == E_NO_PLATFORM) /* of a stream it is told without, but this is an answer */
+		err_wrap(&err, "Error response from daemon");
 	return json ? fail_here(&a, &err) : cli_fail_call(&err);
 }
 

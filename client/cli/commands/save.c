@@ -2,9 +2,10 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/progress_mode.h"
 #include "imaged/v1/image_service.client.h"
+#include "store/types/platform.h"
 
 struct options {
-	const char *output, *platform, *progress;
+	const char *output, *platform, *format, *progress;
 };
 
 static int receive(struct cli *cli, const void *request, struct archive *a, struct err *err)
@@ -24,6 +25,31 @@ static int receive(struct cli *cli, const void *request, struct archive *a, stru
 	return r;
 }
 
+/* Who calls us docker expects what docker writes; all others get an archive that loses nothing. */
+static int layout_of(const struct cli *cli, const char *format, Imaged__V1__ArchiveLayout *ret_layout)
+{
+	if (!format || !*format)
+		format = cli_is_docker(cli) ? "docker" : "oci";
+	*ret_layout = strcmp(format, "docker") ? IMAGED__V1__ARCHIVE_LAYOUT__ARCHIVE_LAYOUT_OCI
+					       : IMAGED__V1__ARCHIVE_LAYOUT__ARCHIVE_LAYOUT_DOCKER;
+	if (!strcmp(format, "docker") || !strcmp(format, "oci"))
+		return 0;
+	cli_warn("unknown format \"%s\": \"docker\" or \"oci\" was expected\n", format);
+	return 1;
+}
+
+/* docker checks it before the path. */
+static int check_platform(const char *platform)
+{
+	struct err err = ERR_INIT;
+	struct platform ignored;
+
+	if (!platform || !*platform || platform_parse(platform, &ignored, &err) == OK)
+		return 0;
+	err_wrap(&err, "invalid platform");
+	return cli_fail(&err);
+}
+
 static int run(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
@@ -36,10 +62,15 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	request.images = argv;
 	request.n_images = (size_t)argc;
 	request.platform = (char *)(o->platform ? o->platform : "");
+	if (layout_of(cli, o->format, &request.layout) || check_platform(o->platform))
+		return 1;
 	return archive_write(cli, o->output, "failed to save image", mode == PROGRESS_JSON, receive, &request);
 }
 
 static const struct flag flags[] = {
+	{ "format", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, format),
+	  "Layout of the archive: \"oci\" (the default: all digests are kept) or \"docker\" (as docker saves it)",
+	  NULL },
 	{ "output", 'o', FLAG_STRING, offsetof(struct options, output), "Write to a file, instead of STDOUT", NULL },
 	{ "platform", 0, FLAG_STRING, offsetof(struct options, platform),
 	  "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")", NULL },
