@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "client/cli/output_file.h"
+#include "client/cli/path.h"
 #include "client/cli/value/json.h"
 
 static int read_fd(int fd, struct buf *out, struct err *err)
@@ -149,23 +150,6 @@ static void put(struct buf *out, const json_t *json, unsigned depth)
 	}
 }
 
-/* The directory, and those above it, for the user alone. */
-static int make_directories(const char *path, struct err *err)
-{
-	char copy[PATH_MAX];
-
-	snprintf(copy, sizeof copy, "%s", path);
-	for (char *p = copy + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return fail_errno(err, "make directory '%s'", copy);
-		*p = '/';
-	}
-	return OK;
-}
-
 /* Whose file it was it stays, also when root writes it (sudo), and who may read it
  * still may. Where the owner cannot be kept the file is for the user alone. */
 static void keep_owner_and_mode(int fd, const char *path)
@@ -201,7 +185,7 @@ int json_file_write(const char *path, const json_t *json, struct err *err)
 		return fail(err, E_INVALID, "the path of the file is too long");
 	if (!realpath(path, target))
 		snprintf(target, sizeof target, "%s", path);
-	r = make_directories(target, err);
+	r = make_directories_for(target, err);
 	if (!r)
 		r = replace(target, &text, err);
 	wipe(text.data, text.len);

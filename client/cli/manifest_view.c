@@ -1,111 +1,151 @@
 #include "client/cli/manifest_view.h"
 
 #include "client/cli/format/json_indent.h"
-#include "client/cli/value/json.h"
-#include "proto/runtime/base64.h"
 #include "store/types/manifest.h"
-
-enum { OUTPUT_MAX = 64 * 1024 * 1024 };
-
-static void put_member(struct buf *out, const char *name, const char *text)
-{
-	buf_printf(out, "\"%s\":", name);
-	json_put_string(out, text_of(text), true);
-}
-
-/* One that may be left out. */
-static void put_optional(struct buf *out, const char *name, const char *text)
-{
-	if (!*text)
-		return;
-	buf_putc(out, ',');
-	put_member(out, name, text);
-}
-
-static void put_platform(struct buf *out, const Imaged__V1__Platform *p)
-{
-	buf_puts(out, ",\"platform\":{");
-	put_member(out, "architecture", p->architecture);
-	buf_putc(out, ',');
-	put_member(out, "os", p->os);
-	put_optional(out, "os.version", p->os_version);
-	put_optional(out, "variant", p->variant);
-	buf_putc(out, '}');
-}
-
-static void put_descriptor(struct buf *out, const Imaged__V1__Descriptor *d)
-{
-	buf_putc(out, '{');
-	put_member(out, "mediaType", d->media_type);
-	buf_putc(out, ',');
-	put_member(out, "digest", d->digest);
-	buf_printf(out, ",\"size\":%lld", (long long)d->size);
-	if (d->platform)
-		put_platform(out, d->platform);
-	buf_putc(out, '}');
-}
-
-static const char *body_name(const char *media_type)
-{
-	switch (media_type_of(media_type).kind) {
-	case MEDIA_DOCKER_MANIFEST:
-		return "SchemaV2Manifest";
-	case MEDIA_OCI_MANIFEST:
-		return "OCIManifest";
-	default:
-		return "Index";
-	}
-}
 
 static struct bytes bytes_in(const ProtobufCBinaryData *b)
 {
 	return (struct bytes){ b->data, b->len };
 }
 
-static int put_manifest(struct buf *out, const Imaged__V1__RemoteManifest *m, struct err *err)
+static int end(struct buf *out, const struct buf *compact, struct err *err)
 {
-	if (!m->descriptor)
-		return fail(err, E_UNKNOWN, "the daemon sent a manifest without a descriptor");
-	buf_putc(out, '{');
-	put_member(out, "Ref", m->reference);
-	buf_puts(out, ",\"Descriptor\":");
-	put_descriptor(out, m->descriptor);
-	buf_puts(out, ",\"Raw\":\"");
-	base64_encode(out, m->manifest.data, m->manifest.len);
-	buf_printf(out, "\",\"%s\":", body_name(m->descriptor->media_type));
-	buf_append(out, m->manifest.data, m->manifest.len);
-	buf_putc(out, '}');
+	buf_putc(out, '\n');
+	return buf_ok(out) && (!compact || buf_ok(compact)) ? OK : fail_nomem(err);
+}
+
+int manifest_view_one(const Imaged__V1__RemoteManifest *m, bool verbose, struct buf *out, struct err *err)
+{
+	CLEANUP(buf_free) struct buf compact = BUF_INIT(MANIFEST_JSON_MAX);
+
+	if (verbose)
+		manifest_json_put(&compact, m);
+	json_indent(out, verbose ? buf_bytes(&compact) : bytes_in(&m->manifest), "\t");
+	return end(out, &compact, err);
+}
+
+static int view_whole(Imaged__V1__RemoteManifest *const *items, size_t n, struct buf *out, struct err *err)
+{
+	CLEANUP(buf_free) struct buf compact = BUF_INIT(MANIFEST_JSON_MAX);
+
+	buf_putc(&compact, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_putc(&compact, ',');
+		manifest_json_put(&compact, items[i]);
+	}
+	buf_putc(&compact, ']');
+	json_indent(out, buf_bytes(&compact), "\t");
+	return end(out, &compact, err);
+}
+
+int manifest_list_document(const struct manifest_list *l, struct buf *out, struct err *err)
+{
+	CLEANUP(freep) Imaged__V1__Descriptor **entries = calloc(l->n + 1, sizeof(*entries));
+
+	if (!entries)
+		return fail_nomem(err);
+	for (size_t i = 0; i < l->n; i++)
+		entries[i] = l->items[i]->descriptor;
+	manifest_json_put_list(out, entries, l->n);
+	return buf_ok(out) ? OK : fail_nomem(err);
+}
+
+int manifest_view_list(const struct manifest_list *l, bool verbose, struct buf *out, struct err *err)
+{
+	if (verbose)
+		return view_whole(l->items, l->n, out, err);
+	return manifest_list_document(l, out, err) < 0 ? err->code : end(out, NULL, err);
+}
+
+int manifest_list_check(const struct manifest_list *l, const struct reference *list, struct err *err)
+{
+	struct reference ref;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (reference_parse(l->items[i]->reference, &ref, err) < 0)
+			return err->code;
+		if (strcmp(ref.domain, list->domain) != 0)
+			return fail(
+				err, E_INVALID,
+				"cannot use source images from a different registry than the target image: %s != %s",
+				ref.domain, list->domain);
+	}
 	return OK;
 }
 
-static int put_verbose(struct buf *out, const Imaged__V1__InspectRemoteResponse *m, bool is_index, struct err *err)
-{
-	int r = OK;
+/* ---- of a registry --------------------------------------------------------- */
 
-	if (is_index)
-		buf_putc(out, '[');
-	for (size_t i = 0; i < m->n_manifests && !r; i++) {
-		if (i)
-			buf_putc(out, ',');
-		r = put_manifest(out, m->manifests[i], err);
-	}
-	if (is_index)
-		buf_putc(out, ']');
-	return r;
+static bool is_index(const Imaged__V1__InspectRemoteResponse *m)
+{
+	return m->descriptor && media_is_index(media_type_of(m->descriptor->media_type).kind);
 }
 
-int manifest_view(const Imaged__V1__InspectRemoteResponse *m, bool verbose, struct buf *out, struct err *err)
+int manifest_of_remote(const struct reference *ref, const Imaged__V1__InspectRemoteResponse *m, struct arena *a,
+		       Imaged__V1__RemoteManifest **ret_manifest, struct err *err)
 {
-	CLEANUP(buf_free) struct buf compact = BUF_INIT(OUTPUT_MAX);
-	bool is_index = m->descriptor && media_is_index(media_type_of(m->descriptor->media_type).kind);
-	int r = verbose ? put_verbose(&compact, m, is_index, err) : OK;
+	char name[REFERENCE_TEXT_MAX];
+	Imaged__V1__RemoteManifest *one;
+	Imaged__V1__Platform *platform;
 
-	if (r)
-		return r;
-	if (verbose)
-		json_indent(out, buf_bytes(&compact), "\t");
-	else
-		json_indent(out, bytes_in(&m->manifest), is_index ? "   " : "\t");
-	buf_putc(out, '\n');
-	return buf_ok(&compact) && buf_ok(out) ? OK : fail_nomem(err);
+	*ret_manifest = NULL;
+	if (is_index(m))
+		return OK;
+	if (m->n_manifests != 1 || !m->manifests[0]->descriptor)
+		return fail(err, E_UNKNOWN, "the daemon sent no manifest");
+	one = m->manifests[0];
+	if (manifest_json_platform(bytes_in(&one->config), a, &platform, err) < 0)
+		return err->code;
+	*ret_manifest = arena_alloc(a, sizeof(**ret_manifest));
+	if (!*ret_manifest)
+		return fail_nomem(err);
+	**ret_manifest = *one;
+	(*ret_manifest)->reference = arena_string(a, reference_text(ref, name));
+	(*ret_manifest)->descriptor = arena_alloc(a, sizeof(*one->descriptor));
+	if (!(*ret_manifest)->reference || !(*ret_manifest)->descriptor)
+		return fail_nomem(err);
+	*(*ret_manifest)->descriptor = *one->descriptor;
+	(*ret_manifest)->descriptor->platform = platform;
+	return OK;
+}
+
+/* The platforms of the manifests are those that the index says. */
+static int view_index(const Imaged__V1__InspectRemoteResponse *m, bool verbose, struct arena *a, struct buf *out,
+		      struct err *err)
+{
+	Imaged__V1__Descriptor **entries;
+	size_t n;
+
+	if (manifest_json_entries(bytes_in(&m->manifest), a, &entries, &n, err) < 0)
+		return err->code;
+	if (!verbose) {
+		manifest_json_put_list(out, entries, n);
+		return end(out, NULL, err);
+	}
+	if (n != m->n_manifests)
+		return fail(err, E_UNKNOWN, "the daemon sent %zu manifests of %zu", m->n_manifests, n);
+	for (size_t i = 0; i < n; i++) {
+		if (!m->manifests[i]->descriptor)
+			return fail(err, E_UNKNOWN, "the daemon sent a manifest without a descriptor");
+		m->manifests[i]->descriptor->platform = entries[i]->platform;
+	}
+	return view_whole(m->manifests, n, out, err);
+}
+
+int manifest_view_remote(const struct reference *ref, const Imaged__V1__InspectRemoteResponse *m, bool verbose,
+			 struct buf *out, struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	Imaged__V1__RemoteManifest *one;
+
+	arena_init(&a, MANIFEST_ARENA_MAX);
+	if (is_index(m))
+		return view_index(m, verbose, &a, out, err);
+	if (!verbose) {
+		json_indent(out, bytes_in(&m->manifest), "\t");
+		return end(out, NULL, err);
+	}
+	if (manifest_of_remote(ref, m, &a, &one, err) < 0)
+		return err->code;
+	return manifest_view_one(one, true, out, err);
 }

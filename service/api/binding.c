@@ -15,6 +15,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.search = search,
 	.list_tags = list_tags,
 	.inspect_remote = inspect_remote,
+	.put_manifest = put_manifest,
 	.save = save,
 	.load = load,
 	.import = import,

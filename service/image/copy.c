@@ -113,16 +113,30 @@ static int publish(struct copy *c, struct err *err)
 
 /* ---- the call -------------------------------------------------------------- */
 
-static int open_repositories(struct copy *c, struct err *err)
+static int open_source(struct copy *c, struct err *err)
 {
 	struct registry *r = c->service->registry;
 
-	if (repository_open(r, &c->source, &c->source_credentials, &c->from, err) < 0 ||
-	    repository_open_push(r, &c->destination, NULL, &c->destination_credentials, &c->to, err) < 0)
+	return c->insecure ? repository_open_insecure(r, &c->source, &c->source_credentials, &c->from, err)
+			   : repository_open(r, &c->source, &c->source_credentials, &c->from, err);
+}
+
+static int open_destination(struct copy *c, const char *from, struct repository **ret_repository, struct err *err)
+{
+	struct registry *r = c->service->registry;
+	const struct credentials *credentials = &c->destination_credentials;
+
+	return c->insecure ? repository_open_push_insecure(r, &c->destination, from, credentials, ret_repository, err)
+			   : repository_open_push(r, &c->destination, from, credentials, ret_repository, err);
+}
+
+static int open_repositories(struct copy *c, struct err *err)
+{
+	if (open_source(c, err) < 0 || open_destination(c, NULL, &c->to, err) < 0)
 		return err->code;
 	if (strcmp(c->source.domain, c->destination.domain) != 0 || !strcmp(c->source.path, c->destination.path))
 		return OK;
-	return repository_open_push(r, &c->destination, c->source.path, &c->destination_credentials, &c->mounting, err);
+	return open_destination(c, c->source.path, &c->mounting, err);
 }
 
 /* Of two registries a user must know which one refuses: the source's refusals say so. */
@@ -166,6 +180,7 @@ static int parse_request(struct copy *c, const Imaged__V1__CopyRequest *request,
 	if (!c->destination.tag[0])
 		memcpy(c->destination.tag, c->source.tag, sizeof c->destination.tag);
 	c->referrers = request->referrers;
+	c->insecure = request->insecure;
 	c->platform_given = *request->platform != 0;
 	return c->platform_given ? platform_parse(request->platform, &c->platform, err) : OK;
 }

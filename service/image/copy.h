@@ -53,7 +53,7 @@ struct copy {
 	struct repository *from, *to;
 	struct repository *mounting; /* the destination with the right to mount; NULL: two registries */
 	struct platform platform;
-	bool platform_given, referrers;
+	bool platform_given, referrers, insecure;
 
 	struct copy_document **documents; /* children first; each referrer behind its subject */
 	size_t n_documents, documents_bytes;

@@ -107,6 +107,8 @@ int list_tags(void *self, struct rpc_call *call, const Imaged__V1__ListTagsReque
 	      Imaged__V1__ListTagsResponse *response, struct err *err);
 int inspect_remote(void *self, struct rpc_call *call, const Imaged__V1__InspectRemoteRequest *request,
 		   Imaged__V1__InspectRemoteResponse *response, struct err *err);
+int put_manifest(void *self, struct rpc_call *call, const Imaged__V1__PutManifestRequest *request,
+		 Imaged__V1__PutManifestResponse *response, struct err *err);
 int save(void *self, struct rpc_call *call, const Imaged__V1__SaveRequest *request, struct err *err);
 int load(void *self, struct rpc_call *call, struct err *err);
 int import(void *self, struct rpc_call *call, struct err *err);

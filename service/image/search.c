@@ -77,7 +77,10 @@ static int ask(struct image_service *service, struct rpc_call *call, const Image
 	       struct search_results *ret_results, struct err *err)
 {
 	struct credentials credentials = credentials_of(request->credentials);
-	struct search_query q = { .term = request->term, .hub_api = request->hub_api, .credentials = &credentials };
+	struct search_query q = { .term = request->term,
+				  .hub_api = request->hub_api,
+				  .index_only = request->index_only,
+				  .credentials = &credentials };
 	int r = limit_of(request, &q.limit, err);
 
 	if (r < 0)

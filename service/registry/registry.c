@@ -155,26 +155,42 @@ int repository_new(struct registry *r, const char *domain, const char *path, con
 	return code == OK ? open_planned(r, &plan, path, familiar, scope, credentials, ret_repository, err) : code;
 }
 
+/* `insecure`: a caller's, for this call. */
+static int open_scoped(struct registry *r, const struct reference *ref, const char *actions, bool insecure,
+		       const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+{
+	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
+	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
+	int code = host_plan_make(&r->policy, ref->domain, &plan, err);
+
+	if (code != OK)
+		return code;
+	for (size_t i = 0; insecure && i < plan.list.n; i++)
+		plan.list.hosts[i].asked_insecure = true;
+	snprintf(scope, sizeof scope, "repository:%s:%s", ref->path, actions);
+	return open_planned(r, &plan, ref->path, reference_familiar_name(ref, familiar), scope, credentials,
+			    ret_repository, err);
+}
+
 int repository_open(struct registry *r, const struct reference *ref, const struct credentials *credentials,
 		    struct repository **ret_repository, struct err *err)
 {
-	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
-
-	snprintf(scope, sizeof scope, "repository:%s:pull", ref->path);
-	return repository_new(r, ref->domain, ref->path, reference_familiar_name(ref, familiar), scope, credentials,
-			      ret_repository, err);
+	return open_scoped(r, ref, "pull", false, credentials, ret_repository, err);
 }
 
-int repository_open_push(struct registry *r, const struct reference *ref, const char *from,
-			 const struct credentials *credentials, struct repository **ret_repository, struct err *err)
+int repository_open_insecure(struct registry *r, const struct reference *ref, const struct credentials *credentials,
+			     struct repository **ret_repository, struct err *err)
+{
+	return open_scoped(r, ref, "pull", true, credentials, ret_repository, err);
+}
+
+static int open_push(struct registry *r, const struct reference *ref, const char *from, bool insecure,
+		     const struct credentials *credentials, struct repository **ret_repository, struct err *err)
 {
 	CLEANUP(repository_unrefp) struct repository *p = NULL;
-	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
-	int code;
+	char scope[SCOPE_MAX];
+	int code = open_scoped(r, ref, "pull,push", insecure, credentials, &p, err);
 
-	snprintf(scope, sizeof scope, "repository:%s:pull,push", ref->path);
-	code = repository_new(r, ref->domain, ref->path, reference_familiar_name(ref, familiar), scope, credentials, &p,
-			      err);
 	if (code == OK && from) {
 		snprintf(scope, sizeof scope, "repository:%s:pull", from);
 		code = repository_want(p, scope, err);
@@ -184,20 +200,17 @@ int repository_open_push(struct registry *r, const struct reference *ref, const 
 	return code;
 }
 
-int repository_open_insecure(struct registry *r, const struct reference *ref, const struct credentials *credentials,
-			     struct repository **ret_repository, struct err *err)
+int repository_open_push(struct registry *r, const struct reference *ref, const char *from,
+			 const struct credentials *credentials, struct repository **ret_repository, struct err *err)
 {
-	CLEANUP(host_plan_free) struct host_plan plan = { 0 };
-	char familiar[REFERENCE_TEXT_MAX], scope[SCOPE_MAX];
-	int code = host_plan_make(&r->policy, ref->domain, &plan, err);
+	return open_push(r, ref, from, false, credentials, ret_repository, err);
+}
 
-	if (code != OK)
-		return code;
-	for (size_t i = 0; i < plan.list.n; i++)
-		plan.list.hosts[i].asked_insecure = true;
-	snprintf(scope, sizeof scope, "repository:%s:pull", ref->path);
-	return open_planned(r, &plan, ref->path, reference_familiar_name(ref, familiar), scope, credentials,
-			    ret_repository, err);
+int repository_open_push_insecure(struct registry *r, const struct reference *ref, const char *from,
+				  const struct credentials *credentials, struct repository **ret_repository,
+				  struct err *err)
+{
+	return open_push(r, ref, from, true, credentials, ret_repository, err);
 }
 
 struct repository *repository_ref(struct repository *r)

@@ -66,6 +66,9 @@ int repository_open_push(struct registry *r, const struct reference *ref, const 
  * are not verified, as if the host were on the insecure list. */
 int repository_open_insecure(struct registry *r, const struct reference *ref, const struct credentials *credentials,
 			     struct repository **ret_repository, struct err *err);
+int repository_open_push_insecure(struct registry *r, const struct reference *ref, const char *from,
+				  const struct credentials *credentials, struct repository **ret_repository,
+				  struct err *err);
 struct repository *repository_ref(struct repository *r);
 void repository_unref(struct repository *r);
 void repository_unrefp(struct repository **r);

@@ -176,7 +176,7 @@ static int search_registry(struct registry *r, const struct search_query *q, con
 	code = ask_index(r, q, t, cancel, out, &none, &index);
 	if (code == OK)
 		return OK;
-	if (!none) {
+	if (!none || q->index_only) {
 		if (err)
 			*err = index; /* with what it says about waiting */
 		return code;

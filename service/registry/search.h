@@ -36,6 +36,7 @@ struct search_query {
 	const char *term; /* WORD, or HOST[:PORT]/WORD */
 	unsigned limit;	  /* 1 to SEARCH_LIMIT_MAX */
 	bool hub_api;	  /* for Docker Hub */
+	bool index_only;  /* no catalog */
 	const struct credentials *credentials;
 };
 

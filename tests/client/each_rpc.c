@@ -230,6 +230,23 @@ static void look_at(char *image)
 	CALL(get_disk_usage, GetDiskUsageResponse, &usage, answer->image_count == 1);
 }
 
+/* What is there already, once more. */
+static void put_manifest(char *image)
+{
+	Imaged__V1__InspectRemoteRequest inspect = IMAGED__V1__INSPECT_REMOTE_REQUEST__INIT;
+	Imaged__V1__PutManifestRequest put = IMAGED__V1__PUT_MANIFEST_REQUEST__INIT;
+	Imaged__V1__InspectRemoteResponse *found = NULL;
+
+	inspect.reference = put.reference = image;
+	if (imaged_inspect_remote(channel, NULL, &inspect, &found, &error) < 0) {
+		report("put_manifest", -1, 0);
+		return;
+	}
+	put.manifest = found->manifest;
+	CALL(put_manifest, PutManifestResponse, &put, same(answer->descriptor->digest, found->descriptor->digest));
+	imaged_inspect_remote_free(found);
+}
+
 /* Without pulling. The registry has no index: its catalog is looked through. */
 static void ask_registry(char *image, const char *registry)
 {
@@ -375,6 +392,7 @@ int main(int argc, char **argv)
 		return 2;
 	copy(argv[1]);
 	ask_registry(argv[1], argv[2]);
+	put_manifest(argv[1]);
 	pull(argv[1]);
 	push(argv[1]);
 	look_at(argv[1]);

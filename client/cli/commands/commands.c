@@ -51,7 +51,11 @@ static const struct command image_commands[] = {
 };
 
 static const struct command manifest_commands[] = {
+	{ "annotate", NULL, &spec_manifest_annotate, NULL, NULL },
+	{ "create", NULL, &spec_manifest_create, NULL, NULL },
 	{ "inspect", NULL, &spec_manifest_inspect, NULL, NULL },
+	{ "push", NULL, &spec_manifest_push, NULL, NULL },
+	{ "rm", NULL, &spec_manifest_rm, NULL, NULL },
 	{ 0 },
 };
 
@@ -79,7 +83,7 @@ const struct command root_commands[] = {
 	{ "load", NULL, &spec_load, NULL, NULL },
 	{ "login", NULL, &spec_login, NULL, NULL },
 	{ "logout", NULL, &spec_logout, NULL, NULL },
-	{ "manifest", NULL, NULL, manifest_commands, "Look at manifests in registries" },
+	{ "manifest", NULL, NULL, manifest_commands, "Manage Docker image manifests and manifest lists" },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "push", NULL, &spec_push, NULL, NULL },
 	{ "rmi", NULL, &spec_rmi, NULL, NULL },

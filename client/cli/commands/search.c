@@ -45,6 +45,7 @@ static int fetch(struct cli *cli, const struct options *o, const char *term, Ima
 	request->term = (char *)term;
 	request->limit = limit_of(o->limit);
 	request->hub_api = o->hub_api;
+	request->index_only = cli_is_docker(cli); /* docker knows no catalog */
 	if (!r) {
 		request->credentials = domain_of(term, domain) ? credentials_for_registry(cli, domain, &credentials)
 							       : NULL;

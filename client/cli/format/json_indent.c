@@ -91,3 +91,36 @@ void json_indent(struct buf *out, struct bytes text, const char *indent)
 		text = (struct bytes){ text.data + n, text.len - n };
 	}
 }
+
+/* How many bytes were put; 0: what is there may stay as it is. */
+static size_t put_escaped(struct buf *out, struct bytes text)
+{
+	const uint8_t *at = text.data;
+
+	if (*at == '<' || *at == '>' || *at == '&') {
+		buf_printf(out, "\\u%04x", *at);
+		return 1;
+	}
+	if (text.len < 3 || at[0] != 0xe2 || at[1] != 0x80 || (at[2] & 0xfe) != 0xa8)
+		return 0;
+	buf_printf(out, "\\u20%02x", at[2] & 0x2f);
+	return 3;
+}
+
+void json_compact(struct buf *out, struct bytes text)
+{
+	size_t n, string_end = 0;
+
+	for (size_t i = 0; i < text.len && buf_ok(out); i += n) {
+		struct bytes rest = { text.data + i, text.len - i };
+
+		if (i >= string_end && text.data[i] == '"')
+			string_end = i + string_len(rest);
+		n = put_escaped(out, rest);
+		if (n)
+			continue;
+		n = 1;
+		if (i < string_end || !strchr(" \t\r\n", text.data[i]))
+			buf_putc(out, (char)text.data[i]);
+	}
+}

@@ -9,5 +9,8 @@
 
 /* Appends; no newline at the end. */
 void json_indent(struct buf *out, struct bytes text, const char *indent);
+/* Appends it without white space, as Go's json.Marshal what is JSON already: '<', '>' and
+ * '&', which only strings can hold, are escaped, and so are U+2028 and U+2029. */
+void json_compact(struct buf *out, struct bytes text);
 
 #endif

@@ -132,22 +132,40 @@ static void json_is_indented_and_nothing_else(UNUSED void **state)
 	expect_indent("", "");
 }
 
-static Imaged__V1__RemoteManifest remote(Imaged__V1__Descriptor *d, const char *body)
+static void json_is_made_compact(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(64 * 1024);
+
+	json_compact(&out, bytes_of(" { \"a b\" :\t[ 1 , \"<x> & \\\" y\xe2\x80\xa9\" ] }\r\n"));
+	assert_string_equal(buf_text(&out), "{\"a b\":[1,\"\\u003cx\\u003e \\u0026 \\\" y\\u2029\"]}");
+}
+
+#define AMD64 "{\"os\":\"linux\",\"architecture\":\"amd64\",\"rootfs\":{}}"
+
+static ProtobufCBinaryData binary(const char *text)
+{
+	return (ProtobufCBinaryData){ strlen(text), (uint8_t *)(uintptr_t)text };
+}
+
+static Imaged__V1__RemoteManifest remote(Imaged__V1__Descriptor *d, const char *body, const char *config)
 {
 	Imaged__V1__RemoteManifest m = IMAGED__V1__REMOTE_MANIFEST__INIT;
 
 	m.reference = (char *)"r.example/a:1@sha256:0";
 	m.descriptor = d;
-	m.manifest = (ProtobufCBinaryData){ strlen(body), (uint8_t *)body };
+	m.manifest = binary(body);
+	m.config = binary(config);
 	return m;
 }
 
 static void expect_manifest(const Imaged__V1__InspectRemoteResponse *m, bool verbose, const char *shown)
 {
 	CLEANUP(buf_free) struct buf out = BUF_INIT(64 * 1024);
+	struct reference ref;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(manifest_view(m, verbose, &out, &err), OK);
+	assert_int_equal(reference_parse("r.example/a:1", &ref, NULL), OK);
+	assert_int_equal(manifest_view_remote(&ref, m, verbose, &out, &err), OK);
 	assert_string_equal(buf_text(&out), shown);
 }
 
@@ -155,42 +173,48 @@ static void manifests_print_as_docker_prints_them(UNUSED void **state)
 {
 	Imaged__V1__InspectRemoteResponse m = IMAGED__V1__INSPECT_REMOTE_RESPONSE__INIT;
 	Imaged__V1__Descriptor d = IMAGED__V1__DESCRIPTOR__INIT;
-	Imaged__V1__Platform p = IMAGED__V1__PLATFORM__INIT;
 	Imaged__V1__RemoteManifest one, *list[] = { &one };
 
-	p.architecture = (char *)"arm64";
-	p.os = (char *)"linux";
-	p.variant = (char *)"v8";
 	d.media_type = (char *)"application/vnd.oci.image.manifest.v1+json";
 	d.digest = (char *)"sha256:0";
 	d.size = 7;
-	d.platform = &p;
-	one = remote(&d, "{\"a\":1}");
+	one = remote(&d, "{\"a\":1}", AMD64);
 	m.descriptor = &d;
 	m.manifest = one.manifest;
 	m.manifests = list;
 	m.n_manifests = 1;
 	expect_manifest(&m, false, "{\n\t\"a\": 1\n}\n");
-	expect_manifest(
-		&m, true,
-		"{\n\t\"Ref\": \"r.example/a:1@sha256:0\",\n\t\"Descriptor\": {\n"
-		"\t\t\"mediaType\": \"application/vnd.oci.image.manifest.v1+json\",\n\t\t\"digest\": \"sha256:0\",\n"
-		"\t\t\"size\": 7,\n\t\t\"platform\": {\n\t\t\t\"architecture\": \"arm64\",\n\t\t\t\"os\": \"linux\",\n"
-		"\t\t\t\"variant\": \"v8\"\n\t\t}\n\t},\n\t\"Raw\": \"eyJhIjoxfQ==\",\n\t\"OCIManifest\": {\n"
-		"\t\t\"a\": 1\n\t}\n}\n");
+	expect_manifest(&m, true,
+			"{\n\t\"Ref\": \"r.example/a:1\",\n\t\"Descriptor\": {\n"
+			"\t\t\"mediaType\": \"application/vnd.oci.image.manifest.v1+json\",\n"
+			"\t\t\"digest\": \"sha256:0\",\n\t\t\"size\": 7,\n\t\t\"platform\": {\n"
+			"\t\t\t\"architecture\": \"amd64\",\n\t\t\t\"os\": \"linux\"\n\t\t}\n\t},\n"
+			"\t\"Raw\": \"eyJhIjoxfQ==\",\n\t\"OCIManifest\": {\n\t\t\"a\": 1\n\t}\n}\n");
 	m.descriptor = NULL;
 	expect_manifest(&m, false, "{\n\t\"a\": 1\n}\n");
 }
 
+/* Of an entry what docker's client keeps: no annotations, and a platform always. */
 static void an_index_prints_with_three_blanks(UNUSED void **state)
 {
+	static const char index[] = "{\"manifests\":[{\"size\":1,\"annotations\":{\"a\":\"b\"},\"mediaType\":\"x/y\","
+				    "\"digest\":\"sha256:"
+				    "0000000000000000000000000000000000000000000000000000000000000000\"}]}";
 	Imaged__V1__InspectRemoteResponse m = IMAGED__V1__INSPECT_REMOTE_RESPONSE__INIT;
 	Imaged__V1__Descriptor d = IMAGED__V1__DESCRIPTOR__INIT;
 
 	d.media_type = (char *)"application/vnd.docker.distribution.manifest.list.v2+json";
 	m.descriptor = &d;
-	m.manifest = (ProtobufCBinaryData){ 7, (uint8_t *)(uintptr_t) "{\"a\":1}" };
-	expect_manifest(&m, false, "{\n   \"a\": 1\n}\n");
+	m.manifest = binary(index);
+	expect_manifest(&m, false,
+			"{\n   \"schemaVersion\": 2,\n"
+			"   \"mediaType\": \"application/vnd.docker.distribution.manifest.list.v2+json\",\n"
+			"   \"manifests\": [\n      {\n         \"mediaType\": \"x/y\",\n         \"size\": 1,\n"
+			"         \"digest\": \"sha256:"
+			"0000000000000000000000000000000000000000000000000000000000000000\",\n"
+			"         \"platform\": {\n            \"architecture\": \"\",\n            \"os\": \"\"\n"
+			"         }\n      }\n   ]\n}\n");
+	m.manifest = binary("{\"manifests\":[]}");
 	expect_manifest(&m, true, "[]\n");
 }
 
@@ -250,6 +274,7 @@ int main(void)
 		cmocka_unit_test(search_filters_become_fields),
 		cmocka_unit_test(search_filters_that_are_none),
 		cmocka_unit_test(json_is_indented_and_nothing_else),
+		cmocka_unit_test(json_is_made_compact),
 		cmocka_unit_test(manifests_print_as_docker_prints_them),
 		cmocka_unit_test(an_index_prints_with_three_blanks),
 		cmocka_unit_test(all_tags_have_one_status),
