@@ -35,17 +35,23 @@ int manifest_ask(struct cli *cli, const struct reference *ref, bool insecure, bo
 	return r;
 }
 
+/* docker looks on at a registry that refuses what it was shown, and finds nothing. */
+static bool is_none(const struct err *err)
+{
+	if (err->code == E_UNAUTHENTICATED)
+		return !strstr(err->text, "no basic auth credentials");
+	return err->code == E_MANIFEST_UNKNOWN || err->code == E_NOT_FOUND;
+}
+
 int manifest_report(const struct reference *ref, const struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
 
-	switch (err->code) {
-	case E_MANIFEST_UNKNOWN:
-	case E_NOT_FOUND:
-	case E_UNAUTHENTICATED:
-	case E_DENIED:
+	if (is_none(err)) {
 		cli_warn("no such manifest: %s\n", reference_text(ref, name));
 		return 1;
+	}
+	switch (err->code) {
 	case E_REGISTRY:
 	case E_TLS:
 		cli_warn("failed to configure transport: error pinging v2 registry: %s\n", err->text);

@@ -81,35 +81,62 @@ static bool is_index(const Imaged__V1__InspectRemoteResponse *m)
 	return m->descriptor && media_is_index(media_type_of(m->descriptor->media_type).kind);
 }
 
+/* The answer stays as it is: what is changed is a copy. */
+static Imaged__V1__RemoteManifest *with_platform(const Imaged__V1__RemoteManifest *m, Imaged__V1__Platform *platform,
+						 struct arena *a)
+{
+	Imaged__V1__RemoteManifest *copy = arena_alloc(a, sizeof *copy);
+	Imaged__V1__Descriptor *d = arena_alloc(a, sizeof *d);
+
+	if (!copy || !d)
+		return NULL;
+	*d = *m->descriptor;
+	d->platform = platform;
+	*copy = *m;
+	copy->descriptor = d;
+	return copy;
+}
+
 int manifest_of_remote(const struct reference *ref, const Imaged__V1__InspectRemoteResponse *m, struct arena *a,
 		       Imaged__V1__RemoteManifest **ret_manifest, struct err *err)
 {
-	char name[REFERENCE_TEXT_MAX];
-	Imaged__V1__RemoteManifest *one;
 	Imaged__V1__Platform *platform;
+	char name[REFERENCE_TEXT_MAX];
 
 	*ret_manifest = NULL;
 	if (is_index(m))
 		return OK;
 	if (m->n_manifests != 1 || !m->manifests[0]->descriptor)
 		return fail(err, E_UNKNOWN, "the daemon sent no manifest");
-	one = m->manifests[0];
-	if (manifest_json_platform(bytes_in(&one->config), a, &platform, err) < 0)
+	if (manifest_json_platform(bytes_in(&m->manifests[0]->config), a, &platform, err) < 0)
 		return err->code;
-	*ret_manifest = arena_alloc(a, sizeof(**ret_manifest));
+	*ret_manifest = with_platform(m->manifests[0], platform, a);
 	if (!*ret_manifest)
 		return fail_nomem(err);
-	**ret_manifest = *one;
 	(*ret_manifest)->reference = arena_string(a, reference_text(ref, name));
-	(*ret_manifest)->descriptor = arena_alloc(a, sizeof(*one->descriptor));
-	if (!(*ret_manifest)->reference || !(*ret_manifest)->descriptor)
-		return fail_nomem(err);
-	*(*ret_manifest)->descriptor = *one->descriptor;
-	(*ret_manifest)->descriptor->platform = platform;
-	return OK;
+	return (*ret_manifest)->reference ? OK : fail_nomem(err);
 }
 
 /* The platforms of the manifests are those that the index says. */
+static int view_verbose(const Imaged__V1__InspectRemoteResponse *m, Imaged__V1__Descriptor *const *entries, size_t n,
+			struct arena *a, struct buf *out, struct err *err)
+{
+	Imaged__V1__RemoteManifest **items = arena_array(a, n + 1, sizeof(*items));
+
+	if (!items)
+		return fail_nomem(err);
+	if (n != m->n_manifests)
+		return fail(err, E_UNKNOWN, "the daemon sent %zu manifests of %zu", m->n_manifests, n);
+	for (size_t i = 0; i < n; i++) {
+		if (!m->manifests[i]->descriptor)
+			return fail(err, E_UNKNOWN, "the daemon sent a manifest without a descriptor");
+		items[i] = with_platform(m->manifests[i], entries[i]->platform, a);
+		if (!items[i])
+			return fail_nomem(err);
+	}
+	return view_whole(items, n, out, err);
+}
+
 static int view_index(const Imaged__V1__InspectRemoteResponse *m, bool verbose, struct arena *a, struct buf *out,
 		      struct err *err)
 {
@@ -118,18 +145,10 @@ static int view_index(const Imaged__V1__InspectRemoteResponse *m, bool verbose, 
 
 	if (manifest_json_entries(bytes_in(&m->manifest), a, &entries, &n, err) < 0)
 		return err->code;
-	if (!verbose) {
-		manifest_json_put_list(out, entries, n);
-		return end(out, NULL, err);
-	}
-	if (n != m->n_manifests)
-		return fail(err, E_UNKNOWN, "the daemon sent %zu manifests of %zu", m->n_manifests, n);
-	for (size_t i = 0; i < n; i++) {
-		if (!m->manifests[i]->descriptor)
-			return fail(err, E_UNKNOWN, "the daemon sent a manifest without a descriptor");
-		m->manifests[i]->descriptor->platform = entries[i]->platform;
-	}
-	return view_whole(m->manifests, n, out, err);
+	if (verbose)
+		return view_verbose(m, entries, n, a, out, err);
+	manifest_json_put_list(out, entries, n);
+	return end(out, NULL, err);
 }
 
 int manifest_view_remote(const struct reference *ref, const Imaged__V1__InspectRemoteResponse *m, bool verbose,
