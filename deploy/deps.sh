@@ -38,6 +38,7 @@ packages() {
 		# mounts: calls that fail or kill, and the overlay of those without privileges
 		echo strace fuse3 fuse-overlayfs
 		echo groff-base # renders the man pages
+		echo zsh fish # whose completions are tried, beside those of bash
 		echo python3 python3-grpcio python3-protobuf
 		# A Node.js from elsewhere brings its own npm; Debian's must not replace it.
 		command -v npm >/dev/null || echo nodejs npm

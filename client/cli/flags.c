@@ -277,13 +277,13 @@ void flags_free(const struct flags *f)
 
 /* ---- help ----------------------------------------------------------------- */
 
-static const char *value_name(const struct flag *flag)
+const char *flag_value_name(const struct flag *flag)
 {
 	static const char *const names[] = {
-		[FLAG_BOOL] = "",	 [FLAG_STRING] = " string",	[FLAG_STRING_ONCE] = " string",
-		[FLAG_INT] = " int",	 [FLAG_FILTERS] = " filter",	[FLAG_STRINGS] = " strings",
-		[FLAG_LIST] = " list",	 [FLAG_ARRAY] = " stringArray", [FLAG_ULIMIT] = " ulimit",
-		[FLAG_BYTES] = " bytes",
+		[FLAG_BOOL] = "",	[FLAG_STRING] = "string",     [FLAG_STRING_ONCE] = "string",
+		[FLAG_INT] = "int",	[FLAG_FILTERS] = "filter",    [FLAG_STRINGS] = "strings",
+		[FLAG_LIST] = "list",	[FLAG_ARRAY] = "stringArray", [FLAG_ULIMIT] = "ulimit",
+		[FLAG_BYTES] = "bytes",
 	};
 
 	return names[kind_of(flag)];
@@ -291,13 +291,12 @@ static const char *value_name(const struct flag *flag)
 
 static size_t left_column(const struct flag *flag, char out[128])
 {
-	int n;
+	const char *value = flag_value_name(flag);
+	char shorthand[8] = "    ";
 
 	if (flag->shorthand)
-		n = snprintf(out, 128, "  -%c, --%s%s", flag->shorthand, flag->name, value_name(flag));
-	else
-		n = snprintf(out, 128, "      --%s%s", flag->name, value_name(flag));
-	return (size_t)n;
+		snprintf(shorthand, sizeof shorthand, "-%c, ", flag->shorthand);
+	return (size_t)snprintf(out, 128, "  %s--%s%s%s", shorthand, flag->name, *value ? " " : "", value);
 }
 
 static void indent(struct buf *out, size_t n)

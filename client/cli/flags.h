@@ -64,6 +64,8 @@ struct flags {
 int flags_parse(struct flags *f, int argc, char **argv, struct err *err);
 void flags_free(const struct flags *f);
 
+/* What the help calls its value, "string"; "" of a FLAG_BOOL. */
+const char *flag_value_name(const struct flag *flag);
 /* The block of lines under "Options:", wrapped at `columns`, without flags that have one of
  * these marks. */
 void flags_print(struct buf *out, const struct flag *table, size_t n, unsigned without, int columns);
