@@ -1,8 +1,10 @@
 #include "service/build/evaluate.h"
 
 #include "service/build/image_copy.h"
+#include "service/build/quote.h"
 #include "service/build/secret_name.h"
 #include "service/build/set.h"
+#include "store/types/path.h"
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -157,6 +159,21 @@ int evaluate_word(struct evaluating *g, const struct instruction *i, const char 
 		return r;
 	*ret_value = arena_string(g->arena, buf_text(&value));
 	return *ret_value ? OK : fail_nomem(g->err);
+}
+
+int evaluate_file_name(struct evaluating *g, const char *written, const char **ret_name)
+{
+	CLEANUP(freep) char *rooted = format("/%s", written);
+	CLEANUP(buf_free) struct buf path = BUF_INIT(EXPANDED_MAX);
+	struct quoted quoted;
+
+	if (!rooted || !path_clean(bytes_of(rooted), &path))
+		return fail_nomem(g->err);
+	if (!buf_text(&path)[1] || strchr(buf_text(&path) + 1, '/'))
+		return fail(g->err, E_INVALID, "the here-document %s is no name of a file",
+			    quote_short(written, &quoted));
+	*ret_name = arena_string(g->arena, buf_text(&path) + 1);
+	return *ret_name ? OK : fail_nomem(g->err);
 }
 
 static int keep(struct evaluating *g, const char *text, const char **ret_text)

@@ -132,6 +132,9 @@ struct evaluating {
 
 /* In the arena. */
 int evaluate_word(struct evaluating *g, const struct instruction *i, const char *word, const char **ret_value);
+/* Of a here-document that becomes a file: the name below a directory of its own. E_INVALID: there it is none, or in
+ * another directory. */
+int evaluate_file_name(struct evaluating *g, const char *written, const char **ret_name);
 int evaluate_copy(struct evaluating *g, const struct plan_command *c, struct step *s);
 int evaluate_run(struct evaluating *g, const struct plan_command *c, struct step *s);
 

@@ -151,9 +151,11 @@ static int set_file(struct evaluating *g, const struct instruction *i, const str
 		    struct copy_source *source)
 {
 	CLEANUP(buf_free) struct buf content = BUF_INIT(EXPANDED_MAX);
-	int r = OK;
+	int r;
 
-	*source = (struct copy_source){ .kind = SOURCE_FILE, .path = file->name, .pattern = "" };
+	*source = (struct copy_source){ .kind = SOURCE_FILE, .pattern = "" };
+	if (evaluate_file_name(g, file->name, &source->path) < 0)
+		return g->err->code;
 	if (!file->expand) {
 		source->content = file->content;
 		return OK;

@@ -13,6 +13,20 @@ static int parse_error(struct evaluating *g, const struct instruction *i)
 		    i->words.n ? i->words.items[0] : "");
 }
 
+/* The command is the path as it is written, which may lead elsewhere. */
+static int set_script(struct evaluating *g, const char *name, const char *text, struct run_command *s,
+		      const char **ret_command)
+{
+	CLEANUP(freep) char *written = format("/dev/pipes/%s", name);
+	CLEANUP(buf_free) struct buf command = BUF_INIT(EXPANDED_MAX);
+
+	if (!written || !path_clean(bytes_of(written), &command))
+		return fail_nomem(g->err);
+	s->script = text;
+	*ret_command = arena_string(g->arena, buf_text(&command));
+	return *ret_command ? evaluate_file_name(g, name, &s->script_name) : fail_nomem(g->err);
+}
+
 /* A script of its own, or a text for the shell; without tabs where they do not count. */
 static int single_document(struct evaluating *g, const struct instruction *i, struct run_command *s,
 			   const char **ret_text)
@@ -27,10 +41,7 @@ static int single_document(struct evaluating *g, const struct instruction *i, st
 	s->single_document = true;
 	if (strncmp(file->content, "#!", 2) != 0)
 		return OK;
-	s->script_name = file->name;
-	s->script = text;
-	*ret_text = arena_printf(g->arena, "/dev/pipes/%s", file->name);
-	return *ret_text ? OK : fail_nomem(g->err);
+	return set_script(g, file->name, text, s, ret_text);
 }
 
 /* The line and the documents once more as the shell reads them. */

@@ -413,10 +413,18 @@ class Files(LanguageCase):
             ("RUN <<E bash\na\nE", sh + ["<<E bash\na\nE"], ""),
             ("RUN <<A cat >x && <<B\na\nA\nb\nB", sh + ["<<A cat >x && <<B\na\nA\nb\nB"], ""),
             ("RUN <<-A cat\n\ta\nA", sh + ["<<-A cat\n\ta\nA"], ""),
+            ("RUN <<../../E\n#!/bin/x\n../../E", sh + ["/E"], "#!/bin/x\n"),
+            ("RUN <<./E\n#!/bin/x\n./E", sh + ["/dev/pipes/E"], "#!/bin/x\n"),
+            ("RUN <<a/E\nx\na/E", sh + ["x\n"], ""),
         ):
             with self.subTest(text):
                 run = self.target("FROM x\n" + text)["steps"][0]["run"]
                 self.assertEqual((args, script), (run["args"], run["script"]))
+
+    def test_heredocs_that_are_no_files(self):
+        for text in ("RUN <<a/E\n#!/bin/x\na/E", "RUN <<..\n#!/bin/x\n..", "COPY <<a/b /d\nb\na/b", "COPY <<. /d\n."):
+            with self.subTest(text):
+                self.assertIn("is no name of a file", self.build("FROM x\n" + text).get("error", ""))
 
     def test_copy_heredocs(self):
         for text, files in (
@@ -425,6 +433,7 @@ class Files(LanguageCase):
             ("COPY <<-a /d\n\t\tx\n\ta", [("a", "x\n")]),
             ("COPY <<a /d\n\\$V \\x\na", [("a", "$V x\n")]),
             ("ADD <<a /d\nx\na", [("a", "x\n")]),
+            ("COPY <<../../a /d\nx\n../../a", [("a", "x\n")]),
         ):
             with self.subTest(text):
                 sources = self.target("FROM x\nENV V=v\n" + text)["steps"][0]["copy"]["sources"]

@@ -354,14 +354,17 @@ static int add_all(struct execution *x, struct step_run *r, struct err *err)
 	return rc;
 }
 
-/* The command is its path. */
-static void add_script(const struct run_command *c, struct step_run *r)
+static int add_script(const struct run_command *c, struct step_run *r, struct err *err)
 {
+	r->script_path = format("/dev/pipes/%s", c->script_name);
+	if (!r->script_path)
+		return fail_nomem(err);
 	r->mounts[r->step.n_mounts++] = (struct run_mount){ .type = RUN_FILE,
-							    .target = c->args.items[c->args.n - 1],
+							    .target = r->script_path,
 							    .source = -1,
 							    .content = bytes_of(c->script),
 							    .mode = SCRIPT_MODE };
+	return OK;
 }
 
 int step_run_add_mounts(struct execution *x, struct step_run *r, struct err *err)
@@ -378,8 +381,6 @@ int step_run_add_mounts(struct execution *x, struct step_run *r, struct err *err
 	for (size_t i = 0; i < c->n_mounts; i++)
 		if (!r->held[i].skipped)
 			r->mounts[r->step.n_mounts++] = r->mounts[i];
-	if (*c->script_name)
-		add_script(c, r);
 	r->step.mounts = r->mounts;
-	return OK;
+	return *c->script_name ? add_script(c, r, err) : OK;
 }

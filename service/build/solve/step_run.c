@@ -189,6 +189,7 @@ void step_run_close(struct step_run *r)
 	free(r->held);
 	free(r->mounts);
 	free(r->made_env);
+	free(r->script_path);
 	free(r->env);
 	free(r->args);
 }

@@ -30,7 +30,8 @@ struct step_run {
 	size_t n_held;
 	const char **args;
 	const char **env;
-	char **made_env; /* those of `env` that are this one's: NULL-terminated */
+	char *script_path; /* of a here-document */
+	char **made_env;   /* those of `env` that are this one's: NULL-terminated */
 };
 
 /* E_DENIED: the build may not do what the step asks for, also when it was done before. */
