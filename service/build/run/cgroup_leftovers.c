@@ -46,6 +46,17 @@ void cgroup_leftovers_remove(const char *parent, const char *id)
 		for_each_hierarchy(remove_one, path);
 }
 
+static void remove_made(int root, void *path)
+{
+	cgroup_remove_made(root, path);
+}
+
+void cgroup_leftovers_forget(const char *parent)
+{
+	if (geteuid() == 0)
+		for_each_hierarchy(remove_made, (void *)parent);
+}
+
 struct sweep {
 	const char *parent, *prefix;
 	unsigned removed;

@@ -9,4 +9,7 @@ void cgroup_leftovers_remove(const char *parent, const char *id);
 /* All below the parent that begin so: no such step may run. How many. */
 unsigned cgroup_leftovers_sweep(const char *parent, const char *prefix);
 
+/* Removes PARENT, and those above it, as far as they are empty and were made for steps. */
+void cgroup_leftovers_forget(const char *parent);
+
 #endif

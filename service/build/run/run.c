@@ -120,6 +120,12 @@ int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_remo
 	return rc;
 }
 
+void run_forget_parent(const char *cgroup_parent)
+{
+	if (plan_check_cgroup_parent(cgroup_parent, NULL) == OK)
+		cgroup_leftovers_forget(cgroup_parent);
+}
+
 /* ---- words ------------------------------------------------------------------------------- */
 
 static const char single_id_note[] =

@@ -158,6 +158,9 @@ int run_write_layer(const struct run_config *c, const struct run_layer *layer, c
 /* Empties the directory of a step. */
 int run_remove(const struct run_config *c, int directory, struct err *err);
 
+/* Removes a cgroup that was made because a client named it, and those above it, unless there are steps in them. */
+void run_forget_parent(const char *cgroup_parent);
+
 /* Removes the cgroups that steps have left whose ids begin so, and which no daemon has any more; at the daemon's
  * start. How many. */
 int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err);

@@ -267,6 +267,15 @@ static int finish(struct solving *b, int r, struct solution *s, struct err *err)
 	return fill(b, s, err);
 }
 
+/* Of a client. The daemon's own stays, for the next step. */
+static void forget_cgroup_parent(const struct solving *b)
+{
+	const char *own = b->solver->options.run->cgroup_parent, *parent = b->request->cgroup_parent;
+
+	if (parent && *parent && strcmp(parent, own ? own : "") != 0)
+		run_forget_parent(parent);
+}
+
 int solve(struct solver *s, const struct solve_request *request, struct solution *ret_solution, struct err *err)
 {
 	struct solving b = { .solver = s, .request = request, .solution = ret_solution };
@@ -279,6 +288,7 @@ int solve(struct solver *s, const struct solve_request *request, struct solution
 	if (r == OK)
 		r = solving_run(&b, err);
 	r = finish(&b, r, ret_solution, err);
+	forget_cgroup_parent(&b);
 	release(&b);
 	return r;
 }

@@ -9,13 +9,17 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
 #include "service/build/run/worker/cgroup_limits.h"
 #include "service/build/run/worker/device_filter.h"
 
-enum { REMOVE_PATIENCE_MS = 3000, DEPTH_MAX = 16 };
+enum { REMOVE_PATIENCE_MS = 3000, DEPTH_MAX = 16, MAKE_TRIES = 16 };
+
+/* On those that were made for steps, and not by the machine's owner. */
+static const char made_mark[] = "trusted.imaged";
 
 /* ---- hierarchies ---------------------------------------------------------------- */
 
@@ -66,8 +70,18 @@ static int fail_cgroup(const struct cgroup *c, const char *what, struct err *err
 	return fail(err, E_UNSUPPORTED, "cgroup '%s': %s: %s", c->path, what, strerrordesc_np(errno));
 }
 
+static int make_directory(int parent, const char *name)
+{
+	bool made = mkdirat(parent, name, 0755) == 0;
+	int fd = made || errno == EEXIST ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	if (made && fd >= 0)
+		fsetxattr(fd, made_mark, "", 0, 0);
+	return fd;
+}
+
 /* The directories of the path, each in the one before. */
-static int make_path(int root, const char *path, int *ret_dir)
+static int try_path(int root, const char *path, int *ret_dir)
 {
 	char copy[CGROUP_PATH_MAX], *rest = copy, *name;
 	int at = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -80,12 +94,23 @@ static int make_path(int root, const char *path, int *ret_dir)
 			at = take_fd(&parent);
 			continue;
 		}
-		if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
-			return -1;
-		at = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		at = make_directory(parent, name);
 	}
 	*ret_dir = at;
 	return at < 0 ? -1 : 0;
+}
+
+/* One that was there may be removed in between, with its last step. */
+static int make_path(int root, const char *path, int *ret_dir)
+{
+	int r = -1;
+
+	for (unsigned i = 0; r < 0 && i < MAKE_TRIES; i++) {
+		r = try_path(root, path, ret_dir);
+		if (r < 0 && errno != ENOENT && errno != ENODEV)
+			break;
+	}
+	return r;
 }
 
 /* What another run left under this name goes first: its limits are not ours. */
@@ -240,6 +265,22 @@ bool cgroup_remove_unused(int root, const char *path)
 	if (dir < 0)
 		return errno == ENOENT;
 	return !flock(dir, LOCK_EX | LOCK_NB) && cgroup_remove_at(root, path);
+}
+
+void cgroup_remove_made(int root, const char *path)
+{
+	char copy[CGROUP_PATH_MAX], *slash = copy;
+
+	snprintf(copy, sizeof copy, "%s", path);
+	while (slash && *copy) {
+		CLEANUP(closep) int dir = openat(root, copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (dir < 0 || fgetxattr(dir, made_mark, NULL, 0) < 0 || unlinkat(root, copy, AT_REMOVEDIR) < 0)
+			return;
+		slash = strrchr(copy, '/');
+		if (slash)
+			*slash = 0;
+	}
 }
 
 static void leave_place(const struct cgroup *c, struct cgroup_place *p)

@@ -55,6 +55,8 @@ void cgroup_remove(struct cgroup *c);
 bool cgroup_remove_at(int root, const char *path);
 /* The same, unless the step that made it is still there. */
 bool cgroup_remove_unused(int root, const char *path);
+/* Removes PATH, and those above it, as far as they are empty and were made for steps. */
+void cgroup_remove_made(int root, const char *path);
 /* A hierarchy as a descriptor of its root: v2 with NULL, else a v1 one by its controllers as
  * /proc/self/cgroup names them. -1 with errno. */
 int cgroup_open_hierarchy(const char *controllers);
