@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -442,6 +443,26 @@ class Images(BuildCase):
         self.assertIn(b"arm64", self.files(arm)["etc/platform"])
         self.assertNotEqual(self.files(arm)["etc/platform"], self.files(here)["etc/platform"])
         self.assertIn("FromPlatformFlagConstDisallowed", [w.rule for w in arm.warnings()])
+
+    TWO = {"platforms": ["linux/amd64", "linux/amd64/v2"]}
+
+    @unittest.skipUnless(ROOT and platform.machine() == "x86_64", "needs root, and a machine that runs both")
+    def test_platforms_at_the_same_time(self):
+        """Each waits for the other."""
+        both = "while [ $(ls /c | wc -l) != 2 ]; do usleep 20000; done"
+        self.ok(f"FROM {fixtures.registry().host}/busybox:oci-gzip\nARG TARGETPLATFORM\nRUN --mount=type=cache,target=/c mkdir /c/$(echo $TARGETPLATFORM | tr / _); {both}\n", **self.TWO)
+
+    @unittest.skipUnless(ROOT and platform.machine() == "x86_64", "needs root, and a machine that runs both")
+    def test_a_platform_that_fails_ends_the_others(self):
+        marker = f"6{os.getpid()}3"
+        begun = "--mount=type=cache,target=/begun"
+        call = self.build(
+            f"FROM {fixtures.registry().host}/busybox:oci-gzip\nARG TARGETVARIANT\n"
+            f"RUN {begun} if [ $TARGETVARIANT ]; then until [ -e /begun/it ]; do usleep 20000; done; exit 7; fi; touch /begun/it; sleep {marker}\n", **self.TWO
+        )  # fmt: skip
+        self.assertIn("exit code: 7", call.fails().details())
+        self.assertIn(">>> RUN", call.excerpt())
+        self.assertEqual([], processes(f"sleep\0{marker}"))
 
     def test_several_platforms(self):
         name = fixtures.registry().host + "/multi:oci"

@@ -17,6 +17,12 @@ struct solving {
 	struct solution *solutions;
 	struct built *built;
 	struct cache_imports *imports;
+	struct cancel *cancel; /* fires with the session's, and when one platform has failed */
+	struct cancel_hook hook;
+
+	pthread_mutex_t mu; /* guards what follows */
+	size_t failed;	    /* the first platform that did, when there is a failure */
+	struct err failure;
 };
 
 /* ---- what the graphs stand on ------------------------------------------------------------- */
@@ -174,7 +180,7 @@ static void fill_request(struct solving *g, size_t which, const struct inputs *i
 		.executes_arg = &g->bases[which],
 		.keep_failed = start->debug_shell,
 		.progress = s->progress,
-		.cancel = s->cancel,
+		.cancel = g->cancel,
 	};
 	r->imports = cache_imports_all(g->imports, &r->n_imports);
 }
@@ -191,11 +197,70 @@ static int solve_one(struct solving *g, size_t which, struct err *err)
 	fill_request(g, which, &in, &request);
 	r = solve(g->session->service->build.solver, &request, &g->solutions[which], err);
 	base_steps_end(&g->bases[which], r < 0);
-	if (r < 0)
-		definition_tell_place(g->session, g->definition, g->solutions[which].place, err);
-	if (r < 0 && g->solutions[which].failed)
-		debug_shell_run(g->session, &g->solutions[which], &f->evaluation);
 	return r;
+}
+
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+static void fail_all(struct solving *g, size_t which, const struct err *why)
+{
+	pthread_mutex_lock(&g->mu);
+	if (g->failure.code == OK) {
+		g->failed = which;
+		g->failure = *why;
+	}
+	pthread_mutex_unlock(&g->mu);
+	cancel_fire(g->cancel, E_CANCELLED);
+}
+
+struct platform_thread {
+	struct solving *solving;
+	size_t which;
+	pthread_t thread;
+	bool started;
+};
+
+static void *solve_platform(void *arg)
+{
+	const struct platform_thread *t = arg;
+	struct err err = ERR_INIT;
+
+	if (solve_one(t->solving, t->which, &err) < 0)
+		fail_all(t->solving, t->which, &err);
+	return NULL;
+}
+
+/* The first one on this thread, the others beside it: what they share is made once. */
+static int solve_platforms(struct solving *g, struct err *err)
+{
+	CLEANUP(freep) struct platform_thread *threads = calloc(g->n, sizeof *threads);
+
+	if (!threads)
+		return fail_nomem(err);
+	for (size_t i = 0; i < g->n; i++)
+		threads[i] = (struct platform_thread){ .solving = g, .which = i };
+	for (size_t i = 1; i < g->n; i++)
+		threads[i].started = !pthread_create(&threads[i].thread, NULL, solve_platform, &threads[i]);
+	solve_platform(&threads[0]);
+	for (size_t i = 1; i < g->n; i++)
+		if (threads[i].started)
+			pthread_join(threads[i].thread, NULL);
+		else
+			solve_platform(&threads[i]);
+	return OK;
+}
+
+static int fail_solving(struct solving *g, struct err *err)
+{
+	const struct solution *s = &g->solutions[g->failed];
+
+	if (g->failure.code == E_CANCELLED && cancel_check(g->session->cancel, err) < 0)
+		return err->code;
+	*err = g->failure;
+	definition_tell_place(g->session, g->definition, s->place, err);
+	if (s->failed)
+		debug_shell_run(g->session, s, &g->fronts[g->failed].evaluation);
+	return err->code;
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -249,11 +314,12 @@ static int export(struct solving *g, struct arena *a, Imaged__V1__BuildDone *don
 
 static int solve_all(struct solving *g, struct err *err)
 {
-	for (size_t i = 0; i < g->n; i++) {
-		if (solve_one(g, i, err) < 0)
-			return err->code;
+	if (solve_platforms(g, err) < 0)
+		return err->code;
+	if (g->failure.code != OK)
+		return fail_solving(g, err);
+	for (size_t i = 0; i < g->n; i++)
 		fill_built(g, i);
-	}
 	return OK;
 }
 
@@ -287,6 +353,11 @@ static int open_imports(struct solving *g, struct err *err)
 				  &g->imports, err);
 }
 
+static void fire(void *cancel)
+{
+	cancel_fire(cancel, E_CANCELLED);
+}
+
 static int prepare(struct solving *g, struct err *err)
 {
 	struct session *s = g->session;
@@ -294,8 +365,11 @@ static int prepare(struct solving *g, struct err *err)
 	g->solutions = calloc(g->n, sizeof *g->solutions);
 	g->built = calloc(g->n, sizeof *g->built);
 	g->bases = calloc(g->n, sizeof *g->bases);
-	if (!g->solutions || !g->built || !g->bases)
+	g->cancel = cancel_new();
+	if (!g->solutions || !g->built || !g->bases || !g->cancel)
 		return fail_nomem(err);
+	g->hook = (struct cancel_hook){ .fn = fire, .arg = g->cancel };
+	cancel_hook(s->cancel, &g->hook);
 	if (step_options_make(s, &g->options, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < g->n; i++) {
@@ -308,6 +382,10 @@ static int prepare(struct solving *g, struct err *err)
 
 static void release(struct solving *g)
 {
+	if (g->hook.fn)
+		cancel_unhook(g->session->cancel, &g->hook);
+	cancel_unref(g->cancel);
+	pthread_mutex_destroy(&g->mu);
 	for (size_t i = 0; g->solutions && i < g->n; i++)
 		solution_free(&g->solutions[i]);
 	free(g->solutions);
@@ -321,8 +399,10 @@ int solve_and_export(struct session *s, const struct definition *d, struct front
 {
 	struct solving g = { .session = s, .definition = d, .fronts = fronts, .n = n };
 	struct prefetch *prefetch = NULL;
-	int r = prepare(&g, err);
+	int r;
 
+	pthread_mutex_init(&g.mu, NULL);
+	r = prepare(&g, err);
 	if (r == OK)
 		r = prefetch_start(s, fronts, n, &prefetch, err);
 	if (r == OK)
