@@ -88,6 +88,8 @@ void cli_call_error(struct buf *out, const struct err *err);
 int terminal_width(int fd);
 /* The same of its lines. */
 int terminal_height(int fd);
+/* Columns of standard output now, for progress: 200 where none are known, as docker has it. */
+int cli_output_width(void);
 /* Progress on standard output. */
 struct progress;
 void cli_progress(struct progress *p);
@@ -119,6 +121,8 @@ void signals_install(void);
 /* Settings to put back on a signal; NULL when they are back. */
 struct termios;
 void signals_restore_terminal(const struct termios *settings);
+/* What a signal that ends the process prints on stderr. */
+void signals_say(const char *text);
 /* A file to remove on a signal; NULL when there is none any more. */
 void signals_remove_file(const char *path);
 /* The first signal from now on is told to this eventfd instead, the second ends the process;

@@ -109,6 +109,8 @@ static int open_channel(struct cli *cli, struct err *err)
 
 	if (g->tlscert && !g->tlskey && !cert)
 		return fail_nomem(err);
+	if (!cli_is_docker(cli)) /* which says nothing */
+		signals_say(isatty(STDERR_FILENO) ? "\ncanceled\n" : "canceled\n");
 	r = rpc_channel_open(&options, &cli->channel, err);
 	if (r == E_USAGE) /* not a usage error of the command: exit status 1 */
 		err->code = E_NO_DAEMON;

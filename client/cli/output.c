@@ -130,11 +130,16 @@ int terminal_height(int fd)
 	return size.ws_row;
 }
 
-void cli_progress(struct progress *p)
+int cli_output_width(void)
 {
 	int width = terminal_width(STDOUT_FILENO);
 
+	return width ? width : 200;
+}
+
+void cli_progress(struct progress *p)
+{
 	p->terminal = isatty(STDOUT_FILENO);
-	p->width = width ? width : 200;
+	p->measure = cli_output_width;
 	p->write = cli_write;
 }

@@ -90,6 +90,8 @@ static int rewrite(struct progress *p, const char *id, const char *status, const
 	if (is_new)
 		buf_putc(&out, '\n');
 	buf_printf(&out, "\033[%zuA\033[2K\r%s: %s ", p->n - line, id, status);
+	if (p->measure)
+		p->width = p->measure();
 	if (count)
 		progress_bar(&out, count, p->width);
 	buf_printf(&out, "\r\033[%zuB", p->n - line);

@@ -10,8 +10,9 @@
 
 struct progress {
 	bool terminal;
-	int width;  /* of the terminal; the bar needs more than 110 */
-	char **ids; /* in the order of their lines */
+	int width;	      /* of the terminal; the bar needs more than 110 */
+	int (*measure)(void); /* the width now, as windows change; NULL: it stays */
+	char **ids;	      /* in the order of their lines */
 	size_t n;
 	void (*write)(const void *data, size_t len);
 };

@@ -5,7 +5,7 @@
 
 static struct termios saved;
 static volatile sig_atomic_t must_restore;
-static const char *volatile unfinished;
+static const char *volatile unfinished, *volatile last_words;
 static volatile sig_atomic_t interrupts = -1, interrupted;
 
 /* Tells whoever waits for it, once. */
@@ -30,6 +30,8 @@ static void end(int number)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
 	if (unfinished)
 		unlink(unfinished);
+	if (last_words && write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
+		_exit(128 + number); /* nobody reads them */
 	_exit(128 + number);
 }
 
@@ -51,6 +53,11 @@ void signals_restore_terminal(const struct termios *settings)
 		return;
 	saved = *settings;
 	must_restore = 1;
+}
+
+void signals_say(const char *text)
+{
+	last_words = text;
 }
 
 void signals_remove_file(const char *path)

@@ -22,7 +22,6 @@ struct importing {
 	struct input tar;
 	struct upload upload;
 	bool terminal, json;
-	int width;
 	bool started;	/* the service has begun to fetch the URL */
 	bool lined;	/* a line of progress stands open */
 	struct err own; /* a failure of this machine, of which the service does not know */
@@ -92,7 +91,7 @@ static void show_progress(struct importing *i, const Imaged__V1__ImportProgress 
 	if (!i->terminal || !m->current)
 		return;
 	buf_puts(&line, CLEAR_LINE "Importing ");
-	progress_bar(&line, &count, i->width);
+	progress_bar(&line, &count, cli_output_width());
 	buf_putc(&line, '\r');
 	cli_write(buf_text(&line), line.len);
 	i->lined = true;
@@ -197,7 +196,6 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	const struct options *o = options;
 	CLEANUP(importing_free) struct importing i = { .tar = INPUT_INIT };
 	const char *reference = argc > 1 ? argv[1] : "";
-	int width = terminal_width(STDOUT_FILENO);
 	struct err err = ERR_INIT;
 	enum progress_mode mode = PROGRESS_AUTO;
 	struct reference checked;
@@ -207,7 +205,6 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 		return cli_fail(&err);
 	i.terminal = isatty(STDOUT_FILENO) && mode == PROGRESS_AUTO;
 	i.json = mode == PROGRESS_JSON;
-	i.width = width ? width : 200;
 	if (import(cli, &i, o, reference, &err) == OK)
 		return cli_output_failed();
 	return report(cli, &i, &err);
