@@ -3,6 +3,7 @@ clients that lie."""
 
 import bz2
 import contextlib
+import functools
 import gzip
 import hashlib
 import http.server
@@ -21,6 +22,7 @@ import threading
 import time
 
 from buildclient import Build, Directory, Entry, build, listed
+from buildweb import Quiet
 from harness import BIN, SLOW, TestCase, free_port, program, wait_listening
 from rpc import Client, pb
 
@@ -1050,6 +1052,16 @@ class TestGit(ContextTestCase):
         wanted = ["sha256:" + hashlib.sha256(d).hexdigest() for d in (b"$Format:%H$", b"two\n")]
         self.assertEqual(wanted, answers[1:], "nothing is substituted or left out")
         self.assertEqual(self.git("rev-parse", "HEAD").strip() + " 0", commit)
+
+    def test_a_web_server_that_knows_nothing_of_git(self):
+        subprocess.run(["git", "-C", self.repository, "update-server-info"], check=True)
+        handler = functools.partial(Quiet, directory=self.path("served"))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.url = f"http://127.0.0.1:{server.server_port}/r.git"
+            for fragment, commit in (("", self.git("rev-parse", "HEAD").strip()), ("#v1:sub", self.first)):
+                self.assertEqual(commit + " 0", self.read(fragment, ("list", ""))[1])
+            server.shutdown()
 
     def test_refs_and_subdirectories(self):
         one = "sha256:" + hashlib.sha256(b"one\n").hexdigest()

@@ -150,14 +150,26 @@ static int init(const struct repository *r, struct err *err)
 	return code == OK ? write_attributes(r, err) : code;
 }
 
+static int fetch_history(const struct repository *r, const char *ref, bool all, struct err *err)
+{
+	const char *args[10] = { "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--update-head-ok" };
+	size_t n = 5;
+
+	if (!all)
+		args[n++] = "--depth=1";
+	args[n++] = "--";
+	args[n++] = r->what->remote;
+	args[n] = ref;
+	return git_run(&r->git, args, NULL, err);
+}
+
+/* A web server that knows nothing of git gives the whole history or nothing. */
 static int fetch_ref(const struct repository *r, const char *ref, struct err *err)
 {
-	const char *const args[] = {
-		"fetch", "--quiet",	  "--depth=1", "--no-tags", "--no-recurse-submodules", "--update-head-ok",
-		"--",	 r->what->remote, ref,	       NULL
-	};
+	int code = fetch_history(r, ref, false, err);
 
-	return git_run(&r->git, args, NULL, err);
+	return code == E_UNKNOWN && strstr(err->text, "does not support shallow") ? fetch_history(r, ref, true, err)
+										  : code;
 }
 
 /* For a server that gives no commit by its number, and for numbers that are cut short. */
