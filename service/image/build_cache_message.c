@@ -26,7 +26,7 @@ Imaged__V1__BuildCacheEntry *build_cache_message(struct arena *a, const struct b
 	if (!m)
 		return NULL;
 	imaged__v1__build_cache_entry__init(m);
-	m->id = arena_string(a, digest_hex(&item->key, hex));
+	m->id = arena_string(a, digest_hex(&item->place.key, hex));
 	m->kind = arena_string(a, item->kind);
 	m->description = arena_string(a, item->description);
 	m->created = time_of(a, item->created_ns);

@@ -1,7 +1,5 @@
 #include "store/cache/build_cache.h"
 
-#include "proto/runtime/hash.h"
-
 static const char kind_mount[] = "exec.cachemount", kind_context[] = "source.local";
 
 /* ---- what each of them tells --------------------------------------------------------------- */
@@ -9,8 +7,7 @@ static const char kind_mount[] = "exec.cachemount", kind_context[] = "source.loc
 static struct build_cache_item item_of_step(const struct step_usage *u)
 {
 	return (struct build_cache_item){
-		.key = u->key,
-		.result = true,
+		.place = { BUILD_CACHE_STEPS, u->key },
 		.kind = u->kind,
 		.description = u->description,
 		.bytes = u->bytes,
@@ -25,7 +22,7 @@ static struct build_cache_item item_of_step(const struct step_usage *u)
 static struct build_cache_item item_of_mount(const struct cache_mount_usage *u)
 {
 	return (struct build_cache_item){
-		.key = u->key,
+		.place = { BUILD_CACHE_MOUNTS, u->key },
 		.kind = kind_mount,
 		.description = u->id,
 		.bytes = u->bytes,
@@ -39,7 +36,7 @@ static struct build_cache_item item_of_mount(const struct cache_mount_usage *u)
 static struct build_cache_item item_of_context(const struct context_usage *u)
 {
 	return (struct build_cache_item){
-		.key = u->id,
+		.place = { BUILD_CACHE_CONTEXTS, u->id },
 		.kind = kind_context,
 		.description = "local source for context",
 		.bytes = u->bytes,
@@ -52,16 +49,13 @@ static struct build_cache_item item_of_context(const struct context_usage *u)
 
 /* ---- each -------------------------------------------------------------------------------------- */
 
-struct seen_blob {
-	struct digest blob;
-	UT_hash_handle hh;
-};
-
 struct listing {
+	const struct build_cache *cache;
 	build_cache_visit *visit;
 	void *arg;
-	struct seen_blob *seen;
-	bool stopped, failed;
+	bool stopped;
+	int r; /* of a visit */
+	struct err *err;
 };
 
 static bool tell(struct listing *l, const struct build_cache_item *item)
@@ -70,36 +64,16 @@ static bool tell(struct listing *l, const struct build_cache_item *item)
 	return !l->stopped;
 }
 
-/* *ret_first: no result before this one had the blob. */
-static bool note_blob(struct listing *l, const struct digest *blob, bool *ret_first)
-{
-	struct seen_blob *b;
-
-	HASH_FIND(hh, l->seen, blob, sizeof *blob, b);
-	*ret_first = !b;
-	if (b)
-		return true;
-	b = calloc(1, sizeof *b);
-	if (!b)
-		return false;
-	b->blob = *blob;
-	HASH_ADD(hh, l->seen, blob, sizeof b->blob, b);
-	if (HASH_ADDED(b))
-		return true;
-	free(b);
-	return false;
-}
-
 static bool visit_step(void *arg, const struct step_usage *u)
 {
 	struct build_cache_item item = item_of_step(u);
 	struct listing *l = arg;
-	bool first;
+	bool counts;
 
-	l->failed = !note_blob(l, &u->result.blob, &first);
-	if (l->failed)
+	l->r = step_cache_counts(l->cache->steps, u, &counts, l->err);
+	if (l->r != OK)
 		return false;
-	if (!first)
+	if (!counts)
 		item.bytes = 0;
 	return tell(l, &item);
 }
@@ -118,30 +92,29 @@ static bool visit_context(void *arg, const struct context_usage *u)
 	return tell(arg, &item);
 }
 
-static void free_seen(struct listing *l)
+/* *ret_key: from where on; NULL: all of it. False: the part lies before. */
+static bool begins(const struct build_cache_place *after, enum build_cache_part part, const struct digest **ret_key)
 {
-	struct seen_blob *b, *next;
-
-	HASH_ITER(hh, l->seen, b, next)
-	{
-		HASH_DEL(l->seen, b);
-		free(b);
-	}
+	*ret_key = after && after->part == part ? &after->key : NULL;
+	return !after || after->part <= part;
 }
 
-int build_cache_each(const struct build_cache *c, struct cancel *cancel, build_cache_visit *visit, void *arg,
-		     struct err *err)
+int build_cache_each(const struct build_cache *c, const struct build_cache_place *after, struct cancel *cancel,
+		     build_cache_visit *visit, void *arg, struct err *err)
 {
-	struct listing l = { .visit = visit, .arg = arg };
-	int r = c->steps ? step_cache_each(c->steps, visit_step, &l, err) : OK;
+	struct err own = ERR_INIT;
+	struct listing l = { .cache = c, .visit = visit, .arg = arg, .err = err ? err : &own };
+	const struct digest *key;
+	int r = OK;
 
-	free_seen(&l);
-	if (r == OK && l.failed)
-		r = fail_nomem(err);
-	if (r == OK && !l.stopped && c->mounts)
-		r = cache_mounts_each(c->mounts, cancel, visit_mount, &l, err);
-	if (r == OK && !l.stopped && c->contexts)
-		r = contexts_each(c->contexts, visit_context, &l, err);
+	if (c->steps && begins(after, BUILD_CACHE_STEPS, &key))
+		r = step_cache_each(c->steps, key, visit_step, &l, l.err);
+	if (r == OK)
+		r = l.r;
+	if (r == OK && !l.stopped && c->mounts && begins(after, BUILD_CACHE_MOUNTS, &key))
+		r = cache_mounts_each(c->mounts, key, cancel, visit_mount, &l, l.err);
+	if (r == OK && !l.stopped && c->contexts && begins(after, BUILD_CACHE_CONTEXTS, &key))
+		r = contexts_each(c->contexts, key, visit_context, &l, l.err);
 	return r;
 }
 
@@ -164,7 +137,7 @@ int build_cache_totals(const struct build_cache *c, struct cancel *cancel, struc
 		       struct err *err)
 {
 	struct build_cache_totals totals = { 0 };
-	int r = build_cache_each(c, cancel, add_item, &totals, err);
+	int r = build_cache_each(c, NULL, cancel, add_item, &totals, err);
 
 	if (r == OK)
 		*ret_totals = totals;
@@ -262,7 +235,7 @@ static int find_cutoff(const struct build_cache *b, const struct build_cache_lim
 		*ret_cutoff = limits->unused_since ? limits->unused_since : INT64_MAX;
 		return OK;
 	}
-	r = build_cache_each(b, limits->cancel, add_part, &c, err);
+	r = build_cache_each(b, NULL, limits->cancel, add_part, &c, err);
 	if (r == OK && c.failed)
 		r = fail_nomem(err);
 	if (r == OK)

@@ -18,9 +18,16 @@ struct build_cache {
 	struct contexts *contexts;
 };
 
-struct build_cache_item {
+enum build_cache_part { BUILD_CACHE_STEPS, BUILD_CACHE_MOUNTS, BUILD_CACHE_CONTEXTS };
+
+/* What one is listed by: the parts follow each other, each in the order of its keys. */
+struct build_cache_place {
+	enum build_cache_part part;
 	struct digest key;
-	bool result;		 /* of a step */
+};
+
+struct build_cache_item {
+	struct build_cache_place place;
 	const char *kind;	 /* "regular", "source.local", "internal", "exec.cachemount" */
 	const char *description; /* borrowed until the visit ends */
 	int64_t bytes;		 /* of a layer that another result has too: told with the first only */
@@ -31,9 +38,9 @@ struct build_cache_item {
 
 typedef bool build_cache_visit(void *arg, const struct build_cache_item *item); /* false stops */
 
-/* Steps, mounts, contexts; each in the order of their keys. */
-int build_cache_each(const struct build_cache *c, struct cancel *cancel, build_cache_visit *visit, void *arg,
-		     struct err *err);
+/* All behind `after`, which need not be there; NULL: all. */
+int build_cache_each(const struct build_cache *c, const struct build_cache_place *after, struct cancel *cancel,
+		     build_cache_visit *visit, void *arg, struct err *err);
 
 /* Bytes are of what no image shares. */
 struct build_cache_totals {

@@ -53,8 +53,9 @@ struct cache_mount_usage {
 
 typedef bool cache_mount_visit(void *arg, const struct cache_mount_usage *usage); /* false stops */
 
-int cache_mounts_each(struct cache_mounts *c, struct cancel *cancel, cache_mount_visit *visit, void *arg,
-		      struct err *err);
+/* In the order of their keys, those behind `after`; NULL: all. */
+int cache_mounts_each(struct cache_mounts *c, const struct digest *after, struct cancel *cancel,
+		      cache_mount_visit *visit, void *arg, struct err *err);
 
 struct cache_mount_limits {
 	int64_t unused_since; /* as step_cache.h; 0: all that are not in use */

@@ -36,11 +36,11 @@ static int visit_one(struct cache_mounts *c, const struct key *k, struct cancel 
 	return OK;
 }
 
-int cache_mounts_each(struct cache_mounts *c, struct cancel *cancel, cache_mount_visit *visit, void *arg,
-		      struct err *err)
+int cache_mounts_each(struct cache_mounts *c, const struct digest *after, struct cancel *cancel,
+		      cache_mount_visit *visit, void *arg, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_cache_mount_prefix();
+	struct key prefix = key_cache_mount_prefix(), last = after ? key_cache_mount(after) : prefix;
 	bool go_on = true;
 	const struct key *k;
 	int r;
@@ -49,7 +49,7 @@ int cache_mounts_each(struct cache_mounts *c, struct cancel *cancel, cache_mount
 		return fail_nomem(err);
 	if (!c->store->read_only)
 		cache_mounts_write_uses(c);
-	meta_scan_prefix(scan, c->store->local, &prefix);
+	meta_scan_after(scan, c->store->local, &prefix, after ? &last : NULL);
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && go_on) {
 		r = cancel_check(cancel, err);
 		if (r == OK)
@@ -175,7 +175,7 @@ int cache_mounts_prune(struct cache_mounts *c, const struct cache_mount_limits *
 
 	*ret_freed = 0;
 	if (r == OK)
-		r = cache_mounts_each(c, limits->cancel, prune_one, &p, p.err);
+		r = cache_mounts_each(c, NULL, limits->cancel, prune_one, &p, p.err);
 	if (r == OK)
 		r = p.r;
 	if (r == OK && !limits->dry_run)

@@ -89,7 +89,10 @@ struct step_usage {
 
 typedef bool step_visit(void *arg, const struct step_usage *usage); /* false stops */
 
-int step_cache_each(struct step_cache *c, step_visit *visit, void *arg, struct err *err);
+/* In the order of their keys, those behind `after`; NULL: all. */
+int step_cache_each(struct step_cache *c, const struct digest *after, step_visit *visit, void *arg, struct err *err);
+/* Whether no result before this one has its blob too: with it the blob's bytes are counted. */
+int step_cache_counts(struct step_cache *c, const struct step_usage *usage, bool *ret_counts, struct err *err);
 
 /* Bytes are of what no image shares, each blob once. */
 struct step_totals {

@@ -174,7 +174,7 @@ int step_cache_forget_blob(struct step_cache *c, const struct digest *blob, stru
 {
 	struct err own = ERR_INIT;
 	struct forgetting f = { .cache = c, .blob = blob, .err = err ? err : &own };
-	int r = step_cache_each(c, forget_if_has, &f, f.err);
+	int r = step_cache_each(c, NULL, forget_if_has, &f, f.err);
 
 	if (r != OK || f.r != OK)
 		return r != OK ? r : f.r;

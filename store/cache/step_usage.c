@@ -23,17 +23,17 @@ static int visit_one(struct step_cache *c, const struct digest *first, step_visi
 	return r;
 }
 
-int step_cache_each(struct step_cache *c, step_visit *visit, void *arg, struct err *err)
+int step_cache_each(struct step_cache *c, const struct digest *after, step_visit *visit, void *arg, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_step_prefix();
+	struct key prefix = key_step_prefix(), last = after ? key_step(after) : prefix;
 	bool go_on = true;
 	const struct key *k;
 	int r;
 
 	if (!scan)
 		return fail_nomem(err);
-	meta_scan_prefix(scan, c->store->local, &prefix);
+	meta_scan_after(scan, c->store->local, &prefix, after ? &last : NULL);
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && go_on) {
 		struct digest first;
 
@@ -46,6 +46,40 @@ int step_cache_each(struct step_cache *c, step_visit *visit, void *arg, struct e
 }
 
 /* ---- blobs that several results have ---------------------------------------------------------- */
+
+static int compare_keys(const struct digest *a, const struct digest *b)
+{
+	struct key x = key_step(a), y = key_step(b);
+	int order = memcmp(x.bytes, y.bytes, min_size(x.len, y.len));
+
+	return order ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+/* By the leases that hold the blob, of which each result has one. */
+int step_cache_counts(struct step_cache *c, const struct step_usage *usage, bool *ret_counts, struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_edge_kind_prefix(&usage->result.blob, EDGE_LEASE);
+	const struct key *k;
+	int r;
+
+	*ret_counts = true;
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, c->store->shared, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k && *ret_counts) {
+		struct digest blob, step;
+		struct edge_parent parent;
+
+		if (!key_parse_edge(key_bytes(k), &blob, &parent))
+			continue;
+		r = lease_step(c->store, &parent.lease, &step, err);
+		if (r != OK && r != E_NOT_FOUND && r != E_CORRUPT)
+			return r;
+		*ret_counts = r != OK || compare_keys(&step, &usage->key) >= 0;
+	}
+	return r;
+}
 
 struct blob_use {
 	struct digest blob;
@@ -129,7 +163,7 @@ static bool add_totals(void *arg, const struct step_usage *u)
 int step_cache_totals(struct step_cache *c, struct step_totals *ret_totals, struct err *err)
 {
 	struct adding a = { 0 };
-	int r = step_cache_each(c, add_totals, &a, err);
+	int r = step_cache_each(c, NULL, add_totals, &a, err);
 
 	free_blobs(a.blobs);
 	free_blobs(a.used);
@@ -273,7 +307,7 @@ int step_cache_prune(struct step_cache *c, const struct step_limits *limits, int
 		return r;
 	if (!limits->dry_run)
 		step_write_uses(c);
-	r = step_cache_each(c, collect, &p, err);
+	r = step_cache_each(c, NULL, collect, &p, err);
 	if (r == OK && p.failed)
 		r = fail_nomem(err);
 	if (r == OK)

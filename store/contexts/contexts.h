@@ -57,7 +57,8 @@ struct context_usage {
 typedef bool context_visit(void *arg, const struct context_usage *usage);
 
 /* As of the last commits; in order of the ids. */
-int contexts_each(struct contexts *c, context_visit *visit, void *arg, struct err *err);
+/* In the order of their ids, those behind `after`; NULL: all. */
+int contexts_each(struct contexts *c, const struct digest *after, context_visit *visit, void *arg, struct err *err);
 
 /* How many of them builds are in, or were in and make durable what came. */
 size_t contexts_in_use(struct contexts *c);

@@ -37,16 +37,16 @@ static int read_usage(struct contexts *c, const struct key *k, struct context_us
 	return OK;
 }
 
-int contexts_each(struct contexts *c, context_visit *visit, void *arg, struct err *err)
+int contexts_each(struct contexts *c, const struct digest *after, context_visit *visit, void *arg, struct err *err)
 {
 	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
-	struct key prefix = key_context_prefix();
+	struct key prefix = key_context_prefix(), last = after ? key_context(after) : prefix;
 	const struct key *k;
 	int r;
 
 	if (!scan)
 		return fail_nomem(err);
-	meta_scan_prefix(scan, c->store->local, &prefix);
+	meta_scan_after(scan, c->store->local, &prefix, after ? &last : NULL);
 	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k) {
 		struct context_usage usage;
 
@@ -142,7 +142,7 @@ int contexts_prune(struct contexts *c, const struct context_limits *limits, stru
 		   struct err *err)
 {
 	struct pruning p = { 0 };
-	int r = contexts_each(c, collect, &p, err);
+	int r = contexts_each(c, NULL, collect, &p, err);
 
 	*ret_freed = (struct context_freed){ 0 };
 	if (r == OK && p.failed)

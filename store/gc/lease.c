@@ -285,6 +285,20 @@ static bool step_is_on_record(const struct store *s, const struct lease_id *id, 
 	return step->lease.len == sizeof id->bytes && !memcmp(step->lease.data, id->bytes, sizeof id->bytes);
 }
 
+int lease_step(struct store *s, const struct lease_id *id, struct digest *ret_key, struct err *err)
+{
+	CLEANUP(arena_free) struct arena arena = { .cap = 0 };
+	lease_record *record;
+	uint64_t revision;
+	int r = read_lease(s, id, &arena, &record, &revision, err);
+
+	if (r != OK)
+		return r;
+	if (!step_is_on_record(s, id, record))
+		return fail(err, E_NOT_FOUND, "the lease is not of a step");
+	return digest_from_data(record->step, ret_key, err);
+}
+
 bool lease_is_owned(const struct store *s, const struct lease_id *id, const lease_record *record)
 {
 	if (mount_is_on_record(s, record) || step_is_on_record(s, id, record))

@@ -44,6 +44,8 @@ struct step_lease {
 };
 
 int leases_create_for_steps(struct store *s, const struct step_lease *leases, size_t n, struct err *err);
+/* The key of the step whose record names the lease. E_NOT_FOUND: there is none. */
+int lease_step(struct store *s, const struct lease_id *id, struct digest *ret_key, struct err *err);
 /* Makes it live by this run too, since the record that it is live by is about to go. E_NOT_FOUND. */
 int lease_own(struct store *s, const struct lease_id *id, struct err *err);
 

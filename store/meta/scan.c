@@ -52,6 +52,13 @@ static struct key successor(const struct key *k)
 	return next;
 }
 
+void meta_scan_after(struct meta_scan *scan, struct meta *m, const struct key *prefix, const struct key *after)
+{
+	struct key from = after ? successor(after) : *prefix, to = key_after_prefix(prefix);
+
+	meta_scan_range(scan, m, &from, &to);
+}
+
 int meta_scan_next(struct meta_scan *scan, const struct key **ret_key, uint64_t *ret_revision, struct err *err)
 {
 	if (scan->at == scan->n && !scan->last) {

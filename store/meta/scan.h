@@ -20,6 +20,8 @@ struct meta_scan {
 };
 
 void meta_scan_prefix(struct meta_scan *scan, struct meta *m, const struct key *prefix);
+/* The same without those up to `after`, one of them; NULL: all. */
+void meta_scan_after(struct meta_scan *scan, struct meta *m, const struct key *prefix, const struct key *after);
 void meta_scan_range(struct meta_scan *scan, struct meta *m, const struct key *from, const struct key *to);
 
 /* The next key, valid until the next call; NULL at the end. ret_revision may be NULL. */

@@ -192,7 +192,7 @@ static int usage(struct doing *d, struct err *err)
 	int r;
 
 	buf_putc(d->out, '[');
-	r = contexts_each(d->contexts, put_usage, d, err);
+	r = contexts_each(d->contexts, NULL, put_usage, d, err);
 	buf_putc(d->out, ']');
 	return r;
 }

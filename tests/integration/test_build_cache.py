@@ -66,18 +66,21 @@ class Kept(CacheCase):
     def test_pages_are_the_whole_list_in_its_order(self):
         self.build()
         self.build("FROM scratch\nCOPY a /other\nCOPY b /others\n")
-        whole = [e.id for e in self.entries()]
-        self.assertEqual(5, len(whole))
+        self.build("FROM scratch\nWORKDIR /z\nCOPY b /others\n")  # the same layer upon another one
+        whole = [(e.id, e.size) for e in self.entries()]
+        self.assertEqual(7, len(whole))
+        self.assertEqual(1, sum(not size for _, size in whole), "one layer is listed twice, and counted once")
         paged, token = [], ""
         while True:
             page = self.client.ListBuildCache(page_size=2, page_token=token)
             self.assertLessEqual(len(page.entries), 2)
-            paged += [e.id for e in page.entries]
+            paged += [(e.id, e.size) for e in page.entries]
             token = page.next_page_token
             if not token:
                 break
+            token_of_a_page = token[1:]
         self.assertEqual(whole, paged)
-        for wrong in ({"page_size": -1}, {"page_token": "nonsense"}):
+        for wrong in ({"page_size": -1}, {"page_token": "nonsense"}, {"page_token": "asha256:1"}, {"page_token": "d" + token_of_a_page}):
             self.assert_rpc_fails("INVALID_ARGUMENT", None, lambda w=wrong: self.client.ListBuildCache(**w))
 
     def test_results_outlive_their_image_and_the_daemon(self):

@@ -111,7 +111,7 @@ static void what_a_step_left_is_there_for_the_next_in_later_runs_too(void **stat
 	m = enter(c, plain, false);
 	assert_true(has_file(m, "left"));
 	cache_mount_leave(m);
-	assert_ok(cache_mounts_each(c, NULL, count_usage, uses, &err), &err);
+	assert_ok(cache_mounts_each(c, NULL, NULL, count_usage, uses, &err), &err);
 	assert_int_equal(uses[0], 1);
 	assert_int_equal(uses[1], 2);
 	assert_int_equal(uses[2], 0);
@@ -291,7 +291,7 @@ static void pruning_takes_trees_of_any_depth_and_leaves_what_is_in_use(void **st
 	make_tree(dir, 5000);
 	close(dir);
 	assert_int_equal(prune(c, (struct cache_mount_limits){ 0 }), 0);
-	assert_ok(cache_mounts_each(c, NULL, count_usage, uses, &err), &err);
+	assert_ok(cache_mounts_each(c, NULL, NULL, count_usage, uses, &err), &err);
 	assert_int_equal(uses[2], 1);
 	cache_mount_leave(m);
 	assert_int_equal(prune(c, (struct cache_mount_limits){ .unused_since = 1 }), 0);

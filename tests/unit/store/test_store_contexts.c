@@ -298,7 +298,7 @@ static void the_longest_unused_goes_first(void **state)
 	build(c, "one", 100 * 1000);
 	build(c, "two", 100 * 1000);
 	build(c, "three", 100 * 1000);
-	assert_ok(contexts_each(c, add_bytes, &all, &err), &err);
+	assert_ok(contexts_each(c, NULL, add_bytes, &all, &err), &err);
 	x = enter(c, "two");
 	assert_ok(contexts_prune(c, &(struct context_limits){ .max_bytes = all / 3, .dry_run = true }, &freed, &err),
 		  &err);
@@ -307,7 +307,7 @@ static void the_longest_unused_goes_first(void **state)
 	assert_int_equal(freed.count, 2);
 	assert_int_equal(freed.bytes, all / 3 * 2);
 	all = 0;
-	assert_ok(contexts_each(c, add_bytes, &all, &err), &err);
+	assert_ok(contexts_each(c, NULL, add_bytes, &all, &err), &err);
 	assert_int_equal(all, freed.bytes / 2);
 	context_leave(x);
 	contexts_free(c);

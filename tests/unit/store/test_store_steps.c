@@ -401,12 +401,12 @@ static void uses_are_counted_and_kept(void **state)
 	unpin(c, "a");
 	assert_layer(c, "a", "layer of a");
 	assert_layer(c, "a", "layer of a");
-	assert_ok(step_cache_each(c, see, &seen, &err), &err);
+	assert_ok(step_cache_each(c, NULL, see, &seen, &err), &err);
 	assert_int_equal(seen.use_count, 3);
 	step_cache_free(c);
 	fixture_reopen(f);
 	c = cache_of(f);
-	assert_ok(step_cache_each(c, see, &later, &err), &err);
+	assert_ok(step_cache_each(c, NULL, see, &later, &err), &err);
 	assert_memory_equal(&later, &seen, sizeof seen);
 	step_cache_free(c);
 }

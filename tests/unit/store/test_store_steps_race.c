@@ -128,7 +128,7 @@ static void *look_after(void *arg)
 	int64_t freed;
 
 	while (is_running(w)) {
-		bool good = step_cache_each(w->cache, look, NULL, NULL) == OK &&
+		bool good = step_cache_each(w->cache, NULL, look, NULL, NULL) == OK &&
 			    step_cache_prune(w->cache, &steps, &freed, NULL) == OK &&
 			    cache_mounts_prune(w->mounts, &mounts, &freed, NULL) == OK;
 
