@@ -200,10 +200,14 @@ static int open_builds(struct daemon *d, struct err *err)
 		.parallel = d->config.build_parallel_steps,
 	};
 
+	int64_t disk = 0, available = 0;
+
 	if (store_read_only(d->store))
 		return OK;
-	if (find_worker("imaged-run", d->run_program, err) < 0 || build_parts_open(&options, &d->images.build, err) < 0)
+	if (store_disk(d->store, &disk, &available, err) < 0 || find_worker("imaged-run", d->run_program, err) < 0 ||
+	    build_parts_open(&options, &d->images.build, err) < 0)
 		return err->code;
+	d->images.build.cache_max_bytes = cache_limits_bytes(&d->config.build_cache_limits, disk);
 	d->images.build.cgroup_parent = d->config.build_cgroup_parent;
 	d->images.build.allow_host_network = d->config.build_allow_network_host;
 	d->images.build.allow_insecure = d->config.build_allow_security_insecure;

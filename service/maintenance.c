@@ -10,7 +10,7 @@
 #include "store/layers/layer_image.h"
 #include "store/meta/meta.h"
 
-enum { FIRST_MS = 1000, LOOK_MS = 5 * 60 * 1000, COLLECT_MS = 3600 * 1000, SHARE_OF_DISK = 10 };
+enum { FIRST_MS = 1000, LOOK_MS = 5 * 60 * 1000, COLLECT_MS = 3600 * 1000 };
 
 struct maintenance {
 	struct store *store;
@@ -56,14 +56,11 @@ static void collect(struct maintenance *m)
 
 static int64_t max_bytes(struct maintenance *m)
 {
-	int64_t total = 0, available = 0, share;
+	int64_t total = 0, available = 0;
 
-	if (m->limits.max_bytes)
-		return m->limits.max_bytes;
-	if (store_disk(m->store, &total, &available, NULL) < 0)
+	if (!m->limits.max_bytes && store_disk(m->store, &total, &available, NULL) < 0)
 		return -1;
-	share = total / SHARE_OF_DISK;
-	return share < CACHE_BYTES_LEAST ? CACHE_BYTES_LEAST : share;
+	return cache_limits_bytes(&m->limits, total);
 }
 
 static void prune(struct maintenance *m, int64_t unused_since, int64_t most)

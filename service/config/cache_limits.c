@@ -3,7 +3,7 @@
 #include "service/build/duration.h"
 #include "service/build/number.h"
 
-enum { DAYS_DEFAULT = 14, DAYS_MAX = 36500 };
+enum { DAYS_DEFAULT = 14, DAYS_MAX = 36500, SHARE_OF_DISK = 10 };
 
 static const int64_t day_ns = INT64_C(24) * 3600 * 1000000000;
 
@@ -53,4 +53,13 @@ int cache_limits_parse(const char *max, const char *unused, struct cache_limits 
 		return err ? err->code : E_INVALID;
 	*ret_limits = limits;
 	return OK;
+}
+
+int64_t cache_limits_bytes(const struct cache_limits *l, int64_t disk_bytes)
+{
+	int64_t share = disk_bytes / SHARE_OF_DISK;
+
+	if (l->max_bytes)
+		return l->max_bytes;
+	return share < CACHE_BYTES_LEAST ? CACHE_BYTES_LEAST : share;
 }

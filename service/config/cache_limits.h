@@ -13,6 +13,9 @@ struct cache_limits {
 
 #define CACHE_BYTES_LEAST (INT64_C(2) << 30)
 
+/* max_bytes on a file system of this size; < 0: any. */
+int64_t cache_limits_bytes(const struct cache_limits *l, int64_t disk_bytes);
+
 /* NULL: the default. "20GB", "none"; "14d", "36h", "none". E_INVALID names the key. */
 int cache_limits_parse(const char *max, const char *unused, struct cache_limits *ret_limits, struct err *err);
 

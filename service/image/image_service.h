@@ -34,6 +34,7 @@ struct build_parts {
 	struct solver *solver;
 	struct build_base *base;
 	struct used_images *used_images;	 /* NULL: none are remembered */
+	int64_t cache_max_bytes;		 /* for GetInfo; < 0: any */
 	const char *cgroup_parent;		 /* of steps; NULL: run.h's */
 	bool allow_host_network, allow_insecure; /* what clients may ask for (--allow) */
 	struct admission admission;

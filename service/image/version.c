@@ -8,6 +8,7 @@
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/rpc/server.h"
+#include "store/cache/step_cache.h"
 #include "store/usage.h"
 
 static Imaged__V1__Platform *platform_of(struct arena *a, const struct platform *p)
@@ -103,6 +104,15 @@ static int add_mounts(struct image_service *service, struct arena *a, Imaged__V1
 	return OK;
 }
 
+static int add_builds(struct image_service *service, Imaged__V1__GetInfoResponse *m, struct err *err)
+{
+	struct build_parts *b = &service->build;
+
+	m->running_builds = atomic_load(&b->admission.admitted);
+	m->build_cache_max_bytes = b->cache_max_bytes < 0 ? 0 : b->cache_max_bytes;
+	return b->step_cache ? step_cache_count(b->step_cache, &m->build_cache_count, err) : OK;
+}
+
 int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfoRequest *request,
 	     Imaged__V1__GetInfoResponse *response, struct err *err)
 {
@@ -127,7 +137,7 @@ int get_info(void *self, struct rpc_call *call, UNUSED const Imaged__V1__GetInfo
 	response->sandbox = (char *)service->sandbox;
 	response->no_layers = service->no_layers;
 	response->cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	if (add_mounts(service, a, response, err) < 0)
+	if (add_mounts(service, a, response, err) < 0 || add_builds(service, response, err) < 0)
 		return err->code;
 	return response->root && response->platform && response->started ? OK : fail_nomem(err);
 }

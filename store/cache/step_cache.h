@@ -91,6 +91,7 @@ typedef bool step_visit(void *arg, const struct step_usage *usage); /* false sto
 
 /* In the order of their keys, those behind `after`; NULL: all. */
 int step_cache_each(struct step_cache *c, const struct digest *after, step_visit *visit, void *arg, struct err *err);
+int step_cache_count(struct step_cache *c, int64_t *ret_count, struct err *err);
 /* Whether no result before this one has its blob too: with it the blob's bytes are counted. */
 int step_cache_counts(struct step_cache *c, const struct step_usage *usage, bool *ret_counts, struct err *err);
 

@@ -45,6 +45,23 @@ int step_cache_each(struct step_cache *c, const struct digest *after, step_visit
 	return r;
 }
 
+int step_cache_count(struct step_cache *c, int64_t *ret_count, struct err *err)
+{
+	CLEANUP(freep) struct meta_scan *scan = malloc(sizeof *scan);
+	struct key prefix = key_step_prefix();
+	const struct key *k;
+	int64_t n = 0;
+	int r;
+
+	if (!scan)
+		return fail_nomem(err);
+	meta_scan_prefix(scan, c->store->local, &prefix);
+	while ((r = meta_scan_next(scan, &k, NULL, err)) == OK && k)
+		n++;
+	*ret_count = n;
+	return r;
+}
+
 /* ---- blobs that several results have ---------------------------------------------------------- */
 
 static int compare_keys(const struct digest *a, const struct digest *b)

@@ -63,6 +63,14 @@ class Kept(CacheCase):
         (context,) = self.entries("source.local")
         self.assertGreater(context.size, 80000)
 
+    def test_info_tells_how_much_is_kept(self):
+        self.build()
+        self.wait_until(lambda: not self.client.GetInfo().running_builds, "the build has ended")
+        info = self.client.GetInfo()
+        self.assertEqual(2, info.build_cache_count)
+        self.assertGreaterEqual(info.build_cache_max_bytes, 2 << 30)
+        self.assertIn(" Running Builds: 0\n Build Cache: 2 results of steps, at most ", self.imaged.ctl("info").stdout)
+
     def test_pages_are_the_whole_list_in_its_order(self):
         self.build()
         self.build("FROM scratch\nCOPY a /other\nCOPY b /others\n")

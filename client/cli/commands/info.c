@@ -45,6 +45,9 @@ static void fill(struct object *o, struct arena *a, const Imaged__V1__GetInfoRes
 	object_add(o, "Images", value_int64(m->images));
 	object_add(o, "Names", value_int64(m->names));
 	object_add(o, "RunningPulls", value_int64(m->running_pulls));
+	object_add(o, "RunningBuilds", value_int64(m->running_builds));
+	object_add(o, "BuildCache", value_int64(m->build_cache_count));
+	object_add(o, "BuildCacheMax", value_int64(m->build_cache_max_bytes));
 	object_add(o, "DiskTotal", value_int64(m->disk_total_bytes));
 	object_add(o, "DiskFree", value_int64(m->disk_free_bytes));
 	object_add(o, "StoreFormat", value_int(m->store_format));
@@ -95,6 +98,15 @@ static void print_mounts(const Imaged__V1__GetInfoResponse *m)
 		cli_print(" none: %s\n", m->mount_problem);
 }
 
+static void print_builds(const Imaged__V1__GetInfoResponse *m)
+{
+	char max[SIZE_TEXT_MAX];
+
+	cli_print(" Running Builds: %lld\n Build Cache: %lld results of steps, %s%s\n", (long long)m->running_builds,
+		  (long long)m->build_cache_count, m->build_cache_max_bytes ? "at most " : "without a limit",
+		  m->build_cache_max_bytes ? size_text((double)m->build_cache_max_bytes, 4, max) : "");
+}
+
 static void print_server(const Imaged__V1__GetInfoResponse *m)
 {
 	char total[SIZE_TEXT_MAX], free_text[SIZE_TEXT_MAX], platform[256];
@@ -103,6 +115,7 @@ static void print_server(const Imaged__V1__GetInfoResponse *m)
 	arena_init(&a, 4096);
 	cli_print("Server:\n Images: %lld\n Names: %lld\n Running Pulls: %lld\n", (long long)m->images,
 		  (long long)m->names, (long long)m->running_pulls);
+	print_builds(m);
 	cli_print(" Root Dir: %s\n Store Format: %d\n", m->root, m->store_format);
 	cli_print(" Disk: %s free of %s\n", size_text((double)m->disk_free_bytes, 4, free_text),
 		  size_text((double)m->disk_total_bytes, 4, total));
