@@ -2,6 +2,7 @@
 
 #include "store/content/content.h"
 #include "store/gc/in_use.h"
+#include "store/image/parent.h"
 #include "store/internal.h"
 #include "store/layers/layer_image.h"
 #include "store/meta/scan.h"
@@ -98,8 +99,12 @@ static int add_layers(struct store *s, struct usage *u, struct err *err)
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err)
 {
 	struct usage u = { .image_count = store_image_count(s) };
-	int r = add_layers(s, &u, err);
+	int64_t intermediate = 0;
+	int r = intermediate_count(s, &intermediate, err);
 
+	u.image_count -= intermediate;
+	if (r == OK)
+		r = add_layers(s, &u, err);
 	if (r == OK)
 		r = content_list(s, add_blob, &u, err);
 	if (r == OK)

@@ -2,6 +2,7 @@
 
 #include "proto/runtime/codec.h"
 #include "service/registry/host_config.h"
+#include "store/image/parent.h"
 
 static void arena_destroy(void *p)
 {
@@ -365,8 +366,25 @@ static Imaged__V1__HistoryEntry *history_message(struct arena *a, const struct h
 	return m->created || !h->created.present ? m : NULL;
 }
 
-int history_messages(struct arena *a, const struct image *image, const struct image_config *config, size_t *ret_n,
-		     Imaged__V1__HistoryEntry ***ret_entries, struct err *err)
+/* The image, and what it was made from step by step, as far as those are here. */
+static int name_images(struct store *s, struct arena *a, const struct image *image, Imaged__V1__HistoryEntry **entries,
+		       size_t n, struct err *err)
+{
+	struct digest id;
+	bool is_here = true;
+	int r = digest_of_record(&image->record->config, &id, err);
+
+	for (size_t i = 0; r == OK && i < n && is_here; i++) {
+		entries[i]->id = digest_message(a, &id);
+		if (!entries[i]->id)
+			return fail_nomem(err);
+		r = image_parent(s, &id, &is_here, &id, err);
+	}
+	return r;
+}
+
+int history_messages(struct store *s, struct arena *a, const struct image *image, const struct image_config *config,
+		     size_t *ret_n, Imaged__V1__HistoryEntry ***ret_entries, struct err *err)
 {
 	const Imaged__Store__V1__ImageRecord *r = image->record;
 	size_t n = config->n_history, layer = 0;
@@ -387,15 +405,8 @@ int history_messages(struct arena *a, const struct image *image, const struct im
 		if (!entries[n - 1 - i])
 			return fail_nomem(err);
 	}
-	if (n) {
-		struct digest id;
-
-		if (digest_of_record(&r->config, &id, err) < 0)
-			return err->code;
-		entries[0]->id = digest_message(a, &id);
-		if (!entries[0]->id)
-			return fail_nomem(err);
-	}
+	if (name_images(s, a, image, entries, n, err) < 0)
+		return err->code;
 	*ret_entries = entries;
 	*ret_n = n;
 	return OK;

@@ -47,8 +47,8 @@ int config_message(struct arena *a, const struct container_config *c, Imaged__V1
 		   struct err *err);
 
 /* Newest first; layer sizes from the record. */
-int history_messages(struct arena *a, const struct image *image, const struct image_config *config, size_t *ret_n,
-		     Imaged__V1__HistoryEntry ***ret_entries, struct err *err);
+int history_messages(struct store *s, struct arena *a, const struct image *image, const struct image_config *config,
+		     size_t *ret_n, Imaged__V1__HistoryEntry ***ret_entries, struct err *err);
 
 /* Text for a message that is perhaps not UTF-8 (a server's words, a cut one): then
  * what is not ASCII becomes '?'. */

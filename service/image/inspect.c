@@ -3,6 +3,7 @@
 #include "service/image/image_service.h"
 #include "service/layer/erofs/writer.h"
 #include "store/image/chain.h"
+#include "store/image/parent.h"
 #include "store/layers/layer_image.h"
 
 static void content_destroy(void *p)
@@ -104,6 +105,20 @@ static int last_tag_time(struct store *s, struct arena *a, const struct image *i
 	return m->last_tag_time ? OK : fail_nomem(err);
 }
 
+static int parent_of(struct store *s, struct arena *a, const struct image *image, Imaged__V1__InspectImageResponse *m,
+		     struct err *err)
+{
+	struct digest config, parent;
+	bool is_here;
+
+	if (digest_of_record(&image->record->config, &config, err) < 0 ||
+	    image_parent(s, &config, &is_here, &parent, err) < 0)
+		return err->code;
+	if (is_here)
+		m->parent = digest_message(a, &parent);
+	return m->parent ? OK : fail_nomem(err);
+}
+
 static int describe(struct image_service *service, struct arena *a, const struct image *image, struct image_content *c,
 		    Imaged__V1__InspectImageResponse *m, struct err *err)
 {
@@ -113,7 +128,7 @@ static int describe(struct image_service *service, struct arena *a, const struct
 		return fail_nomem(err);
 	if (summary_message(service->store, a, image, image->names, image->n_names, m->image, err) < 0 ||
 	    layer_messages(service->store, a, image->record, m, err) < 0 ||
-	    history_messages(a, image, &c->config, &m->n_history, &m->history, err) < 0 ||
+	    history_messages(service->store, a, image, &c->config, &m->n_history, &m->history, err) < 0 ||
 	    config_message(a, &c->config.config, &m->config, err) < 0 ||
 	    config_message(a, &c->config.container_config, &m->container_config, err) < 0)
 		return err->code;
@@ -121,6 +136,8 @@ static int describe(struct image_service *service, struct arena *a, const struct
 	m->comment = c->config.comment;
 	m->docker_version = c->config.docker_version;
 	m->container = c->config.container;
+	if (parent_of(service->store, a, image, m, err) < 0)
+		return err->code;
 	return last_tag_time(service->store, a, image, m, err);
 }
 

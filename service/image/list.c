@@ -3,15 +3,28 @@
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
 #include "service/image/page.h"
+#include "store/image/parent.h"
 
 struct listing {
 	struct store *store;
 	struct arena *arena; /* of the answer */
 	struct page page;
 	struct image_filter filter;
+	bool all;
 	Imaged__V1__ImageSummary **images;
 	struct err *err;
 };
+
+/* What others were made from is not dangling, whether it has a digest's name or none. */
+static int is_hidden(const struct listing *l, const struct image *image, bool *ret_hidden, struct err *err)
+{
+	const Imaged__V1__ImageFilter *m = l->filter.message;
+
+	*ret_hidden = false;
+	if (m && m->dangling == IMAGED__V1__CHOICE__CHOICE_YES)
+		return image_has_child(l->store, image, ret_hidden, err);
+	return l->all ? OK : image_is_intermediate(l->store, image, ret_hidden, err);
+}
 
 /* Copied, so that an answer holds only what passed the filter, however many images
  * did not. Every image counts for the step. */
@@ -22,9 +35,14 @@ static int add_image(void *arg, const struct image *image)
 	char **names = NULL;
 	size_t n = 0, bytes;
 	int r = image_filter_match(&l->filter, image, l->page.step, &names, &n, l->err);
+	bool hidden;
 
 	if (r <= 0)
 		return r < 0 ? r : 1;
+	if (is_hidden(l, image, &hidden, l->err) < 0)
+		return l->err->code;
+	if (hidden)
+		return 1;
 	if (!page_has_room(&l->page, 0))
 		return page_end(&l->page, l->err);
 	if (summary_message(l->store, l->page.step, image, names, n, &m, l->err) < 0)
@@ -59,10 +77,11 @@ int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesR
 	struct listing l = {
 		.store = service->store,
 		.page = { .method = "ListImages",
-			  .filter = image_filter_hash(request->filter),
+			  .filter = image_filter_hash(request->filter) + request->all,
 			  .order = request->order == IMAGED__V1__LIST_IMAGES_REQUEST__ORDER__ORDER_NAME
 					   ? IMAGE_ORDER_NAME
 					   : IMAGE_ORDER_CREATED_DESC },
+		.all = request->all,
 		.err = err,
 	};
 	int r = answer_arena(call, &l.arena, err);

@@ -5,6 +5,7 @@
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
 #include "service/image/removed.h"
+#include "store/image/parent.h"
 #include "store/image/rehearsal.h"
 
 enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
@@ -12,6 +13,7 @@ enum { PAGE = 64, PAGE_BYTES_MAX = 64 * 1024 * 1024 };
 struct candidates {
 	bool all;
 	struct image_filter filter;
+	struct store *store;
 	struct arena *page;
 	struct digest *manifests;
 	size_t n, capacity;
@@ -26,12 +28,25 @@ static bool dangling(const struct image *image)
 	return true;
 }
 
+/* What others were made from goes with them, or, if it is named, loses its names first. */
+static int is_in_use(const struct candidates *c, const struct image *image, bool *ret_used, struct err *err)
+{
+	if (c->all)
+		return image_is_intermediate(c->store, image, ret_used, err);
+	return image_has_child(c->store, image, ret_used, err);
+}
+
 static int is_candidate(const struct candidates *c, const struct image *image, struct arena *a, struct err *err)
 {
 	char **names;
+	bool used;
 	size_t n;
 
-	return c->all || dangling(image) ? image_filter_match(&c->filter, image, a, &names, &n, err) : 0;
+	if (!c->all && !dangling(image))
+		return 0;
+	if (is_in_use(c, image, &used, err) < 0)
+		return err->code;
+	return used ? 0 : image_filter_match(&c->filter, image, a, &names, &n, err);
 }
 
 /* Every image counts for the page, so that its memory is bounded. */
@@ -126,7 +141,7 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 {
 	struct image_service *service = self;
 	struct cancel *cancel = rpc_call_cancel(call);
-	struct candidates c = { .all = request->all, .err = err };
+	struct candidates c = { .all = request->all, .store = service->store, .err = err };
 	CLEANUP(rehearsal_free) struct rehearsal rehearsal = { .store = service->store };
 	struct removed_list list = { .arena = NULL };
 	struct removal removal = {

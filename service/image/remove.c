@@ -89,6 +89,7 @@ int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImag
 	struct removed_list list = { .arena = NULL };
 	struct removal removal = {
 		.force = request->force,
+		.keep_parents = request->keep_parents,
 		.dry_run = request->dry_run,
 		.now_ns = clock_wall_ns(),
 		.visit = removed_list_add,

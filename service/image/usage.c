@@ -5,6 +5,7 @@
 #include "service/image/convert.h"
 #include "service/image/image_service.h"
 #include "service/image/page.h"
+#include "store/image/parent.h"
 
 struct usage_list {
 	struct store *store;
@@ -32,8 +33,13 @@ static int add_usage(void *arg, const struct image *image)
 	struct usage_list *l = arg;
 	Imaged__V1__ImageSummary summary;
 	Imaged__V1__ImageUsage m, *copy;
+	bool hidden;
 	size_t bytes;
 
+	if (image_is_intermediate(l->store, image, &hidden, l->err) < 0)
+		return l->err->code;
+	if (hidden)
+		return 1;
 	if (!page_has_room(&l->page, 0))
 		return page_end(&l->page, l->err);
 	if (usage_message(l, image, &summary, &m) < 0)

@@ -135,6 +135,7 @@ typedef int removed_visit(void *arg, enum removed_kind kind, const char *value, 
 
 struct removal {
 	bool force;
+	bool keep_parents; /* what the image was made from stays, although nobody names it (parent.h) */
 	bool dry_run;
 	/* dry_run: what those before would have removed is gone; NULL: nothing is. Then `freed`
 	 * is 0, and rehearsal_freed() tells it for all of them. */
@@ -146,10 +147,12 @@ struct removal {
 };
 
 /* docker rmi (docker-cli.md 7) for one argument. E_CONFLICT: several repositories
- * name it and the argument is an ID; or it is mounted and would be deleted. */
+ * name it and the argument is an ID; or others were made from it; or it is mounted and would
+ * be deleted. */
 int image_remove(struct store *s, const char *text, struct removal *r, struct err *err);
 /* Removes one image with all its names and manifests, as long as it is the image
- * that was looked at: E_CONFLICT when its names have changed since, or it is mounted. */
+ * that was looked at: E_CONFLICT when its names have changed since, or it is mounted. One that
+ * others were made from loses its names only. */
 int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err);
 
 /* When it was last used; written at most once a minute, failures do not matter. */

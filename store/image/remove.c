@@ -4,6 +4,7 @@
 #include "store/image/image_record.h"
 #include "store/image/name.h"
 #include "store/image/names.h"
+#include "store/image/parent.h"
 #include "store/image/removing.h"
 #include "store/internal.h"
 #include "store/mounts/mount_record.h"
@@ -41,6 +42,15 @@ static bool is_single_reference(char *const *names, size_t n)
 	return !tag || (digest && name_same_repository(tag, digest));
 }
 
+static int fail_children(const struct removing *w, struct err *err)
+{
+	char hex[DIGEST_TEXT_MAX];
+
+	return fail(err, E_CONFLICT,
+		    "conflict: unable to delete %.*s (cannot be forced) - image has dependent child images", SHORT_ID,
+		    digest_hex(&w->config, hex));
+}
+
 static int fail_conflict(const struct removing *w, struct err *err)
 {
 	char hex[DIGEST_TEXT_MAX];
@@ -69,6 +79,8 @@ static int decide_by_id(struct removing *w, struct err *err)
 {
 	const struct image *i = &w->image;
 
+	if (w->has_children)
+		return fail_children(w, err);
 	if (i->n_names && !w->r->force && !is_single_reference(i->names, i->n_names))
 		return fail_conflict(w, err);
 	w->names = i->names;
@@ -121,7 +133,8 @@ static int check_still_named(struct removing *w, const char *name, struct err *e
 	return fail(err, E_ABORTED, "the name was moved meanwhile");
 }
 
-/* The name, and with the last tag of a repository its digest names. */
+/* The name, and with the last tag of a repository its digest names. An image that others
+ * were made from stays without a word, as in docker. */
 static int decide_by_name(struct removing *w, const char *name, struct err *err)
 {
 	bool digests_too = name_has_tag(name) && !has_other_tag(&w->image, name);
@@ -139,7 +152,7 @@ static int decide_by_name(struct removing *w, const char *name, struct err *err)
 	for (size_t i = 0; digests_too && i < w->image.n_names; i++)
 		if (!name_has_tag(w->image.names[i]) && name_same_repository(w->image.names[i], name))
 			w->names[w->n_names++] = w->image.names[i];
-	w->delete_image = has_name(w->image.names, w->image.n_names, name) && has_all_names(w);
+	w->delete_image = !w->has_children && has_name(w->image.names, w->image.n_names, name) && has_all_names(w);
 	return OK;
 }
 
@@ -187,15 +200,22 @@ static int look(struct removing *w, struct err *err)
 		r = names_of(w->store, i->manifests, i->n_manifests, &w->arena, &i->names, &i->n_names, err);
 	if (r == OK)
 		forget_gone_names(gone_of(w), i);
+	if (r == OK)
+		r = image_has_children(w->store, &w->config, gone_of(w), &w->has_children, err);
+	if (r == OK)
+		r = image_parent(w->store, &w->config, &w->has_parent, &w->parent, err);
 	return r == E_NOT_FOUND ? fail(err, E_ABORTED, "the image was removed meanwhile") : r;
 }
 
 /* What tries of one call have in common. */
 struct attempt {
-	const char *text;
+	const char *text;	   /* what was asked for, */
+	const struct image *image; /* or which */
 	bool by_id;
 	struct digest manifest; /* of the image that was found first */
 	bool begun;		/* something of it was removed: from now on it is this image */
+	bool has_parent;	/* the image is gone, and was made from this one */
+	struct digest parent;
 };
 
 static int decide(struct removing *w, struct attempt *a, struct err *err)
@@ -223,7 +243,8 @@ static int decide_again(struct removing *w, struct attempt *a, bool *ret_done, s
 
 	if (r == OK)
 		r = look(w, err);
-	*ret_done = r == E_NOT_FOUND || r == E_ABORTED || (r == OK && !a->by_id && w->image.n_names);
+	*ret_done = r == E_NOT_FOUND || r == E_ABORTED ||
+		    (r == OK && !a->by_id && (w->image.n_names || w->has_children));
 	if (*ret_done)
 		return OK;
 	return r == OK ? decide_by_id(w, err) : r;
@@ -249,6 +270,12 @@ static int carry_out(struct removing *w, struct err *err)
 	return w->r->dry_run ? removing_try(w, err) : removing_run(w, err);
 }
 
+static void note_parent(struct attempt *a, const struct removing *w)
+{
+	a->has_parent = w->delete_image && w->has_parent;
+	a->parent = w->parent;
+}
+
 static int remove_once(struct store *s, struct attempt *a, struct removal *r, struct err *err)
 {
 	CLEANUP(end) struct removing w;
@@ -262,20 +289,8 @@ static int remove_once(struct store *s, struct attempt *a, struct removal *r, st
 	if (code == OK && !done)
 		code = carry_out(&w, err);
 	a->begun = a->begun || w.visited;
-	return code;
-}
-
-int image_remove(struct store *s, const char *text, struct removal *r, struct err *err)
-{
-	struct attempt a = { .text = text };
-	int tries = 0, code = r->dry_run ? OK : store_writable(s, err);
-
-	r->freed = 0;
-	if (code != OK)
-		return code;
-	do
-		code = remove_once(s, &a, r, err);
-	while (code == E_ABORTED && ++tries < TRIES);
+	if (code == OK)
+		note_parent(a, &w);
 	return code;
 }
 
@@ -305,31 +320,118 @@ static int decide_whole(struct removing *w, const struct image *expected, struct
 	}
 	w->names = w->image.names;
 	w->n_names = w->image.n_names;
-	w->delete_image = true;
-	return OK;
+	w->delete_image = !w->has_children;
+	return w->delete_image || w->n_names ? OK : fail_children(w, err);
 }
 
-static int delete_once(struct store *s, const struct image *image, struct removal *r, struct err *err)
+static int delete_once(struct store *s, struct attempt *a, struct removal *r, struct err *err)
 {
 	CLEANUP(end) struct removing w;
 	int code;
 
 	begin(&w, s, r);
-	code = decide_whole(&w, image, err);
-	if (code == OK)
+	code = decide_whole(&w, a->image, err);
+	if (code == OK && w.delete_image)
 		code = check_unmounted(&w, err);
-	return code == OK ? carry_out(&w, err) : code;
+	if (code == OK)
+		code = carry_out(&w, err);
+	if (code == OK)
+		note_parent(a, &w);
+	return code;
 }
 
-int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err)
+/* ---- parents -------------------------------------------------------------- */
+
+/* It goes when nobody names it and nothing stands on it any more. */
+static int decide_parent(struct removing *w, const struct digest *config, struct err *err)
 {
-	int tries = 0, code = r->dry_run ? OK : store_writable(s, err);
+	struct digest manifest;
+	int r;
+
+	if (gone_has_record(gone_of(w), config))
+		return OK;
+	r = first_manifest_of(w->store, config, &manifest, err);
+	if (r == OK)
+		r = image_fill(w->store, &manifest, &w->arena, &w->image, err);
+	if (r == OK)
+		r = look(w, err);
+	if (r == OK && !w->image.n_names && !w->has_children) {
+		r = check_unmounted(w, err);
+		w->delete_image = r == OK;
+	}
+	return r == E_NOT_FOUND || r == E_CONFLICT ? OK : r;
+}
+
+static int remove_parent(struct store *s, struct removal *r, struct attempt *a, struct err *err)
+{
+	CLEANUP(end) struct removing w;
+	int code;
+
+	begin(&w, s, r);
+	code = decide_parent(&w, &a->parent, err);
+	if (code == OK && w.delete_image)
+		code = carry_out(&w, err);
+	if (code == OK)
+		note_parent(a, &w);
+	return code;
+}
+
+static int remove_parents(struct store *s, struct removal *r, struct attempt *a, struct err *err)
+{
+	int tries = 0, code = OK;
+
+	while (code == OK && a->has_parent && !r->keep_parents) {
+		code = remove_parent(s, r, a, err);
+		if (code == E_ABORTED && ++tries < TRIES)
+			code = OK;
+	}
+	return code;
+}
+
+/* ---- all of it ------------------------------------------------------------ */
+
+static int remove_until_done(struct store *s, struct attempt *a, struct removal *r, struct err *err)
+{
+	int tries = 0, code;
+
+	do
+		code = a->image ? delete_once(s, a, r, err) : remove_once(s, a, r, err);
+	while (code == E_ABORTED && ++tries < TRIES);
+	return code == OK ? remove_parents(s, r, a, err) : code;
+}
+
+/* An image and its parents are removed one after the other, in a dry run too. */
+static int rehearse_alone(struct store *s, struct attempt *a, struct removal *r, struct err *err)
+{
+	CLEANUP(rehearsal_free) struct rehearsal own = { .store = s };
+	int code;
+
+	r->rehearsal = &own;
+	code = remove_until_done(s, a, r, err);
+	r->rehearsal = NULL;
+	return code == OK ? rehearsal_freed(&own, NULL, &r->freed, err) : code;
+}
+
+static int carry_out_attempt(struct store *s, struct attempt *a, struct removal *r, struct err *err)
+{
+	int code = r->dry_run ? OK : store_writable(s, err);
 
 	r->freed = 0;
 	if (code != OK)
 		return code;
-	do
-		code = delete_once(s, image, r, err);
-	while (code == E_ABORTED && ++tries < TRIES);
-	return code;
+	return r->dry_run && !r->rehearsal ? rehearse_alone(s, a, r, err) : remove_until_done(s, a, r, err);
+}
+
+int image_remove(struct store *s, const char *text, struct removal *r, struct err *err)
+{
+	struct attempt a = { .text = text };
+
+	return carry_out_attempt(s, &a, r, err);
+}
+
+int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err)
+{
+	struct attempt a = { .image = image };
+
+	return carry_out_attempt(s, &a, r, err);
 }

@@ -13,9 +13,10 @@ enum {
 	MANIFESTS_PER_TXN = 8,
 	MANIFEST_OPS = 3, /* record, config index, order */
 	UNTAG_OPS = NAME_DELETE_OPS + 1,
+	PARENT_OPS = 2,
 };
 
-_Static_assert((int)(NAMES_PER_TXN *UNTAG_OPS + MANIFESTS_PER_TXN * MANIFEST_OPS + 1 + EVENT_TRIM_OPS) <=
+_Static_assert((int)(NAMES_PER_TXN *UNTAG_OPS + MANIFESTS_PER_TXN * MANIFEST_OPS + PARENT_OPS + 1 + EVENT_TRIM_OPS) <=
 		       (int)META_TXN_OPS,
 	       "names and records of an image fit one transaction");
 
@@ -221,6 +222,14 @@ static void delete_records(struct removing *w, struct meta_txn *t, size_t i)
 	delete_key(t, &image);
 }
 
+static void delete_parent(struct removing *w, struct meta_txn *t)
+{
+	struct key up = key_parent(&w->config, &w->parent), down = key_child(&w->parent, &w->config);
+
+	delete_key(t, &up);
+	delete_key(t, &down);
+}
+
 /* Edges of a manifest whose record is gone, unless it comes back meanwhile. What
  * stays is garbage for gc_run(). */
 struct edge_sweep {
@@ -294,6 +303,8 @@ static int delete_group(struct removing *w, size_t first, size_t n, const char *
 	meta_txn_use_reserve(t);
 	for (size_t i = first; i < first + n; i++)
 		delete_records(w, t, i);
+	if (last && w->has_parent)
+		delete_parent(w, t);
 	if (last)
 		r = event_add(t, EVENT_DELETE, &w->config, NULL, &w->image.manifest, w->r->now_ns, err);
 	return r == OK ? event_commit(w->store, t, err) : r;
@@ -362,31 +373,17 @@ int removing_run(struct removing *w, struct err *err)
 
 /* ---- dry run -------------------------------------------------------------- */
 
-static int rehearse(struct removing *w, struct rehearsal *h, struct err *err)
+int removing_try(struct removing *w, struct err *err)
 {
 	struct unused_chain *chains = NULL;
 	size_t n_chains = 0;
 	int r = removing_collect(w, err);
 
 	if (r == OK)
-		r = rehearsal_take(h, w, err);
+		r = rehearsal_take(w->r->rehearsal, w, err);
 	if (r == OK && w->delete_image)
 		r = removing_chains(w, &chains, &n_chains, err);
 	for (size_t i = 0; r == OK && i < w->n_names; i++)
 		r = report_name(w, w->names[i], err);
 	return r == OK && w->delete_image ? removing_report_image(w, chains, n_chains, err) : r;
-}
-
-int removing_try(struct removing *w, struct err *err)
-{
-	CLEANUP(rehearsal_free) struct rehearsal own = { .store = w->store };
-	struct rehearsal *shared = w->r->rehearsal;
-	int r;
-
-	if (shared)
-		return rehearse(w, shared, err);
-	w->r->rehearsal = &own;
-	r = rehearse(w, &own, err);
-	w->r->rehearsal = NULL;
-	return r == OK ? rehearsal_freed(&own, NULL, &w->r->freed, err) : r;
 }

@@ -18,6 +18,9 @@ struct removing {
 	char **names;	     /* to be untagged, in docker's order */
 	size_t n_names;
 	bool delete_image;
+	bool has_children; /* others were made from it */
+	bool has_parent;
+	struct digest parent;	  /* what it was made from */
 	bool visited;		  /* something was removed and reported */
 	struct digest_list roots; /* indexes that the names led to */
 	struct digest_list blobs; /* that may be garbage afterwards */

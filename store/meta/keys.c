@@ -410,6 +410,36 @@ bool key_parse_edge(struct bytes key, struct digest *ret_child, struct edge_pare
 
 /* ---- guards, leases, events, settings ------------------------------------- */
 
+struct key key_parent(const struct digest *config, const struct digest *parent)
+{
+	return two_digests('q', config, parent);
+}
+
+struct key key_parent_prefix(const struct digest *config)
+{
+	return one_digest('q', config);
+}
+
+bool key_parse_parent(struct bytes key, struct digest *ret_config, struct digest *ret_parent)
+{
+	return parse_two(key, 'q', ret_config, ret_parent);
+}
+
+struct key key_child(const struct digest *parent, const struct digest *config)
+{
+	return two_digests('x', parent, config);
+}
+
+struct key key_child_prefix(const struct digest *parent)
+{
+	return one_digest('x', parent);
+}
+
+bool key_parse_child(struct bytes key, struct digest *ret_parent, struct digest *ret_config)
+{
+	return parse_two(key, 'x', ret_parent, ret_config);
+}
+
 struct key key_guard(const struct digest *manifest)
 {
 	return one_digest('g', manifest);

@@ -20,6 +20,8 @@
  *                                             'i' D(index) lists this manifest,
  *                                             'n' REFERENCE has it as root or manifest,
  *                                             'l' LEASE holds it
+ *   q D(config) D(parent)       -             the image that this one was made from
+ *   x D(parent) D(config)       -             and those that were made from one (image/parent.h)
  *   g D(manifest)               GuardRecord   edges of an image are being written whose
  *                                             record does not exist yet
  *   l LEASE                     LeaseRecord   LEASE is 16 random bytes
@@ -133,6 +135,13 @@ struct key key_edge_prefix(const struct digest *child);
 struct key key_edge_kind_prefix(const struct digest *child, enum edge_kind kind);
 struct key key_edge_all(void);
 bool key_parse_edge(struct bytes key, struct digest *ret_child, struct edge_parent *ret_parent);
+
+struct key key_parent(const struct digest *config, const struct digest *parent);
+struct key key_parent_prefix(const struct digest *config);
+bool key_parse_parent(struct bytes key, struct digest *ret_config, struct digest *ret_parent);
+struct key key_child(const struct digest *parent, const struct digest *config);
+struct key key_child_prefix(const struct digest *parent); /* NULL: all */
+bool key_parse_child(struct bytes key, struct digest *ret_parent, struct digest *ret_config);
 
 struct key key_guard(const struct digest *manifest);
 struct key key_guard_prefix(void);

@@ -53,7 +53,7 @@ static int add_page(struct pages *p, Imaged__V1__ListImagesResponse *page, struc
 	return OK;
 }
 
-static int fetch(struct cli *cli, struct image_filter *filter, struct pages *p, struct err *err)
+static int fetch(struct cli *cli, struct image_filter *filter, bool all, struct pages *p, struct err *err)
 {
 	Imaged__V1__ListImagesRequest request = IMAGED__V1__LIST_IMAGES_REQUEST__INIT;
 	struct rpc_channel *channel;
@@ -61,6 +61,7 @@ static int fetch(struct cli *cli, struct image_filter *filter, struct pages *p, 
 
 	request.filter = &filter->message;
 	request.page_size = PAGE;
+	request.all = all;
 	while (!r) {
 		Imaged__V1__ListImagesResponse *page = NULL;
 
@@ -82,7 +83,7 @@ static int list(struct cli *cli, const struct options *o, const char *argument, 
 	if (!r && argument && *argument)
 		r = image_filter_add_reference(filter, argument, err);
 	if (!r)
-		r = fetch(cli, filter, p, err);
+		r = fetch(cli, filter, o->all, p, err);
 	cli_explain(cli, err);
 	return r;
 }

@@ -410,7 +410,7 @@ static void fill_image(struct arena *a, struct value *f, const Imaged__V1__Inspe
 	f[F_Id] = value_string(i->id);
 	f[F_RepoTags] = references(a, i->repo_tags, i->n_repo_tags);
 	f[F_RepoDigests] = references(a, i->repo_digests, i->n_repo_digests);
-	f[F_Parent] = value_string("");
+	f[F_Parent] = value_string(r->parent);
 	f[F_Comment] = value_string(r->comment);
 	f[F_Created] = time_utc(a, i->created);
 	f[F_Container] = value_string(r->container);

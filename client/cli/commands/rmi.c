@@ -80,6 +80,7 @@ static int remove_one(struct removing *w, char *image, struct err *err)
 
 	request.image = image;
 	request.force = w->options->force;
+	request.keep_parents = w->options->no_prune;
 	if (!r)
 		r = check_platforms(channel, image, &w->options->platforms, err);
 	return r ? r : call(w, channel, &request, err);
@@ -120,6 +121,7 @@ static int rehearse(struct removing *w, int argc, char **argv, struct err *err)
 	request.then = images + 1;
 	request.n_then = n - 1;
 	request.force = w->options->force;
+	request.keep_parents = w->options->no_prune;
 	request.dry_run = true;
 	return call(w, channel, &request, err);
 }
