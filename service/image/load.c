@@ -346,6 +346,8 @@ static int publish_all(struct load *l, struct err *err)
 	for (size_t i = 0; i < l->n_images; i++)
 		if (publish_and_tell(l, &l->images[i], &untold, err) < 0)
 			return err->code;
+	if (load_publish_parents(l, err) < 0)
+		return err->code;
 	if (untold.code != OK)
 		*err = untold;
 	return untold.code;

@@ -5,6 +5,7 @@
  *                               content at once, on demand only what is asked for later
  *   plan      load_plan.c       index.json and manifest.json: which images there are
  *             load_docker.c     what docker's manifest.json describes
+ *             load_parents.c    which of them was made from which
  *   verify    load_layers.c     each layer inflated and compared with the configuration,
  *                               while the next one comes
  *   publish   load.c            after all of that: image records and names
@@ -58,8 +59,9 @@ struct load_blob {
 /* An image that is complete but for its publication; the documents are content. */
 struct load_image {
 	struct digest root, manifest, config;
-	bool synthesized; /* the manifest was made here */
-	char **names;	  /* canonical */
+	struct digest parent; /* the configuration that it was made from; unset when there is none */
+	bool synthesized;     /* the manifest was made here */
+	char **names;	      /* canonical */
 	size_t n_names;
 };
 
@@ -191,6 +193,9 @@ int load_layers_finish(struct load *l, const struct image_config *config, struct
 int load_plan(struct load *l, struct err *err);
 void load_forget_roots(struct load *l);
 int load_plan_docker(struct load *l, struct bytes manifest_json, struct err *err);
+/* load_parents.c. E_BAD_CONTENT: the histories say otherwise. */
+int load_check_parents(struct load *l, struct err *err);
+int load_publish_parents(struct load *l, struct err *err);
 /* Takes over the names. */
 int load_add_image(struct load *l, const struct load_image *image, struct err *err);
 struct load_image *load_image_find(struct load *l, const struct digest *config);

@@ -235,12 +235,17 @@ static int add_new(struct load *l, struct docker_image *d, struct err *err)
 static int add_entry(struct load *l, const struct docker_archive_image *entry, struct err *err)
 {
 	CLEANUP(docker_image_free) struct docker_image d = { .entry = entry, .body = BUF_INIT(CONFIG_BYTES_MAX) };
-	struct load_image *before;
+	struct load_image *image;
 
 	if (bring_config(l, &d, err) < 0)
 		return err->code;
-	before = load_image_find(l, &d.digest);
-	return before ? add_more_names(l, before, entry, err) : add_new(l, &d, err);
+	image = load_image_find(l, &d.digest);
+	if (image ? add_more_names(l, image, entry, err) < 0 : add_new(l, &d, err) < 0)
+		return err->code;
+	image = load_image_find(l, &d.digest);
+	if (image && digest_is_set(&entry->parent))
+		image->parent = entry->parent;
+	return OK;
 }
 
 int load_plan_docker(struct load *l, struct bytes json, struct err *err)
@@ -252,5 +257,5 @@ int load_plan_docker(struct load *l, struct bytes json, struct err *err)
 	for (size_t i = 0; i < archive.n_images; i++)
 		if (cancel_check(l->cancel, err) < 0 || add_entry(l, &archive.images[i], err) < 0)
 			return err->code;
-	return OK;
+	return load_check_parents(l, err);
 }

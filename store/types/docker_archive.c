@@ -59,13 +59,26 @@ static int read_texts(const struct jnode *n, size_t max, read_text_fn *read, cha
 	return r;
 }
 
+static int read_parent(const struct jnode *n, struct digest *ret_parent, struct err *err)
+{
+	struct err why = ERR_INIT;
+	const char *text = "";
+	int r = jnode_text(n, DIGEST_TEXT_MAX, &text, err);
+
+	if (r < 0 || !*text)
+		return r;
+	if (digest_parse(text, ret_parent, &why) < 0)
+		return jnode_fail(n, E_BAD_CONTENT, err, "%s", why.text);
+	return OK;
+}
+
 /* ---- images ---------------------------------------------------------------- */
 
 /* Into zeros, which are filled also on failure. */
 static int read_image(const struct jnode *n, struct docker_archive_image *image, struct err *err)
 {
 	struct jnode config = jnode_member(n, "Config"), layers = jnode_member(n, "Layers");
-	struct jnode tags = jnode_member(n, "RepoTags");
+	struct jnode tags = jnode_member(n, "RepoTags"), parent = jnode_member(n, "Parent");
 	int r = jnode_require(n, err);
 
 	if (r == OK)
@@ -76,6 +89,8 @@ static int read_image(const struct jnode *n, struct docker_archive_image *image,
 		r = read_texts(&layers, MANIFEST_LAYERS_MAX, read_member, &image->layers, &image->n_layers, err);
 	if (r == OK)
 		r = read_texts(&tags, DOCKER_ARCHIVE_TAGS_MAX, read_tag, &image->repo_tags, &image->n_repo_tags, err);
+	if (r == OK)
+		r = read_parent(&parent, &image->parent, err);
 	return r;
 }
 

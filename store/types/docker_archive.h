@@ -2,11 +2,13 @@
  * manifest.json of a docker-archive (docker save): which members of the archive are
  * the configuration and the layers of which image, and what the image was called.
  *
- *	[{"Config": "…json", "RepoTags": ["name:tag"] or null, "Layers": ["…/layer.tar"]}]
+ *	[{"Config": "…json", "RepoTags": ["name:tag"] or null, "Layers": ["…/layer.tar"],
+ *	  "Parent": "sha256:…" or absent}]
  *
  * Read as strictly as manifest.h's documents. Names of members come out normalised
- * (member_name.h); references do not, they are parsed and judged by the caller. Parent,
- * LayerSources and keys that are not known are not looked at.
+ * (member_name.h); references do not, they are parsed and judged by the caller. Parent is the
+ * ID of the image that this one was made from by one step (store/image/parent.h). LayerSources
+ * and keys that are not known are not looked at.
  *
  * Ownership: the result owns its memory. Failure: E_BAD_CONTENT with the field's name.
  */
@@ -28,6 +30,7 @@ struct docker_archive_image {
 	size_t n_layers; /* <= MANIFEST_LAYERS_MAX, or its manifest could not be read again */
 	char **repo_tags;
 	size_t n_repo_tags;
+	struct digest parent; /* unset when there is none */
 };
 
 struct docker_archive {
