@@ -13,6 +13,7 @@
 #include "service/api/binding.h"
 #include "service/build/session/build_parts.h"
 #include "service/config/config.h"
+#include "service/cri/cri.h"
 #include "service/maintenance.h"
 #include "service/notify.h"
 #include "service/rpc/server.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct rpc_server *server;
 	struct maintenance *maintenance;
 	struct image_service images;
+	struct cri_service cri;
 };
 
 /* ---- the process ---------------------------------------------------------- */
@@ -159,11 +161,15 @@ static int open_server(struct daemon *d, struct err *err)
 		.client_ca_file = d->config.tls_client_ca,
 		.allow_anonymous = d->config.tls_allow_anonymous,
 	};
-	struct rpc_binding binding = image_service_binding(&d->images);
+	const struct rpc_binding bindings[] = { image_service_binding(&d->images), cri_image_binding(&d->cri),
+						cri_runtime_binding(&d->cri) };
 
-	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0 ||
-	    rpc_server_add(d->server, &binding, err) < 0)
+	d->cri.images = &d->images;
+	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0)
 		return err->code;
+	for (size_t i = 0; i < ARRAY_LEN(bindings); i++)
+		if (rpc_server_add(d->server, &bindings[i], err) < 0)
+			return err->code;
 	for (size_t i = 0; i < d->config.listen.n; i++) {
 		const char *address = d->config.listen.items[i];
 

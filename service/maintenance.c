@@ -9,6 +9,7 @@
 #include "store/gc/gc.h"
 #include "store/layers/layer_image.h"
 #include "store/meta/meta.h"
+#include "store/usage.h"
 
 enum { FIRST_MS = 1000, LOOK_MS = 5 * 60 * 1000, COLLECT_MS = 3600 * 1000 };
 
@@ -94,8 +95,18 @@ static void prune_cache(struct maintenance *m)
 
 /* ---- the thread ------------------------------------------------------------------------ */
 
+/* Again and again, as a count that was disturbed is off by what came meanwhile. */
+static void count(struct maintenance *m)
+{
+	struct err err;
+
+	if (store_count_used(m->store, m->stop, &err) < 0 && !cancel_fired(m->stop))
+		log_line(LOG_DEBUG, "count of the store: %s", err.text);
+}
+
 static void look_after_all(struct maintenance *m)
 {
+	count(m);
 	collect(m);
 	sweep_versions(m);
 	prune_cache(m);

@@ -40,6 +40,13 @@ struct event_log {
 	bool trimming; /* one transaction at a time drops old events */
 };
 
+/* Sums of what content and images of layers take (used.h). */
+struct used {
+	pthread_mutex_t mu;
+	int64_t bytes, files;
+	uint64_t changes; /* how often something came or went */
+};
+
 struct store {
 	char *root;
 	int root_fd, lock_fd, content_fd, ingest_fd, quarantine_fd, layers_fd, contexts_fd;
@@ -55,6 +62,7 @@ struct store {
 	struct shard shards[DIGEST_SHA512 + 1][CONTENT_SHARDS + 1];
 	struct ingest_table ingests;
 	struct event_log events;
+	struct used used;
 };
 
 void digest_lock(struct store *s, const struct digest *d);

@@ -88,6 +88,7 @@ static void init_locks(struct store *s)
 	s->ingests.serial = (uint64_t)clock_wall_ns() / 1000; /* none of a process before */
 	cond_init_monotonic(&s->ingests.committed);
 	pthread_mutex_init(&s->events.mu, NULL);
+	pthread_mutex_init(&s->used.mu, NULL);
 	cond_init_monotonic(&s->events.grown);
 }
 
@@ -146,6 +147,7 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->ingests.mu);
 	pthread_cond_destroy(&s->ingests.committed);
 	pthread_mutex_destroy(&s->events.mu);
+	pthread_mutex_destroy(&s->used.mu);
 	pthread_cond_destroy(&s->events.grown);
 	free(s->root);
 	free(s);

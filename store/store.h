@@ -42,6 +42,13 @@ struct meta *store_local(struct store *s);
 
 /* Bytes of the file system that holds the root. */
 int store_disk(struct store *s, int64_t *ret_total, int64_t *ret_free, struct err *err);
+/* What committed blobs and images of layers take of it: counted while they come and go, and
+ * right from the moment that store_count_used() has looked once. Never waits for a disk. */
+struct store_used {
+	int64_t bytes, files;
+};
+
+void store_used(struct store *s, struct store_used *ret_used);
 /* E_DISK_FULL, with needed and free, unless `bytes` more would fit and leave a reserve. */
 int store_reserve(struct store *s, int64_t bytes, struct err *err);
 

@@ -7,6 +7,7 @@
 #include "store/layers/layer_image.h"
 #include "store/meta/scan.h"
 #include "store/record.h"
+#include "store/used.h"
 
 /* ---- content -------------------------------------------------------------- */
 
@@ -17,6 +18,32 @@ static bool add_blob(void *arg, UNUSED const struct digest *d, int64_t size)
 	u->content_bytes += size;
 	u->blob_count++;
 	return true;
+}
+
+static int count_once(struct store *s, struct usage *u, struct err *err)
+{
+	int r = content_list(s, add_blob, u, err);
+
+	return r == OK ? layer_images_usage(s, &u->layer_image_bytes, &u->layer_image_count, err) : r;
+}
+
+int store_count_used(struct store *s, struct cancel *cancel, struct err *err)
+{
+	enum { TRIES = 8 };
+
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t changes = used_changes(s);
+		struct usage u = { .image_count = 0 };
+		int r = cancel_check(cancel, err);
+
+		if (r == OK)
+			r = count_once(s, &u, err);
+		if (r != OK)
+			return r;
+		if (used_set(s, changes, u.content_bytes + u.layer_image_bytes, u.blob_count + u.layer_image_count))
+			return OK;
+	}
+	return fail(err, E_BUSY, "the store is never still for long enough to be counted");
 }
 
 /* ---- layers --------------------------------------------------------------- */

@@ -13,6 +13,10 @@ struct usage {
 	int64_t layer_image_bytes, layer_image_count; /* none of these is in content_bytes */
 };
 
+/* Looks through content and records once for store_used() (store.h): soon after the start, on
+ * a thread that may take its time. Looks again when something came or went meanwhile. */
+int store_count_used(struct store *s, struct cancel *cancel, struct err *err);
+
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err);
 /* Of an image's size: layers that other images have too, on whatever parent. */
 int image_shared_size(struct store *s, const struct image *image, int64_t *ret_shared, struct err *err);

@@ -7,6 +7,7 @@
 #include "store/content/ingest_state.h"
 #include "store/content/path.h"
 #include "store/content/shard.h"
+#include "store/used.h"
 
 /* The ingests of one call that this thread commits; others wait for it. */
 struct batch {
@@ -116,10 +117,12 @@ static int place_one(struct store *s, struct ingest *i, struct err *err)
 		return OK;
 	ingest_data_name(&i->digest, i->serial, name);
 	digest_lock(s, &i->digest);
-	if (!place(s, i, name))
+	if (!place(s, i, name)) {
 		i->placed = true;
-	else if (errno == EEXIST)
+		used_add(s, i->size, 1);
+	} else if (errno == EEXIST) {
 		i->placed = !unlinkat(s->ingest_fd, name, 0) || errno == ENOENT;
+	}
 	if (i->placed)
 		shard_changed(s, &i->digest);
 	else

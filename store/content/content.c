@@ -7,6 +7,7 @@
 #include "store/content/blob.h"
 #include "store/content/ingest_state.h"
 #include "store/content/path.h"
+#include "store/used.h"
 
 enum { VERIFY_BYTES = 256 * 1024 };
 
@@ -231,12 +232,16 @@ int content_quarantine(struct store *s, const struct digest *d, struct err *err)
 {
 	char path[CONTENT_PATH_MAX], name[CONTENT_PATH_MAX];
 	int r = store_writable(s, err);
+	int64_t size = 0;
 
 	if (r != OK)
 		return r;
 	digest_lock(s, d);
+	content_exists(s, d, &size);
 	if (renameat(s->content_fd, content_path(d, path), s->quarantine_fd, quarantine_name(d, name)))
 		r = errno == ENOENT ? fail_missing(d, err) : fail_blob(d, err, "quarantine");
+	else
+		used_add(s, -size, -1);
 	digest_unlock(s, d);
 	return r;
 }
@@ -244,6 +249,7 @@ int content_quarantine(struct store *s, const struct digest *d, struct err *err)
 static int restore_locked(struct store *s, const struct digest *d, const struct ingest *own, struct err *err)
 {
 	char path[CONTENT_PATH_MAX], name[CONTENT_PATH_MAX], text[DIGEST_TEXT_MAX];
+	int64_t size = 0;
 
 	/* One that comes after this waits for the lock, and then finds the blob. */
 	if (ingest_is_open(s, d, own))
@@ -253,6 +259,8 @@ static int restore_locked(struct store *s, const struct digest *d, const struct 
 		return errno == EEXIST	 ? fail(err, E_EXISTS, "content %s is in the store", digest_text(d, text))
 		       : errno == ENOENT ? fail_missing(d, err)
 					 : fail_blob(d, err, "restore");
+	content_exists(s, d, &size);
+	used_add(s, size, 1);
 	unlinkat(s->quarantine_fd, name, 0); /* a second name: the next check takes it away */
 	return OK;
 }
@@ -318,6 +326,7 @@ int blob_unlink(struct store *s, const struct digest *d, int64_t *ret_size, stru
 		return fail_missing(d, err);
 	if (unlinkat(s->content_fd, content_path(d, path), 0))
 		return fail_blob(d, err, "remove");
+	used_add(s, -size, -1);
 	*ret_size = size;
 	return OK;
 }

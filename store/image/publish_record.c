@@ -101,6 +101,8 @@ int publish_fill_record(const struct publishing *w, const image_record *old, str
 	record->created_nanos = p->config->created.nanos;
 	record->has_created = p->config->created.present;
 	record->synthesized = old ? old->synthesized && !p->source : p->synthesized;
+	record->has_user = true;
+	record->user = p->config->config.user ? p->config->config.user : (char *)"";
 	record->stored_ns = old ? old->stored_ns : p->now_ns;
 	if (!digest_to_data(&w->config, a, &record->config) || !fill_layers(w, a, record) ||
 	    !fill_labels(&p->config->config.labels, a, record) || !fill_platform(&p->config->platform, a, record) ||

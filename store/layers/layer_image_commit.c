@@ -5,6 +5,7 @@
 #include "store/content/shard.h"
 #include "store/layers/layer_image_state.h"
 #include "store/record.h"
+#include "store/used.h"
 
 struct batch {
 	struct store *store;
@@ -76,11 +77,14 @@ int layer_image_make_dirs(struct store *s, const struct digest *diff_id)
 static int link_file(const struct layer_image *i, const char *path)
 {
 	char self[64];
+	int rc;
 
-	if (i->name[0])
-		return linkat(i->store->layers_fd, i->name, i->store->layers_fd, path, 0);
 	snprintf(self, sizeof self, "/proc/self/fd/%d", i->fd);
-	return linkat(AT_FDCWD, self, i->store->layers_fd, path, AT_SYMLINK_FOLLOW);
+	rc = i->name[0] ? linkat(i->store->layers_fd, i->name, i->store->layers_fd, path, 0)
+			: linkat(AT_FDCWD, self, i->store->layers_fd, path, AT_SYMLINK_FOLLOW);
+	if (!rc)
+		used_add(i->store, i->facts.image_size, 1);
+	return rc;
 }
 
 /* Also by another call for the same image. */
@@ -99,7 +103,7 @@ static int link_instead(const struct layer_image *i, const struct digest *diff_i
 {
 	if (layer_image_exists(i->store, diff_id, i->facts.writer_version) || is_same_file(i, path))
 		return 0;
-	if (unlinkat(i->store->layers_fd, path, 0) && errno != ENOENT)
+	if (used_unlinkat(i->store, i->store->layers_fd, path, NULL) && errno != ENOENT)
 		return -1;
 	return link_file(i, path);
 }
@@ -227,10 +231,14 @@ static void put_aside(struct layer_image *i, const char *path)
 {
 	int at = i->store->layers_fd;
 
-	if (i->name[0])
-		unlinkat(at, path, 0);
-	else if (!layer_image_choose_name(i) || renameat(at, path, at, i->name))
+	if (i->name[0]) {
+		used_unlinkat(i->store, at, path, NULL);
+		return;
+	}
+	if (!layer_image_choose_name(i) || renameat(at, path, at, i->name))
 		i->name[0] = 0;
+	else
+		used_add(i->store, -i->facts.image_size, -1);
 }
 
 /* What is in place without a record would take its room for long, perhaps of a disk that is

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "store/layers/layer_image_state.h"
+#include "store/used.h"
 
 static int fail_replace(const struct layer_image *i, const struct digest *diff_id, const char *what, struct err *err)
 {
@@ -18,11 +19,15 @@ static int rename_into_place(struct layer_image *i, const struct digest *diff_id
 {
 	int at = i->store->layers_fd;
 	char path[LAYER_PATH_MAX];
+	struct stat old;
+	bool there;
 
 	layer_image_path(diff_id, i->facts.writer_version, path);
+	there = !fstatat(at, path, &old, AT_SYMLINK_NOFOLLOW);
 	if (renameat(at, i->name, at, path) &&
 	    (errno != ENOENT || layer_image_make_dirs(i->store, diff_id) || renameat(at, i->name, at, path)))
 		return -1;
+	used_add(i->store, i->facts.image_size - (there ? (int64_t)old.st_size : 0), !there);
 	i->name[0] = 0;
 	return 0;
 }
@@ -95,7 +100,8 @@ static int drop_locked(struct store *s, const struct layer_image_entry *entry, s
 	r = meta_txn_commit(s->local, t, NULL, err);
 	/* The record first: a file without one is garbage, a record without its file a lie. */
 	if (r == OK)
-		unlinkat(s->layers_fd, layer_image_path(&entry->diff_id, entry->facts.writer_version, path), 0);
+		used_unlinkat(s, s->layers_fd, layer_image_path(&entry->diff_id, entry->facts.writer_version, path),
+			      NULL);
 	return r;
 }
 

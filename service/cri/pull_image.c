@@ -1,0 +1,71 @@
+/* PullImage. */
+#include "service/cri/auth.h"
+#include "service/cri/find.h"
+#include "service/cri/handlers.h"
+#include "service/image/convert.h"
+#include "service/image/pull.h"
+
+/* Which of an index is wanted: a key of ImageSpec.annotations. */
+static const char platform_key[] = "imaged.platform";
+
+struct pulled {
+	struct arena *arena;
+	char *id; /* of the image, once it is here */
+};
+
+/* Nobody watches: WatchTransfers shows it to whoever asks. */
+static int note(void *arg, const Imaged__V1__PullEvent *event, struct err *err)
+{
+	struct pulled *p = arg;
+
+	if (event->event_case != IMAGED__V1__PULL_EVENT__EVENT_DONE)
+		return OK;
+	p->id = arena_string(p->arena, event->done->image_id);
+	return p->id ? OK : fail_nomem(err);
+}
+
+static char *platform_of(const Runtime__V1__ImageSpec *spec)
+{
+	for (size_t i = 0; i < spec->n_annotations; i++)
+		if (!strcmp(spec->annotations[i]->key, platform_key))
+			return spec->annotations[i]->value;
+	return (char *)"";
+}
+
+/* Kubelet tells its users the reason from these words (registry-cri.md 2.1). */
+static int worded(int r, struct err *err)
+{
+	return r == E_REGISTRY || r == E_TLS ? err_wrap(err, "RegistryUnavailable") : r;
+}
+
+static int run(struct image_service *service, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
+	       struct pulled *p, struct err *err)
+{
+	const struct pull_peer peer = { .send = note, .arg = p, .cancel = rpc_call_cancel(call), .call = call };
+	Imaged__V1__PullRequest pull = IMAGED__V1__PULL_REQUEST__INIT;
+
+	if (cri_credentials(request->auth, p->arena, &pull.credentials, err) < 0)
+		return err->code;
+	pull.reference = request->image->image;
+	pull.platform = platform_of(request->image);
+	return worded(pull_for(service, &peer, &pull, err), err);
+}
+
+int cri_pull_image(void *self, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
+		   Runtime__V1__PullImageResponse *response, struct err *err)
+{
+	struct cri_service *service = self;
+	struct pulled p = { .id = NULL };
+	int r = cri_require_name(request->image, err);
+
+	if (r == OK && *request->image->runtime_handler)
+		r = fail(err, E_INVALID, "unknown runtime handler \"%.64s\": images are the same for all pods here",
+			 request->image->runtime_handler);
+	if (r == OK)
+		r = answer_arena(call, &p.arena, err);
+	if (r == OK)
+		r = run(service->images, call, request, &p, err);
+	cri_auth_wipe(request->auth);
+	response->image_ref = p.id ? p.id : (char *)"";
+	return r;
+}
