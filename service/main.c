@@ -164,7 +164,12 @@ static int open_server(struct daemon *d, struct err *err)
 	const struct rpc_binding bindings[] = { image_service_binding(&d->images), cri_image_binding(&d->cri),
 						cri_runtime_binding(&d->cri) };
 
-	d->cri.images = &d->images;
+	d->cri = (struct cri_service){
+		.images = &d->images,
+		.handlers = d->config.cri_runtime_handler.items,
+		.n_handlers = d->config.cri_runtime_handler.n,
+		.network_ready = d->config.cri_network_ready,
+	};
 	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < ARRAY_LEN(bindings); i++)

@@ -40,6 +40,9 @@ const char config_usage[] =
 	"                                 2GB)\n"
 	"      --build-cache-unused TIME  What they did not use for so long goes, as 14d or 36h, or none (default "
 	"14d)\n"
+	"      --cri-runtime-handler NAME[=PLATFORM]\n"
+	"                                 A runtime handler that pods may ask images for; may be repeated\n"
+	"      --cri-network-ready        Answer the Status of CRI with a network that is ready\n"
 	"      --search-index URL         Index of Docker Hub for searches (default https://index.docker.io)\n"
 	"      --hub-url URL              API of Docker Hub for searches (default https://hub.docker.com)\n"
 	"      --log-format FORMAT        text or json (default text)\n"
@@ -72,6 +75,8 @@ static const struct field fields[] = {
 	{ "build-allow", offsetof(struct config, build_allow), LIST },
 	{ "build-cache-max", offsetof(struct config, build_cache_max), TEXT },
 	{ "build-cache-unused", offsetof(struct config, build_cache_unused), TEXT },
+	{ "cri-runtime-handler", offsetof(struct config, cri_runtime_handler), LIST },
+	{ "cri-network-ready", offsetof(struct config, cri_network_ready), SWITCH },
 	{ "search-index", offsetof(struct config, search_index), TEXT },
 	{ "hub-url", offsetof(struct config, hub_url), TEXT },
 	{ "log-format", offsetof(struct config, log_format), TEXT },

@@ -15,6 +15,8 @@
 
 struct cri_service {
 	struct image_service *images;
+	char *const *handlers; /* NAME or NAME=PLATFORM: what pods may name */
+	size_t n_handlers;
 	bool network_ready; /* what Status says of a network that others care for */
 };
 

@@ -24,12 +24,36 @@ static int note(void *arg, const Imaged__V1__PullEvent *event, struct err *err)
 	return p->id ? OK : fail_nomem(err);
 }
 
-static char *platform_of(const Runtime__V1__ImageSpec *spec)
+/* "" for this machine's. */
+static int handler_platform(const struct cri_service *service, const char *name, const char **ret_platform,
+			    struct err *err)
 {
+	*ret_platform = "";
+	if (!*name)
+		return OK;
+	for (size_t i = 0; i < service->n_handlers; i++) {
+		const char *entry = service->handlers[i];
+		size_t len = strcspn(entry, "=");
+
+		if (strlen(name) == len && !memcmp(entry, name, len)) {
+			*ret_platform = entry[len] ? entry + len + 1 : "";
+			return OK;
+		}
+	}
+	return fail(err, E_INVALID, "unknown runtime handler \"%.64s\": imaged knows those of --cri-runtime-handler",
+		    name);
+}
+
+/* What the image's annotations say counts before what its handler is for. */
+static int choose_platform(const struct cri_service *service, const Runtime__V1__ImageSpec *spec,
+			   const char **ret_platform, struct err *err)
+{
+	if (handler_platform(service, spec->runtime_handler, ret_platform, err) < 0)
+		return err->code;
 	for (size_t i = 0; i < spec->n_annotations; i++)
 		if (!strcmp(spec->annotations[i]->key, platform_key))
-			return spec->annotations[i]->value;
-	return (char *)"";
+			*ret_platform = spec->annotations[i]->value;
+	return OK;
 }
 
 /* Kubelet tells its users the reason from these words (registry-cri.md 2.1). */
@@ -38,34 +62,33 @@ static int worded(int r, struct err *err)
 	return r == E_REGISTRY || r == E_TLS ? err_wrap(err, "RegistryUnavailable") : r;
 }
 
-static int run(struct image_service *service, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
+static int run(struct cri_service *service, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
 	       struct pulled *p, struct err *err)
 {
 	const struct pull_peer peer = { .send = note, .arg = p, .cancel = rpc_call_cancel(call), .call = call };
 	Imaged__V1__PullRequest pull = IMAGED__V1__PULL_REQUEST__INIT;
+	const char *platform;
 
-	if (cri_credentials(request->auth, p->arena, &pull.credentials, err) < 0)
+	if (choose_platform(service, request->image, &platform, err) < 0 ||
+	    cri_credentials(request->auth, p->arena, &pull.credentials, err) < 0)
 		return err->code;
-	pull.reference = request->image->image;
-	pull.platform = platform_of(request->image);
-	return worded(pull_for(service, &peer, &pull, err), err);
+	pull.reference = (char *)cri_image_name(request->image);
+	pull.platform = (char *)platform;
+	return worded(pull_for(service->images, &peer, &pull, err), err);
 }
 
 int cri_pull_image(void *self, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
 		   Runtime__V1__PullImageResponse *response, struct err *err)
 {
-	struct cri_service *service = self;
 	struct pulled p = { .id = NULL };
 	int r = cri_require_name(request->image, err);
 
-	if (r == OK && *request->image->runtime_handler)
-		r = fail(err, E_INVALID, "unknown runtime handler \"%.64s\": images are the same for all pods here",
-			 request->image->runtime_handler);
 	if (r == OK)
 		r = answer_arena(call, &p.arena, err);
 	if (r == OK)
-		r = run(service->images, call, request, &p, err);
+		r = run(self, call, request, &p, err);
 	cri_auth_wipe(request->auth);
-	response->image_ref = p.id ? p.id : (char *)"";
+	if (r == OK)
+		response->image_ref = p.id;
 	return r;
 }

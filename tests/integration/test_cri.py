@@ -5,14 +5,15 @@ import base64
 import json
 import os
 import threading
+import unittest
 from urllib.parse import parse_qs
 
 import grpc
 
-from criclient import IMAGE, Cri, spec
+from criclient import IMAGE, SERVICES, Cri, message, spec
 from fakeregistry import FakeRegistry, Handler
 from harness import TestCase
-from ociimage import Image, Layer, tar
+from ociimage import Image, Index, Layer, tar
 
 STAGING = "gcr.io/k8s-staging-cri-tools"
 
@@ -111,6 +112,18 @@ class Pulls(CriTest):
         self.assert_rpc_fails(
             "INVALID_ARGUMENT", "INVALID_ARGUMENT", self.cri.PullImage, image=spec(f"{STAGING}/any", runtime_handler="gvisor"), text="gvisor"
         )
+
+    def test_a_runtime_handler_has_its_platform(self):
+        imaged = self.daemon("--hosts-dir", self.path("hosts"), "--cri-runtime-handler", "runc", "--cri-runtime-handler", "arms=linux/arm64", name="h")
+        cri = Cri(imaged.address)
+        self.addCleanup(cri.close)
+        other = Image([Layer(tar({"a": b"arm"}))], platform={"os": "linux", "architecture": "arm64"})
+        here = image("here")
+        self.serve("both", Index([(here, here.platform), (other, other.platform)]), "latest")
+        for handler, wanted in (("", here), ("runc", here), ("arms", other)):
+            answer = cri.PullImage(image=spec(f"{STAGING}/both", runtime_handler=handler))
+            self.assertEqual(wanted.id, answer.image_ref, handler)
+        self.assert_rpc_fails("INVALID_ARGUMENT", None, cri.PullImage, image=spec(f"{STAGING}/both", runtime_handler="arm"), text="arm")
 
     def test_a_registry_that_is_down_has_kubelets_word(self):
         self.registry.stop()
@@ -353,6 +366,11 @@ class Runtime(CriTest):
         self.assertFalse(conditions["NetworkReady"].status)
         self.assertEqual("ImageServiceOnly", conditions["NetworkReady"].reason)
 
+    def test_a_network_that_is_ready_by_the_configuration(self):
+        cri = Cri(self.daemon("--cri-network-ready", name="n").address)
+        self.addCleanup(cri.close)
+        self.assertEqual([True, True], [one.status for one in cri.Status().status.conditions])
+
     def test_there_are_no_containers(self):
         self.assertEqual([], list(self.cri.ListContainers().containers))
         self.assertEqual([], list(self.cri.ListPodSandbox().items))
@@ -363,3 +381,65 @@ class Runtime(CriTest):
         with self.assertRaises(grpc.RpcError) as caught:
             call(b"", timeout=20)
         self.assertEqual(grpc.StatusCode.UNIMPLEMENTED, caught.exception.code())
+
+
+class Numbers(unittest.TestCase):
+    """The protocol as it is published: message, field, number, type."""
+
+    FACTS = """
+        ImageSpec image 1 string, annotations 2 map, user_specified_image 18 string, runtime_handler 19 string, image_ref 20 string
+        ImageFilter image 1 ImageSpec
+        Image id 1 string, repo_tags 2 string*, repo_digests 3 string*, size 4 uint64, uid 5 Int64Value, username 6 string, spec 7 ImageSpec, pinned 8 bool
+        ListImagesRequest filter 1 ImageFilter
+        ListImagesResponse images 1 Image*
+        StreamImagesRequest filter 1 ImageFilter
+        StreamImagesResponse images 1 Image*
+        ImageStatusRequest image 1 ImageSpec, verbose 2 bool
+        ImageStatusResponse image 1 Image, info 2 map
+        AuthConfig username 1 string, password 2 string, auth 3 string, server_address 4 string, identity_token 5 string, registry_token 6 string
+        PullImageRequest image 1 ImageSpec, auth 2 AuthConfig, sandbox_config 3 PodSandboxConfig
+        PullImageResponse image_ref 1 string
+        RemoveImageRequest image 1 ImageSpec
+        ImageFsInfoResponse image_filesystems 1 FilesystemUsage*, container_filesystems 2 FilesystemUsage*
+        FilesystemUsage timestamp 1 int64, fs_id 2 FilesystemIdentifier, used_bytes 3 UInt64Value, inodes_used 4 UInt64Value
+        FilesystemIdentifier mountpoint 1 string
+        UInt64Value value 1 uint64
+        Int64Value value 1 int64
+        PodSandboxConfig metadata 1 PodSandboxMetadata, labels 6 map, annotations 7 map, linux 8 LinuxPodSandboxConfig
+        PodSandboxMetadata name 1 string, uid 2 string, namespace 3 string, attempt 4 uint32
+        LinuxPodSandboxConfig cgroup_parent 1 string
+        VersionRequest version 1 string
+        VersionResponse version 1 string, runtime_name 2 string, runtime_version 3 string, runtime_api_version 4 string
+        StatusRequest verbose 1 bool
+        StatusResponse status 1 RuntimeStatus, info 2 map, runtime_handlers 3 RuntimeHandler*, features 4 RuntimeFeatures
+        RuntimeStatus conditions 1 RuntimeCondition*
+        RuntimeCondition type 1 string, status 2 bool, reason 3 string, message 4 string
+        ListContainersResponse containers 1 Container*
+        ListPodSandboxResponse items 1 PodSandbox*
+        RuntimeConfigResponse linux 1 LinuxRuntimeConfiguration
+        LinuxRuntimeConfiguration cgroup_driver 1 CgroupDriver
+    """
+
+    @staticmethod
+    def kind(field):
+        if field.message_type is not None:
+            name = "map" if field.message_type.GetOptions().map_entry else field.message_type.name
+        else:
+            name = field.enum_type.name if field.enum_type else {3: "int64", 4: "uint64", 8: "bool", 9: "string", 13: "uint32"}[field.type]
+        return name + ("*" if field.label == field.LABEL_REPEATED and name != "map" else "")
+
+    def test_numbers_and_types_are_the_protocols(self):
+        for line in self.FACTS.strip().splitlines():
+            name, _, fields = line.strip().partition(" ")
+            wanted = dict(field.strip().split(" ", 1) for field in fields.split(","))
+            found = {f.name: f"{f.number} {self.kind(f)}" for f in message(name).DESCRIPTOR.fields}
+            self.assertEqual(wanted, found, name)
+
+    def test_methods(self):
+        self.assertEqual(
+            [
+                "runtime.v1.ImageService: ListImages StreamImages ImageStatus PullImage RemoveImage ImageFsInfo",
+                "runtime.v1.RuntimeService: Version Status ListContainers ListPodSandbox RuntimeConfig",
+            ],
+            [f"{s.full_name}: {' '.join(m.name for m in s.methods)}" for s in SERVICES],
+        )
