@@ -14,7 +14,7 @@ struct layer_line {
 	char *digest;
 	int state; /* Imaged__V1__LayerProgress__State shown last; 0: none */
 	bool downloaded;
-	bool held_back; /* it exists; said only when the image is not up to date */
+	bool held_back; /* it exists; said only when the image was not here */
 };
 
 struct pull_view {

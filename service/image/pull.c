@@ -6,6 +6,7 @@
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/registry/warning.h"
+#include "store/image/names.h"
 #include "store/types/descriptor.h"
 
 /* ---- events --------------------------------------------------------------- */
@@ -108,6 +109,7 @@ static int send_done(struct pull *p, const struct digest *manifest, const struct
 	m.root_digest = digest_text(&p->root, root);
 	m.manifest_digest = digest_text(manifest, chosen);
 	m.up_to_date = up_to_date;
+	m.known = up_to_date || p->image_known;
 	m.warning = add_registry_warnings(p, warning, warnings, sizeof warnings);
 	m.fetched_bytes = p->fetched_bytes;
 	m.rate_limit = rate_message_of(p->repository, &limit);
@@ -190,6 +192,19 @@ static int publish(struct pull *p, bool *ret_changed, struct err *err)
 	return OK;
 }
 
+static int look_for_image(struct pull *p, struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	struct digest *manifests;
+	size_t n;
+
+	arena_init(&a, ANSWER_BYTES_MAX);
+	if (manifests_of(p->service->store, &p->manifest.config.digest, &a, &manifests, &n, err) < 0)
+		return err->code;
+	p->image_known = n > 0;
+	return OK;
+}
+
 /* A manifest without an index is taken as it is, whatever it runs on. */
 static void platform_warning(const struct pull *p, char *out, size_t size)
 {
@@ -224,7 +239,8 @@ static int pull_and_publish(struct pull *p, struct err *err)
 	bool changed = false;
 
 	if (start_workers(p, err) < 0 || pull_manifest(p, err) < 0 || pull_fetch(p, err) < 0 ||
-	    check_diff_ids(p, err) < 0 || commit(p, err) < 0 || publish(p, &changed, err) < 0)
+	    check_diff_ids(p, err) < 0 || commit(p, err) < 0 || look_for_image(p, err) < 0 ||
+	    publish(p, &changed, err) < 0)
 		return err->code;
 	platform_warning(p, warning, sizeof warning);
 	utf8_clean(warning);

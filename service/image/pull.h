@@ -87,6 +87,7 @@ struct pull {
 	size_t n_blobs;
 	size_t *layer_blob; /* for each layer of the manifest its index in blobs */
 	int64_t missing_bytes, fetched_bytes;
+	bool image_known;    /* it was here before, under whatever name */
 	int64_t image_bytes; /* that the layers' images will take at least */
 };
 

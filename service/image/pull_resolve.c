@@ -31,7 +31,7 @@ int pull_look_up(struct pull *p, struct err *err)
  * here it is needed anyway, and then it counts: what a HEAD says of it may be wrong. For a
  * name that is new here the HEAD is worth its time only where the quota is nearly used up:
  * the store may have the document under another name. */
-static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
+static int ask_for_root(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
 {
 	int64_t size;
 	int r;
@@ -42,6 +42,20 @@ static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, stru
 			return r;
 	}
 	return registry_manifest(p->repository, &p->ref, p->cancel, ret_remote, err);
+}
+
+/* docker asks for every tag by HEAD, and says so of one that it may not ask for. */
+static int ask_registry(struct pull *p, struct remote_manifest *ret_remote, struct err *err)
+{
+	static const char asked[] = "Get ";
+	char rest[ERR_TEXT_MAX];
+	int r = ask_for_root(p, ret_remote, err);
+
+	if (r == E_UNAUTHENTICATED && !strncmp(err->text, asked, sizeof asked - 1)) {
+		snprintf(rest, sizeof rest, "%s", err->text + sizeof asked - 1);
+		snprintf(err->text, sizeof err->text, "Head %.*s", (int)(sizeof err->text - sizeof "Head "), rest);
+	}
+	return r;
 }
 
 int pull_resolve(struct pull *p, struct err *err)

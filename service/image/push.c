@@ -407,6 +407,7 @@ static int push_call(struct image_service *service, struct rpc_call *call, const
 		.cancel = rpc_call_cancel(call),
 		.credentials = credentials_of(request->credentials),
 		.all_tags = request->all_tags,
+		.docker_manifest = request->docker_manifest,
 	};
 	int r;
 

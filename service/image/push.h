@@ -84,7 +84,7 @@ struct push {
 	struct cancel *cancel;
 	struct credentials credentials;
 	struct reference ref; /* with a tag unless all_tags */
-	bool all_tags;
+	bool all_tags, docker_manifest;
 	struct platform platform;
 	bool platform_given;
 	struct repository *repository;

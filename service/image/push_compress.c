@@ -5,9 +5,11 @@
  * schema 2, whose plain layers are compressed with gzip (an OCI manifest where one of the
  * layers came as zstd, which schema 2 does not know, or where a build annotated it). It is published beside the first
  * one before anything is sent, so that no layer is compressed twice, however the push ends; the record of the first one
- * says that it was made here (ImageRecord.synthesized). What came with a manifest of its own is never changed.
+ * says that it was made here (ImageRecord.synthesized). What came with a manifest of its own is changed only for a
+ * caller who wants docker's (PushRequest.docker_manifest).
  *
- * A layer that is here as gzip already, in whatever image, is taken as it is.
+ * A layer that is here as gzip already, in whatever image, is taken as it is; so is another manifest of the same
+ * configuration that came with its image where making docker's would take compressing.
  */
 #include <unistd.h>
 
@@ -39,6 +41,18 @@ static bool has_plain(const Imaged__Store__V1__ImageRecord *r)
 	return false;
 }
 
+/* Whether docker's manifest can hold the layers, once the plain ones are compressed. */
+static bool can_be_dockers(const Imaged__Store__V1__ImageRecord *r)
+{
+	for (size_t i = 0; i < r->n_layers; i++) {
+		struct media_type type = media_type_of(r->layers[i]->media_type);
+
+		if (type.kind != MEDIA_LAYER || type.compression == COMPRESSION_ZSTD)
+			return false;
+	}
+	return true;
+}
+
 static bool layers_are_here(struct store *s, const Imaged__Store__V1__ImageRecord *r)
 {
 	for (size_t i = 0; i < r->n_layers; i++) {
@@ -50,29 +64,58 @@ static bool layers_are_here(struct store *s, const Imaged__Store__V1__ImageRecor
 	return true;
 }
 
-/* Another manifest of the same configuration without plain layers: made by an earlier
- * push, or one that came with the image. */
-static int find_other(struct push *p, const struct digest *config, struct digest *ret_manifest, bool *ret_found,
-		      struct err *err)
+/* Whether the manifest is the one that docker would send with these layers. */
+static bool is_dockers(struct store *s, const struct image *image, const struct digest *manifest)
+{
+	CLEANUP(image_content_free) struct image_content c = { 0 };
+	CLEANUP(freep) struct synthetic_layer *layers = NULL;
+	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
+	struct digest d;
+
+	if (image_content_read(s, image, &c, NULL) < 0)
+		return false;
+	layers = calloc(c.manifest.n_layers + 1, sizeof *layers);
+	if (!layers)
+		return false;
+	for (size_t i = 0; i < c.manifest.n_layers; i++)
+		layers[i] = (struct synthetic_layer){ gzip_layer, c.manifest.layers[i].digest,
+						      c.manifest.layers[i].size };
+	if (docker_manifest(&c.manifest.config.digest, (int64_t)c.config_body.len, layers, c.manifest.n_layers, &body,
+			    NULL) < 0)
+		return false;
+	digest_of(DIGEST_SHA256, buf_bytes(&body), &d);
+	return digest_eq(&d, manifest);
+}
+
+/* Another manifest of the same configuration without plain layers. */
+struct other {
+	struct digest manifest;
+	bool found;
+	bool dockers; /* made for a push; else one that came with the image */
+};
+
+static int find_other(struct push *p, const struct digest *config, struct other *ret_other, struct err *err)
 {
 	CLEANUP(arena_free) struct arena list;
 	struct digest *manifests;
 	size_t n;
 
-	*ret_found = false;
+	*ret_other = (struct other){ .found = false };
 	arena_init(&list, ANSWER_BYTES_MAX);
 	if (manifests_of(p->service->store, config, &list, &manifests, &n, err) < 0)
 		return err->code;
-	for (size_t i = 0; i < n && !*ret_found; i++) {
+	for (size_t i = 0; i < n && !ret_other->dockers; i++) {
 		CLEANUP(arena_free) struct arena a;
 		struct image image;
+		bool dockers;
 
 		arena_init(&a, ANSWER_BYTES_MAX);
-		if (image_get(p->service->store, &manifests[i], &a, &image, NULL) == OK && !image.record->synthesized &&
-		    !has_plain(image.record) && layers_are_here(p->service->store, image.record)) {
-			*ret_manifest = manifests[i];
-			*ret_found = true;
-		}
+		if (image_get(p->service->store, &manifests[i], &a, &image, NULL) < 0 || image.record->synthesized ||
+		    has_plain(image.record) || !layers_are_here(p->service->store, image.record))
+			continue;
+		dockers = is_dockers(p->service->store, &image, &manifests[i]);
+		if (dockers || !ret_other->found)
+			*ret_other = (struct other){ manifests[i], true, dockers };
 	}
 	return OK;
 }
@@ -90,8 +133,9 @@ struct layer {
 
 struct work {
 	struct push *push;
-	struct manifest manifest; /* the one that was made here */
+	struct manifest manifest; /* the image's */
 	struct buf body;	  /* the same */
+	bool synthesized;	  /* it was made here */
 	struct image_config config;
 	int64_t config_size;
 	struct layer *layers;
@@ -262,16 +306,15 @@ static void take_over_repeated(struct work *w)
 static bool is_all_gzip(const struct synthetic_layer *layers, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(layers[i].media_type, gzip_layer) != 0)
+		if (media_type_of(layers[i].media_type).compression != COMPRESSION_GZIP)
 			return false;
 	return true;
 }
 
-static int make_manifest(struct work *w, struct buf *out, struct err *err)
+static int make_manifest(struct work *w, bool *ret_annotated, struct buf *out, struct err *err)
 {
 	size_t n = w->manifest.n_layers;
 	CLEANUP(freep) struct synthetic_layer *layers = calloc(n + 1, sizeof *layers);
-	bool annotated;
 
 	if (!layers)
 		return fail_nomem(err);
@@ -281,9 +324,9 @@ static int make_manifest(struct work *w, struct buf *out, struct err *err)
 		layers[i] = (struct synthetic_layer){ is_plain(l->from->media_type) ? gzip_layer : l->from->media_type,
 						      l->digest, l->size };
 	}
-	if (annotated_manifest(buf_bytes(&w->body), layers, n, &annotated, out, err) < 0)
+	if (annotated_manifest(buf_bytes(&w->body), layers, n, ret_annotated, out, err) < 0)
 		return err->code;
-	if (annotated)
+	if (*ret_annotated)
 		return OK;
 	if (is_all_gzip(layers, n))
 		return docker_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
@@ -368,24 +411,43 @@ static int prepare(struct work *w, struct err *err)
 	return OK;
 }
 
-static int make_other(struct work *w, struct digest *ret_manifest, struct err *err)
+/* All layers are here as gzip: nothing is to be compressed. */
+static bool is_compressed(struct work *w)
+{
+	for (size_t i = 0; i < w->manifest.n_layers; i++) {
+		struct layer *l = &w->layers[i];
+
+		if (is_plain(l->from->media_type) && l->first == i && !find_gzip(w->push, &w->facts[i].diff_id, l))
+			return false;
+	}
+	return true;
+}
+
+/* `may_compress`: else only when there is nothing to compress. */
+static int make_other(struct work *w, bool may_compress, struct other *ret_other, struct err *err)
 {
 	struct cancel_hook hook = { .fn = transfer_watch_wake, .arg = &w->push->watch };
 	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
+	bool annotated;
 	int r;
 
 	if (prepare(w, err) < 0)
 		return err->code;
+	if (!may_compress && !is_compressed(w))
+		return OK;
 	cancel_hook(w->push->cancel, &hook);
 	r = w->manifest.n_layers ? run_all(w, err) : OK;
 	cancel_unhook(w->push->cancel, &hook);
 	if (r != OK)
 		return r;
 	take_over_repeated(w);
-	if (make_manifest(w, &body, err) < 0)
+	if (make_manifest(w, &annotated, &body, err) < 0)
 		return err->code;
-	digest_of(DIGEST_SHA256, buf_bytes(&body), ret_manifest);
-	return publish(w, buf_bytes(&body), ret_manifest, err);
+	if (annotated && !w->synthesized)
+		return OK; /* it says what docker's cannot */
+	*ret_other = (struct other){ .found = true, .dockers = true };
+	digest_of(DIGEST_SHA256, buf_bytes(&body), &ret_other->manifest);
+	return publish(w, buf_bytes(&body), &ret_other->manifest, err);
 }
 
 static void work_free(struct work *w)
@@ -400,7 +462,8 @@ static void work_free(struct work *w)
 	image_config_free(&w->config);
 }
 
-static int compress_image(struct push *p, const struct digest *manifest, struct digest *ret_other, struct err *err)
+static int compress_image(struct push *p, const struct digest *manifest, bool may_compress, struct other *ret_other,
+			  struct err *err)
 {
 	CLEANUP(arena_free) struct arena a;
 	CLEANUP(image_content_free) struct image_content c = { 0 };
@@ -411,11 +474,12 @@ static int compress_image(struct push *p, const struct digest *manifest, struct 
 	if (image_get(p->service->store, manifest, &a, &stored, err) < 0 ||
 	    image_content_read(p->service->store, &stored, &c, err) < 0)
 		return err->code;
+	w.synthesized = stored.record->synthesized;
 	w.config_size = (int64_t)c.config_body.len;
 	w.manifest = TAKE(c.manifest);
 	w.body = TAKE(c.manifest_body);
 	w.config = TAKE(c.config);
-	return make_other(&w, ret_other, err);
+	return make_other(&w, may_compress, ret_other, err);
 }
 
 /* ---- one at a time --------------------------------------------------------- */
@@ -457,7 +521,7 @@ static void leave(struct busy *b)
 
 /* Who comes while another push makes it takes what that one has made. */
 static int find_or_make(struct push *p, const struct digest *manifest, const struct digest *config,
-			struct digest *ret_other, bool *ret_found, struct err *err)
+			struct other *ret_other, struct err *err)
 {
 	struct busy b = { .manifest = *manifest };
 	int r;
@@ -467,11 +531,9 @@ static int find_or_make(struct push *p, const struct digest *manifest, const str
 			return err->code;
 		transfer_watch_wait(&p->watch, UPLOAD_PROGRESS_MS);
 	}
-	r = find_other(p, config, ret_other, ret_found, err);
-	if (r == OK && !*ret_found && !store_read_only(p->service->store)) {
-		r = compress_image(p, manifest, ret_other, err);
-		*ret_found = true;
-	}
+	r = find_other(p, config, ret_other, err);
+	if (r == OK && !ret_other->dockers && !store_read_only(p->service->store))
+		r = compress_image(p, manifest, p->docker_manifest || !ret_other->found, ret_other, err);
 	leave(&b);
 	return r;
 }
@@ -480,15 +542,16 @@ static int find_or_make(struct push *p, const struct digest *manifest, const str
 int push_compress(struct push *p, struct push_image *image, const Imaged__Store__V1__ImageRecord *record,
 		  struct err *err)
 {
-	struct digest config, other;
-	bool found = false;
+	struct digest config;
+	struct other other;
 
-	if (!record->synthesized || !digest_eq(&image->root, &image->chosen))
+	if (!digest_eq(&image->root, &image->chosen) ||
+	    !(record->synthesized || (p->docker_manifest && can_be_dockers(record))))
 		return OK;
 	if (digest_of_record(&record->config, &config, err) < 0 ||
-	    find_or_make(p, &image->root, &config, &other, &found, err) < 0)
+	    find_or_make(p, &image->root, &config, &other, err) < 0)
 		return err->code;
-	if (found)
-		image->root = image->chosen = other;
+	if (other.found && (other.dockers || record->synthesized))
+		image->root = image->chosen = other.manifest;
 	return OK;
 }

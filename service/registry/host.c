@@ -325,14 +325,21 @@ static bool nobody_speaks_tls(enum http_failure failed)
 	return failed == HTTP_FAILED_CONNECT || failed == HTTP_FAILED_NOT_TLS;
 }
 
+/* A caller who says that a host may be insecure means a host that is there: of nobody who
+ * listens docker's client tells by https. */
 static int first_contact(const struct host *h, struct cancel *cancel, struct found *ret_found,
 			 enum http_failure *ret_failed, struct err *err)
 {
 	int r = ask(h, h->rule.https, cancel, ret_found, ret_failed, err);
+	struct err https = *err;
 
 	if (r == OK || !h->rule.fallback || !nobody_speaks_tls(*ret_failed))
 		return r;
-	return ask(h, false, cancel, ret_found, ret_failed, err);
+	r = ask(h, false, cancel, ret_found, ret_failed, err);
+	if (r == OK || *ret_failed != HTTP_FAILED_CONNECT || !h->config.asked_insecure)
+		return r;
+	*err = https;
+	return https.code;
 }
 
 /* With mu held: known afterwards, or the failure. */

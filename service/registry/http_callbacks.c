@@ -221,13 +221,24 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t u
 
 /* ---- the connection -------------------------------------------------------- */
 
+/* curl knows ::1 for localhost whatever the machine's files say: it is told only when nothing
+ * else is. */
+static void note_dialled(struct http_exchange *x, const struct curl_sockaddr *a)
+{
+	char text[sizeof x->dialled];
+
+	netaddr_text(&a->addr, text);
+	if (x->forbidden || !x->dialled[0] || strncmp(text, "[::1]", 5) != 0)
+		memcpy(x->dialled, text, sizeof text);
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct http_exchange *x = arg;
 
 	(void)purpose;
-	netaddr_text(&a->addr, x->dialled);
 	x->forbidden = !x->proxied && !exchange_may_reach(x, netaddr_class_of(&a->addr));
+	note_dialled(x, a);
 	if (x->forbidden)
 		return CURL_SOCKET_BAD;
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);

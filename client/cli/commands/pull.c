@@ -74,9 +74,17 @@ static int pull(struct cli *cli, const struct options *o, const struct reference
 	return r;
 }
 
+/* docker does not tell which platforms there are. */
+static int shown_length(const struct cli *cli, const struct err *err)
+{
+	const char *offer = err->code == E_NO_PLATFORM && cli_is_docker(cli) ? strstr(err->text, " (offered: ") : NULL;
+
+	return offer ? (int)(offer - err->text) : (int)strlen(err->text);
+}
+
 /* Errors that come after the first line are not docker's answers to a request but
  * parts of its stream, and have no prefix. */
-static int report(struct pull_view *view, const struct err *err)
+static int report(const struct cli *cli, struct pull_view *view, const struct err *err)
 {
 	if (view->json)
 		return progress_json_error(cli_write, err);
@@ -84,7 +92,7 @@ static int report(struct pull_view *view, const struct err *err)
 		pull_view_start(view);
 	if (!view->spoken)
 		return cli_fail_call(err);
-	cli_warn("%s\n", err->text);
+	cli_warn("%.*s\n", shown_length(cli, err), err->text);
 	return 1;
 }
 
@@ -109,7 +117,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, char **arg
 	view.ref = &ref;
 	progress_begin(&view.progress, mode);
 	if (pull(cli, o, &ref, &view, &err))
-		return report(&view, &err);
+		return report(cli, &view, &err);
 	if (o->all_tags && !view.json)
 		pull_view_end(&view);
 	return 0;

@@ -41,6 +41,7 @@ static int push(struct cli *cli, const struct options *o, const struct reference
 	request.reference = reference_text(ref, text);
 	request.platform = (char *)(o->platform ? o->platform : "");
 	request.all_tags = o->all_tags;
+	request.docker_manifest = cli_is_docker(cli);
 	r = follow(channel, &request, view, err);
 	cli_explain(cli, err);
 	return r;
