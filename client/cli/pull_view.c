@@ -183,7 +183,7 @@ static void status_line(struct pull_view *v, bool up_to_date, const char *name)
 static int done_event(struct pull_view *v, const Imaged__V1__PullDone *m, struct err *err)
 {
 	char text[REFERENCE_TEXT_MAX];
-	int r = m->known ? OK : show_held_back(v, err);
+	int r = m->known || m->up_to_date ? OK : show_held_back(v, err);
 
 	if (r)
 		return r;

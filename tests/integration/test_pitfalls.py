@@ -523,6 +523,6 @@ class Pitfalls(HostileCase):
         self.pull(credentials=self.credentials(registry))
         self.client.PruneImages(all=True)
         seen = len(registry.requests)
-        self.assert_refused(self.reference, "UNAUTHENTICATED", "no basic auth credentials")
+        self.assert_refused(self.reference, "UNAUTHENTICATED", '^Head "http.*": no basic auth credentials$')
         for request in registry.requests[seen:]:
             self.assertNotIn("Authorization", request.headers)

@@ -134,6 +134,24 @@ class Pull(TestCase):
         self.assertEqual(2, len(image.manifest_digests))
         self.assertEqual(2, len(image.repo_tags))
 
+    def test_of_an_image_that_is_here_no_layer_is_told(self):
+        """Under whatever name it came; but its layers are, of another image."""
+        self.imaged.ctl("pull", "-q", f"{self.host}/shared:one")
+        other = self.imaged.ctl("pull", f"{self.host}/shared:two").stdout
+        self.assertEqual(1, other.count(": Already exists\n"))
+        self.imaged.ctl("rmi", f"{self.host}/shared:one")
+        self.imaged.ctl("tag", f"{self.host}/shared:two", "kept")
+        self.imaged.ctl("rmi", f"{self.host}/shared:two")
+        again = self.imaged.ctl("pull", f"{self.host}/shared:two").stdout.splitlines()
+        self.assertEqual(["two: Pulling from shared", "Digest: ", "Status: Downloaded newer image for "],
+                         [again[0], again[1][:8], again[2][:35]])
+
+    def test_what_an_index_offers_is_told_by_imagectl(self):
+        command = ["pull", "--platform", "linux/s390x", f"{self.host}/multi:oci"]
+        said = "no matching manifest for linux/s390x in the manifest list entries"
+        self.assertRegex(self.imaged.ctl(*command, check=False).stderr, rf"^{said} \(offered: linux/")
+        self.assertEqual(said + "\n", self.imaged.ctl(*command, check=False, name="docker").stderr)
+
     def test_manifest_that_is_not_there(self):
         error = self.assert_rpc_fails(
             "NOT_FOUND", "MANIFEST_UNKNOWN", self.client.Pull, reference=f"{self.host}/busybox:nosuch"

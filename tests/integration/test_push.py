@@ -340,6 +340,47 @@ class ToRegistry(PushCase):
         self.assertEqual({f"{high}: Layer already exists", f"{low}: Layer already exists"}, set(lines[4:6]))
         self.assertEqual(f"{name}:latest\n", self.imaged.ctl("image", "push", "-q", name).stdout)
 
+    def dockers(self, config, layers):
+        """The manifest that docker's engine makes of them."""
+        size = len(config)
+        head = {
+            "schemaVersion": 2,
+            "mediaType": ociimage.DOCKER_MANIFEST,
+            "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": size, "digest": sha256(config)},
+            "layers": [
+                {"mediaType": ociimage.DOCKER_LAYER + ".gzip", "size": layer.blob.size, "digest": layer.blob.digest}
+                for layer in layers
+            ],
+        }
+        return json.dumps(head, indent=3)
+
+    def test_who_is_called_docker_sends_dockers_manifest(self):
+        gzip_, zstd = an_image("gzip", "gzip"), an_image("zstd", "zstd")
+        for n, image in enumerate((gzip_, zstd)):
+            self.load((image, f"{self.host}/d/{n}:1"))
+        made = self.dockers(gzip_.config_bytes, gzip_.layers)
+        for name, sent in (("imagectl", gzip_.data.decode()), ("docker", made), ("docker", made)):
+            lines = self.imaged.ctl("push", f"{self.host}/d/0:1", name=name).stdout.splitlines()
+            self.assertEqual(f"1: digest: {sha256(sent.encode())} size: {len(sent)}", lines[-1])
+            self.assertEqual(sent, self.raw(f"{self.host}/d/0:1").decode())
+        self.imaged.ctl("push", f"{self.host}/d/1:1", name="docker")
+        self.assertEqual(zstd.data, self.raw(f"{self.host}/d/1:1"), "docker's cannot say zstd")
+        self.assertEqual({gzip_.id, zstd.id}, {found.id for found in self.client.images()})
+        self.assert_clean(self.client)
+
+    def test_a_loaded_image_whose_layers_came_as_gzip_needs_no_compressing(self):
+        """The digest is docker's, whatever manifest the layers came under."""
+        data = tar({"both": b"1"})
+        layers = [Layer(data, "gzip")]
+        image, given = Image([Layer(data, "plain")]), Image(layers)
+        self.assertEqual(image.id, given.id)
+        self.load((image, f"{self.host}/p/loaded:1"), files=docker_files)
+        self.load((given, f"{self.host}/p/given:1"))
+        self.push(f"{self.host}/p/loaded:1")
+        self.assertEqual(self.dockers(image.config_bytes, layers), self.raw(f"{self.host}/p/loaded:1").decode())
+        self.push(f"{self.host}/p/given:1")
+        self.assertEqual(given.data, self.raw(f"{self.host}/p/given:1"))
+
     def test_errors_are_dockers(self):
         for arguments, out, said in (
             (["push", f"{self.host}/x"], f"Using default tag: latest\nThe push refers to repository [{self.host}/x]\n",

@@ -407,6 +407,15 @@ class Search(TestCase):
         self.assertEqual(1, ctl("search", "--limit", "101", "a", check=False).returncode)
         self.assertEqual(0, ctl("search", "--limit", "-1", "a").returncode)
 
+    def test_docker_knows_no_catalog(self):
+        self.plain()
+        registry = self.registry()
+        catalog(registry, ["a/busybox"])
+        self.assertIn("a/busybox", self.imaged.ctl("search", f"{registry.host}/busybox").stdout)
+        asked = self.imaged.ctl("search", f"{registry.host}/busybox", name="docker", check=False)
+        self.assertEqual((1, ""), (asked.returncode, asked.stdout))
+        self.assertEqual("Error response from daemon: Unexpected status code 404\n", asked.stderr)
+
     def test_called_docker_it_helps_as_docker(self):
         os.symlink(program("imagectl"), self.path("docker"))
 
