@@ -30,7 +30,8 @@ static void read_note(struct http_exchange *x, struct cancel *cancel, struct buf
 		out->data[--out->len] = 0;
 }
 
-static int refuse(struct http_exchange *x, const char *url, struct cancel *cancel, struct err *err)
+static int refuse(struct http_exchange *x, const struct download *d, const char *url, struct cancel *cancel,
+		  struct err *err)
 {
 	CLEANUP(buf_free) struct buf note = BUF_INIT(BODY_SHOWN_MAX);
 	CLEANUP(freep) char *shown = url_for_display(url);
@@ -38,6 +39,8 @@ static int refuse(struct http_exchange *x, const char *url, struct cancel *cance
 	const char *text;
 	char number[64];
 
+	if (d->brief)
+		return fail(err, code_of(status), "invalid response status %d", status);
 	read_note(x, cancel, &note);
 	text = buf_text(&note);
 	return fail(err, code_of(status), "failed to GET %.256s with status %s: %s", shown ? shown : "",
@@ -113,7 +116,7 @@ int download_open(struct registry *r, const struct download *d, struct cancel *c
 			return OK;
 		}
 		if (!redirect_is(status))
-			return refuse(x, at.text, cancel, err);
+			return refuse(x, d, at.text, cancel, err);
 		code = redirect_next(&at, http_header_of(x, "Location"), hops, &to, err);
 		http_drain(x);
 		if (code == OK) {

@@ -18,6 +18,7 @@ struct download {
 	const char *range;	    /* NULL: the whole */
 	/* What was fetched before, NULL: nothing. If that is still it, the answer has status 304 and no body. */
 	const char *etag, *last_modified;
+	bool brief; /* of a refusal tell only "invalid response status 404", as BuildKit does */
 };
 
 /* An exchange whose body is the file (http.h). E_INVALID: no URL of http or https;

@@ -197,8 +197,8 @@ class Git(CopyCase):
 
     def test_no_such_ref(self):
         reason, text = self.refused(f"ADD {self.url}#nothing /x/")
-        self.assertEqual("UNAVAILABLE", reason)
-        self.assertIn("failed to fetch git repository", text)
+        self.assertEqual("NOT_FOUND", reason)
+        self.assertIn('repository does not contain ref nothing, output: ""', text)
 
 
 if __name__ == "__main__":

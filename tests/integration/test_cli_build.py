@@ -21,6 +21,7 @@ import unittest
 
 import fixtures
 import grpc
+from fakeregistry import FakeRegistry
 from fakeservice import FakeService
 from harness import SLOW, TestCase, program
 from rpc import pb
@@ -272,6 +273,23 @@ class Builds(Case):
         subprocess.run(["tar", "-xf", self.path("layout.tar"), "-C", self.path("layout")], check=True)
         found = self.tar_of("--build-context", "base=oci-layout://layout:1", "ctx")
         self.assertEqual({"more/f": b"content\n", "of-layout": b"1\n"}, found)
+
+    def test_an_image_that_is_here_as_a_cache(self):
+        self.write("ctx/Dockerfile", HELLO)
+        self.build("-t", "cached:1", "--cache-to", "type=inline", "ctx")
+        self.build("-t", "plain:1", "-", input="FROM busybox\n")
+        for name in ("cached:1", "plain:1"):  # of the second nothing comes
+            told = steps(self.build("--progress=plain", "--cache-from", name, "ctx").stderr)
+            self.assertEqual(["DONE"], told[f"importing cache manifest from {name}"])
+        self.imaged.ctl("builder", "prune", "-af")
+        told = steps(self.build("--progress=plain", "--cache-from", "cached:1", "ctx").stderr)
+        self.assertEqual(["CACHED"], told["[3/3] COPY f /f"])
+
+    def test_urls_that_give_nothing(self):
+        with FakeRegistry() as registry:
+            done = self.build("--progress=plain", f"http://{registry.host}/none", status=1)
+        self.assertIn("[internal] load remote build context\n#1 ERROR: invalid response status 404\n", done.stderr)
+        self.assertTrue(done.stderr.endswith("ERROR: failed to build: failed to solve: failed to read downloaded context: failed to load cache key: invalid response status 404\n"), done.stderr)
 
     def test_arguments_secrets_and_labels(self):
         self.write("secret", SECRET)

@@ -68,6 +68,14 @@ static void put_step(struct buf *out, const struct trace_vertex *v)
 	buf_puts(out, "}]}\n");
 }
 
+/* What is done with what: BuildKit names only transfers so. */
+static const char *action_of(const struct trace_status *s)
+{
+	static const char transfer[] = "transferring ";
+
+	return !strncmp(s->id, transfer, strlen(transfer)) ? "transferring" : NULL;
+}
+
 static void put_status(struct buf *out, const struct trace_vertex *v, const Imaged__V1__StepProgress *m)
 {
 	const struct trace_status *s = NULL;
@@ -81,8 +89,10 @@ static void put_status(struct buf *out, const struct trace_vertex *v, const Imag
 	put_text(out, "id", s->id);
 	buf_putc(out, ',');
 	put_vertex_id(out, "vertex", v);
-	buf_putc(out, ',');
-	put_text(out, "name", s->id);
+	if (action_of(s)) {
+		buf_putc(out, ',');
+		put_text(out, "name", action_of(s));
+	}
 	if (s->total)
 		buf_printf(out, ",\"total\":%lld", (long long)s->total);
 	buf_printf(out, ",\"current\":%lld", (long long)s->current);

@@ -205,6 +205,12 @@ static int parse_commit(const struct repository *r, const char *name, char out[G
 	return OK;
 }
 
+/* In BuildKit's words. */
+static int fail_ref(const char *ref, struct err *err)
+{
+	return fail(err, E_NOT_FOUND, "repository does not contain ref %.128s, output: \"\"", ref);
+}
+
 static int find_fetched(const struct repository *r, char commit[GIT_COMMIT_MAX], struct err *err)
 {
 	const char *ref = *r->what->ref ? r->what->ref : "HEAD";
@@ -220,6 +226,8 @@ static int find_fetched(const struct repository *r, char commit[GIT_COMMIT_MAX],
 	}
 	if (code != OK && err)
 		*err = why;
+	if (code == E_UNKNOWN && strstr(why.text, "couldn't find remote ref"))
+		return fail_ref(ref, err);
 	return code;
 }
 
@@ -450,7 +458,7 @@ static int find_commit(struct repository *r, char ret_commit[GIT_COMMIT_MAX], st
 	if (code != OK)
 		return code;
 	if (!choose_ref(buf_text(&answer), ref, ret_commit))
-		return fail(err, E_NOT_FOUND, "git repository %.256s: no ref \"%.128s\"", r->shown, ref);
+		return fail_ref(ref, err);
 	return check_commit(r, ret_commit, err);
 }
 

@@ -19,7 +19,7 @@ int context_url_read(struct registry *r, const char *url, const struct context_a
 {
 	struct fetching f = { .cancel = a->cancel };
 	const struct archive_reader from = { receive, &f };
-	const struct download download = { .url = url };
+	const struct download download = { .url = url, .brief = true };
 	int code = download_open(r, &download, a->cancel, &f.exchange, err);
 
 	if (code == OK)

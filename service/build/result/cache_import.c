@@ -215,7 +215,12 @@ static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m
 		       struct err *err)
 {
 	struct build_context *context;
+	bool found = false;
 
+	if (!strcmp(m->type, "registry") && cache_source_open_image(i->all->service, m, &i->source, &found, err) < 0)
+		return err->code;
+	if (found)
+		return OK;
 	if (!strcmp(m->type, "registry"))
 		return cache_source_open_registry(i->all->service, o->start, m, o->cancel, &i->source, err);
 	if (strcmp(m->type, "local") != 0)

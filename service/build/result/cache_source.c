@@ -6,6 +6,8 @@
 #include "store/archive/documents.h"
 #include "store/types/oci_layout.h"
 
+enum { IMAGE_BYTES_MAX = 64 * 1024 * 1024 };
+
 void cache_source_close(struct cache_source *s)
 {
 	repository_unref(s->repository);
@@ -97,6 +99,46 @@ int cache_source_open_registry(struct image_service *service, const Imaged__V1__
 	r = read_registry(service, s, &ref, cancel, &m, &config, err);
 	remote_manifest_free(&m);
 	buf_free(&config);
+	return r;
+}
+
+/* ---- an image that is here ------------------------------------------------------- */
+
+static int take_image(struct cache_source *s, struct image_content *content, struct err *err)
+{
+	struct cache_document empty = { .n_steps = 0 };
+	int r;
+
+	s->manifest = TAKE(content->manifest);
+	r = take_config(s, buf_bytes(&content->config_body), err);
+	if (r != E_NOT_FOUND)
+		return r;
+	s->document = empty;
+	return OK;
+}
+
+int cache_source_open_image(struct image_service *service, const Imaged__V1__CacheSource *message,
+			    struct cache_source *s, bool *ret_found, struct err *err)
+{
+	CLEANUP(image_content_free) struct image_content content = { .manifest = { .n_layers = 0 } };
+	CLEANUP(arena_free) struct arena arena;
+	struct err why = ERR_INIT;
+	struct image image;
+	bool by_id = false;
+	int r;
+
+	*ret_found = false;
+	arena_init(&arena, IMAGE_BYTES_MAX);
+	r = image_resolve(service->store, message->reference, &arena, &image, &by_id, &why);
+	if (r == E_NO_SUCH_IMAGE || by_id)
+		return OK;
+	if (r == OK)
+		r = image_content_read(service->store, &image, &content, &why);
+	if (r == OK)
+		r = take_image(s, &content, &why);
+	*ret_found = true;
+	if (r != OK && err)
+		*err = why;
 	return r;
 }
 
@@ -246,5 +288,7 @@ int cache_source_fetch(struct cache_source *s, const struct descriptor *blob, st
 
 	if (s->context)
 		return copy_blob(s, blob, ingest, cancel, err);
+	if (!s->repository)
+		return fail(err, E_NOT_FOUND, "the image has not all of its layers here");
 	return registry_fetch(s->repository, blob, ingest, &nobody, cancel, err);
 }

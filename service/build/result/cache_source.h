@@ -9,7 +9,7 @@
 #include "service/build/result/result.h"
 
 struct cache_source {
-	struct repository *repository; /* one of both */
+	struct repository *repository; /* one of both; neither: an image that is here */
 	struct build_context *context;
 	struct manifest manifest;
 	struct cache_document document; /* one diff ID for each layer of the manifest */
@@ -19,6 +19,9 @@ struct cache_source {
 int cache_source_open_registry(struct image_service *service, const Imaged__V1__BuildStart *start,
 			       const Imaged__V1__CacheSource *message, struct cancel *cancel, struct cache_source *s,
 			       struct err *err);
+/* An image that is here, which need not have a cache in it. *ret_found: there is one of that name. */
+int cache_source_open_image(struct image_service *service, const Imaged__V1__CacheSource *message,
+			    struct cache_source *s, bool *ret_found, struct err *err);
 int cache_source_open_local(struct build_context *context, const Imaged__V1__CacheSource *message,
 			    struct cancel *cancel, struct cache_source *s, struct err *err);
 void cache_source_close(struct cache_source *s);

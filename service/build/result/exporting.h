@@ -36,6 +36,7 @@ struct output_stream {
 	uint32_t output;
 	struct vertex *vertex;
 	const char *what; /* status */
+	bool silent;	  /* how much was sent is not told */
 	bool goes_on;	  /* with another file, when one ends */
 	int64_t sent;
 };

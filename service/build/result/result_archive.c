@@ -16,7 +16,7 @@ int output_send(struct output_stream *s, const void *data, size_t len, bool end,
 	event.output_data = &m;
 	s->sent += (int64_t)len;
 	if (s->what)
-		vertex_status(s->vertex, s->what, s->sent, 0, end && !s->goes_on);
+		vertex_status(s->vertex, s->what, s->silent ? 0 : s->sent, 0, end && !s->goes_on);
 	return s->peer->send(s->peer->arg, &event, err);
 }
 
@@ -136,7 +136,7 @@ static int send_archive(struct exporting *x, struct save *archive, struct err *e
 {
 	CLEANUP(freep) uint8_t *piece = malloc(OUTPUT_PIECE_BYTES);
 	struct output_stream s = {
-		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "sending tarball"
+		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "sending tarball", .silent = true
 	};
 	size_t len = 0;
 

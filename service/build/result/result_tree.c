@@ -72,7 +72,7 @@ static int send_one_tar(struct exporting *x, size_t i, struct output_stream *s, 
 int export_tar(struct exporting *x, struct err *err)
 {
 	struct output_stream s = {
-		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "sending tarball"
+		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "sending tarball", .silent = true
 	};
 
 	for (size_t i = 0; i < x->r->n_built; i++)

@@ -267,6 +267,17 @@ static void tell_unpacked(struct session *s, const struct session_context *c)
 		vertex_done(progress_begin(s->progress, "copy /context /", NULL));
 }
 
+/* In the words that BuildKit puts around what its sources say. */
+static int fail_remote(const struct session_context *c, struct err *err)
+{
+	if (*c->name || c->kind == SESSION_CONTEXT_ARCHIVE || !err)
+		return err ? err->code : E_UNKNOWN;
+	err_wrap(err, "failed to load cache key");
+	return err_wrap(err, "%s",
+			c->kind == SESSION_CONTEXT_GIT ? "failed to read dockerfile"
+						       : "failed to read downloaded context");
+}
+
 static int load_remote(struct session *s, struct session_context *c, struct err *err)
 {
 	CLEANUP(freep) char *title = title_of(c);
@@ -275,7 +286,7 @@ static int load_remote(struct session *s, struct session_context *c, struct err 
 
 	if (r < 0) {
 		vertex_failed(v, err);
-		return r;
+		return fail_remote(c, err);
 	}
 	vertex_done(v);
 	tell_unpacked(s, c);
