@@ -39,16 +39,22 @@ static int set_without_label(struct image_filter *f, char *value, UNUSED int64_t
 	return append(&f->without_labels, &f->message.n_without_labels, value, err);
 }
 
-static int set_before(struct image_filter *f, char *value, UNUSED int64_t now_ns, UNUSED struct err *err)
+/* To the service "" is no condition at all. */
+static int check_image(const char *value, struct err *err)
 {
-	f->message.before = value;
-	return OK;
+	return *value ? OK : fail(err, E_INVALID_REFERENCE, "invalid reference format");
 }
 
-static int set_since(struct image_filter *f, char *value, UNUSED int64_t now_ns, UNUSED struct err *err)
+static int set_before(struct image_filter *f, char *value, UNUSED int64_t now_ns, struct err *err)
+{
+	f->message.before = value;
+	return check_image(value, err);
+}
+
+static int set_since(struct image_filter *f, char *value, UNUSED int64_t now_ns, struct err *err)
 {
 	f->message.since = value;
-	return OK;
+	return check_image(value, err);
 }
 
 static int set_until(struct image_filter *f, char *value, int64_t now_ns, struct err *err)
@@ -89,24 +95,28 @@ static const struct key keys[] = {
 	{ "until", FOR_IMAGES | FOR_PRUNE, set_until },
 };
 
-/* A trimmed copy, owned by the filter. */
+/* A copy, owned by the filter. */
 static char *keep(struct image_filter *f, const char *text, size_t len, struct err *err)
 {
-	char *copy;
+	char *copy = strndup(text, len);
 
-	while (len && isspace((unsigned char)*text)) {
-		text++;
-		len--;
-	}
-	while (len && isspace((unsigned char)text[len - 1]))
-		len--;
-	copy = strndup(text, len);
 	if (!copy || append(&f->strings, &f->n_strings, copy, err)) {
 		free(copy);
 		fail_nomem(err);
 		return NULL;
 	}
 	return copy;
+}
+
+static char *keep_trimmed(struct image_filter *f, const char *text, size_t len, struct err *err)
+{
+	while (len && isspace((unsigned char)*text)) {
+		text++;
+		len--;
+	}
+	while (len && isspace((unsigned char)text[len - 1]))
+		len--;
+	return keep(f, text, len, err);
 }
 
 static const struct key *find_key(const char *name, enum filter_command command)
@@ -120,8 +130,8 @@ static const struct key *find_key(const char *name, enum filter_command command)
 static int add(struct image_filter *f, const char *filter, enum filter_command command, int64_t now_ns, struct err *err)
 {
 	const char *equals = strchr(filter, '=');
-	char *name = keep(f, filter, (size_t)(equals - filter), err);
-	char *value = name ? keep(f, equals + 1, strlen(equals + 1), err) : NULL;
+	char *name = keep_trimmed(f, filter, (size_t)(equals - filter), err);
+	char *value = name ? keep_trimmed(f, equals + 1, strlen(equals + 1), err) : NULL;
 	const struct key *key;
 
 	if (!value)

@@ -22,6 +22,7 @@ struct image_filter {
 /* `all` is prune's -a. E_INVALID_FILTER, E_INVALID. Free in any case. */
 int image_filter_parse(const struct strings *filters, enum filter_command command, int64_t now_ns,
 		       struct image_filter *ret_filter, struct err *err);
+/* As it was typed. */
 int image_filter_add_reference(struct image_filter *f, const char *pattern, struct err *err);
 void image_filter_free(struct image_filter *f);
 

@@ -5,9 +5,16 @@
 #include "service/image/removed.h"
 #include "store/image/rehearsal.h"
 
+static int check_name(const char *image, struct err *err)
+{
+	return image[strspn(image, " \t\r\n")] ? OK : fail(err, E_INVALID_REFERENCE, "image name cannot be blank");
+}
+
 static int remove_one(struct image_service *service, const Imaged__V1__RemoveImageRequest *request,
 		      struct removal *removal, struct err *err)
 {
+	if (check_name(request->image, err) < 0)
+		return err->code;
 	if (!request->dry_run) /* what somebody unmounted keeps nothing */
 		mounts_tidy(service->mounts, NULL);
 	return image_remove(service->store, request->image, removal, err);

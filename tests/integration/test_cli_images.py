@@ -54,6 +54,32 @@ class CliImages(TestCase):
         self.assertEqual(["Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache usage: 0B"], sections)
         self.assertTrue(self.imaged.ctl("system", "df", "-v").stdout.startswith(self.docker("system", "df", "-v").stdout + "\nStore usage: "))
 
+    def test_an_argument_counts_as_it_was_typed_and_a_filter_without_blanks(self):
+        self.load((an_image(), "a:1"))
+        names = ("images", "--format", "{{.Repository}}")
+        self.assertEqual((0, "", ""), self.said(*names, " a "))
+        self.assertEqual((0, "a\n", ""), self.said(*names, "-f", " reference = a "))
+        for key in ("before", "since"):
+            self.assertEqual((1, "", "Error response from daemon: invalid reference format\n"), self.said(*names, "-f", key + "="))
+
+    def test_blank_names_are_no_images(self):
+        blank = "Error response from daemon: image name cannot be blank\n"
+        for name in (" ", "\t\n", ""):
+            self.assertEqual((1, "", blank), self.said("rmi", name))
+        self.assertEqual((1, "[]\n", "invalid container name or ID: value is empty\n"), self.said("inspect", ""))
+        self.assertEqual((1, "[]\n", "Error: No such image: \n"), self.said("image", "inspect", ""))
+
+    def test_objects_that_are_no_images_are_missed_in_dockers_words(self):
+        swarm = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+        for kind, text in (("container", "No such container: x"), ("network", "network x not found"),
+                           ("volume", "get x: no such volume"), ("plugin", 'plugin "x" not found'), ("node", swarm)):
+            done = self.docker("inspect", "--type", kind, "x", check=False)
+            self.assertEqual((1, "[]\n", f"Error response from daemon: {text}\n"), (done.returncode, done.stdout, done.stderr))
+        self.assertEqual((1, "[]\n", "Error: No such node: x\n"), self.said("inspect", "--type", "node", "x"))
+        status, out, err = self.said("inspect", "--type", "", "x")
+        self.assertEqual((1, ""), (status, out))
+        self.assertTrue(err.startswith('type is empty: must be one of "config", "container", '), err)
+
 
 if __name__ == "__main__":
     import unittest

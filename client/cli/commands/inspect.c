@@ -55,7 +55,9 @@ static void put_error(struct buf *errors, const struct mode *mode, const char *a
 {
 	bool missing = err->code == E_NO_SUCH_IMAGE || err->code == E_INVALID_REFERENCE || err->code == E_NOT_FOUND;
 
-	if (mode->any_type && (missing || !*argument))
+	if (mode->any_type && !*argument)
+		buf_puts(errors, "invalid container name or ID: value is empty");
+	else if (mode->any_type && missing)
 		buf_printf(errors, "Error: No such object: %s", argument);
 	else if (!*argument)
 		buf_puts(errors, "Error: No such image: ");
@@ -127,14 +129,32 @@ static int fail_type(const char *type)
 	CLEANUP(buf_free) struct buf quoted = BUF_INIT(1024);
 
 	print_quoted(&quoted, text_of(type));
-	cli_warn("unknown type: %s: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", "
+	cli_warn("%s%s: must be one of \"config\", \"container\", \"image\", \"network\", \"node\", "
 		 "\"plugin\", \"secret\", \"service\", \"task\", \"volume\"\n",
-		 buf_text(&quoted));
+		 *type ? "unknown type: " : "type is empty", *type ? buf_text(&quoted) : "");
 	return 1;
 }
 
+/* docker's engine has words of its own for each; what only a swarm has is looked up there. */
+static void warn_missing(const struct cli *cli, const char *type, const char *name)
+{
+	if (!strcmp(type, "container"))
+		cli_warn("Error response from daemon: No such container: %s\n", name);
+	else if (!strcmp(type, "network"))
+		cli_warn("Error response from daemon: network %s not found\n", name);
+	else if (!strcmp(type, "plugin"))
+		cli_warn("Error response from daemon: plugin \"%s\" not found\n", name);
+	else if (!strcmp(type, "volume"))
+		cli_warn("Error response from daemon: get %s: no such volume\n", name);
+	else if (cli_is_docker(cli))
+		cli_warn("Error response from daemon: This node is not a swarm manager. Use \"docker swarm init\" or "
+			 "\"docker swarm join\" to connect this node to swarm and try again.\n");
+	else
+		cli_warn("Error: No such %s: %s\n", type, name);
+}
+
 /* Of a type that imaged does not hold: nothing is found. */
-static int find_none(const struct options *o, int argc, char **argv)
+static int find_none(const struct cli *cli, const struct options *o, int argc, char **argv)
 {
 	CLEANUP(inspector_free) struct inspector i = { 0 };
 	CLEANUP(buf_free) struct buf out = BUF_INIT(64);
@@ -144,19 +164,19 @@ static int find_none(const struct options *o, int argc, char **argv)
 		return cli_fail(&err);
 	cli_write(buf_text(&out), out.len);
 	for (int k = 0; k < argc; k++)
-		cli_warn("Error: No such %s: %s\n", o->type, argv[k]);
+		warn_missing(cli, o->type, argv[k]);
 	return 1;
 }
 
 static int run_any(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
-	struct mode mode = { .any_type = !o->type || !*o->type };
+	struct mode mode = { .any_type = !o->type };
 
 	if (!mode.any_type && !is_known_type(o->type))
 		return fail_type(o->type);
 	if (!mode.any_type && strcmp(o->type, "image"))
-		return find_none(o, argc, argv);
+		return find_none(cli, o, argc, argv);
 	return inspect_all(cli, o, &mode, argc, argv);
 }
 
