@@ -3,6 +3,7 @@
 static const struct imaged__v1__image_service__impl handlers = {
 	.list_images = list_images,
 	.inspect_image = inspect_image,
+	.diff_images = diff_images,
 	.get_history = get_history,
 	.tag_image = tag_image,
 	.remove_image = remove_image,

@@ -179,6 +179,22 @@ int summary_message(struct store *s, struct arena *a, const struct image *image,
 	return OK;
 }
 
+int layer_record_message(struct arena *a, const Imaged__Store__V1__LayerEntry *entry, Imaged__V1__Layer *m,
+			 struct err *err)
+{
+	struct digest blob, diff, chain;
+
+	if (digest_of_record(&entry->digest, &blob, err) < 0 || digest_of_record(&entry->diff_id, &diff, err) < 0 ||
+	    digest_of_record(&entry->chain_id, &chain, err) < 0)
+		return err->code;
+	imaged__v1__layer__init(m);
+	m->blob = descriptor_message(a, entry->media_type, &blob, entry->size);
+	m->diff_id = digest_message(a, &diff);
+	m->chain_id = digest_message(a, &chain);
+	m->size = entry->files_size;
+	return m->blob && m->diff_id && m->chain_id ? OK : fail_nomem(err);
+}
+
 Imaged__V1__ImageSummary *summary_copy(struct arena *a, const Imaged__V1__ImageSummary *summary)
 {
 	size_t len = imaged__v1__image_summary__get_packed_size(summary);

@@ -30,6 +30,10 @@ Imaged__V1__Descriptor *descriptor_message(struct arena *a, const char *media_ty
 int summary_message(struct store *s, struct arena *a, const struct image *image, char *const *names, size_t n_names,
 		    Imaged__V1__ImageSummary *ret_summary, struct err *err);
 
+/* As the record has it: without what is known of its image, and of other images. */
+int layer_record_message(struct arena *a, const Imaged__Store__V1__LayerEntry *entry, Imaged__V1__Layer *m,
+			 struct err *err);
+
 /* A copy that shares nothing with it. */
 Imaged__V1__ImageSummary *summary_copy(struct arena *a, const Imaged__V1__ImageSummary *summary);
 

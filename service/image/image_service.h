@@ -65,7 +65,7 @@ struct image_service {
 
 enum {
 	UPLOADS_MAX = 32,
-	SAVES_MAX = 32, /* and exports */
+	SAVES_MAX = 32, /* and exports, and comparisons */
 	WATCHES_MAX = 32,
 	LOGINS_MAX = 32,
 	PUSHES_MAX = 32,
@@ -87,6 +87,7 @@ int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesR
 		Imaged__V1__ListImagesResponse *response, struct err *err);
 int inspect_image(void *self, struct rpc_call *call, const Imaged__V1__InspectImageRequest *request,
 		  Imaged__V1__InspectImageResponse *response, struct err *err);
+int diff_images(void *self, struct rpc_call *call, const Imaged__V1__DiffImagesRequest *request, struct err *err);
 int get_history(void *self, struct rpc_call *call, const Imaged__V1__GetHistoryRequest *request,
 		Imaged__V1__GetHistoryResponse *response, struct err *err);
 int tag_image(void *self, struct rpc_call *call, const Imaged__V1__TagImageRequest *request,

@@ -34,21 +34,14 @@ static int add_image_file(const struct layers *l, const struct digest *diff_id, 
 	return m->image_file ? OK : fail_nomem(err);
 }
 
-static int layer_message(const struct layers *l, const Imaged__Store__V1__LayerEntry *entry, struct digest *ret_chain,
-			 Imaged__V1__Layer *m, struct err *err)
+static int add_layer(const struct layers *l, const Imaged__Store__V1__LayerEntry *entry, struct digest *ret_chain,
+		     Imaged__V1__Layer *m, struct err *err)
 {
-	struct digest blob, diff;
+	struct digest diff;
 
-	if (digest_of_record(&entry->digest, &blob, err) < 0 || digest_of_record(&entry->diff_id, &diff, err) < 0 ||
-	    digest_of_record(&entry->chain_id, ret_chain, err) < 0)
+	if (digest_of_record(&entry->diff_id, &diff, err) < 0 ||
+	    digest_of_record(&entry->chain_id, ret_chain, err) < 0 || layer_record_message(l->arena, entry, m, err) < 0)
 		return err->code;
-	imaged__v1__layer__init(m);
-	m->blob = descriptor_message(l->arena, entry->media_type, &blob, entry->size);
-	m->diff_id = digest_message(l->arena, &diff);
-	m->chain_id = digest_message(l->arena, ret_chain);
-	m->size = entry->files_size;
-	if (!m->blob || !m->diff_id || !m->chain_id)
-		return fail_nomem(err);
 	return add_image_file(l, &diff, m, err);
 }
 
@@ -70,7 +63,7 @@ static int layer_messages(struct store *s, struct arena *a, const Imaged__Store_
 
 		if (!layer)
 			return fail_nomem(err);
-		if (layer_message(&l, r->layers[i], &l.chains[i], layer, err) < 0)
+		if (add_layer(&l, r->layers[i], &l.chains[i], layer, err) < 0)
 			return err->code;
 		m->layers[m->n_layers++] = layer;
 	}

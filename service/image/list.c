@@ -2,6 +2,7 @@
 #include "service/image/convert.h"
 #include "service/image/filter.h"
 #include "service/image/image_service.h"
+#include "service/image/image_tree.h"
 #include "service/image/page.h"
 #include "store/image/parent.h"
 
@@ -11,6 +12,7 @@ struct listing {
 	struct page page;
 	struct image_filter filter;
 	bool all;
+	bool with_tree;
 	Imaged__V1__ImageSummary **images;
 	struct err *err;
 };
@@ -45,7 +47,8 @@ static int add_image(void *arg, const struct image *image)
 		return 1;
 	if (!page_has_room(&l->page, 0))
 		return page_end(&l->page, l->err);
-	if (summary_message(l->store, l->page.step, image, names, n, &m, l->err) < 0)
+	if (summary_message(l->store, l->page.step, image, names, n, &m, l->err) < 0 ||
+	    (l->with_tree && image_tree_add(l->store, l->page.step, image, names, n, &m, l->err) < 0))
 		return l->err->code;
 	bytes = imaged__v1__image_summary__get_packed_size(&m) + 8;
 	if (!page_has_room(&l->page, bytes))
@@ -76,6 +79,7 @@ int list_images(void *self, struct rpc_call *call, const Imaged__V1__ListImagesR
 	struct image_service *service = self;
 	struct listing l = {
 		.store = service->store,
+		.with_tree = request->with_tree,
 		.page = { .method = "ListImages",
 			  .filter = image_filter_hash(request->filter) + request->all,
 			  .order = request->order == IMAGED__V1__LIST_IMAGES_REQUEST__ORDER__ORDER_NAME

@@ -6,14 +6,30 @@
 #include "service/image/image_service.h"
 #include "service/image/page.h"
 #include "store/image/parent.h"
+#include "store/owners.h"
 
 struct usage_list {
 	struct store *store;
 	struct arena *arena; /* of the answer */
+	bool on_disk;
 	struct page page;
 	Imaged__V1__ImageUsage **items;
 	struct err *err;
 };
+
+static int add_share(struct usage_list *l, const struct image *image, Imaged__V1__ImageUsage *m)
+{
+	struct disk_share share;
+	int r = image_disk_share(l->store, image, &share, l->err);
+
+	if (r != OK)
+		return r;
+	m->content_unique = share.content_unique;
+	m->content_shared = share.content_shared;
+	m->layer_image_unique = share.layer_image_unique;
+	m->layer_image_shared = share.layer_image_shared;
+	return OK;
+}
 
 /* The message, on the step's arena but for its own bytes. */
 static int usage_message(struct usage_list *l, const struct image *image, Imaged__V1__ImageSummary *summary,
@@ -25,7 +41,7 @@ static int usage_message(struct usage_list *l, const struct image *image, Imaged
 		return l->err->code;
 	m->image = summary;
 	m->unique_size = summary->size - m->shared_size;
-	return OK;
+	return l->on_disk ? add_share(l, image, m) : OK;
 }
 
 static int add_usage(void *arg, const struct image *image)
@@ -36,9 +52,10 @@ static int add_usage(void *arg, const struct image *image)
 	bool hidden;
 	size_t bytes;
 
+	/* Bytes on the disk are those of all images, whatever lists show. */
 	if (image_is_intermediate(l->store, image, &hidden, l->err) < 0)
 		return l->err->code;
-	if (hidden)
+	if (hidden && !l->on_disk)
 		return 1;
 	if (!page_has_room(&l->page, 0))
 		return page_end(&l->page, l->err);
@@ -88,6 +105,32 @@ static int totals(struct store *s, Imaged__V1__GetDiskUsageResponse *response, s
 	return OK;
 }
 
+static Imaged__V1__DiskOwners *owners_message(struct arena *a, const struct disk_owners *o)
+{
+	Imaged__V1__DiskOwners *m = arena_alloc(a, sizeof *m);
+
+	if (!m)
+		return NULL;
+	imaged__v1__disk_owners__init(m);
+	m->one_image = o->one;
+	m->several_images = o->several;
+	m->no_image = o->none;
+	return m;
+}
+
+static int owners(struct store *s, struct arena *a, struct cancel *cancel, Imaged__V1__GetDiskUsageResponse *response,
+		  struct err *err)
+{
+	struct disk_owners content, layer_images;
+	int r = store_disk_owners(s, cancel, &content, &layer_images, err);
+
+	if (r != OK)
+		return r;
+	response->content_owners = owners_message(a, &content);
+	response->layer_image_owners = owners_message(a, &layer_images);
+	return response->content_owners && response->layer_image_owners ? OK : fail_nomem(err);
+}
+
 static int build_cache(const struct image_service *service, struct cancel *cancel,
 		       Imaged__V1__GetDiskUsageResponse *response, struct err *err)
 {
@@ -109,6 +152,7 @@ int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskU
 	/* A filter hash that no ListImages has together with the order: its tokens are others. */
 	struct usage_list list = {
 		.store = service->store,
+		.on_disk = request->on_disk,
 		.page = { .method = "GetDiskUsage", .filter = UINT64_MAX, .order = IMAGE_ORDER_CREATED_DESC },
 		.err = err,
 	};
@@ -118,6 +162,8 @@ int get_disk_usage(void *self, struct rpc_call *call, const Imaged__V1__GetDiskU
 		r = totals(service->store, response, err);
 	if (r == OK && !*request->page_token)
 		r = build_cache(service, rpc_call_cancel(call), response, err);
+	if (r == OK && !*request->page_token && request->on_disk)
+		r = owners(service->store, list.arena, rpc_call_cancel(call), response, err);
 	if (r == OK && request->per_image)
 		r = per_image(&list, request, rpc_call_cancel(call), err);
 	if (r == OK) {

@@ -139,6 +139,21 @@ static void export_tree(char *image)
 		FOLLOW(export_tree, ExportTreeResponse, stream, answer->data.len > 0);
 }
 
+/* With itself: nothing differs. */
+static void diff_images(char *image)
+{
+	Imaged__V1__DiffImagesRequest request = IMAGED__V1__DIFF_IMAGES_REQUEST__INIT;
+	struct imaged_diff_images_stream *stream = NULL;
+
+	request.from = request.to = image;
+	if (imaged_diff_images_open(channel, NULL, &request, &stream, &error) < 0)
+		report("diff_images", -1, 0);
+	else
+		FOLLOW(diff_images, DiffImagesEvent, stream,
+		       answer->event_case == IMAGED__V1__DIFF_IMAGES_EVENT__EVENT_SUMMARY &&
+			       answer->summary->total->changed == 0);
+}
+
 /* In order, and without listening meanwhile, which a small archive allows. */
 static void load(const char *name, const struct archive *archive)
 {
@@ -393,6 +408,7 @@ int main(int argc, char **argv)
 	tag(argv[1], name);
 	save(name, &archive);
 	export_tree(name);
+	diff_images(name);
 	remove_name(name);
 	load(name, &archive);
 	import();

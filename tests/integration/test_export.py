@@ -29,53 +29,6 @@ def read(path):
         return file.read()
 
 
-# ---- what docker would make of the layers, by GNU tar ----------------------------------------
-
-
-def _remove(path):
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
-
-
-def _apply_whiteout(root, name):
-    folder, base = os.path.split(os.path.join(root, name))
-    if base == b".wh..wh..opq":
-        for inner in os.listdir(folder) if os.path.isdir(folder) else ():
-            _remove(os.path.join(folder, inner))
-    else:
-        _remove(os.path.join(folder, base.removeprefix(b".wh.")))
-
-
-def _clear_way(root, member):
-    """Entries of another type replace what is there with all that is in it."""
-    path = os.path.join(root, os.fsencode(member.name))
-    if os.path.lexists(path) and not (member.isdir() and os.path.isdir(path) and not os.path.islink(path)):
-        _remove(path)
-
-
-def gnu_layers(tars, directory):
-    """The layers unpacked one over the other, lowest first."""
-    root = os.fsencode(directory)
-    os.makedirs(root)
-    for path in tars:
-        with tarfile.open(path, errors="surrogateescape") as archive:
-            members = archive.getmembers()
-        marks = [m for m in members if os.path.basename(m.name).startswith(".wh.")]
-        for member in sorted(marks, key=lambda m: not m.name.endswith(".wh..wh..opq")):
-            _apply_whiteout(root, os.fsencode(member.name))
-        for member in members:
-            if member not in marks:
-                _clear_way(root, member)
-        subprocess.run(
-            ["tar", "-xpf", path, "-C", root, "--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*", "--exclude=.wh.*"],
-            check=True,
-            timeout=170 * SLOW,
-        )
-    return directory
-
-
 @contextlib.contextmanager
 def overlay(images, directory):
     """Images of layers, lowest first, laid over each other by the kernel."""
@@ -122,7 +75,7 @@ class ExportCase(ArchiveCase):
         """The export against GNU tar and the kernel; gives the snapshot of it."""
         name = self.load_layers(tars)
         got = self.unpack_export(name)
-        self.assert_same(erofs.snapshot(gnu_layers(tars, self.path("gnu"))), got)
+        self.assert_same(erofs.snapshot(erofs.gnu_layers(tars, self.path("gnu"))), got)
         if erofs.can_mount():
             with overlay(self.layer_images(name), self.path("merged")) as root:
                 shown = erofs.snapshot(root)

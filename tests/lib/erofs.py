@@ -8,6 +8,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -105,6 +106,56 @@ def gnu_extract(tar, directory):
         stderr=subprocess.PIPE,
     )
     return directory
+
+
+# ---- what docker would make of the layers, by GNU tar ----------------------------------------
+
+
+def _remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def _apply_whiteout(root, name):
+    folder, base = os.path.split(os.path.join(root, name))
+    if base == b".wh..wh..opq":
+        for inner in os.listdir(folder) if os.path.isdir(folder) else ():
+            _remove(os.path.join(folder, inner))
+    else:
+        _remove(os.path.join(folder, base.removeprefix(b".wh.")))
+
+
+def _clear_way(root, member):
+    """Entries of another type replace what is there with all that is in it."""
+    path = os.path.join(root, os.fsencode(member.name))
+    if os.path.lexists(path) and not (member.isdir() and os.path.isdir(path) and not os.path.islink(path)):
+        _remove(path)
+
+
+def gnu_layers(tars, directory):
+    """The layers unpacked one over the other, lowest first."""
+    root = os.fsencode(directory)
+    os.makedirs(root)
+    for path in tars:
+        with tarfile.open(path, errors="surrogateescape") as archive:
+            members = archive.getmembers()
+        marks = [m for m in members if os.path.basename(m.name).startswith(".wh.")]
+        for member in sorted(marks, key=lambda m: not m.name.endswith(".wh..wh..opq")):
+            _apply_whiteout(root, os.fsencode(member.name))
+        for member in members:
+            if member not in marks:
+                _clear_way(root, member)
+        subprocess.run(
+            ["tar", "-xpf", path, "-C", root, "--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*", "--exclude=.wh.*"],
+            check=True,
+            timeout=170 * SLOW,
+        )
+    return directory
+
+
+# ---- what a file system tells --------------------------------------------------
 
 
 def _content(path, mode):

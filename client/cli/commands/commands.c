@@ -30,6 +30,8 @@ static const struct command builder_commands[] = {
 
 static const struct command image_commands[] = {
 	{ "build", NULL, &spec_build, NULL, NULL },
+	{ "diff", NULL, &spec_image_diff, NULL, NULL },
+	{ "du", NULL, &spec_image_du, NULL, NULL },
 	{ "export", NULL, &spec_export, NULL, NULL },
 	{ "history", NULL, &spec_history, NULL, NULL },
 	{ "import", NULL, &spec_import, NULL, NULL },

@@ -1,6 +1,7 @@
 #include "client/cli/commands/images.h"
 
 #include "client/cli/commands/commands.h"
+#include "client/cli/commands/images_tree.h"
 #include "client/cli/docker_config.h"
 #include "client/cli/filter.h"
 #include "imaged/v1/image_service.client.h"
@@ -9,7 +10,7 @@
 enum { PAGE = 1000 };
 
 struct options {
-	bool all, digests, no_trunc, quiet;
+	bool all, digests, no_trunc, quiet, tree;
 	const char *format;
 	struct strings filters;
 };
@@ -75,13 +76,18 @@ static int fetch(struct cli *cli, struct image_filter *filter, bool all, struct 
 	return r;
 }
 
-static int list(struct cli *cli, const struct options *o, const char *argument, struct image_filter *filter,
-		struct pages *p, struct err *err)
+static int make_filter(const struct options *o, const char *argument, struct image_filter *filter, struct err *err)
 {
 	int r = image_filter_parse(&o->filters, FILTER_IMAGES, clock_wall_ns(), filter, err);
 
-	if (!r && argument && *argument)
-		r = image_filter_add_reference(filter, argument, err);
+	return !r && argument && *argument ? image_filter_add_reference(filter, argument, err) : r;
+}
+
+static int list(struct cli *cli, const struct options *o, const char *argument, struct image_filter *filter,
+		struct pages *p, struct err *err)
+{
+	int r = make_filter(o, argument, filter, err);
+
 	if (!r)
 		r = fetch(cli, filter, o->all, p, err);
 	cli_explain(cli, err);
@@ -130,6 +136,33 @@ static int show(struct cli *cli, const struct options *o, const char *argument, 
 	return 0;
 }
 
+/* In docker's words; of formats json has a tree. */
+static int check_tree(const struct options *o, struct err *err)
+{
+	const char *flag = o->quiet						       ? "quiet"
+			   : o->no_trunc					       ? "no-trunc"
+			   : o->digests						       ? "show-digest"
+			   : o->format && *o->format && strcmp(o->format, "json") != 0 ? "format"
+										       : NULL;
+
+	return flag ? fail(err, E_INVALID, "--%s is not yet supported with --tree", flag) : OK;
+}
+
+static int show_tree(struct cli *cli, const struct options *o, const char *argument)
+{
+	CLEANUP(image_filter_free) struct image_filter filter = { 0 };
+	struct err err = ERR_INIT;
+	int r = check_tree(o, &err);
+
+	if (r)
+		return cli_fail(&err);
+	r = make_filter(o, argument, &filter, &err);
+	if (!r)
+		r = images_tree(cli, &filter.message, o->all, o->format && *o->format, &err);
+	cli_explain(cli, &err);
+	return r ? cli_fail_call(&err) : 0;
+}
+
 static int run(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
@@ -139,6 +172,8 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	struct err err = ERR_INIT;
 
 	cli_config(cli);
+	if (o->tree)
+		return show_tree(cli, o, argument);
 	if (list(cli, o, argument, &filter, &pages, &err))
 		return cli_fail_call(&err);
 	return show(cli, o, argument, &filter, &pages);
@@ -153,6 +188,8 @@ static const struct flag flags[] = {
 	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_TABLE, NULL },
 	{ "no-trunc", 0, FLAG_BOOL, offsetof(struct options, no_trunc), "Don't truncate output", NULL },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Only show image IDs", NULL },
+	{ "tree", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, tree),
+	  "Show indexes, platforms, layers, and what is shared", NULL },
 };
 
 const struct command_spec spec_images = {
