@@ -72,7 +72,7 @@ python_tests() { # LABEL FILE...: stage-wide environment comes from the caller
 	shift
 	lines=$(mktemp /tmp/imaged-lines.XXXXXX)
 	status=0
-	$PYTHON tests/lib/runner.py -j "${TEST_JOBS:-$JOBS}" --results "$lines" ${TEST_ONLY:+--only "$TEST_ONLY"} "$@" || status=$?
+	$PYTHON tests/lib/runner.py -j "${TEST_JOBS:-$((JOBS + 1))}" --results "$lines" ${TEST_ONLY:+--only "$TEST_ONLY"} "$@" || status=$?
 	sed "s/^\([a-z]*\) /\1 $label./" "$lines" >>"$RESULTS"
 	[ -s "$lines" ] || record fail "$label.runner" "(no test ran)"
 	if [ "$status" != 0 ] && ! grep -q '^fail ' "$lines"; then record fail "$label.runner" "(exit $status)"; fi
@@ -133,15 +133,27 @@ fuzz_one() { # PROGRAM
 	return "$fuzz_status"
 }
 
+# Every JOBS-th target, from the LANE-th on: each runs on one core.
+fuzz_lane() { # LANE PROGRAM...
+	lane=$1 number=0
+	shift
+	for program; do
+		number=$((number + 1))
+		[ $((number % JOBS)) != "$lane" ] || attempt "fuzz.$(basename "$program")" fuzz_one "$program"
+	done
+}
+
 stage_fuzz() (
 	asan_environment
-	found=
-	for program in build-asan/fuzz/fuzz_*; do
-		[ -x "$program" ] && [ -f "$program" ] || continue
-		found=1
-		attempt "fuzz.$(basename "$program")" fuzz_one "$program"
+	programs=$(find build-asan/fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x | sort)
+	[ -n "$programs" ] || record fail fuzz "(no target is built)"
+	lane=0
+	while [ "$lane" -lt "$JOBS" ]; do
+		# shellcheck disable=SC2086 # a list of files
+		fuzz_lane "$lane" $programs &
+		lane=$((lane + 1))
 	done
-	[ -n "$found" ] || record fail fuzz "(no target is built)"
+	wait
 )
 
 stage_tsan() (
