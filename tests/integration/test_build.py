@@ -1,6 +1,7 @@
 """Build as a foreign client sees it: what is told, contexts of each form, errors, how a call ends."""
 
 import gzip
+import hashlib
 import http.server
 import io
 import json
@@ -404,6 +405,33 @@ class Contexts(BuildCase):
     def test_targets_of_other_files_are_refused(self):
         call = self.build("FROM scratch\n", url("target:x", name="a"))
         self.assertIn("target:x", call.fails().details())
+
+    def test_a_server_that_is_slow_holds_up_no_other_build(self):
+        class Held(dict):
+            """/slow comes when it may."""
+
+            asked, may = threading.Event(), threading.Event()
+
+            def get(self, path):
+                self.asked.set()
+                self.may.wait(60)
+                return super().get(path)
+
+        files = Held({"/slow": b"slow"})
+        web = Web(files)
+        self.addCleanup(web.stop)
+        self.addCleanup(files.may.set)
+        client = self.daemon("--build-parallel", "1", name="one").client()
+        digest = hashlib.sha256(b"slow").hexdigest()
+        slow = BuildCall(client, f"FROM scratch\nADD --checksum=sha256:{digest} {web.url}/slow /\n")
+        thread = threading.Thread(target=slow.run)
+        thread.start()
+        self.assertTrue(files.asked.wait(60))
+        BuildCall(client, "FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"})).run()
+        self.assertFalse(files.may.is_set())
+        files.may.set()
+        thread.join()
+        self.assertEqual("done", slow.events[-1].WhichOneof("event"))
 
 
 class Images(BuildCase):

@@ -25,13 +25,21 @@ int execution_begin_layer(const struct execution *x, struct build_layer_writer *
 	return build_layer_begin(o->store, b->workers, o->layer_files, ret_writer, err);
 }
 
+/* Without a permit: a server or a client that is slow holds up no other build. */
+static int open_sources(struct execution *x, struct err *err)
+{
+	const struct op *op = x->in->op->op;
+
+	for (size_t i = 1; op->kind == OP_COPY && i < op->n_inputs; i++)
+		if (inputs_files(x->in, i, err) < 0)
+			return err->code;
+	return OK;
+}
+
 static int write_copy(struct execution *x, struct build_layer_writer *w, struct err *err)
 {
 	struct copy_job job = inputs_copy_job(x->in, clock_wall_ns());
 
-	for (size_t i = 1; i < x->in->op->op->n_inputs; i++)
-		if (inputs_files(x->in, i, err) < 0)
-			return err->code;
 	if (inputs_view(x->in, 0, &job.into, err) < 0)
 		return err->code;
 	return copy_layer(&job, build_layer_write, w, err);
@@ -96,7 +104,7 @@ int execute(struct execution *x, struct build_layer **ret_layer, struct err *err
 	expect_layers(x->in->op->build);
 	if (x->in->op->op->kind == OP_RUN)
 		return execute_run(x, ret_layer, err);
-	if (execution_enter(x, err) < 0 || execution_begin_layer(x, &w, err) < 0)
+	if (open_sources(x, err) < 0 || execution_enter(x, err) < 0 || execution_begin_layer(x, &w, err) < 0)
 		return err->code;
 	r = write_layer(x, w, err);
 	if (r == OK)
