@@ -592,6 +592,14 @@ class Caches(ResultCase):
         found = self.elsewhere("--cache-from", name)
         self.assertEqual(3, len(found), found)
 
+    def test_an_index_brings_that_of_each_platform(self):
+        name = f"{self.registry.host}/x:1"
+        self.context("FROM scratch\nARG TARGETARCH\nCOPY a.txt /$TARGETARCH\n")
+        self.build("--platform", "linux/amd64,linux/arm64", "-o", f"type=registry,name={name}", "--cache-to", "type=inline")
+        self.assertEqual(["[1/1] COPY a.txt /arm64"], self.elsewhere("--platform", "linux/arm64", "--cache-from", name))
+        both = self.elsewhere("--platform", "linux/arm64,linux/amd64", "--cache-from", name)
+        self.assertEqual(["[linux/amd64 1/1] COPY a.txt /amd64", "[linux/arm64 1/1] COPY a.txt /arm64"], both)
+
     def test_a_directory_of_the_client(self):
         self.build("-t", "x", "--cache-to", f"type=local,dest={self.path('cache')}")
         self.assertTrue(os.path.exists(self.path("cache", "index.json")))

@@ -205,14 +205,16 @@ static struct build_context *find_context(const struct solve_context *contexts, 
 
 struct opening {
 	const Imaged__V1__BuildStart *start;
+	struct platform *platforms; /* that are built */
+	size_t n_platforms;
 	const struct solve_context *contexts;
 	size_t n_contexts;
 	struct progress *progress;
 	struct cancel *cancel;
 };
 
-static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m, struct import_source *i,
-		       struct err *err)
+static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m, const struct platform *platform,
+		       struct import_source *i, struct err *err)
 {
 	struct build_context *context;
 	bool found = false;
@@ -222,7 +224,7 @@ static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m
 	if (found)
 		return OK;
 	if (!strcmp(m->type, "registry"))
-		return cache_source_open_registry(i->all->service, o->start, m, o->cancel, &i->source, err);
+		return cache_source_open_registry(i->all->service, o->start, m, platform, o->cancel, &i->source, err);
 	if (strcmp(m->type, "local") != 0)
 		return fail(err, E_INVALID, "unknown cache importer: \"%s\"", m->type);
 	context = find_context(o->contexts, o->n_contexts, m->context);
@@ -231,28 +233,74 @@ static int open_source(const struct opening *o, const Imaged__V1__CacheSource *m
 	return cache_source_open_local(context, m, o->cancel, &i->source, err);
 }
 
-/* Nothing comes of one that cannot be read; only that the build was cancelled ends it. */
-static int add_source(const struct opening *o, const Imaged__V1__CacheSource *m, struct cache_imports *c,
-		      struct err *err)
+static int add_source(const struct opening *o, const Imaged__V1__CacheSource *m, const struct platform *platform,
+		      struct cache_imports *c, bool *ret_of_index, struct err *err)
 {
 	struct import_source *i = &c->sources[c->n];
-	const char *name = *m->reference ? m->reference : m->context;
-	CLEANUP(freep) char *title = format("importing cache manifest from %s", name);
-	struct vertex *vertex = progress_begin(o->progress, title ? title : "importing cache manifest", NULL);
-	struct err why = ERR_INIT;
+	int r;
 
 	i->all = c;
-	if (open_source(o, m, i, &why) == OK && index_keys(i, &why) == OK) {
+	r = open_source(o, m, platform, i, err);
+	*ret_of_index = i->source.of_index;
+	if (r == OK)
+		r = index_keys(i, err);
+	if (r == OK) {
 		c->imports[c->n++] = (struct cache_import){ .find = find, .arg = i };
-		vertex_done(vertex);
 		return OK;
 	}
 	HASH_CLEAR(hh, i->by_key);
 	free(TAKE(i->keys));
 	cache_source_close(&i->source);
+	return r;
+}
+
+/* One for each platform, where there are others; fails where there is none, as the first did. */
+static int add_sources(const struct opening *o, const Imaged__V1__CacheSource *m, struct cache_imports *c,
+		       struct err *err)
+{
+	size_t before = c->n;
+	bool others = true;
+
+	for (size_t i = 0; others && i < o->n_platforms; i++) {
+		struct err own = ERR_INIT;
+
+		if (add_source(o, m, &o->platforms[i], c, &others, &own) < 0 && err->code == OK)
+			*err = own;
+	}
+	return c->n > before ? OK : err->code;
+}
+
+/* Nothing comes of one that cannot be read; only that the build was cancelled ends it. */
+static int take_source(const struct opening *o, const Imaged__V1__CacheSource *m, struct cache_imports *c,
+		       struct err *err)
+{
+	const char *name = *m->reference ? m->reference : m->context;
+	CLEANUP(freep) char *title = format("importing cache manifest from %s", name);
+	struct vertex *vertex = progress_begin(o->progress, title ? title : "importing cache manifest", NULL);
+	struct err why = ERR_INIT;
+
+	if (add_sources(o, m, c, &why) == OK) {
+		vertex_done(vertex);
+		return OK;
+	}
 	err_wrap(&why, "failed to configure %s cache importer", m->type);
 	vertex_failed(vertex, &why);
 	return cancel_check(o->cancel, err);
+}
+
+static int list_platforms(struct opening *o, const struct image_service *service, struct err *err)
+{
+	size_t n = o->start->n_platforms;
+
+	o->platforms = calloc(n + 1, sizeof *o->platforms);
+	if (!o->platforms)
+		return fail_nomem(err);
+	if (!n)
+		o->platforms[o->n_platforms++] = service->platform;
+	for (; o->n_platforms < n; o->n_platforms++)
+		if (platform_parse(o->start->platforms[o->n_platforms], &o->platforms[o->n_platforms], err) < 0)
+			return err->code;
+	return OK;
 }
 
 /* ---- all ------------------------------------------------------------------------- */
@@ -296,12 +344,37 @@ const struct cache_import *cache_imports_all(const struct cache_imports *c, size
 	return c ? c->imports : NULL;
 }
 
+static int open_all(struct opening *o, struct cache_imports *c, struct err *err)
+{
+	const Imaged__V1__BuildStart *start = o->start;
+	size_t room;
+	int r;
+
+	if (list_platforms(o, c->service, err) < 0)
+		return err->code;
+	room = start->n_cache_from * o->n_platforms + 1;
+	c->sources = calloc(room, sizeof *c->sources);
+	c->imports = calloc(room, sizeof *c->imports);
+	if (!c->sources || !c->imports)
+		return fail_nomem(err);
+	r = layer_workers_new(c->service->worker_program, 0, &c->workers, err);
+	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
+		r = take_source(o, start->cache_from[i], c, err);
+	if (r == OK && c->n) {
+		r = lease_create(c->service->store, "build", NULL, 0, &c->lease, err);
+		c->leased = r == OK;
+	}
+	return r;
+}
+
 int cache_imports_open(struct image_service *service, const Imaged__V1__BuildStart *start,
 		       const struct solve_context *contexts, size_t n_contexts, struct layer_files *files,
 		       struct progress *progress, struct cancel *cancel, struct cache_imports **ret_imports,
 		       struct err *err)
 {
-	struct opening o = { start, contexts, n_contexts, progress, cancel };
+	struct opening o = {
+		.start = start, .contexts = contexts, .n_contexts = n_contexts, .progress = progress, .cancel = cancel
+	};
 	CLEANUP(close_allp) struct cache_imports *c = calloc(1, sizeof *c);
 	int r;
 
@@ -310,17 +383,8 @@ int cache_imports_open(struct image_service *service, const Imaged__V1__BuildSta
 	pthread_mutex_init(&c->mu, NULL);
 	c->service = service;
 	c->files = files;
-	c->sources = calloc(start->n_cache_from + 1, sizeof *c->sources);
-	c->imports = calloc(start->n_cache_from + 1, sizeof *c->imports);
-	if (!c->sources || !c->imports)
-		return fail_nomem(err);
-	r = layer_workers_new(service->worker_program, 0, &c->workers, err);
-	for (size_t i = 0; r == OK && i < start->n_cache_from; i++)
-		r = add_source(&o, start->cache_from[i], c, err);
-	if (r == OK && c->n) {
-		r = lease_create(service->store, "build", NULL, 0, &c->lease, err);
-		c->leased = r == OK;
-	}
+	r = open_all(&o, c, err);
+	free(o.platforms);
 	if (r == OK)
 		*ret_imports = TAKE(c);
 	return r;

@@ -42,8 +42,8 @@ static int take_config(struct cache_source *s, struct bytes config, struct err *
 
 /* ---- a registry ------------------------------------------------------------------ */
 
-/* The manifest itself, or the one of an index for this platform. */
-static int fetch_manifest(struct image_service *service, struct cache_source *s, struct reference *ref,
+/* The manifest itself, or the one of an index for the platform. */
+static int fetch_manifest(const struct platform *platform, struct cache_source *s, struct reference *ref,
 			  struct cancel *cancel, struct remote_manifest *m, struct err *err)
 {
 	CLEANUP(index_free) struct index index = { .n_entries = 0 };
@@ -58,8 +58,8 @@ static int fetch_manifest(struct image_service *service, struct cache_source *s,
 		return err->code;
 	if (!media_is_index(kind))
 		return OK;
-	if (index_parse(buf_bytes(&m->body), &index, err) < 0 ||
-	    index_choose(&index, &service->platform, &entry, err) < 0)
+	s->of_index = true;
+	if (index_parse(buf_bytes(&m->body), &index, err) < 0 || index_choose(&index, platform, &entry, err) < 0)
 		return err->code;
 	ref->digest = entry->digest;
 	remote_manifest_free(m);
@@ -67,10 +67,10 @@ static int fetch_manifest(struct image_service *service, struct cache_source *s,
 	return registry_manifest(s->repository, ref, cancel, m, err);
 }
 
-static int read_registry(struct image_service *service, struct cache_source *s, struct reference *ref,
+static int read_registry(const struct platform *platform, struct cache_source *s, struct reference *ref,
 			 struct cancel *cancel, struct remote_manifest *m, struct buf *config, struct err *err)
 {
-	if (fetch_manifest(service, s, ref, cancel, m, err) < 0 ||
+	if (fetch_manifest(platform, s, ref, cancel, m, err) < 0 ||
 	    manifest_parse_any(buf_bytes(&m->body), &s->manifest, err) < 0)
 		return err->code;
 	if (is_of_buildkit(buf_bytes(&m->body)))
@@ -81,8 +81,8 @@ static int read_registry(struct image_service *service, struct cache_source *s, 
 }
 
 int cache_source_open_registry(struct image_service *service, const Imaged__V1__BuildStart *start,
-			       const Imaged__V1__CacheSource *message, struct cancel *cancel, struct cache_source *s,
-			       struct err *err)
+			       const Imaged__V1__CacheSource *message, const struct platform *platform,
+			       struct cancel *cancel, struct cache_source *s, struct err *err)
 {
 	struct remote_manifest m = { .size = 0 };
 	struct buf config = { .max = 0 };
@@ -96,7 +96,7 @@ int cache_source_open_registry(struct image_service *service, const Imaged__V1__
 	credentials = credentials_of(credentials_among(start->credentials, start->n_credentials, ref.domain));
 	if (repository_open(service->registry, &ref, &credentials, &s->repository, err) < 0)
 		return err->code;
-	r = read_registry(service, s, &ref, cancel, &m, &config, err);
+	r = read_registry(platform, s, &ref, cancel, &m, &config, err);
 	remote_manifest_free(&m);
 	buf_free(&config);
 	return r;

@@ -11,14 +11,16 @@
 struct cache_source {
 	struct repository *repository; /* one of both; neither: an image that is here */
 	struct build_context *context;
+	bool of_index; /* which may have another one for another platform */
 	struct manifest manifest;
 	struct cache_document document; /* one diff ID for each layer of the manifest */
 };
 
-/* E_UNSUPPORTED: a cache of BuildKit's own. On failure too it is to be closed. */
+/* E_UNSUPPORTED: a cache of BuildKit's own. On failure too it is to be closed. Of an index the one for
+ * the platform. */
 int cache_source_open_registry(struct image_service *service, const Imaged__V1__BuildStart *start,
-			       const Imaged__V1__CacheSource *message, struct cancel *cancel, struct cache_source *s,
-			       struct err *err);
+			       const Imaged__V1__CacheSource *message, const struct platform *platform,
+			       struct cancel *cancel, struct cache_source *s, struct err *err);
 /* An image that is here, which need not have a cache in it. *ret_found: there is one of that name. */
 int cache_source_open_image(struct image_service *service, const Imaged__V1__CacheSource *message,
 			    struct cache_source *s, bool *ret_found, struct err *err);
