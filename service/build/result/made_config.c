@@ -17,16 +17,6 @@ static int forget_origin(struct image_config *c, struct err *err)
 	return text_set(&c->container, "", err);
 }
 
-static int set_labels(struct image_config *c, const Imaged__V1__BuildStart *start, struct err *err)
-{
-	int r = OK;
-
-	c->config.present = true;
-	for (size_t i = 0; r == OK && i < start->n_labels; i++)
-		r = map_put(&c->config.labels, start->labels[i]->key, start->labels[i]->value, err);
-	return r;
-}
-
 static int set_layers(struct made_image *i, struct err *err)
 {
 	struct digest *diff_ids = calloc(i->n_layers + 1, sizeof *diff_ids);
@@ -123,8 +113,9 @@ static int make_config(struct made *m, struct made_image *i, struct err *err)
 	size_t bytes;
 
 	if (image_copy(i->built->config, &i->image, &bytes, err) < 0 || forget_origin(&i->image, err) < 0 ||
-	    set_labels(&i->image, m->r->start, err) < 0 || set_layers(i, err) < 0)
+	    set_layers(i, err) < 0)
 		return err->code;
+	i->image.config.present = true;
 	set_platform(m, i);
 	if (set_history(m, i, err) < 0 || image_config_write(&i->image, &i->config.body, err) < 0 ||
 	    add_cache(i, err) < 0)
