@@ -250,6 +250,18 @@ class Reproducible(ResultCase):
         self.assertEqual({EPOCH_TEXT}, {h["created"] for h in config["history"]})
         self.assertEqual(EPOCH_TEXT, config["created"])
 
+    def test_what_others_compressed_makes_no_difference(self):
+        """A layer of the build is here already, as another program compressed it."""
+        flags = ("--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}")
+        _, [(manifest, _)], blobs = self.oci(*flags)
+        same = Image([Layer(blobs[blob_name(manifest["layers"][0]["digest"])], how="gzip")])
+        with open(self.path("same.tar"), "wb") as file:
+            file.write(tar(layout_files((same, "docker.io/library/same:1"))))
+        _, [(without, _)], _ = self.oci(*flags, compression="gzip")
+        self.imaged.ctl("load", "-i", self.path("same.tar"))
+        _, [(beside, _)], _ = self.oci(*flags, compression="gzip")
+        self.assertEqual(without, beside)
+
     def test_times_later_than_the_epoch_are_clamped(self):
         os.utime(self.path("ctx", "a.txt"), (1000, 1000))
         os.utime(self.path("ctx", "sub", "1"), (EPOCH + 5, EPOCH + 5.5))

@@ -232,7 +232,8 @@ static int compress_one(struct made *m, struct made_layer *l, const struct compr
 		l->compression = other->compression;
 		return OK;
 	}
-	if (!options->level && find_here(m, l, options->compression))
+	/* Where the same bytes are wanted everywhere, who compressed the layer first must not show. */
+	if (!options->level && !m->r->has_epoch && find_here(m, l, options->compression))
 		return OK;
 	return convert(m, l, options, err);
 }
