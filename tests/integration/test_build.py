@@ -321,6 +321,11 @@ class Errors(BuildCase):
         error = call.fails()
         self.assertIn("the client has ended its part of the build", error.details())
 
+    def test_caches_of_an_unknown_kind(self):
+        for _ in range(10):
+            self.fails(INVALID, 'unknown cache exporter: "x"', "FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"}), cache_to=[pb.CacheTarget(type="x")])
+        self.ok("FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"}))
+
 
 class Contexts(BuildCase):
     FILES = {"Dockerfile": b"FROM scratch\nCOPY a /b\n", "a": b"hello", "sub/Dockerfile": b"FROM scratch\nCOPY s /\n", "sub/s": b"s"}

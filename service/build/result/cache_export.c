@@ -356,7 +356,7 @@ static int export_cache(const struct result_request *r, size_t i, struct err *er
 {
 	const Imaged__V1__CacheTarget *message = r->start->cache_to[i];
 	const struct target *target = find_target(message->type);
-	CLEANUP(arena_free) struct arena a;
+	CLEANUP(arena_free) struct arena a = { .cap = 0 };
 	CLEANUP(made_end) struct made m = { .r = r, .arena = &a };
 	struct vertex *vertex;
 	int rc;
