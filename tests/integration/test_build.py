@@ -326,6 +326,12 @@ class Errors(BuildCase):
             self.fails(INVALID, 'unknown cache exporter: "x"', "FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"}), cache_to=[pb.CacheTarget(type="x")])
         self.ok("FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"}))
 
+    def test_times_that_no_file_has(self):
+        for seconds, wanted in ((-99999999999999, -(1 << 63)), (99999999999999, (1 << 63) - 1), (-5, -5 * 10**9)):
+            call = self.ok("FROM scratch\nCOPY a /\n", Directory("d", {"a": b"1"}), outputs=[pb.BuildOutput(kind=pb.BuildOutput.KIND_LOCAL)],
+                           arguments=[pb.BuildArgument(name="SOURCE_DATE_EPOCH", value=str(seconds))])  # fmt: skip
+            self.assertEqual([wanted], [e.entry.mtime_ns for e in call.told("output_entry")])
+
 
 class Contexts(BuildCase):
     FILES = {"Dockerfile": b"FROM scratch\nCOPY a /b\n", "a": b"hello", "sub/Dockerfile": b"FROM scratch\nCOPY s /\n", "sub/s": b"s"}

@@ -182,9 +182,19 @@ static int fill_special(struct files *f, const struct tree_entry *e, Imaged__V1_
 	return erofs_read_target(e->reader, &e->node, f->target, err);
 }
 
-static int fill_entry(struct files *f, const struct tree_entry *e, Imaged__V1__ContextEntry *entry, struct err *err)
+/* What 64 bits cannot hold is the first or the last moment that they do. */
+static int64_t to_ns(int64_t seconds, int64_t more)
 {
 	enum { NS_PER_S = 1000000000 };
+	int64_t ns;
+
+	if (!__builtin_mul_overflow(seconds, NS_PER_S, &ns) && !__builtin_add_overflow(ns, more, &ns))
+		return ns;
+	return seconds < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int fill_entry(struct files *f, const struct tree_entry *e, Imaged__V1__ContextEntry *entry, struct err *err)
+{
 	struct bytes first;
 
 	if (set_path(f, e->path, &entry->path, err) < 0 || hard_links_first_name(&f->hard_links, e, &first, err) < 0 ||
@@ -192,8 +202,7 @@ static int fill_entry(struct files *f, const struct tree_entry *e, Imaged__V1__C
 		return err->code;
 	entry->mode = e->node.mode;
 	entry->size = S_ISREG(e->node.mode) ? (int64_t)e->node.size : 0;
-	entry->mtime_ns = f->x->r->has_epoch ? f->x->r->epoch * NS_PER_S
-					     : e->node.mtime * NS_PER_S + (int64_t)e->node.mtime_ns;
+	entry->mtime_ns = f->x->r->has_epoch ? to_ns(f->x->r->epoch, 0) : to_ns(e->node.mtime, e->node.mtime_ns);
 	return add_xattrs(f, e, entry, err);
 }
 
