@@ -405,6 +405,12 @@ class Checked(LayersCase):
                       done.stdout)
         self.assertIn(f"missing image of layer {missing}: it is on record and there is no such file (needed by {short})\n",
                       done.stdout)
+        done = ctl("system", "check", "--format", "json", check=False)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(1, done.returncode)
+        self.assertEqual({("damaged image of layer", damaged), ("missing image of layer", missing)},
+                         {(row["Kind"], row["Digest"]) for row in rows})
+        self.assertEqual([[self.id]] * 2, [row["Images"] for row in rows])
         done = ctl("system", "check", "--repair")
         self.assertEqual(2, done.stdout.count(": repaired\n"), done.stdout)
 

@@ -1,16 +1,21 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/convert.h"
+#include "client/cli/format/rows.h"
 #include "client/cli/format/units.h"
+#include "client/cli/object_view.h"
 #include "client/cli/progress.h"
 #include "client/cli/stored_logins.h"
 #include "imaged/v1/image_service.client.h"
 
 struct options {
+	const char *format;
 	bool repair, quick;
 };
 
 struct check {
 	struct progress progress;
+	struct rows rows; /* of --format; else unset */
+	bool formatted;
 	bool on_terminal;
 	int64_t remaining; /* findings that are not repaired */
 };
@@ -66,6 +71,34 @@ static void show_finding(struct check *c, const Imaged__V1__CheckFinding *m)
 	progress_line(&c->progress, "%s", buf_text(&line));
 }
 
+/* As each comes, since a store may have many. */
+static int write_row(struct check *c, const Imaged__V1__CheckFinding *m, struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	struct object o = { .type_name = "system.Finding" };
+	int r;
+
+	arena_init(&a, TEMPLATE_MEMORY_MAX);
+	c->remaining += !m->repaired;
+	object_add(&o, "Kind", value_string(kind_text(m->kind)));
+	object_add(&o, "Digest", value_string(m->digest));
+	object_add(&o, "Detail", value_string(m->detail));
+	object_add(&o, "Images", value_strings(&a, m->images, m->n_images));
+	object_add(&o, "Repaired", value_bool(m->repaired));
+	object_add(&o, "RepairError", value_string(m->repair_error));
+	buf_reset(&c->rows.text);
+	r = rows_add(&c->rows, object_value(&o), err);
+	if (!r)
+		cli_write(buf_text(&c->rows.text), c->rows.text.len);
+	return r;
+}
+
+static int show_row(struct check *c, const Imaged__V1__CheckStoreEvent *event, struct err *err)
+{
+	return event->event_case == IMAGED__V1__CHECK_STORE_EVENT__EVENT_FINDING ? write_row(c, event->finding, err)
+										 : OK;
+}
+
 static void show_summary(struct check *c, const Imaged__V1__CheckSummary *m)
 {
 	char size[SIZE_TEXT_MAX], not_compared[64] = "";
@@ -116,28 +149,47 @@ static int follow(struct cli *cli, const struct options *o, struct check *c, str
 	if (!r)
 		r = imaged__v1__image_service__open_check_store(channel, cli_call_options(), &request, &stream, err);
 	while (!r && (r = imaged__v1__image_service__check_store_next(stream, &event, err)) > 0)
-		r = show(c, event, err);
+		r = c->formatted ? show_row(c, event, err) : show(c, event, err);
 	cli_explain(cli, err);
 	return r;
 }
 
+static void check_free(struct check *c)
+{
+	progress_free(&c->progress);
+	rows_free(&c->rows);
+}
+
+static int open_format(struct check *c, const char *format, struct err *err)
+{
+	c->formatted = format && *format;
+	if (!c->formatted)
+		return OK;
+	if (format_is_table(format))
+		return fail(err, E_INVALID, "findings come one by one: there is no table of them");
+	return rows_open(&c->rows, format, value_none(), err);
+}
+
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
 {
+	const struct options *o = options;
 	int width = terminal_width(STDOUT_FILENO);
-	struct check c = { .on_terminal = isatty(STDOUT_FILENO) };
+	CLEANUP(check_free) struct check c = { .on_terminal = isatty(STDOUT_FILENO) };
 	struct err err = ERR_INIT;
 	int r;
 
+	if (open_format(&c, o->format, &err))
+		return cli_fail(&err);
 	cli_config(cli);
 	c.progress = (struct progress){ .terminal = c.on_terminal, .width = width ? width : 80, .write = cli_write };
-	r = follow(cli, options, &c, &err);
-	progress_free(&c.progress);
+	r = follow(cli, o, &c, &err);
 	if (r)
-		return cli_fail_call(&err);
+		return err.code == E_TEMPLATE ? cli_fail(&err) : cli_fail_call(&err);
 	return c.remaining ? 1 : 0;
 }
 
 static const struct flag flags[] = {
+	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
 	{ "quick", 0, FLAG_BOOL, offsetof(struct options, quick),
 	  "Compare sizes and records only, without reading the content", NULL },
 	{ "repair", 0, FLAG_BOOL, offsetof(struct options, repair),
