@@ -1,9 +1,11 @@
 """See run.sh."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -41,6 +43,25 @@ def run(command, **options):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode()[-2000:]}")
     return seconds
+
+
+def peak(command, environment):
+    """KiB that a process had at most."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_maxrss
+
+
+def tag_by_api(address, reference, names):
+    """dockerd is asked without its command, which would take minutes."""
+    for number in range(names):
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(address.removeprefix("unix://"))
+        connection.request("POST", f"/images/{reference}/tag?repo=many&tag={number}")
+        connection.getresponse().read()
+        connection.close()
 
 
 class Bench(Builds, Mounting, Networks):
@@ -271,33 +292,56 @@ class Bench(Builds, Mounting, Networks):
         process.wait()
         return None
 
+    def in_pairs(self, commands, rounds=31):
+        """Medians in ms of whole processes, ours and docker's in turn; docker's is None without docker."""
+        all_times = [[] for _ in commands]
+        for _ in range(rounds):
+            for times, (environment, command) in zip(all_times, commands):
+                if command:
+                    times.append(run(command, env=environment))
+        return [times and statistics.median(times) * 1e3 for times in all_times]
+
+    def cli_pair(self, ours, theirs, *arguments):
+        name = " ".join(arguments[:1])
+        mine, docker = self.in_pairs([
+            (ours, [program("imagectl"), *arguments]),
+            (None, theirs and [*theirs, *arguments]),
+        ])  # fmt: skip
+        say(f"  {name:44} {mine:8.2f} ms" + (f", docker {docker:.2f} ms" if docker else ""))
+        return mine, docker
+
     def cli(self):
         reference = self.served("small")["small"][0]
-        daemon = Daemon(self.fresh("imaged"))
-        ours = {**os.environ, "IMAGED_HOST": daemon.address}
+        daemon, docker = Daemon(self.fresh("imaged")), self.dockerd()
+        ours, theirs = {**os.environ, "IMAGED_HOST": daemon.address}, None
         run([program("imagectl"), "pull", "-q", reference], env=ours)
-        for number in range(9):
-            run([program("imagectl"), "tag", reference, f"name{number}:1"], env=ours)
-        docker = self.dockerd()
-        say("whole processes, ms, 10 names in the store")
-        times = {"imagectl": [], "docker": []}
         if docker:
-            process, address, path = docker
-            theirs = ["docker", "-H", address]
+            theirs = ["docker", "-H", docker[1]]
             run([*theirs, "pull", "-q", reference])
-            for number in range(9):
-                run([*theirs, "tag", reference, f"name{number}:1"])
-        for _ in range(max(21, ROUNDS)):
-            times["imagectl"].append(run([program("imagectl"), "images"], env=ours))
-            if docker:
-                times["docker"].append(run([*theirs, "images"]))
-        for name, values in times.items():
-            if values:
-                say(f"  {name + ' images':44} {shown(values, 1e3)}")
+        say("whole processes, ms, medians of 31, in turn; 1 name in the store")
+        for flag in ("--help", "--version"):
+            verdict(f"imagectl {flag}", self.cli_pair(ours, theirs, flag)[0], 10, " ms")
+        for arguments in (("images",), ("inspect", reference), ("tag", reference, "name:1")):
+            mine, his = self.cli_pair(ours, theirs, *arguments)
+            if his:
+                verdict(f"imagectl {arguments[0]} / docker {arguments[0]}", mine / his, 0.4, " x")
+        self.cli_many(daemon, docker, ours, theirs, reference)
         if docker:
-            verdict("imagectl images / docker images", statistics.median(times["imagectl"]) / statistics.median(times["docker"]), 0.4, " x")
-            self.stop_docker(process, path)
+            self.stop_docker(docker[0], docker[2])
         daemon.stop()
+
+    def cli_many(self, daemon, docker, ours, theirs, reference, names=5000):
+        with Client(daemon.address) as client:
+            for number in range(names):
+                client.TagImage(source=reference, target=f"many:{number}")
+        if docker:
+            tag_by_api(docker[1], reference, names)
+        say(f" {names} names")
+        memory = peak([program("imagectl"), "images"], ours) - peak([program("imagectl"), "images", "name"], ours)
+        verdict("memory of imagectl images, a row", memory / names, 2, " KiB")
+        mine, his = self.cli_pair(ours, theirs, "images")
+        if his:
+            verdict("imagectl images / docker images", mine / his, 0.2, " x")
 
     # -- archives
 

@@ -258,37 +258,58 @@ static char *choose_format(const struct images_view *view)
 	return strdup(format_text);
 }
 
-static int render_with(struct listing *l, Imaged__V1__ImageSummary *const *images, size_t n, struct buf *out)
+struct images_output {
+	struct listing listing;
+	struct arena arena, header_arena;
+	struct rows rows;
+};
+
+void images_freep(struct images_output **o)
 {
+	if (!*o)
+		return;
+	rows_free(&(*o)->rows);
+	arena_free(&(*o)->arena);
+	arena_free(&(*o)->header_arena);
+	free(*o);
+}
+
+int images_open(const struct images_view *view, struct images_output **ret_output, struct err *err)
+{
+	CLEANUP(freep) char *format_text = choose_format(view);
+	CLEANUP(images_freep) struct images_output *o = calloc(1, sizeof *o);
+	int r;
+
+	if (!format_text || !o)
+		return fail_nomem(err);
+	arena_init(&o->arena, TEMPLATE_MEMORY_MAX);
+	arena_init(&o->header_arena, TEMPLATE_MEMORY_MAX);
+	o->listing = (struct listing){ .view = view, .arena = &o->arena, .rows = &o->rows };
+	o->listing.show_digests = view->digests || strstr(format_text, "{{.Digest}}");
+	r = rows_open(&o->rows, format_text, image_header(&o->header_arena), err);
+	if (r)
+		return r;
+	*ret_output = TAKE(o);
+	return OK;
+}
+
+int images_add(struct images_output *o, Imaged__V1__ImageSummary *const *images, size_t n, struct err *err)
+{
+	struct listing *l = &o->listing;
 	int r = OK;
 
+	l->err = err;
 	for (size_t i = 0; i < n && !r; i++) {
 		l->image = images[i];
 		l->n_tags = l->n_digests = 0;
 		l->tags = l->digests = NULL;
 		r = add_image(l);
 	}
-	return r ? r : rows_finish(l->rows, out, l->err);
+	return r;
 }
 
-int images_render(const struct images_view *view, Imaged__V1__ImageSummary *const *images, size_t n, struct buf *out,
-		  size_t *ret_rows, struct err *err)
+int images_finish(struct images_output *o, struct buf *out, size_t *ret_rows, struct err *err)
 {
-	CLEANUP(freep) char *format_text = choose_format(view);
-	CLEANUP(arena_free) struct arena arena, header_arena;
-	struct rows rows;
-	struct listing l = { .view = view, .arena = &arena, .rows = &rows, .err = err };
-	int r;
-
-	arena_init(&arena, TEMPLATE_MEMORY_MAX);
-	arena_init(&header_arena, TEMPLATE_MEMORY_MAX);
-	if (!format_text)
-		return fail_nomem(err);
-	l.show_digests = view->digests || strstr(format_text, "{{.Digest}}");
-	r = rows_open(&rows, format_text, image_header(&header_arena), err);
-	if (!r)
-		r = render_with(&l, images, n, out);
-	rows_free(&rows);
-	*ret_rows = l.n_rows;
-	return r;
+	*ret_rows = o->listing.n_rows;
+	return rows_finish(&o->rows, out, err);
 }

@@ -15,48 +15,12 @@ struct options {
 	struct strings filters;
 };
 
-/* Every image of all pages. Pages are kept, as the images lie in them. */
-struct pages {
-	Imaged__V1__ListImagesResponse **pages;
-	size_t n_pages;
-	Imaged__V1__ImageSummary **images;
-	size_t n_images;
-};
-
-static void pages_free(struct pages *p)
-{
-	for (size_t i = 0; i < p->n_pages; i++)
-		imaged__v1__image_service__list_images_freep(&p->pages[i]);
-	free(p->pages);
-	free(p->images);
-}
-
-/* Takes the page over, also on failure. */
-static int add_page(struct pages *p, Imaged__V1__ListImagesResponse *page, struct err *err)
-{
-	Imaged__V1__ListImagesResponse **pages = reallocarray(p->pages, p->n_pages + 1, sizeof *pages);
-	Imaged__V1__ImageSummary **images;
-
-	if (!pages) {
-		imaged__v1__image_service__list_images_freep(&page);
-		return fail_nomem(err);
-	}
-	p->pages = pages;
-	pages[p->n_pages++] = page;
-	if (!page->n_images)
-		return OK;
-	images = reallocarray(p->images, p->n_images + page->n_images, sizeof *images);
-	if (!images)
-		return fail_nomem(err);
-	p->images = images;
-	memcpy(images + p->n_images, page->images, page->n_images * sizeof *images);
-	p->n_images += page->n_images;
-	return OK;
-}
-
-static int fetch(struct cli *cli, struct image_filter *filter, bool all, struct pages *p, struct err *err)
+/* A page is in memory only until its rows are made. */
+static int fetch(struct cli *cli, struct image_filter *filter, bool all, const struct images_view *view,
+		 struct images_output **ret_output, struct err *err)
 {
 	Imaged__V1__ListImagesRequest request = IMAGED__V1__LIST_IMAGES_REQUEST__INIT;
+	CLEANUP(imaged__v1__image_service__list_images_freep) Imaged__V1__ListImagesResponse *before = NULL;
 	struct rpc_channel *channel;
 	int r = cli_channel(cli, &channel, err);
 
@@ -67,8 +31,12 @@ static int fetch(struct cli *cli, struct image_filter *filter, bool all, struct 
 		Imaged__V1__ListImagesResponse *page = NULL;
 
 		r = imaged__v1__image_service__call_list_images(channel, cli_call_options(), &request, &page, err);
+		imaged__v1__image_service__list_images_freep(&before);
+		before = page; /* its token goes with the next request */
+		if (!r && !*ret_output)
+			r = images_open(view, ret_output, err);
 		if (!r)
-			r = add_page(p, page, err);
+			r = images_add(*ret_output, page->images, page->n_images, err);
 		if (r || !*page->next_page_token)
 			break;
 		request.page_token = page->next_page_token;
@@ -84,12 +52,14 @@ static int make_filter(const struct options *o, const char *argument, struct ima
 }
 
 static int list(struct cli *cli, const struct options *o, const char *argument, struct image_filter *filter,
-		struct pages *p, struct err *err)
+		struct images_view *view, struct images_output **ret_output, struct err *err)
 {
 	int r = make_filter(o, argument, filter, err);
 
+	view->references = filter->references;
+	view->n_references = filter->message.n_references;
 	if (!r)
-		r = fetch(cli, filter, o->all, p, err);
+		r = fetch(cli, filter, o->all, view, ret_output, err);
 	cli_explain(cli, err);
 	return r;
 }
@@ -108,25 +78,13 @@ static void hint(const struct cli *cli, const char *argument)
 				 cli->program, argument);
 }
 
-static int show(struct cli *cli, const struct options *o, const char *argument, const struct image_filter *filter,
-		const struct pages *p)
+static int show(struct cli *cli, struct images_output *output, const char *argument)
 {
 	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
-	struct images_view view = {
-		.digests = o->digests,
-		.quiet = o->quiet,
-		.no_trunc = o->no_trunc,
-		.format = o->format,
-		.references = filter->references,
-		.n_references = filter->message.n_references,
-		.now_ns = clock_wall_ns(),
-	};
 	struct err err = ERR_INIT;
 	size_t rows;
 
-	if (!(view.format && *view.format) && !o->quiet)
-		view.format = docker_config_string(cli_config(cli), "imagesFormat");
-	if (images_render(&view, p->images, p->n_images, &out, &rows, &err)) {
+	if (images_finish(output, &out, &rows, &err)) {
 		cli_fail(&err);
 		return 1;
 	}
@@ -163,20 +121,37 @@ static int show_tree(struct cli *cli, const struct options *o, const char *argum
 	return r ? cli_fail_call(&err) : 0;
 }
 
+static int report(const struct err *err)
+{
+	if (err->code != E_TEMPLATE)
+		return cli_fail_call(err);
+	cli_fail(err);
+	return 1;
+}
+
 static int run(struct cli *cli, const void *options, int argc, char **argv)
 {
 	const struct options *o = options;
 	const char *argument = argc ? argv[0] : NULL;
 	CLEANUP(image_filter_free) struct image_filter filter = { 0 };
-	CLEANUP(pages_free) struct pages pages = { 0 };
+	CLEANUP(images_freep) struct images_output *output = NULL;
+	struct images_view view = {
+		.digests = o->digests,
+		.quiet = o->quiet,
+		.no_trunc = o->no_trunc,
+		.format = o->format,
+		.now_ns = clock_wall_ns(),
+	};
 	struct err err = ERR_INIT;
+	struct docker_config *config = cli_config(cli);
 
-	cli_config(cli);
 	if (o->tree)
 		return show_tree(cli, o, argument);
-	if (list(cli, o, argument, &filter, &pages, &err))
-		return cli_fail_call(&err);
-	return show(cli, o, argument, &filter, &pages);
+	if (!(view.format && *view.format) && !o->quiet)
+		view.format = docker_config_string(config, "imagesFormat");
+	if (list(cli, o, argument, &filter, &view, &output, &err))
+		return report(&err);
+	return show(cli, output, argument);
 }
 
 static const struct flag flags[] = {

@@ -28,8 +28,13 @@ struct images_view {
 	int64_t now_ns;
 };
 
-/* The whole output of `images`; ret_rows says how many rows there are. */
-int images_render(const struct images_view *view, Imaged__V1__ImageSummary *const *images, size_t n, struct buf *out,
-		  size_t *ret_rows, struct err *err);
+/* The output of `images` in the making: of an image that was added only the text of its rows is
+ * kept. The view must outlive it. E_TEMPLATE where the format is wrong. */
+struct images_output;
+int images_open(const struct images_view *view, struct images_output **ret_output, struct err *err);
+int images_add(struct images_output *o, Imaged__V1__ImageSummary *const *images, size_t n, struct err *err);
+/* ret_rows says how many rows there are. */
+int images_finish(struct images_output *o, struct buf *out, size_t *ret_rows, struct err *err);
+void images_freep(struct images_output **o);
 
 #endif

@@ -38,10 +38,14 @@ static void expect_images(const struct images_view *view, Imaged__V1__ImageSumma
 			  const char *output)
 {
 	CLEANUP(buf_free) struct buf out = BUF_INIT(1024 * 1024);
+	CLEANUP(images_freep) struct images_output *made = NULL;
 	struct err err = ERR_INIT;
 	size_t rows;
 
-	assert_int_equal(images_render(view, images, n, &out, &rows, &err), OK);
+	assert_int_equal(images_open(view, &made, &err), OK);
+	assert_int_equal(images_add(made, images, n / 2, &err), OK);
+	assert_int_equal(images_add(made, images + n / 2, n - n / 2, &err), OK);
+	assert_int_equal(images_finish(made, &out, &rows, &err), OK);
 	assert_string_equal(buf_text(&out), output);
 }
 
