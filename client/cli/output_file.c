@@ -21,7 +21,9 @@ static const char *kind_of(mode_t mode)
 	case S_IFBLK:
 		return "block device file";
 	case S_IFIFO:
-		return "named pipe: save to standard output instead";
+		return "named pipe";
+	case S_IFLNK:
+		return "symbolic link directly";
 	case S_IFSOCK:
 		return "socket";
 	default:
@@ -62,7 +64,7 @@ int output_file_check(const char *path, struct err *err)
 		return fail_nomem(err);
 	if (check_directory(directory, err) < 0)
 		return err->code;
-	if (stat(path, &st) == 0)
+	if (lstat(path, &st) == 0)
 		return kind_of(st.st_mode) ? fail(err, E_INVALID, "cannot write to a %s", kind_of(st.st_mode)) : OK;
 	if (errno == ENOENT)
 		return OK;
@@ -120,9 +122,7 @@ int output_file_open(const char *path, struct output_file *ret_file, struct err 
 	CLEANUP(output_file_drop) struct output_file f = OUTPUT_FILE_INIT;
 
 	f.shown = path;
-	f.path = realpath(path, NULL); /* a link stays one, and what it leads to is replaced */
-	if (!f.path)
-		f.path = strdup(path);
+	f.path = strdup(path);
 	if (!f.path)
 		return fail_nomem(err);
 	f.fd = open_nameless(f.path);

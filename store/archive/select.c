@@ -251,7 +251,7 @@ static int add_name(struct selecting *w, const char *what, const char *text, boo
 	int r = name_read(w->store, text, &n, err);
 
 	if (r == OK && !n.revision)
-		r = fail(err, E_NO_SUCH_IMAGE, "No such image: %s", what);
+		r = fail(err, E_NO_SUCH_IMAGE, "reference does not exist");
 	return r == OK ? add(w, what, named ? text : NULL, &n.root, &n.manifest, err) : r;
 }
 
@@ -291,6 +291,8 @@ static int add_by_id(struct selecting *w, const char *what, struct err *err)
 
 	arena_init(&a, SELECTION_BYTES_MAX);
 	r = image_resolve(w->store, what, &a, &image, &by_id, err);
+	if (r == E_NO_SUCH_IMAGE && image_id_is_ambiguous(w->store, what))
+		return fail(err, E_NOT_FOUND, "ambiguous digest string");
 	return r == OK ? add(w, what, NULL, &image.manifest, &image.manifest, err) : r;
 }
 

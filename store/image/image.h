@@ -90,6 +90,8 @@ struct image {
  * tells which. E_NO_SUCH_IMAGE: "No such image: NAME:latest". */
 int image_resolve(struct store *s, const char *text, struct arena *arena, struct image *ret_image, bool *ret_by_id,
 		  struct err *err);
+/* Whether that failed because several image IDs begin so. */
+bool image_id_is_ambiguous(struct store *s, const char *text);
 /* As if these were not there; NULL: nothing. Of an image that is left it still has all names. */
 int image_resolve_without(struct store *s, const struct gone *gone, const char *text, struct arena *arena,
 			  struct image *ret_image, bool *ret_by_id, struct err *err);

@@ -137,6 +137,14 @@ static int by_prefix(struct store *s, const struct gone *gone, const char *hex, 
 	return by_digest(s, gone, configs.n ? &configs.digests[0] : &manifests.digests[0], arena, ret_image, err);
 }
 
+bool image_id_is_ambiguous(struct store *s, const char *text)
+{
+	struct matches configs = { .n = 0 };
+
+	return reference_is_id_prefix(text) && config_by_prefix(s, hex_of(text), &configs, NULL) == OK &&
+	       configs.ambiguous;
+}
+
 /* ---- by name -------------------------------------------------------------- */
 
 static int by_reference(struct store *s, const struct gone *gone, const struct reference *ref, struct arena *arena,

@@ -143,9 +143,10 @@ class Names(SaveCase):
     def test_what_does_not_exist_fails_the_whole(self):
         said = self.imaged.ctl("save", "b:1", "nosuch", check=False)
         self.assertEqual((1, "", "Error response from daemon: No such image: nosuch\n"), (said.returncode, said.stdout, said.stderr))
-        for what in ("b:3", "nosuch:1", "0" * 64, "feedbeef", "nosuch@" + self.image.digest):
-            with self.subTest(what=what):
-                self.assert_rpc_fails("NOT_FOUND", "NO_SUCH_IMAGE", self.client.Save, images=["b:1", what], text="No such image")
+        for what in ("b:3", "nosuch:1", "nosuch@" + self.image.digest):
+            self.assert_rpc_fails("NOT_FOUND", "NO_SUCH_IMAGE", self.client.Save, images=["b:1", what], text="reference does not exist")
+        for what in ("0" * 64, "feedbeef", "nosuch"):
+            self.assert_rpc_fails("NOT_FOUND", "NO_SUCH_IMAGE", self.client.Save, images=["b:1", what], text="No such image: ")
         self.assert_rpc_fails("INVALID_ARGUMENT", "INVALID_REFERENCE", self.client.Save, images=["UPPER:1"])
         self.assert_rpc_fails("INVALID_ARGUMENT", None, self.client.Save, images=[])
 
@@ -159,7 +160,7 @@ class Names(SaveCase):
             number += 1
         for n, image in enumerate(pair):
             self.pull(f"pair:{n}", image)
-        self.assert_rpc_fails("NOT_FOUND", None, self.client.Save, images=[pair[0].id[7:11]])
+        self.assert_rpc_fails("NOT_FOUND", None, self.client.Save, images=[pair[0].id[7:11]], text="ambiguous digest string")
 
 
 class Platforms(SaveCase):
@@ -340,16 +341,15 @@ class OutputFile(SaveCase):
         self.refused(self.path("out"), "failed to save image: cannot write to a directory")
         self.refused("/dev/null", "failed to save image: cannot write to a character device file")
         os.mkfifo(self.path("pipe"))
-        self.refused(self.path("pipe"), "failed to save image: cannot write to a named pipe: save to standard output instead")
+        self.refused(self.path("pipe"), "failed to save image: cannot write to a named pipe")
 
-    def test_file_behind_a_link_is_replaced_and_the_link_stays(self):
-        os.mkdir(self.path("out", "real"))
-        with open(self.path("out", "real", "x.tar"), "wb") as file:
-            file.write(b"old")
-        os.symlink("real/x.tar", self.target)
-        self.save_to(self.target, self.name)
-        self.assertEqual("real/x.tar", os.readlink(self.target))
-        self.assertEqual(save(self.client, self.name), open(self.path("out", "real", "x.tar"), "rb").read())
+    def test_link_is_refused_and_stays(self):
+        os.symlink("real", self.path("link"))
+        for _ in ("a link to nowhere", "to a file"):
+            self.refused(self.path("link"), "failed to save image: cannot write to a symbolic link directly")
+            self.assertEqual("real", os.readlink(self.path("link")))
+            with open(self.path("real"), "wb"):
+                pass
 
     def test_path_is_checked_before_the_service_is_asked(self):
         self.imaged.stop()
@@ -444,7 +444,7 @@ class ReadOnly(SaveCase):
         second.ctl("save", "-o", self.path("x.tar"), name)
         said = second.ctl("load", "-i", self.path("x.tar"), check=False)
         self.assertEqual(1, said.returncode)
-        self.assertRegex(said.stderr, r"\AError response from daemon: the store at .* is read-only: nothing can be loaded\n\Z")
+        self.assertRegex(said.stderr, r"\Athe store at .* is read-only: nothing can be loaded\n\Z")
         with self.assertRaises(grpc.RpcError) as caught:
             load(client, archive)
         self.assertEqual(grpc.StatusCode.FAILED_PRECONDITION, caught.exception.code())
