@@ -74,6 +74,7 @@ static int receive_start(struct load *l, struct archive_peer *ret_peer, struct e
 	l->platform_given = *start->platform != 0;
 	if (l->platform_given && platform_parse(start->platform, &l->platform, err) < 0)
 		return err->code;
+	l->number = (unsigned)clock_wall_ns();
 	*ret_peer = (struct archive_peer){
 		.receive = receive_data, .want = start->seekable ? send_want : NULL, .arg = l, .size = start->size
 	};

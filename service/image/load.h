@@ -6,6 +6,7 @@
  *   plan      load_plan.c       index.json and manifest.json: which images there are
  *             load_docker.c     what docker's manifest.json describes
  *             load_parents.c    which of them was made from which
+ *             load_v1.c         what there is without either: docker's first format
  *   verify    load_layers.c     each layer inflated and compared with the configuration,
  *                               while the next one comes
  *   publish   load.c            after all of that: image records and names
@@ -21,6 +22,8 @@
 #include "proto/runtime/hash.h"
 #include "service/image/archive_source.h"
 #include "service/image/image_service.h"
+#include "store/types/docker_archive.h"
+#include "store/types/member_name.h"
 
 enum {
 	LOAD_MEMBERS_MAX = 50 * 1000,
@@ -29,6 +32,7 @@ enum {
 	LOAD_LINKS_MAX = 8,			      /* one leading to the next */
 	LOAD_BATCH = 128,			      /* blobs that become durable together */
 	LOAD_JOBS = 3,				      /* layers verified at a time */
+	LOAD_PATH_MAX = 2 * 4096,
 	LOAD_SPARE_MAX = 4 * 1024 * 1024, /* of content that is here: the copy that is kept until it is claimed */
 };
 
@@ -110,6 +114,7 @@ struct load {
 	struct cancel *cancel;
 	struct platform platform;
 	bool platform_given;
+	unsigned number; /* in the names of members that are told */
 	struct archive_source source;
 
 	struct load_member *members; /* by name */
@@ -139,6 +144,11 @@ struct load {
 int load_scan(struct load *l, struct err *err);
 /* By name, through links. NULL: there is none. */
 struct load_member *load_find(struct load *l, const char *name);
+/* What a name of a document leads to: as it is told (docker unpacks into a directory below its
+ * root; here nothing is unpacked), and E_BAD_CONTENT when it leads out of the archive. */
+char *load_member_path(const struct load *l, const char *name, char out[LOAD_PATH_MAX]);
+int load_clean_name(const struct load *l, const char *text, char ret_name[MEMBER_NAME_ROOM], struct err *err);
+int load_fail_missing(const struct load *l, const char *name, struct err *err);
 /* Makes the member's bytes content; it has its blob afterwards. Of a layer the diff ID
  * is given, where it is known, and the client told how it comes. */
 int load_bring(struct load *l, struct load_member *m, const struct digest *diff_id, struct err *err);
@@ -185,10 +195,12 @@ int load_tell_layer(struct load *l, const struct digest *diff_id, int64_t curren
  * the next one comes; first it waits for the oldest when there are LOAD_JOBS. */
 int load_layer_begin(struct load *l, struct load_blob *b, const struct image_config *config, size_t number,
 		     struct err *err);
+/* Verifies a layer of which nothing is known; the blob has its facts afterwards. */
+int load_layer_look(struct load *l, struct load_blob *b, struct err *err);
 /* Waits for all layers of the image. */
 int load_layers_finish(struct load *l, const struct image_config *config, struct err *err);
 
-/* ---- load_plan.c, load_docker.c -------------------------------------------- */
+/* ---- load_plan.c, load_docker.c, load_v1.c -------------------------------------------- */
 
 int load_plan(struct load *l, struct err *err);
 void load_forget_roots(struct load *l);
@@ -196,6 +208,10 @@ int load_plan_docker(struct load *l, struct bytes manifest_json, struct err *err
 /* load_parents.c. E_BAD_CONTENT: the histories say otherwise. */
 int load_check_parents(struct load *l, struct err *err);
 int load_publish_parents(struct load *l, struct err *err);
+/* An image as manifest.json would describe it, whose configuration is a blob already. */
+int load_add_described(struct load *l, const struct docker_archive_image *entry, const struct digest *config,
+		       struct err *err);
+int load_plan_v1(struct load *l, struct err *err);
 /* Takes over the names. */
 int load_add_image(struct load *l, const struct load_image *image, struct err *err);
 struct load_image *load_image_find(struct load *l, const struct digest *config);

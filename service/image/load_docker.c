@@ -28,10 +28,19 @@ static void docker_image_free(struct docker_image *d)
 /* As content, whose bytes are then what the member's name says, if it says a digest. */
 static int bring_config(struct load *l, struct docker_image *d, struct err *err)
 {
-	struct load_member *m = load_find(l, d->entry->config);
+	char name[MEMBER_NAME_ROOM], path[LOAD_PATH_MAX];
+	struct load_member *m;
 
+	if (load_clean_name(l, d->entry->config, name, err) < 0)
+		return err->code;
+	if (!strcmp(name, ".")) {
+		load_member_path(l, "", path);
+		*strrchr(path, '/') = 0;
+		return fail(err, E_BAD_CONTENT, "read %s: is a directory", path);
+	}
+	m = load_find(l, name);
 	if (!m)
-		return fail(err, E_BAD_CONTENT, "open %s: no such file or directory", d->entry->config);
+		return load_fail_missing(l, name, err);
 	if (m->size > CONFIG_BYTES_MAX)
 		return fail(err, E_LIMIT, "archive member %s has %lld bytes; at most %d are read", m->name,
 			    (long long)m->size, CONFIG_BYTES_MAX);
@@ -54,23 +63,27 @@ static int read_config(struct load *l, struct docker_image *d, struct err *err)
 	if (d->config.n_diff_ids != d->entry->n_layers)
 		return fail(err, E_BAD_CONTENT, "invalid manifest, layers length mismatch: expected %zu, got %zu",
 			    d->entry->n_layers, d->config.n_diff_ids);
+	for (size_t i = 0; i < d->entry->n_layers; i++) {
+		char name[MEMBER_NAME_ROOM];
+
+		if (load_clean_name(l, d->entry->layers[i], name, err) < 0)
+			return err->code;
+	}
 	if (d->config.platform.os[0] && strcmp(d->config.platform.os, "linux") != 0)
 		return fail(err, E_UNSUPPORTED, "cannot load %s image on linux", d->config.platform.os);
 	return image_config_check_layers(&d->config, d->entry->n_layers, err);
 }
 
 /* A layer whose file is missing may be here all the same, as docker has it. */
-static int stored_layer(struct load *l, const struct docker_image *d, size_t i, struct load_blob **ret_blob,
-			struct err *err)
+static int stored_layer(struct load *l, const struct docker_image *d, size_t i, const char *name,
+			struct load_blob **ret_blob, struct err *err)
 {
 	struct digest blob;
 
 	if (layer_by_diff_id(l->service->store, &d->config.diff_ids[i], &blob, NULL) == OK &&
 	    load_blob_get(l, &blob, NULL, ret_blob, err) < 0)
 		return err->code;
-	if (*ret_blob)
-		return OK;
-	return fail(err, E_BAD_CONTENT, "open %s: no such file or directory", d->entry->layers[i]);
+	return *ret_blob ? OK : load_fail_missing(l, name, err);
 }
 
 /* A tar as it is has its diff ID as its digest: if that is here, so are these bytes,
@@ -88,10 +101,14 @@ static int same_bytes_are_here(struct load *l, const struct digest *diff_id, con
 static int find_layer(struct load *l, struct docker_image *d, size_t i, struct err *err)
 {
 	struct load_blob **blob = &d->layers[i];
-	struct load_member *m = load_find(l, d->entry->layers[i]);
+	char name[MEMBER_NAME_ROOM];
+	struct load_member *m;
 
+	if (load_clean_name(l, d->entry->layers[i], name, err) < 0)
+		return err->code;
+	m = load_find(l, name);
 	if (!m)
-		return stored_layer(l, d, i, blob, err);
+		return stored_layer(l, d, i, name, blob, err);
 	if (same_bytes_are_here(l, &d->config.diff_ids[i], m, blob, err) < 0)
 		return err->code;
 	if (*blob)
@@ -194,7 +211,7 @@ static int add_names(struct load_image *image, const struct docker_archive_image
 {
 	for (size_t i = 0; i < entry->n_repo_tags; i++)
 		if (load_add_name(image, entry->repo_tags[i], err) < 0)
-			return err_wrap(err, "manifest.json: RepoTags");
+			return err->code;
 	return OK;
 }
 
@@ -225,27 +242,40 @@ static int add_new(struct load *l, struct docker_image *d, struct err *err)
 	if (add_names(&image, d->entry, err) < 0 || find_stored(l, &image, &found, err) < 0)
 		return err->code;
 	if (!found && build(l, d, &image, err) < 0)
-		return err_wrap(err, "%s", d->entry->config);
+		return err->code;
 	if (load_add_image(l, &image, err) < 0)
 		return err->code;
 	image = (struct load_image){ .n_names = 0 };
 	return OK;
 }
 
+static int add_described(struct load *l, struct docker_image *d, struct err *err)
+{
+	struct load_image *image = load_image_find(l, &d->digest);
+
+	if (image ? add_more_names(l, image, d->entry, err) < 0 : add_new(l, d, err) < 0)
+		return err->code;
+	image = load_image_find(l, &d->digest);
+	if (image && digest_is_set(&d->entry->parent))
+		image->parent = d->entry->parent;
+	return OK;
+}
+
 static int add_entry(struct load *l, const struct docker_archive_image *entry, struct err *err)
 {
 	CLEANUP(docker_image_free) struct docker_image d = { .entry = entry, .body = BUF_INIT(CONFIG_BYTES_MAX) };
-	struct load_image *image;
 
-	if (bring_config(l, &d, err) < 0)
-		return err->code;
-	image = load_image_find(l, &d.digest);
-	if (image ? add_more_names(l, image, entry, err) < 0 : add_new(l, &d, err) < 0)
-		return err->code;
-	image = load_image_find(l, &d.digest);
-	if (image && digest_is_set(&entry->parent))
-		image->parent = entry->parent;
-	return OK;
+	return bring_config(l, &d, err) < 0 ? err->code : add_described(l, &d, err);
+}
+
+int load_add_described(struct load *l, const struct docker_archive_image *entry, const struct digest *config,
+		       struct err *err)
+{
+	CLEANUP(docker_image_free) struct docker_image d = { .entry = entry, .body = BUF_INIT(CONFIG_BYTES_MAX) };
+
+	d.digest = *config;
+	d.stored = load_blob_find(l, config);
+	return add_described(l, &d, err);
 }
 
 int load_plan_docker(struct load *l, struct bytes json, struct err *err)

@@ -148,3 +148,10 @@ int load_layers_finish(struct load *l, const struct image_config *config, struct
 	}
 	return r;
 }
+
+int load_layer_look(struct load *l, struct load_blob *b, struct err *err)
+{
+	int r = start(l, b, err);
+
+	return r == OK ? finish(l, b, err) : r;
+}

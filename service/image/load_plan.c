@@ -65,9 +65,9 @@ int load_add_name(struct load_image *image, const char *text, struct err *err)
 	char **larger;
 
 	if (reference_parse(text, &ref, err) < 0)
-		return err_wrap(err, "name \"%s\"", printable_text(text, shown, sizeof shown));
+		return err->code;
 	if (!ref.tag[0] || digest_is_set(&ref.digest))
-		return fail(err, E_INVALID_REFERENCE, "invalid tag \"%s\": NAME:TAG was expected", text);
+		return fail(err, E_INVALID_REFERENCE, "invalid tag \"%s\"", printable_text(text, shown, sizeof shown));
 	reference_text(&ref, canonical);
 	if (has_name(image, canonical))
 		return OK;
@@ -265,9 +265,13 @@ static const char *annotated_name(const struct oci_names *names)
 
 static int add_annotated_name(struct load_image *image, const struct oci_names *names, struct err *err)
 {
+	enum { NAME_SHOWN_MAX = 300 };
 	const char *name = annotated_name(names);
+	char shown[NAME_SHOWN_MAX];
 
-	return !name || load_add_name(image, name, err) == OK ? OK : err_wrap(err, "index.json");
+	if (!name || load_add_name(image, name, err) == OK)
+		return OK;
+	return err_wrap(err, "index.json: name \"%s\"", printable_text(name, shown, sizeof shown));
 }
 
 static int fail_image(const struct load_image *image, struct err *err)
@@ -441,8 +445,7 @@ int load_plan(struct load *l, struct err *err)
 	    read_named(l, "manifest.json", &docker, &has_docker, err) < 0)
 		return err->code;
 	if (!has_index && !has_docker)
-		return fail(err, E_BAD_CONTENT,
-			    "unrecognized image format: the archive has neither manifest.json nor index.json");
+		return load_plan_v1(l, err);
 	if (has_index && (check_layout_version(l, err) < 0 || plan_index(l, buf_bytes(&index), err) < 0))
 		return err->code;
 	if (has_docker && load_plan_docker(l, buf_bytes(&docker), err) < 0)

@@ -1,6 +1,6 @@
 /* What an archive holds. */
 #include "service/image/load.h"
-#include "store/types/member_name.h"
+#include "store/types/descriptor.h"
 
 /* ---- members --------------------------------------------------------------- */
 
@@ -68,6 +68,51 @@ static int add_member(struct load *l, struct load_member *m, struct err *err)
 	return fail_nomem(err);
 }
 
+enum { NAME_SHOWN_MAX = 300 };
+
+/* ---- what is told of names ------------------------------------------------- */
+
+/* The directory that docker would have unpacked it into. */
+static void archive_path(const struct load *l, char out[LOAD_PATH_MAX])
+{
+	snprintf(out, LOAD_PATH_MAX, "%s/tmp/docker-import-%u", store_root(l->service->store), l->number);
+}
+
+char *load_member_path(const struct load *l, const char *name, char out[LOAD_PATH_MAX])
+{
+	size_t len;
+
+	archive_path(l, out);
+	len = strlen(out);
+	snprintf(out + len, LOAD_PATH_MAX - len, "/%s", name);
+	return out;
+}
+
+int load_fail_missing(const struct load *l, const char *name, struct err *err)
+{
+	char path[LOAD_PATH_MAX], shown[NAME_SHOWN_MAX];
+
+	return fail(err, E_BAD_CONTENT, "open %s: no such file or directory",
+		    load_member_path(l, printable_text(name, shown, sizeof shown), path));
+}
+
+int load_clean_name(const struct load *l, const char *text, char ret_name[MEMBER_NAME_ROOM], struct err *err)
+{
+	char base[LOAD_PATH_MAX], path[LOAD_PATH_MAX], shown[NAME_SHOWN_MAX];
+	size_t above;
+
+	if (member_name_clean(bytes_of(text), ret_name, &above, err) < 0)
+		return err ? err->code : E_BAD_CONTENT;
+	if (!above)
+		return OK;
+	archive_path(l, base);
+	archive_path(l, path);
+	for (; above && strrchr(path, '/'); above--)
+		*strrchr(path, '/') = 0;
+	return fail(err, E_BAD_CONTENT, "evalSymlinksInScope: %s/%s is not in %s", path,
+		    printable_text(ret_name, shown, sizeof shown), base);
+}
+
 /* ---- bytes ----------------------------------------------------------------- */
 
 /* A member on its way. */
@@ -115,6 +160,17 @@ static int fail_named(const struct load_member *m, const struct digest *found, s
 	return fail(err, E_DIGEST_MISMATCH, "archive member %s has the digest %s", m->name, digest_text(found, text));
 }
 
+/* In docker's words, whose process that unpacks is another one, too. */
+static int fail_tar(const char *why, struct err *err)
+{
+	return fail(err, E_BAD_CONTENT, "Error processing tar file(exit status 1): %s", why);
+}
+
+static int fail_source(int code, struct err *err)
+{
+	return code == E_BAD_CONTENT ? err_wrap(err, "Error processing tar file(exit status 1)") : code;
+}
+
 static int copy(struct load *l, struct load_member *m, enum digest_algorithm algorithm, const struct digest *diff_id,
 		struct digest *ret_digest, struct ingest **ret_ingest, struct err *err)
 {
@@ -129,6 +185,8 @@ static int copy(struct load *l, struct load_member *m, enum digest_algorithm alg
 		r = load_tell_layer(l, diff_id, 0, m->size, err);
 	if (r == OK)
 		r = archive_source_copy(&l->source, m->offset, m->size, into_ingest, &coming, err);
+	if (r == E_BAD_CONTENT)
+		return fail_source(r, err);
 	if (r == OK)
 		r = ingest_name(ingest, ret_digest, err);
 	if (r != OK)
@@ -191,7 +249,7 @@ int load_read_member(struct load *l, struct load_member *m, struct buf *out, str
 		return load_blob_read(l, m->blob, out, err);
 	if (load_account_document(l, m->size, err) < 0)
 		return err->code;
-	return archive_source_copy(&l->source, m->offset, m->size, into_buf, out, err);
+	return fail_source(archive_source_copy(&l->source, m->offset, m->size, into_buf, out, err), err);
 }
 
 /* ---- the walk -------------------------------------------------------------- */
@@ -253,7 +311,36 @@ static int ignore(void *arg, struct bytes data, struct err *err)
  * who writes into the pipe must not be cut off. */
 static int finish(struct load *l, struct err *err)
 {
-	return archive_source_seeks(&l->source) ? OK : archive_source_drain(&l->source, ignore, NULL, err);
+	if (archive_source_seeks(&l->source))
+		return OK;
+	return fail_source(archive_source_drain(&l->source, ignore, NULL, err), err);
+}
+
+/* The archive has no block at `at`. Docker takes nothing for an archive of nothing. */
+static int end(struct load *l, const struct tar_walk *w, uint64_t at, struct err *err)
+{
+	int64_t size = archive_source_end(&l->source);
+	int r = size || at ? tar_walk_end(w, (uint64_t)size, err) : OK;
+
+	return r == E_BAD_CONTENT ? fail_tar("unexpected EOF", err) : r;
+}
+
+static bool has_magic(const uint8_t *block)
+{
+	enum { MAGIC_AT = 257 };
+
+	return !memcmp(block + MAGIC_AT, "ustar", 5);
+}
+
+/* Of what is no tar at all there is no more to tell than docker does. */
+static int look(struct load *l, struct tar_walk *w, const uint8_t *block, uint64_t at, struct tar_step *ret_step,
+		struct err *err)
+{
+	int r = tar_walk_block(w, block, at, l->cancel, ret_step, err);
+
+	if (r == E_BAD_CONTENT && !at && !has_magic(block))
+		return fail_tar("archive/tar: invalid tar header", err);
+	return fail_source(r, err);
 }
 
 static int walk(struct load *l, struct tar_walk *w, struct err *err)
@@ -265,11 +352,11 @@ static int walk(struct load *l, struct tar_walk *w, struct err *err)
 	int r;
 
 	do {
-		r = archive_source_block(&l->source, (int64_t)at, block, &len, err);
+		r = fail_source(archive_source_block(&l->source, (int64_t)at, block, &len, err), err);
 		if (r == OK && len < sizeof block)
-			return tar_walk_end(w, (uint64_t)archive_source_end(&l->source), err);
+			return end(l, w, at, err);
 		if (r == OK)
-			r = tar_walk_block(w, block, at, l->cancel, &step, err);
+			r = look(l, w, block, at, &step, err);
 		if (r == OK && step.type == TAR_STEP_ENTRY)
 			r = take_entry(l, &step, err);
 		at = step.next;

@@ -13,6 +13,7 @@
 #include "proto/runtime/codec.h"
 #include "store/archive/save_members.h"
 #include "store/content/content.h"
+#include "store/image/parent.h"
 #include "store/record.h"
 #include "store/types/docker_archive.h"
 #include "store/types/v1_image.h"
@@ -360,6 +361,20 @@ static json_t *tags_of(const struct docker_image *image)
 	return list;
 }
 
+/* What the image was made from by one step, when it is in the archive, too. */
+static int add_parent(const struct planning *p, const struct docker_image *image, json_t *entry, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+	struct digest parent;
+	bool has;
+
+	if (image_parent(p->archive->store, &image->from->config, &has, &parent, err) < 0)
+		return err ? err->code : E_IO;
+	if (!has || !find_image(p, &parent))
+		return OK;
+	return json_object_set_new(entry, "Parent", json_string(digest_text(&parent, text))) ? fail_nomem(err) : OK;
+}
+
 static int manifest_of(const void *planning, struct buf *out, struct err *err)
 {
 	const struct planning *p = planning;
@@ -369,11 +384,14 @@ static int manifest_of(const void *planning, struct buf *out, struct err *err)
 	for (size_t i = 0; i < p->n_images; i++) {
 		const struct docker_image *image = &p->images[i];
 
-		if (json_array_append_new(list,
-					  json_pack("{s:o, s:o, s:o}", "Config",
-						    json_sprintf("%s.json", digest_hex(&image->from->config, hex)),
-						    "RepoTags", tags_of(image), "Layers", layers_of(image))) < 0)
+		json_t *entry = json_pack("{s:o, s:o, s:o}", "Config",
+					  json_sprintf("%s.json", digest_hex(&image->from->config, hex)), "RepoTags",
+					  tags_of(image), "Layers", layers_of(image));
+
+		if (json_array_append_new(list, entry) < 0)
 			return fail_nomem(err);
+		if (add_parent(p, image, entry, err) < 0)
+			return err ? err->code : E_NO_MEMORY;
 	}
 	return print(list, 0, out, err);
 }

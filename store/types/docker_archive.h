@@ -5,12 +5,12 @@
  *	[{"Config": "…json", "RepoTags": ["name:tag"] or null, "Layers": ["…/layer.tar"],
  *	  "Parent": "sha256:…" or absent}]
  *
- * Read as strictly as manifest.h's documents. Names of members come out normalised
- * (member_name.h); references do not, they are parsed and judged by the caller. Parent is the
- * ID of the image that this one was made from by one step (store/image/parent.h). LayerSources
- * and keys that are not known are not looked at.
+ * Read as strictly as manifest.h's documents, but what docker takes for empty is. Names of
+ * members and references come out as they stand there: they are judged by the caller
+ * (member_name_clean()). Parent is the ID of the image that this one was made from by one step
+ * (store/image/parent.h). LayerSources and keys that are not known are not looked at.
  *
- * Ownership: the result owns its memory. Failure: E_BAD_CONTENT with the field's name.
+ * Ownership: the result owns its memory. Failure: E_BAD_CONTENT, in Go's words for what docker refuses, too.
  */
 #ifndef STORE_TYPES_DOCKER_ARCHIVE_H
 #define STORE_TYPES_DOCKER_ARCHIVE_H

@@ -151,7 +151,7 @@ int json_read_light(struct bytes text, size_t flags, json_t **ret_value, json_er
 	return OK;
 }
 
-static int open_root(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
+int jnode_open_any(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root = { .name = document };
 	int r = check_weight(&root, text, max, err);
@@ -175,7 +175,7 @@ static int check_root(struct jnode *root, bool wanted, const char *what, struct 
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root;
-	int r = open_root(text, document, max, &root, err);
+	int r = jnode_open_any(text, document, max, &root, err);
 
 	if (r == OK)
 		r = check_root(&root, json_is_object(root.value), "object", err);
@@ -187,7 +187,7 @@ int jnode_open(struct bytes text, const char *document, size_t max, struct jnode
 int jnode_open_array(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err)
 {
 	struct jnode root;
-	int r = open_root(text, document, max, &root, err);
+	int r = jnode_open_any(text, document, max, &root, err);
 
 	if (r == OK)
 		r = check_root(&root, json_is_array(root.value), "array", err);

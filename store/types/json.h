@@ -43,9 +43,10 @@ bool json_is_light(struct bytes text);
  * is "" when the document was too heavy); E_NO_MEMORY. */
 int json_read_light(struct bytes text, size_t flags, json_t **ret_value, json_error_t *ret_why, struct err *err);
 
-/* The root is an object; of the second one an array. */
+/* The root is an object; of the second one an array, of the third whatever the document is. */
 int jnode_open(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
 int jnode_open_array(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
+int jnode_open_any(struct bytes text, const char *document, size_t max, struct jnode *ret_root, struct err *err);
 void jnode_close(struct jnode *root);
 
 struct jnode jnode_member(const struct jnode *object, const char *name);

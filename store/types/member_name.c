@@ -178,3 +178,29 @@ int member_name_resolve(const char *member, struct bytes target, char ret_name[M
 	ret_name[p.len] = 0;
 	return OK;
 }
+
+/* ---- names in documents ------------------------------------------------------ */
+
+int member_name_clean(struct bytes name, char ret_name[MEMBER_NAME_ROOM], size_t *ret_above, struct err *err)
+{
+	struct path path = { .len = 0 };
+	struct bytes rest = name;
+	size_t above = 0;
+
+	if (name.len > MEMBER_NAME_MAX || (name.len && memchr(name.data, 0, name.len)))
+		return fail_name(name, "its name", name.len > MEMBER_NAME_MAX ? "too long" : "with a NUL in it", err);
+	while (rest.len) {
+		struct bytes c = next_component(&rest);
+
+		if (!c.len || equals(c, "."))
+			continue;
+		if (equals(c, ".."))
+			above += !go_up(&path);
+		else if (!go_down(&path, c))
+			return fail_name(name, "its name", "too long", err);
+	}
+	path.text[path.len] = 0;
+	memcpy(ret_name, path.len ? path.text : ".", path.len ? path.len + 1 : sizeof ".");
+	*ret_above = above;
+	return OK;
+}

@@ -18,6 +18,12 @@ enum { MEMBER_NAME_MAX = 4096, MEMBER_NAME_ROOM = MEMBER_NAME_MAX + 1 };
  * member's own name, the target of a hard link, and names in manifest.json. */
 int member_name_normalize(struct bytes name, char ret_name[MEMBER_NAME_ROOM], struct err *err);
 
+/* A name in manifest.json, as docker joins it to the directory that it unpacked into: without
+ * empty components, "." and "..", "." for the root; a slash at its front means nothing.
+ * *ret_above: how many directories above the root it begins; then it leads out of the archive.
+ * Refuses NUL and what is too long. */
+int member_name_clean(struct bytes name, char ret_name[MEMBER_NAME_ROOM], size_t *ret_above, struct err *err);
+
 /* What a symbolic link points at: `target` from the folder of `member`, which is
  * normalised, without looking at the archive. Refuses absolute targets and those that
  * leave the archive. */

@@ -57,9 +57,11 @@ int v1_layer_write(const struct v1_layer *l, const struct digest *id, struct buf
 
 /* ---- loading --------------------------------------------------------------------- */
 
-bool v1_id_is_valid(const char *id)
+/* One part of a path. */
+static bool is_directory_name(const char *name)
 {
-	return strlen(id) == V1_ID_HEX && strspn(id, "0123456789abcdef") == V1_ID_HEX;
+	return *name && strlen(name) <= V1_NAME_MAX && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
 }
 
 int v1_image_parse(struct bytes json, struct v1_image *ret_image, struct err *err)
@@ -77,8 +79,8 @@ int v1_image_parse(struct bytes json, struct v1_image *ret_image, struct err *er
 	if (jnode_text(&parent_node, JSON_TEXT_MAX, &parent, err) < 0 ||
 	    jnode_text(&os_node, PLATFORM_PART_MAX - 1, &os, err) < 0)
 		return err ? err->code : E_BAD_CONTENT;
-	if (*parent && !v1_id_is_valid(parent))
-		return jnode_fail(&parent_node, E_BAD_CONTENT, err, "not an ID of 64 digits");
+	if (*parent && !is_directory_name(parent))
+		return jnode_fail(&parent_node, E_BAD_CONTENT, err, "not the ID of an image");
 	memcpy(image.parent, parent, strlen(parent) + 1);
 	memcpy(image.os, os, strlen(os) + 1);
 	*ret_image = image;
@@ -172,4 +174,94 @@ int v1_config_write(struct bytes json, struct bytes below, const struct digest *
 	r = config ? go_json_put_sorted(config, out, err) : fail_nomem(err);
 	json_decref(config);
 	return r;
+}
+
+/* ---- repositories ------------------------------------------------------------------ */
+
+static int fail_tags(const json_t *value, const char *type, struct err *err)
+{
+	const char *found = json_is_array(value)    ? "array"
+			    : json_is_object(value) ? "object"
+			    : json_is_string(value) ? "string"
+			    : json_is_number(value) ? "number"
+						    : "bool";
+
+	return fail(err, E_BAD_CONTENT, "json: cannot unmarshal %s into Go value of type %s", found, type);
+}
+
+static int add_tag(struct v1_tags *t, const char *name, const char *tag, const json_t *id, struct err *err)
+{
+	struct v1_tag *one = &t->items[t->n];
+
+	if (!json_is_string(id))
+		return fail_tags(id, "string", err);
+	one->name = format("%s:%s", name, tag);
+	one->id = strdup(json_string_value(id));
+	t->n++;
+	return one->name && one->id ? OK : fail_nomem(err);
+}
+
+static int add_tags(struct v1_tags *t, const char *name, json_t *tags, struct err *err)
+{
+	struct v1_tag *larger;
+	const char *tag;
+	json_t *id;
+	int r = OK;
+
+	if (json_is_null(tags))
+		return OK;
+	if (!json_is_object(tags))
+		return fail_tags(tags, "map[string]string", err);
+	if (json_object_size(tags) > V1_TAGS_MAX - t->n)
+		return fail(err, E_LIMIT, "repositories: more than %d names", V1_TAGS_MAX);
+	larger = reallocarray(t->items, t->n + json_object_size(tags) + 1, sizeof *larger);
+	if (!larger)
+		return fail_nomem(err);
+	t->items = larger;
+	json_object_foreach(tags, tag, id)
+	{
+		r = add_tag(t, name, tag, id, err);
+		if (r != OK)
+			return r;
+	}
+	return r;
+}
+
+static int compare_tags(const void *a, const void *b)
+{
+	return strcmp(((const struct v1_tag *)a)->name, ((const struct v1_tag *)b)->name);
+}
+
+int v1_tags_parse(struct bytes json, struct v1_tags *ret_tags, struct err *err)
+{
+	CLEANUP(jnode_close) struct jnode root = { 0 };
+	CLEANUP(v1_tags_free) struct v1_tags t = { .n = 0 };
+	int r = jnode_open_any(json, "repositories", V1_TAGS_BYTES_MAX, &root, err);
+	const char *name;
+	json_t *tags;
+
+	if (r == OK && !json_is_object(root.value))
+		r = fail_tags(root.value, "map[string]map[string]string", err);
+	if (r != OK)
+		return r;
+	json_object_foreach(root.value, name, tags)
+	{
+		r = add_tags(&t, name, tags, err);
+		if (r != OK)
+			return r;
+	}
+	if (t.n)
+		qsort(t.items, t.n, sizeof *t.items, compare_tags);
+	*ret_tags = TAKE(t);
+	return OK;
+}
+
+void v1_tags_free(struct v1_tags *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		free(t->items[i].name);
+		free(t->items[i].id);
+	}
+	free(t->items);
+	*t = (struct v1_tags){ .n = 0 };
 }

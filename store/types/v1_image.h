@@ -11,7 +11,7 @@
 
 #include "store/types/image_config.h"
 
-enum { V1_ID_HEX = 64, V1_JSON_BYTES_MAX = 2 * CONFIG_BYTES_MAX /* what is escaped grows */ };
+enum { V1_NAME_MAX = 255, V1_JSON_BYTES_MAX = 2 * CONFIG_BYTES_MAX /* what is escaped grows */ };
 
 /* ---- saving: layer n of an image ------------------------------------------------ */
 
@@ -29,17 +29,31 @@ int v1_layer_write(const struct v1_layer *l, const struct digest *id, struct buf
 
 /* What a document says of its place. The rest of it is for v1_config_write(). */
 struct v1_image {
-	char parent[V1_ID_HEX + 1]; /* "": none */
-	char os[PLATFORM_PART_MAX]; /* "": linux */
+	char parent[V1_NAME_MAX + 1]; /* name of a directory; "": none */
+	char os[PLATFORM_PART_MAX];   /* "": linux */
 };
 
-/* The ID of an image: 64 digits of hex, in lower case. */
-bool v1_id_is_valid(const char *id);
 int v1_image_parse(struct bytes json, struct v1_image *ret_image, struct err *err);
 
 /* The configuration of the image whose top is this document: `below` is that of its parent (NULL: it
  * has none), whose layers and history the result has, and one more. `diff_id`: of its own layer. */
 int v1_config_write(struct bytes json, struct bytes below, const struct digest *diff_id, struct buf *out,
 		    struct err *err);
+
+/* The file "repositories": {"NAME": {"TAG": "ID"}}, sorted. Names are judged by the caller. */
+struct v1_tag {
+	char *name; /* "NAME:TAG" */
+	char *id;
+};
+
+struct v1_tags {
+	struct v1_tag *items;
+	size_t n; /* <= V1_TAGS_MAX */
+};
+
+enum { V1_TAGS_MAX = 10000, V1_TAGS_BYTES_MAX = 8 * 1024 * 1024 };
+
+int v1_tags_parse(struct bytes json, struct v1_tags *ret_tags, struct err *err);
+void v1_tags_free(struct v1_tags *t); /* also the cleanup function */
 
 #endif

@@ -26,6 +26,17 @@ static void check_name(const char *name)
 	require(!strstr(name, "/../") && !strstr(name, "//") && strlen(name) <= MEMBER_NAME_MAX);
 }
 
+/* What a name in a document leads to. */
+static void check_document_name(const char *text)
+{
+	char name[MEMBER_NAME_ROOM];
+	size_t above;
+
+	require(strlen(text) <= MEMBER_NAME_MAX);
+	if (member_name_clean(bytes_of(text), name, &above, NULL) == OK)
+		check_name(name);
+}
+
 static void check_archive(struct bytes json)
 {
 	CLEANUP(docker_archive_free) struct docker_archive a = { 0 };
@@ -36,10 +47,10 @@ static void check_archive(struct bytes json)
 	for (size_t i = 0; i < a.n_images; i++) {
 		const struct docker_archive_image *image = &a.images[i];
 
-		check_name(image->config);
+		check_document_name(image->config);
 		require(image->n_layers <= MANIFEST_LAYERS_MAX && image->n_repo_tags <= DOCKER_ARCHIVE_TAGS_MAX);
 		for (size_t n = 0; n < image->n_layers; n++)
-			check_name(image->layers[n]);
+			check_document_name(image->layers[n]);
 		for (size_t n = 0; n < image->n_repo_tags; n++)
 			require(strlen(image->repo_tags[n]) <= MEMBER_NAME_MAX);
 	}

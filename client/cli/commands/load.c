@@ -5,7 +5,7 @@
 #include "client/cli/upload.h"
 #include "imaged/v1/image_service.client.h"
 
-enum { ID_SHOWN = 12 };
+enum { ID_SHOWN = 12, IDS_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct options {
 	const char *input, *platform, *progress;
@@ -21,6 +21,8 @@ struct loading {
 	struct progress progress;
 	bool show; /* progress */
 	bool json;
+	struct buf ids; /* of the images that came, one a line */
+	bool any, last_has_name;
 	struct err own; /* a failure of this machine, of which the service does not know */
 };
 
@@ -119,8 +121,18 @@ static void show_image(struct loading *l, const Imaged__V1__LoadedImage *m)
 			      m->replaced[i]->reference, m->replaced[i]->old_image_id);
 	for (size_t i = 0; i < m->n_references; i++)
 		progress_line(&l->progress, "Loaded image: %s", m->references[i]);
-	if (!m->n_references)
-		progress_line(&l->progress, "Loaded image ID: %s", m->image_id);
+	buf_printf(&l->ids, "Loaded image ID: %s\n", m->image_id);
+	l->last_has_name = m->n_references;
+	l->any = true;
+}
+
+/* As docker tells them: when the last one of the archive has no name, the IDs of all. */
+static void show_ids(struct loading *l)
+{
+	if (!l->any)
+		cli_print("\n");
+	else if (!l->last_has_name)
+		cli_print("%s", buf_text(&l->ids));
 }
 
 static int on_event(struct loading *l, stream *s, const Imaged__V1__LoadEvent *m)
@@ -172,46 +184,51 @@ static int load(struct cli *cli, struct loading *l, const char *platform, struct
 
 /* ---- the command ----------------------------------------------------------- */
 
-static int open_archive(const struct options *o, struct loading *l, struct err *err)
+static int open_archive(const char *path, struct loading *l, struct err *err)
 {
-	int r = input_open(o->input, &l->archive, err);
+	int r = input_open(path, &l->archive, err);
 
 	/* Standard input may stand anywhere in its file. */
 	if (r == OK)
-		l->seekable = l->archive.size && (o->input || !lseek(l->archive.fd, 0, SEEK_CUR));
+		l->seekable = l->archive.size && (path || !lseek(l->archive.fd, 0, SEEK_CUR));
 	return r;
 }
 
 static void loading_free(struct loading *l)
 {
 	input_close(&l->archive);
+	buf_free(&l->ids);
 	progress_free(&l->progress);
 }
 
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
 {
 	const struct options *o = options;
-	CLEANUP(loading_free) struct loading l = { .archive = INPUT_INIT };
+	CLEANUP(loading_free) struct loading l = { .archive = INPUT_INIT, .ids = BUF_INIT(IDS_BYTES_MAX) };
+	const char *path = o->input && *o->input ? o->input : NULL;
 	enum progress_mode mode = PROGRESS_AUTO;
 	struct err err = ERR_INIT;
 
 	if (progress_mode_parse(o->progress, o->quiet, &mode, &err) < 0)
 		return cli_fail(&err);
-	if (!o->input && isatty(STDIN_FILENO)) {
+	if (!path && isatty(STDIN_FILENO)) {
 		cli_warn("requested load from stdin, but stdin is empty\n");
 		return 1;
 	}
-	if (open_archive(o, &l, &err) < 0)
+	if (open_archive(path, &l, &err) < 0)
 		return cli_fail(&err);
 	l.json = mode == PROGRESS_JSON;
 	progress_begin(&l.progress, mode);
 	l.show = l.progress.terminal && !o->quiet;
-	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK)
+	if (load(cli, &l, o->platform ? o->platform : "", &err) == OK) {
+		if (!l.json)
+			show_ids(&l);
 		return cli_output_failed();
+	}
 	if (is_own_failure(&l.own))
 		return l.json ? progress_json_error(cli_write, &l.own) : cli_fail(&l.own);
 	cli_explain(cli, &err);
-	return l.json ? progress_json_error(cli_write, &err) : cli_fail_call(&err);
+	return l.json ? progress_json_error(cli_write, &err) : cli_fail(&err);
 }
 
 static const struct flag flags[] = {

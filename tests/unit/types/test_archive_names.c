@@ -204,9 +204,58 @@ static void mobys_breakouts_are_refused(void **state UNUSED)
 	json_decref(root);
 }
 
+/* ---- names in documents ---------------------------------------------------------- */
+
+static void names_are_cleaned_as_they_are_joined_to_a_directory(void **state UNUSED)
+{
+	static const struct {
+		const char *text, *name;
+		size_t above;
+	} cases[] = {
+		{ "a.json", "a.json", 0 },
+		{ "a/b", "a/b", 0 },
+		{ "/etc/passwd", "etc/passwd", 0 },
+		{ "./a", "a", 0 },
+		{ "a//b/./c/", "a/b/c", 0 },
+		{ "a/../b", "b", 0 },
+		{ "", ".", 0 },
+		{ "/", ".", 0 },
+		{ "a/..", ".", 0 },
+		{ "..", ".", 1 },
+		{ "../../a", "a", 2 },
+		{ "a/../../b/c", "b/c", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char name[MEMBER_NAME_ROOM];
+		struct err err = ERR_INIT;
+		size_t above = 9;
+
+		assert_ok(member_name_clean(bytes_of(cases[i].text), name, &above, &err), &err);
+		assert_string_equal(name, cases[i].name);
+		assert_int_equal(above, cases[i].above);
+	}
+}
+
+static void names_that_are_too_long_or_hold_a_nul_are_refused(void **state UNUSED)
+{
+	char name[MEMBER_NAME_ROOM] = "x", longer[MEMBER_NAME_MAX + 1];
+	struct err err = ERR_INIT;
+	size_t above;
+
+	memset(longer, 'a', sizeof longer);
+	assert_ok(member_name_clean((struct bytes){ (uint8_t *)longer, MEMBER_NAME_MAX }, name, &above, &err), &err);
+	assert_fails(member_name_clean((struct bytes){ (uint8_t *)longer, sizeof longer }, name, &above, &err), &err,
+		     E_BAD_CONTENT, "archive member");
+	assert_fails(member_name_clean((struct bytes){ (const uint8_t *)"a\0b", 3 }, name, &above, &err), &err,
+		     E_BAD_CONTENT, "archive member \"a?b\": its name is with a NUL in it");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_are_cleaned_as_they_are_joined_to_a_directory),
+		cmocka_unit_test(names_that_are_too_long_or_hold_a_nul_are_refused),
 		cmocka_unit_test(names_have_one_form),
 		cmocka_unit_test(other_names_are_refused_and_named),
 		cmocka_unit_test(a_nul_does_not_end_a_name),
