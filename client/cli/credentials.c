@@ -19,13 +19,20 @@ static Imaged__V1__Credentials *message_of(struct credentials *c, const char *re
 	return &c->message;
 }
 
+/* docker goes on without a word. */
+static void warn(const struct cli *cli, const char *registry, const struct err *err)
+{
+	if (!cli_is_docker(cli))
+		cli_warn("WARNING: no credentials for %s: %s\n", registry, err->text);
+}
+
 Imaged__V1__Credentials *credentials_for(struct cli *cli, const struct reference *ref, struct credentials *c)
 {
 	struct err err = ERR_INIT;
 
 	*c = (struct credentials){ 0 };
 	if (docker_config_get_for(cli_config(cli), ref->domain, ref->path, &c->login, &err))
-		cli_warn("WARNING: no credentials for %s: %s\n", ref->domain, err.text);
+		warn(cli, ref->domain, &err);
 	return message_of(c, ref->domain);
 }
 
@@ -35,6 +42,6 @@ Imaged__V1__Credentials *credentials_for_registry(struct cli *cli, const char *r
 
 	*c = (struct credentials){ 0 };
 	if (docker_config_get(cli_config(cli), docker_config_key(registry), &c->login, &err))
-		cli_warn("WARNING: no credentials for %s: %s\n", registry, err.text);
+		warn(cli, registry, &err);
 	return message_of(c, registry);
 }

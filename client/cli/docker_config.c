@@ -195,12 +195,43 @@ int docker_config_servers(struct docker_config *c, struct strings *ret_servers, 
 
 /* ---- writing -------------------------------------------------------------- */
 
+/* What docker writes, in its order; what it does not know comes behind, as it was. */
+static json_t *in_dockers_order(json_t *root)
+{
+	static const char *const known[] = {
+		"auths",	  "HttpHeaders",    "psFormat",
+		"imagesFormat",	  "networksFormat", "pluginsFormat",
+		"volumesFormat",  "statsFormat",    "detachKeys",
+		"credsStore",	  "credHelpers",    "serviceInspectFormat",
+		"servicesFormat", "tasksFormat",    "secretFormat",
+		"configFormat",	  "nodesFormat",    "pruneFilters",
+		"proxies",	  "currentContext", "cliPluginsExtraDirs",
+		"plugins",	  "aliases",	    "features",
+	};
+	json_t *sorted = json_object(), *value;
+	int failed = !sorted;
+
+	for (size_t i = 0; i < ARRAY_LEN(known) && !failed; i++) {
+		value = json_object_get(root, known[i]);
+		failed = value && json_object_set(sorted, known[i], value);
+	}
+	if (!failed)
+		failed = json_object_update_missing(sorted, root);
+	if (!failed)
+		return sorted;
+	json_decref(sorted);
+	return NULL;
+}
+
 static int save(struct docker_config *c, struct err *err)
 {
+	CLEANUP(json_decrefp) json_t *sorted = NULL;
+
 	if (c->damaged)
 		return fail(err, E_INVALID, "config file %s is damaged; it is left as it is: correct or remove it",
 			    c->path);
-	return json_file_write(c->path, c->root, err);
+	sorted = in_dockers_order(c->root);
+	return sorted ? json_file_write(c->path, sorted, err) : fail_nomem(err);
 }
 
 static json_t *auths_of(struct docker_config *c)

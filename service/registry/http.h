@@ -94,6 +94,7 @@ struct http_request {
 	struct host_tls *tls;		  /* what is trusted and shown beyond the system's; NULL: nothing */
 	bool show_nothing;		  /* no client certificate: this is not the host that it is for */
 	int64_t connect_timeout_ms;	  /* 0: the client's */
+	bool show_query;		  /* messages tell the URL with its query, in which nothing is secret */
 	bool bulk;			  /* a large body is expected: larger reads */
 	int64_t timeout_ms;		  /* for all of it; 0: none */
 	enum http_reach reach;

@@ -126,7 +126,9 @@ static int prepare(struct http_exchange *x, const struct http_request *q, struct
 	x->head = !strcmp(q->method, "HEAD");
 	x->reach = q->reach;
 	x->host = strdup(u.host);
-	x->shown = url_request_shown(q->method, q->url);
+	/* One that names a user is never told whole. */
+	x->shown = q->show_query && !strchr(q->url, '@') ? url_request_whole(q->method, q->url)
+							 : url_request_shown(q->method, q->url);
 	/* Here already, as a proxy would connect for us. */
 	x->forbidden = !exchange_may_reach(x, netaddr_class_of_host(u.host));
 	x->header_text = (struct buf)BUF_INIT(HTTP_HEADER_BYTES_MAX);

@@ -18,7 +18,9 @@ static void say_host(const char *url, struct search_results *out)
 static int ask(struct registry *r, const char *url, const struct http_header *header, struct cancel *cancel,
 	       struct reply *ret_reply, struct err *err)
 {
-	struct site_question question = { .url = url, .header = header, .max_body = SEARCH_BYTES_MAX };
+	struct site_question question = {
+		.url = url, .header = header, .max_body = SEARCH_BYTES_MAX, .show_query = true
+	};
 
 	return url ? site_get(r, &question, cancel, ret_reply, err) : fail_nomem(err);
 }

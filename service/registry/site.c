@@ -29,6 +29,7 @@ static int open_stop(struct visit *v, struct http_exchange **ret_exchange, struc
 		.url = v->at.text,
 		.headers = headers,
 		.n_headers = more ? 2 : 1,
+		.show_query = v->question->show_query && url_same_origin(&v->origin, &v->at),
 		.reach = redirect_reach(&v->origin, &v->at),
 		.ret_failure = &v->failed,
 	};

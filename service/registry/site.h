@@ -14,6 +14,7 @@ struct site_question {
 	const char *url;
 	const struct http_header *header; /* one besides Accept; NULL: none */
 	size_t max_body;
+	bool show_query; /* as in http_request */
 };
 
 /* Any status is an answer; E_REGISTRY, E_TLS, E_LIMIT as request_reply(). */

@@ -170,13 +170,18 @@ char *url_masked(const char *url)
 	return mask ? format("%.*s%s%s", (int)(from - url), url, mask, at) : strdup(url);
 }
 
-char *url_request_shown(const char *method, const char *url)
+char *url_request_whole(const char *method, const char *url)
 {
-	CLEANUP(freep) char *text = url_for_display(url), *shown = NULL;
+	char *shown = format("%s \"%s\"", method, url);
 
-	if (text)
-		shown = format("%s \"%s\"", method, text);
 	for (size_t i = 1; shown && i < strlen(method); i++)
 		shown[i] = (char)tolower((unsigned char)shown[i]);
-	return TAKE(shown);
+	return shown;
+}
+
+char *url_request_shown(const char *method, const char *url)
+{
+	CLEANUP(freep) char *text = url_for_display(url);
+
+	return text ? url_request_whole(method, text) : NULL;
 }

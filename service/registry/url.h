@@ -37,5 +37,7 @@ char *url_for_display(const char *url);
 char *url_masked(const char *url);
 /* `Get "URL"` of a request, as Go words it in messages; NULL without memory. */
 char *url_request_shown(const char *method, const char *url);
+/* The same with its query and all else, for URLs that hold no secret. */
+char *url_request_whole(const char *method, const char *url);
 
 #endif

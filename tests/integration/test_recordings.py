@@ -13,14 +13,6 @@ GOLDEN = os.path.join(os.environ.get("IMAGED_SHARED", os.path.join(ROOT, "..", "
 
 # Where imagectl says something else, and why.
 DIFFERENT = {
-    "search/v2-only": "a registry without an index is searched by its catalog",
-    "search/empty-term": "names of resolvers and queries of URLs are in no message",
-    "manifest/down": "https and http were tried: the last one is told",
-    "manifest/no-arg": "there are no local manifest lists that a second argument could name",
-    "manifest/create": "there are no local manifest lists",
-    "manifest/annotate": "there are no local manifest lists",
-    "manifest/rm": "there are no local manifest lists",
-    "manifest/push": "there are no local manifest lists",
     "buildkit/pull": "names of resolvers and queries of URLs are in no message",
     "buildkit/err-badfrom": "names of resolvers and queries of URLs are in no message",
     "buildkit/url-tar": "what is copied of the archive is cached only where the recordings are writable, as in it",

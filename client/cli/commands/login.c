@@ -111,7 +111,15 @@ static int complete(const struct options *o, const char *known, struct login *l,
 
 /* ---- checking and storing ------------------------------------------------- */
 
-/* Asks the daemon; a token that the registry gives takes the password's place. */
+static int replace(char **field, const char *text, struct err *err)
+{
+	free(*field);
+	*field = strdup(text);
+	return *field ? OK : fail_nomem(err);
+}
+
+/* Asks the daemon; a token that the registry gives takes the password's place. Who gives none to
+ * a password has no use for an older one. */
 static int check(struct cli *cli, const char *server, struct login *l, struct err *err)
 {
 	Imaged__V1__CheckAuthRequest request = IMAGED__V1__CHECK_AUTH_REQUEST__INIT;
@@ -128,11 +136,9 @@ static int check(struct cli *cli, const char *server, struct login *l, struct er
 	if (!r)
 		r = imaged__v1__image_service__call_check_auth(channel, cli_call_options(), &request, &response, err);
 	cli_explain(cli, err);
-	if (r || !*response->identity_token)
+	if (r || (!*response->identity_token && !*l->password))
 		return r;
-	free(l->identity_token);
-	l->identity_token = strdup(response->identity_token);
-	return l->identity_token ? OK : fail_nomem(err);
+	return replace(&l->identity_token, response->identity_token, err);
 }
 
 static int store(struct cli *cli, const char *server, const struct login *l)
@@ -178,6 +184,11 @@ static bool try_stored(struct cli *cli, const char *server, struct login *stored
 	return true;
 }
 
+static bool is_complete(const struct options *o, const struct login *given)
+{
+	return o->username && *o->username && given->password && *given->password;
+}
+
 static int log_in(struct cli *cli, const struct options *o, const char *server, struct login *given)
 {
 	CLEANUP(login_wipe) struct login stored = { 0 };
@@ -185,7 +196,7 @@ static int log_in(struct cli *cli, const struct options *o, const char *server, 
 	bool nothing_given = !o->username && !given->password, has_stored;
 	int status;
 
-	if (docker_config_get(cli_config(cli), server, &stored, &err))
+	if (!is_complete(o, given) && docker_config_get(cli_config(cli), server, &stored, &err) && !cli_is_docker(cli))
 		cli_warn("WARNING: no stored credentials for %s: %s\n", server, err.text);
 	has_stored = stored.username && (*stored.username || *stored.identity_token);
 	if (nothing_given && has_stored && try_stored(cli, server, &stored, &status))

@@ -169,11 +169,11 @@ static void config_stores_as_docker_does(UNUSED void **state)
 	assert_false(plain);
 }
 
-static void config_keeps_keys_that_it_does_not_know(UNUSED void **state)
+static void config_is_written_in_dockers_order_with_keys_that_it_does_not_know(UNUSED void **state)
 {
 	CLEANUP(unload)
 	struct docker_config *c = load(
-		"{\"HttpHeaders\":{\"X\":\"y\"},\"plugins\":{\"a\":{\"n\":1,\"f\":1.5,\"l\":[true,null]}},\"auths\":{"
+		"{\"own\":{\"a\":{\"n\":1,\"f\":1.5,\"l\":[true,null]}},\"HttpHeaders\":{\"X\":\"y\"},\"auths\":{"
 		"\"z\":{\"auth\":\"YTpi\"}}}",
 		NULL);
 	const struct login l = { (char *)"u", (char *)"p", (char *)"", NULL };
@@ -182,11 +182,11 @@ static void config_keeps_keys_that_it_does_not_know(UNUSED void **state)
 
 	assert_int_equal(docker_config_store(c, "b", &l, &plain, NULL), OK);
 	text = read_file(path);
-	assert_string_equal(text,
-			    "{\n\t\"HttpHeaders\": {\n\t\t\"X\": \"y\"\n\t},\n\t\"plugins\": {\n\t\t\"a\": {\n"
-			    "\t\t\t\"n\": 1,\n\t\t\t\"f\": 1.5,\n\t\t\t\"l\": [\n\t\t\t\ttrue,\n\t\t\t\tnull\n"
-			    "\t\t\t]\n\t\t}\n\t},\n\t\"auths\": {\n\t\t\"b\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t},\n"
-			    "\t\t\"z\": {\n\t\t\t\"auth\": \"YTpi\"\n\t\t}\n\t}\n}");
+	assert_string_equal(text, "{\n\t\"auths\": {\n\t\t\"b\": {\n\t\t\t\"auth\": \"dTpw\"\n\t\t},\n"
+				  "\t\t\"z\": {\n\t\t\t\"auth\": \"YTpi\"\n\t\t}\n\t},\n"
+				  "\t\"HttpHeaders\": {\n\t\t\"X\": \"y\"\n\t},\n\t\"own\": {\n\t\t\"a\": {\n"
+				  "\t\t\t\"n\": 1,\n\t\t\t\"f\": 1.5,\n\t\t\t\"l\": [\n\t\t\t\ttrue,\n\t\t\t\tnull\n"
+				  "\t\t\t]\n\t\t}\n\t}\n}");
 }
 
 static void config_forgets(UNUSED void **state)
@@ -528,7 +528,7 @@ int main(void)
 		cmocka_unit_test(config_names_what_is_damaged_and_never_overwrites_it),
 		cmocka_unit_test(config_ignores_an_empty_file_and_what_follows_the_object),
 		cmocka_unit_test(config_stores_as_docker_does),
-		cmocka_unit_test(config_keeps_keys_that_it_does_not_know),
+		cmocka_unit_test(config_is_written_in_dockers_order_with_keys_that_it_does_not_know),
 		cmocka_unit_test(config_forgets),
 		cmocka_unit_test(config_follows_a_link_and_leaves_it),
 		cmocka_unit_test(config_knows_keys_of_registries),
