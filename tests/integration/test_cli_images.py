@@ -62,6 +62,12 @@ class CliImages(TestCase):
         for key in ("before", "since"):
             self.assertEqual((1, "", "Error response from daemon: invalid reference format\n"), self.said(*names, "-f", key + "="))
 
+    def test_called_docker_there_is_no_tree(self):
+        self.load((an_image(), "a:1"))
+        done = self.docker("images", "--tree", "-q", check=False)
+        self.assertEqual((1, "", '"--tree" requires API version 1.47, but the Docker daemon API version is 1.41\n'), (done.returncode, done.stdout, done.stderr))
+        self.assertIn("a:1", self.imaged.ctl("images", "--tree").stdout)
+
     def test_blank_names_are_no_images(self):
         blank = "Error response from daemon: image name cannot be blank\n"
         for name in (" ", "\t\n", ""):

@@ -106,6 +106,14 @@ static int check_tree(const struct options *o, struct err *err)
 	return flag ? fail(err, E_INVALID, "--%s is not yet supported with --tree", flag) : OK;
 }
 
+/* The tree is ours; docker's client finds its engine, whose IDs and sizes we have, too old for
+ * one. */
+static int refuse_tree(void)
+{
+	cli_warn("\"--tree\" requires API version 1.47, but the Docker daemon API version is 1.41\n");
+	return 1;
+}
+
 static int show_tree(struct cli *cli, const struct options *o, const char *argument)
 {
 	CLEANUP(image_filter_free) struct image_filter filter = { 0 };
@@ -145,6 +153,8 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 	struct err err = ERR_INIT;
 	struct docker_config *config = cli_config(cli);
 
+	if (o->tree && cli_is_docker(cli))
+		return refuse_tree();
 	if (o->tree)
 		return show_tree(cli, o, argument);
 	if (!(view.format && *view.format) && !o->quiet)
