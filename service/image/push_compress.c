@@ -428,7 +428,7 @@ static int make_other(struct work *w, bool may_compress, struct other *ret_other
 {
 	struct cancel_hook hook = { .fn = transfer_watch_wake, .arg = &w->push->watch };
 	CLEANUP(buf_free) struct buf body = BUF_INIT(MANIFEST_BYTES_MAX);
-	bool annotated;
+	bool annotated = false;
 	int r;
 
 	if (prepare(w, err) < 0)
@@ -543,7 +543,7 @@ int push_compress(struct push *p, struct push_image *image, const Imaged__Store_
 		  struct err *err)
 {
 	struct digest config;
-	struct other other;
+	struct other other = { .found = false };
 
 	if (!digest_eq(&image->root, &image->chosen) ||
 	    !(record->synthesized || (p->docker_manifest && can_be_dockers(record))))
