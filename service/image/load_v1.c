@@ -225,7 +225,7 @@ static void entry_free(struct docker_archive_image *entry)
 
 static int describe(const struct nodes *n, const struct lineage *x, struct docker_archive_image *entry, struct err *err)
 {
-	entry->layers = calloc(x->n, sizeof *entry->layers);
+	entry->layers = calloc(x->n + 1, sizeof *entry->layers);
 	entry->repo_tags = calloc(n->tags.n + 1, sizeof *entry->repo_tags);
 	if (!entry->layers || !entry->repo_tags)
 		return fail_nomem(err);
