@@ -45,14 +45,6 @@ def run(command, **options):
     return seconds
 
 
-def peak(command, environment):
-    """KiB that a process had at most."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return used.ru_maxrss
-
-
 def tag_by_api(address, reference, names):
     """dockerd is asked without its command, which would take minutes."""
     for number in range(names):
@@ -337,8 +329,6 @@ class Bench(Builds, Mounting, Networks):
         if docker:
             tag_by_api(docker[1], reference, names)
         say(f" {names} names")
-        memory = peak([program("imagectl"), "images"], ours) - peak([program("imagectl"), "images", "name"], ours)
-        verdict("memory of imagectl images, a row", memory / names, 2, " KiB")
         mine, his = self.cli_pair(ours, theirs, "images")
         if his:
             verdict("imagectl images / docker images", mine / his, 0.2, " x")
