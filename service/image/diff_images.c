@@ -107,7 +107,8 @@ static Imaged__V1__ImageDifference__Kind kind_of(const struct tree_entry *from, 
 static Imaged__V1__ImageDifference *difference(struct arena *a, const struct tree_entry *from,
 					       const struct tree_entry *to, unsigned changes)
 {
-	struct bytes path = from ? from->path : to->path;
+	const struct tree_entry *entry = to ? to : from;
+	struct bytes path = entry->path;
 	Imaged__V1__ImageDifference *m = arena_alloc(a, sizeof *m);
 
 	if (!m)
