@@ -352,9 +352,14 @@ static int parse_request(struct push *p, const Imaged__V1__PushRequest *request,
 
 static int compress_all(struct push *p, struct err *err)
 {
-	for (size_t i = 0; i < p->n_images; i++)
-		if (push_compress(p, &p->images[i], p->images[i].selected->record, err) < 0)
-			return err->code;
+	for (size_t i = 0; i < p->n_images; i++) {
+		struct push_image *image = &p->images[i];
+		int r = digest_eq(&image->root, &image->chosen) ? push_compress(p, image, image->selected->record, err)
+								: push_compress_index(p, image, err);
+
+		if (r < 0)
+			return r;
+	}
 	return OK;
 }
 
@@ -382,8 +387,11 @@ static int run(struct push *p, struct err *err)
 static void release(struct push *p)
 {
 	push_forget_sources(p);
-	for (size_t i = 0; i < p->n_images; i++)
+	for (size_t i = 0; i < p->n_images; i++) {
 		push_unload(&p->images[i]);
+		if (p->images[i].leased)
+			lease_release(p->service->store, &p->images[i].lease, NULL);
+	}
 	free(p->images);
 	free(p->blobs);
 	selection_free(&p->selection);

@@ -4,6 +4,7 @@
  *   plan      push_plan.c       the names → the roots they lead to, and the documents and
  *                               blobs that each of them stands on
  *   compress  push_compress.c   the manifest of an image whose own was made here
+ *             push_index.c      the same of those that an index lists
  *   blobs     push_blobs.c      what the registry does not have: mounted or sent, several
  *                               at a time
  *   publish   push.c            manifests, children before parents, the tags last; then
@@ -57,6 +58,8 @@ struct push_document {
 /* A root, and the tags that lead to it. */
 struct push_image {
 	struct digest root, chosen; /* chosen: the manifest; the root itself without an index */
+	struct lease_id lease;	    /* of an index that was made for this push */
+	bool leased;
 	const struct saved_image *selected;
 	const char **tags; /* in the selection */
 	size_t n_tags;
@@ -132,6 +135,15 @@ void push_unload(struct push_image *image);
  * docker would send, with compressed layers, which is made where there is none. */
 int push_compress(struct push *p, struct push_image *image, const Imaged__Store__V1__ImageRecord *record,
 		  struct err *err);
+
+/* Of one that an index lists: the same in the index's kind of media types. *ret_found: false when there is no need. */
+int push_compress_listed(struct push *p, const struct digest *manifest, struct digest *ret_other, bool *ret_found,
+			 struct err *err);
+
+/* ---- push_index.c */
+
+/* The same for an image whose root is an index. */
+int push_compress_index(struct push *p, struct push_image *image, struct err *err);
 
 /* ---- push_blobs.c */
 

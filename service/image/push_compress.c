@@ -120,6 +120,31 @@ static int find_other(struct push *p, const struct digest *config, struct other 
 	return OK;
 }
 
+/* The same for an image that an index lists: one of the same kind. `dockers` says that it will do. */
+static int find_of_kind(struct push *p, const struct digest *config, enum media_kind kind, struct other *ret_other,
+			struct err *err)
+{
+	CLEANUP(arena_free) struct arena list;
+	struct digest *manifests;
+	size_t n;
+
+	*ret_other = (struct other){ .found = false };
+	arena_init(&list, ANSWER_BYTES_MAX);
+	if (manifests_of(p->service->store, config, &list, &manifests, &n, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < n && !ret_other->found; i++) {
+		CLEANUP(arena_free) struct arena a;
+		struct image image;
+
+		arena_init(&a, ANSWER_BYTES_MAX);
+		if (image_get(p->service->store, &manifests[i], &a, &image, NULL) == OK && !image.record->synthesized &&
+		    media_type_of(image.record->media_type).kind == kind && !has_plain(image.record) &&
+		    layers_are_here(p->service->store, image.record))
+			*ret_other = (struct other){ manifests[i], true, true };
+	}
+	return OK;
+}
+
 /* ---- layers ---------------------------------------------------------------- */
 
 /* A layer on its way; one that comes several times is done once. */
@@ -136,6 +161,7 @@ struct work {
 	struct manifest manifest; /* the image's */
 	struct buf body;	  /* the same */
 	bool synthesized;	  /* it was made here */
+	enum media_kind kind;	  /* that the other is to be of; MEDIA_UNKNOWN: as docker sends it */
 	struct image_config config;
 	int64_t config_size;
 	struct layer *layers;
@@ -328,7 +354,7 @@ static int make_manifest(struct work *w, bool *ret_annotated, struct buf *out, s
 		return err->code;
 	if (*ret_annotated)
 		return OK;
-	if (is_all_gzip(layers, n))
+	if (w->kind != MEDIA_OCI_MANIFEST && is_all_gzip(layers, n))
 		return docker_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 	return synthetic_manifest(&w->manifest.config.digest, w->config_size, layers, n, out, err);
 }
@@ -462,12 +488,12 @@ static void work_free(struct work *w)
 	image_config_free(&w->config);
 }
 
-static int compress_image(struct push *p, const struct digest *manifest, bool may_compress, struct other *ret_other,
-			  struct err *err)
+static int compress_image(struct push *p, const struct digest *manifest, enum media_kind kind, bool may_compress,
+			  struct other *ret_other, struct err *err)
 {
 	CLEANUP(arena_free) struct arena a;
 	CLEANUP(image_content_free) struct image_content c = { 0 };
-	CLEANUP(work_free) struct work w = { .push = p };
+	CLEANUP(work_free) struct work w = { .push = p, .kind = kind };
 	struct image stored;
 
 	arena_init(&a, ANSWER_BYTES_MAX);
@@ -521,7 +547,7 @@ static void leave(struct busy *b)
 
 /* Who comes while another push makes it takes what that one has made. */
 static int find_or_make(struct push *p, const struct digest *manifest, const struct digest *config,
-			struct other *ret_other, struct err *err)
+			enum media_kind kind, struct other *ret_other, struct err *err)
 {
 	struct busy b = { .manifest = *manifest };
 	int r;
@@ -531,9 +557,10 @@ static int find_or_make(struct push *p, const struct digest *manifest, const str
 			return err->code;
 		transfer_watch_wait(&p->watch, UPLOAD_PROGRESS_MS);
 	}
-	r = find_other(p, config, ret_other, err);
+	r = kind == MEDIA_UNKNOWN ? find_other(p, config, ret_other, err)
+				  : find_of_kind(p, config, kind, ret_other, err);
 	if (r == OK && !ret_other->dockers && !store_read_only(p->service->store))
-		r = compress_image(p, manifest, p->docker_manifest || !ret_other->found, ret_other, err);
+		r = compress_image(p, manifest, kind, p->docker_manifest || !ret_other->found, ret_other, err);
 	leave(&b);
 	return r;
 }
@@ -549,9 +576,30 @@ int push_compress(struct push *p, struct push_image *image, const Imaged__Store_
 	    !(record->synthesized || (p->docker_manifest && can_be_dockers(record))))
 		return OK;
 	if (digest_of_record(&record->config, &config, err) < 0 ||
-	    find_or_make(p, &image->root, &config, &other, err) < 0)
+	    find_or_make(p, &image->root, &config, MEDIA_UNKNOWN, &other, err) < 0)
 		return err->code;
 	if (other.found && (other.dockers || record->synthesized))
 		image->root = image->chosen = other.manifest;
+	return OK;
+}
+
+int push_compress_listed(struct push *p, const struct digest *manifest, struct digest *ret_other, bool *ret_found,
+			 struct err *err)
+{
+	CLEANUP(arena_free) struct arena a;
+	struct digest config;
+	struct other other = { .found = false };
+	struct image image;
+
+	*ret_found = false;
+	arena_init(&a, ANSWER_BYTES_MAX);
+	if (image_get(p->service->store, manifest, &a, &image, NULL) < 0 || !image.record->synthesized ||
+	    !has_plain(image.record))
+		return OK; /* it is not here, or none of ours */
+	if (digest_of_record(&image.record->config, &config, err) < 0 ||
+	    find_or_make(p, manifest, &config, media_type_of(image.record->media_type).kind, &other, err) < 0)
+		return err->code;
+	*ret_found = other.found;
+	*ret_other = other.manifest;
 	return OK;
 }

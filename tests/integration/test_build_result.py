@@ -460,6 +460,23 @@ class Pushes(ResultCase):
             )
             self.assertEqual(platform, said["architecture"])
 
+    def test_a_stored_index_is_pushed_as_a_build_pushes_it(self):
+        """With compressed layers, and the same to the byte."""
+        flags = ["--platform", "linux/amd64,linux/arm64", "--annotation", "index,manifest-descriptor[linux/arm64]:a=1"]
+        names = [f"{self.registry.host}/{name}:1" for name in ("stored", "built")]
+        self.build("-t", names[0], *flags)
+        self.imaged.ctl("push", names[0])
+        self.build("-o", f"type=registry,name={names[1]}", *flags)
+        stored, built = (self.raw(name) for name in names)
+        self.assertEqual(built, stored)
+        for entry in stored["manifests"]:
+            manifest = self.raw(f"{names[0].removesuffix(':1')}@{entry['digest']}")
+            self.assertEqual({"application/vnd.oci.image.layer.v1.tar+gzip"}, {layer["mediaType"] for layer in manifest["layers"]})
+        self.assertIn("Layer already exists", self.imaged.ctl("push", names[0]).stdout)
+        other = self.daemon(name="e")
+        other.ctl("pull", names[0])
+        self.assertEqual(self.config(names[0])["Id"], self.config(names[0], imaged=other)["Id"])
+
     def test_what_is_not_to_be_stored_is_not(self):
         name = f"{self.registry.host}/not-here:1"
         self.build("--iidfile", self.path("iid"), "-o", f"type=image,name={name},store=false")
