@@ -64,6 +64,16 @@ class DebugShell(TestCase):
         self.type(call, "echo shell=$0; exit 0\n")
         self.assertIn("shell=/bin/sh\r\n", self.output(call)[0])
 
+    def test_caches_that_nobody_else_has_meanwhile(self):
+        call = self.open("RUN --mount=type=cache,sharing=locked,target=/c false\n")
+        self.type(call, "exit 0\n")
+        self.output(call)
+        self.assertIn(b"sharing=locked are nobody else's", call.told("shell")[0].data)
+        call = self.open("RUN --mount=type=cache,target=/c false\n")
+        self.type(call, "exit 0\n")
+        self.output(call)
+        self.assertEqual(b"", call.told("shell")[0].data)
+
     def test_the_end_of_the_clients_input_is_the_end(self):
         call = self.open("RUN false\n")
         self.type(call, "echo on'e'\n", end=True)

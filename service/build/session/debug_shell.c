@@ -5,6 +5,7 @@
 enum { USUAL_COLUMNS = 80, USUAL_ROWS = 24 };
 
 static const char usual_shell[] = "/bin/sh";
+static const char holds_up[] = "the step's caches with sharing=locked are nobody else's until this shell ends\r\n";
 
 static int send_output(struct session *s, struct bytes data, const int *exit_code, struct err *err)
 {
@@ -68,8 +69,9 @@ static int run_one(struct session *s, const struct solve_failed *failed, const c
 		   int *ret_exit_code, struct err *err)
 {
 	struct run_result result = { .exit_code = 0 };
+	const char *first = solve_failed_holds_up(failed) ? holds_up : "";
 
-	if (send_output(s, (struct bytes){ NULL, 0 }, NULL, err) < 0 || run(s, failed, shell, t, &result, err) < 0)
+	if (send_output(s, bytes_of(first), NULL, err) < 0 || run(s, failed, shell, t, &result, err) < 0)
 		return err->code;
 	/* That which was missing may be why the step failed. */
 	if (*result.message && strcmp(shell, usual_shell) != 0 && run(s, failed, usual_shell, t, &result, err) < 0)

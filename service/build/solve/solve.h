@@ -108,6 +108,8 @@ struct solve_failed;
 /* For run_shell() (service/build/run/shell.h). */
 const struct run_step *solve_failed_step(const struct solve_failed *f);
 const struct run_config *solve_failed_config(const struct solve_failed *f);
+/* Other builds wait for a cache of it (sharing=locked) as long as it lives. */
+bool solve_failed_holds_up(const struct solve_failed *f);
 
 struct solution {
 	struct build_tree *tree; /* of the target */

@@ -167,6 +167,7 @@ static int add_cache(struct mounting *m, struct err *err)
 	if (cache_mount_enter(m->run->solver->options.cache_mounts, &m->cache, m->execution->in->cancel,
 			      &m->held->cache, &m->held->is_new, err) < 0)
 		return err->code;
+	m->held->is_locked = m->cache.sharing == CACHE_LOCKED;
 	is_first = m->held->is_new && !m->input;
 	m->held->is_new = m->held->is_new && m->input;
 	set_cache(m, m->held->cache);

@@ -204,6 +204,14 @@ const struct run_config *solve_failed_config(const struct solve_failed *f)
 	return &f->run.config;
 }
 
+bool solve_failed_holds_up(const struct solve_failed *f)
+{
+	for (size_t i = 0; i < f->run.n_held; i++)
+		if (f->run.held[i].cache && f->run.held[i].is_locked)
+			return true;
+	return false;
+}
+
 void solve_failed_free(struct solve_failed *f)
 {
 	if (!f)

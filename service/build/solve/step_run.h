@@ -13,6 +13,7 @@ struct held_mount {
 	int *layers; /* of a tree, the uppermost first */
 	size_t n_layers;
 	struct cache_mount *cache; /* NULL: none, or a mount before it holds it */
+	bool is_locked;		   /* nobody else has the cache meanwhile */
 	bool is_new;		   /* and the cache begins with a part of a tree */
 	struct agent_socket *socket;
 	bool skipped; /* what is not there and need not be */
