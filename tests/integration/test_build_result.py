@@ -361,6 +361,12 @@ class Outputs(ResultCase):
                     data = subprocess.run([how, "-dc"], input=data, stdout=subprocess.PIPE, check=True).stdout
                 self.assertEqual(diff_id, sha256(data))
 
+    def test_a_level_that_is_more_than_there_is_is_told(self):
+        for how, level, most in (("gzip", 9, 3), ("gzip", 3, 0), ("zstd", 19, 12)):
+            done = self.build("-o", f"type=oci,dest={self.path('out.tar')},compression={how},compression-level={level}")
+            told = f"compression-level={level}: {how} is compressed with level {most} here, the highest there is"
+            self.assertEqual(bool(most), told in done.stderr, done.stderr)
+
     def test_the_base_is_compressed_anew_only_by_force(self):
         registry = fixtures.registry()
         self.context(f"FROM {registry.host}/busybox:oci-gzip\nCOPY a.txt /a.txt\n")

@@ -3,6 +3,7 @@
 
 #include "service/build/result/cache_export.h"
 #include "service/build/result/exporting.h"
+#include "service/image/compress_layer.h"
 
 typedef Imaged__V1__BuildOutput output_message;
 
@@ -71,6 +72,23 @@ static int add_inline_caches(struct exporting *x, struct err *err)
 	return OK;
 }
 
+/* What is asked for is more than what compresses can do. */
+static void check_level(const struct exporting *x, enum compression wanted)
+{
+	bool is_zstd = wanted == COMPRESSION_ZSTD;
+	int most = is_zstd ? COMPRESS_ZSTD_LEVEL_MAX : COMPRESS_GZIP_LEVEL;
+	Imaged__V1__BuildWarning w = IMAGED__V1__BUILD_WARNING__INIT;
+	CLEANUP(freep) char *message = NULL;
+
+	if (wanted == COMPRESSION_NONE || x->output->compression_level <= most)
+		return;
+	message = format("compression-level=%d: %s is compressed with level %d here, the highest there is",
+			 (int)x->output->compression_level, is_zstd ? "zstd" : "gzip", most);
+	w.message = message;
+	if (message)
+		progress_warning(x->r->progress, &w);
+}
+
 /* A registry gets plain layers only where somebody says so. */
 static int compress(struct exporting *x, bool for_registry, struct err *err)
 {
@@ -86,6 +104,7 @@ static int compress(struct exporting *x, bool for_registry, struct err *err)
 		return fail(err, E_INVALID, "unsupported compression %d", (int)o->compression);
 	if (o->compression == IMAGED__V1__COMPRESSION__COMPRESSION_UNSPECIFIED && !for_registry)
 		return OK;
+	check_level(x, forms[o->compression]);
 	return made_compress(&x->made, forms[o->compression], o->compression_level, o->force_compression, err);
 }
 
