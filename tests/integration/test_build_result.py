@@ -322,6 +322,19 @@ class Outputs(ResultCase):
         self.assertEqual(["linux_amd64", "linux_arm64"], sorted(os.listdir(self.path("x"))))
         self.assertEqual(self.expected(), tree_of(self.path("x", "linux_arm64")))
 
+    def test_platforms_are_split_or_not_as_wanted(self):
+        two = ["--platform", "linux/amd64,linux/arm64"]
+        self.build("-o", f"type=local,dest={self.path('one')},platform-split=true")
+        self.assertEqual(["linux_amd64"], os.listdir(self.path("one")))
+        for output in ("type=local,dest=" + self.path("same"), "type=tar,dest=" + self.path("same.tar")):
+            done = self.build("-o", f"{output},platform-split=false", *two, check=False)
+            self.assertEqual(1, done.returncode)
+            self.assertRegex(done.stderr, "cannot overwrite .+ from linux/amd64 with linux/arm64 when split option is disabled")
+        self.assertFalse(os.path.exists(self.path("same.tar")))
+        self.context("FROM scratch AS amd64\nCOPY a.txt /a/x\nFROM scratch AS arm64\nCOPY a.txt /a-b\nCOPY a.txt /a/y\nFROM $TARGETARCH\n")
+        self.build("-o", f"type=local,dest={self.path('all')},platform-split=false", *two)
+        self.assertEqual(["a", "a-b", "a/x", "a/y"], sorted(tree_of(self.path("all"))))
+
     def test_an_archive_for_docker(self):
         self.build("-o", f"type=docker,dest={self.path('d.tar')},name=d:1", "-t", "unused")
         said = json.loads(skopeo("inspect", "--config", f"docker-archive:{self.path('d.tar')}:docker.io/library/d:1"))

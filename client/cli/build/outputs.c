@@ -125,6 +125,7 @@ static int set_switches(struct build_output *out, const struct fields *f, bool *
 	m->docker_media_types = !oci;
 	m->rewrite_timestamp = rewrite;
 	m->platform_split = split;
+	m->no_platform_split = fields_get(f, "platform-split") && !split;
 	m->no_store = !store;
 	return OK;
 }

@@ -30,6 +30,12 @@ int export_to_registry(struct exporting *x, struct err *err);
 int export_tar(struct exporting *x, struct err *err);
 int export_files(struct exporting *x, struct err *err);
 
+/* result_tree.c */
+int export_open_tree(const struct exporting *x, const struct built *b, struct tree **ret_tree, struct err *err);
+
+/* merged_trees.c: whether the trees of all platforms fit into one directory. E_CONFLICT. */
+int export_check_merge(const struct exporting *x, struct err *err);
+
 /* Bytes of an archive to the client. */
 struct output_stream {
 	const struct result_peer *peer;

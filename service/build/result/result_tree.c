@@ -7,11 +7,16 @@
 
 enum { NAME_MAX_BYTES = 2 * PLATFORM_TEXT_MAX, XATTRS_MAX = 64 * 1024, ENTRY_BYTES_MAX = 1024 * 1024 };
 
-/* "linux_amd64", where several platforms share an output, which cannot be without; else "". */
+static bool is_split(const struct exporting *x)
+{
+	return x->output->platform_split || (x->r->n_built > 1 && !x->output->no_platform_split);
+}
+
+/* "linux_amd64", where platforms have directories of their own; else "". */
 static const char *split_name(const struct exporting *x, const struct built *b, char out[NAME_MAX_BYTES])
 {
 	*out = 0;
-	if (x->r->n_built < 2)
+	if (!is_split(x))
 		return out;
 	platform_text(&b->platform, out);
 	for (char *p = out; *p; p++)
@@ -20,7 +25,7 @@ static const char *split_name(const struct exporting *x, const struct built *b, 
 	return out;
 }
 
-static int open_tree(const struct exporting *x, const struct built *b, struct tree **ret_tree, struct err *err)
+int export_open_tree(const struct exporting *x, const struct built *b, struct tree **ret_tree, struct err *err)
 {
 	CLEANUP(freep) int *fds = NULL;
 	size_t n = 0;
@@ -64,7 +69,7 @@ static int send_one_tar(struct exporting *x, size_t i, struct output_stream *s, 
 
 	split_name(x, b, name);
 	snprintf(prefix, sizeof prefix, "%s%s", name, *name ? "/" : "");
-	if (open_tree(x, b, &tree, err) < 0 || tree_tar_new_with(tree, &options, &archive, err) < 0)
+	if (export_open_tree(x, b, &tree, err) < 0 || tree_tar_new_with(tree, &options, &archive, err) < 0)
 		return err->code;
 	return send_tree(x, archive, s, err);
 }
@@ -75,6 +80,8 @@ int export_tar(struct exporting *x, struct err *err)
 		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "sending tarball", .silent = true
 	};
 
+	if (!is_split(x) && export_check_merge(x, err) < 0)
+		return err->code;
 	for (size_t i = 0; i < x->r->n_built; i++)
 		if (send_one_tar(x, i, &s, err) < 0)
 			return err->code;
@@ -237,7 +244,7 @@ static int send_all(struct files *f, const struct built *b, struct err *err)
 	CLEANUP(tree_closep) struct tree *tree = NULL;
 	const struct tree_entry *e;
 
-	if (open_tree(f->x, b, &tree, err) < 0)
+	if (export_open_tree(f->x, b, &tree, err) < 0)
 		return err->code;
 	for (;;) {
 		if (cancel_check(f->x->r->cancel, err) < 0 || tree_next(tree, &e, err) < 0)
@@ -264,7 +271,7 @@ static int send_platform(struct exporting *x, const struct built *b, struct file
 int export_files(struct exporting *x, struct err *err)
 {
 	struct files *f = calloc(1, sizeof *f);
-	int r = OK;
+	int r;
 
 	if (!f)
 		return fail_nomem(err);
@@ -273,6 +280,7 @@ int export_files(struct exporting *x, struct err *err)
 		.peer = &x->r->peer, .output = x->number, .vertex = x->vertex, .what = "copying files", .goes_on = true
 	};
 	arena_init(&f->arena, ENTRY_BYTES_MAX);
+	r = is_split(x) ? OK : export_check_merge(x, err);
 	for (size_t i = 0; r == OK && i < x->r->n_built; i++)
 		r = send_platform(x, &x->r->built[i], f, err);
 	if (r == OK)
