@@ -98,6 +98,7 @@ static int open_channel(struct cli *cli, struct err *err)
 	CLEANUP(freep) char *ca = tls ? tls_file(cli, g->tlscacert, "ca.pem", true) : NULL;
 	CLEANUP(freep) char *cert = tls ? tls_file(cli, g->tlscert, "cert.pem", g->tlskey != NULL) : NULL;
 	CLEANUP(freep) char *key = tls ? tls_file(cli, g->tlskey, "key.pem", g->tlscert != NULL) : NULL;
+	CLEANUP(freep) struct rpc_header *headers = NULL;
 	struct rpc_channel_options options = {
 		.address = cli->address,
 		.ca_file = ca,
@@ -111,6 +112,10 @@ static int open_channel(struct cli *cli, struct err *err)
 		return fail_nomem(err);
 	if (!cli_is_docker(cli)) /* which says nothing */
 		signals_say(isatty(STDERR_FILENO) ? "\ncanceled\n" : "canceled\n");
+	r = docker_config_headers(cli_config(cli), &headers, &options.n_headers, err);
+	if (r)
+		return r;
+	options.headers = headers;
 	r = rpc_channel_open(&options, &cli->channel, err);
 	if (r == E_USAGE) /* not a usage error of the command: exit status 1 */
 		err->code = E_NO_DAEMON;

@@ -3,6 +3,7 @@
 #include "client/cli/credential_helper.h"
 #include "client/cli/docker_config_internal.h"
 #include "client/cli/json_file.h"
+#include "client/lib/channel.h"
 #include "proto/runtime/base64.h"
 
 void wipe_free(char **text)
@@ -177,6 +178,21 @@ const char *docker_config_proxy(const struct docker_config *c, const char *host,
 	const json_t *of_host = host ? json_object_get(proxies, host) : NULL;
 
 	return json_string_value(json_object_get(of_host ? of_host : json_object_get(proxies, "default"), key));
+}
+
+int docker_config_headers(const struct docker_config *c, struct rpc_header **ret_headers, size_t *ret_n,
+			  struct err *err)
+{
+	json_t *given = json_object_get(c->root, "HttpHeaders"), *value;
+	const char *name;
+
+	*ret_n = 0;
+	*ret_headers = calloc(json_object_size(given) + 1, sizeof(**ret_headers));
+	if (!*ret_headers)
+		return fail_nomem(err);
+	json_object_foreach(given, name, value) if (json_is_string(value))(
+		*ret_headers)[(*ret_n)++] = (struct rpc_header){ name, json_string_value(value) };
+	return OK;
 }
 
 int docker_config_servers(struct docker_config *c, struct strings *ret_servers, struct err *err)

@@ -42,6 +42,11 @@ int docker_config_list(const struct docker_config *c, const char *key, struct st
 /* What the user's proxies are for the daemon at `host`, else for all: "httpProxy", "noProxy", …;
  * NULL. Borrowed. */
 const char *docker_config_proxy(const struct docker_config *c, const char *host, const char *key);
+struct rpc_header;
+
+/* What the user wants sent along with every call (HttpHeaders); borrowed, in an array to free. */
+int docker_config_headers(const struct docker_config *c, struct rpc_header **ret_headers, size_t *ret_n,
+			  struct err *err);
 /* The servers that logins are stored for in the file; borrowed. Free items. */
 int docker_config_servers(struct docker_config *c, struct strings *ret_servers, struct err *err);
 

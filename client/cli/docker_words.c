@@ -25,12 +25,13 @@ const struct docker_words *docker_words(const struct cli *cli, const char *path)
 	return NULL;
 }
 
-const char *docker_global_flag(const struct cli *cli, const char *name)
+const char *docker_flag(const struct cli *cli, const char *name)
 {
 	static const char *const flags[][2] = {
 		{ "context", "Name of the context to use to connect to the daemon (overrides DOCKER_HOST env var and "
 			     "default context set with \"docker context use\")" },
 		{ "host", "Daemon socket to connect to" },
+		{ "tree", "List multi-platform images as a tree (EXPERIMENTAL)" },
 	};
 
 	for (size_t i = 0; cli_is_docker(cli) && i < ARRAY_LEN(flags); i++)

@@ -15,8 +15,8 @@ struct docker_words {
 /* Of a command by its path without the program; NULL when we are not called docker, or have the
  * same words. */
 const struct docker_words *docker_words(const struct cli *cli, const char *path);
-/* The same of a flag in front of the command. */
-const char *docker_global_flag(const struct cli *cli, const char *name);
+/* The same of a flag, in whatever command. */
+const char *docker_flag(const struct cli *cli, const char *name);
 /* Docker warns in the help of a command that it is an experiment. */
 bool docker_is_experiment(const struct cli *cli, const char *path);
 

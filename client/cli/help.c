@@ -104,8 +104,15 @@ static void put_common_commands(const struct cli *cli, struct buf *out)
 static void put_options(const struct cli *cli, struct buf *out, const char *title, const struct flag *flags, size_t n)
 {
 	CLEANUP(buf_free) struct buf lines = BUF_INIT(32 * 1024);
+	CLEANUP(freep) struct flag *shown = calloc(n + 1, sizeof *shown);
 
-	flags_print(&lines, flags, n, cli_is_docker(cli) ? FLAG_OWN : 0, columns() - 1);
+	for (size_t i = 0; shown && i < n; i++) {
+		const char *usage = docker_flag(cli, flags[i].name);
+
+		shown[i] = flags[i];
+		shown[i].usage = usage ? usage : flags[i].usage;
+	}
+	flags_print(&lines, shown ? shown : flags, n, cli_is_docker(cli) ? FLAG_OWN : 0, columns() - 1);
 	if (lines.len)
 		buf_printf(out, "\n%s:\n%s", title, buf_text(&lines));
 }
@@ -131,9 +138,6 @@ static void put_global_options(const struct cli *cli, struct buf *out)
 	memcpy(shown, global_flags, sizeof shown);
 	cli_config_dir(&environment, directory);
 	for (size_t k = 0; k < N_GLOBAL_FLAGS; k++) {
-		const char *usage = docker_global_flag(cli, shown[k].name);
-
-		shown[k].usage = usage ? usage : shown[k].usage;
 		for (size_t i = 0; i < ARRAY_LEN(files); i++)
 			if (!strcmp(shown[k].name, files[i].flag))
 				put_default(&shown[k], directory, files[i].file, defaults[i]);

@@ -22,6 +22,15 @@ struct value object_value(struct object *o)
 	return value_struct(&o->type, o->values);
 }
 
+int object_check_format(const char *format, struct err *err)
+{
+	struct rows rows;
+	int r = rows_open(&rows, format, value_none(), err);
+
+	rows_free(&rows);
+	return r;
+}
+
 int object_render(const char *format, struct value v, struct buf *out, struct err *err)
 {
 	struct rows rows;

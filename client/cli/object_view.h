@@ -21,6 +21,9 @@ void object_add(struct object *o, const char *name, struct value v);
 /* Borrows the object, which must not move afterwards. */
 struct value object_value(struct object *o);
 
+/* "template parsing error: …" of a format that is none: for commands that change something
+ * before they show it. */
+int object_check_format(const char *format, struct err *err);
 /* One object under --format ("json" or a template), and a newline.
  * "template parsing error: …". */
 int object_render(const char *format, struct value v, struct buf *out, struct err *err);

@@ -22,20 +22,11 @@ static const struct value_type type_item = {
 
 static const struct value_type type_items = { .name = "[]image.Removed", .kind = VALUE_LIST, .elem = &type_item };
 
-static int check_format(const char *format, struct err *err)
-{
-	struct rows rows;
-	int r = rows_open(&rows, format, value_none(), err);
-
-	rows_free(&rows);
-	return r;
-}
-
 int removed_view_init(struct removed_view *v, const char *format, bool dry_run, struct err *err)
 {
 	*v = (struct removed_view){ .as_object = format && *format, .dry_run = dry_run };
 	arena_init(&v->arena, ITEMS_BYTES_MAX);
-	return v->as_object ? check_format(format, err) : OK;
+	return v->as_object ? object_check_format(format, err) : OK;
 }
 
 void removed_view_free(struct removed_view *v)

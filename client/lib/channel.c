@@ -144,7 +144,9 @@ int rpc_channel_open(const struct rpc_channel_options *o, struct rpc_channel **r
 	c->is_tls = o->ca_file;
 	if (!copy_name(o->address, &c->address) || !copy_name(o->cert_file, &c->cert_file))
 		return fail_nomem(err);
-	r = connect_target(c, o, err);
+	r = client_headers_make(o, &c->headers, err);
+	if (r == OK)
+		r = connect_target(c, o, err);
 	if (r < 0)
 		return r;
 	*ret_channel = TAKE(c);
@@ -163,6 +165,7 @@ void rpc_channel_close(struct rpc_channel *c)
 	}
 	if (c->channel)
 		grpc_channel_destroy(c->channel);
+	client_headers_free(&c->headers);
 	pthread_mutex_destroy(&c->mu);
 	free(c->address);
 	free(c->cert_file);

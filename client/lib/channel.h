@@ -22,6 +22,11 @@
 struct rpc_channel;
 struct rpc_stream;
 
+/* What goes along with every call: gRPC's metadata. */
+struct rpc_header {
+	const char *name, *value;
+};
+
 struct rpc_channel_options {
 	const char *address; /* "unix:///PATH" or "tcp://HOST:PORT" */
 	/* PEM files; ca_file set means TLS. cert and key go together. */
@@ -29,13 +34,15 @@ struct rpc_channel_options {
 	const char *server_name;    /* the name in its certificate, if not HOST */
 	const char *service_config; /* of the generated service; NULL: no retries */
 	size_t message_bytes;	    /* received at most; 0: 16 MiB */
+	const struct rpc_header *headers;
+	size_t n_headers;
 };
 
 /* Where a user's programs find imaged when nobody says it: IMAGED_HOST, the user's own
  * daemon if it has a socket, the machine's. free() it; NULL when memory is short. */
 char *client_address_default(void);
 
-/* Opens no connection yet: the first call does. E_USAGE for an address or options
+/* Opens no connection yet: the first call does. E_USAGE for an address, headers or options
  * that make no sense, E_NO_DAEMON for TLS files that cannot be used. gRPC's own log
  * is switched off for the process, unless GRPC_VERBOSITY is set. */
 int rpc_channel_open(const struct rpc_channel_options *options, struct rpc_channel **ret_channel, struct err *err);

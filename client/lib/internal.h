@@ -20,11 +20,18 @@ struct queue {
 	struct queue *next;
 };
 
+/* Of every call; its slices are the channel's. */
+struct headers {
+	grpc_metadata *items;
+	size_t n;
+};
+
 struct rpc_channel {
 	char *address;	 /* as given */
 	char *cert_file; /* or NULL */
 	bool is_unix, is_tls;
 	grpc_channel *channel;
+	struct headers headers;
 	pthread_mutex_t mu;
 	struct queue *idle; /* guarded by mu */
 };
@@ -33,6 +40,14 @@ struct rpc_channel {
 
 struct queue *client_queue_borrow(struct rpc_channel *c); /* NULL when memory is short */
 void client_queue_return(struct rpc_channel *c, struct queue *q);
+
+/* ---- headers.c -------------------------------------------------------------------- */
+
+/* In lower case, as HTTP/2 has names. E_USAGE for one that gRPC refuses or sets itself. */
+int client_headers_make(const struct rpc_channel_options *o, struct headers *ret_headers, struct err *err);
+void client_headers_free(struct headers *h);
+/* The operation that begins a call. */
+grpc_op client_headers_op(const struct headers *h);
 
 /* ---- call.c: what unary calls and streams have in common ------------------------- */
 

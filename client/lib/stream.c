@@ -45,7 +45,7 @@ static int finish(struct rpc_stream *s)
 static int send_headers(struct rpc_stream *s, grpc_byte_buffer *request, struct err *err)
 {
 	grpc_op ops[3] = {
-		{ .op = GRPC_OP_SEND_INITIAL_METADATA },
+		client_headers_op(&s->k.channel->headers),
 		{ .op = GRPC_OP_SEND_MESSAGE },
 		{ .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT },
 	};

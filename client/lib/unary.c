@@ -18,7 +18,7 @@ static void slice_unref(grpc_slice *slice)
 static int run_batch(struct call *k, grpc_byte_buffer *request, grpc_byte_buffer **response, struct err *err)
 {
 	grpc_op ops[6] = {
-		{ .op = GRPC_OP_SEND_INITIAL_METADATA },  { .op = GRPC_OP_SEND_MESSAGE },
+		client_headers_op(&k->channel->headers),  { .op = GRPC_OP_SEND_MESSAGE },
 		{ .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT }, { .op = GRPC_OP_RECV_INITIAL_METADATA },
 		{ .op = GRPC_OP_RECV_MESSAGE },		  { .op = GRPC_OP_RECV_STATUS_ON_CLIENT },
 	};

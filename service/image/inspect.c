@@ -127,6 +127,8 @@ static int describe(struct image_service *service, struct arena *a, const struct
 		return err->code;
 	m->author = c->config.author;
 	m->comment = c->config.comment;
+	if (!*m->comment && m->n_history) /* docker-cli.md 4 */
+		m->comment = m->history[0]->comment;
 	m->docker_version = c->config.docker_version;
 	m->container = c->config.container;
 	if (parent_of(service->store, a, image, m, err) < 0)

@@ -252,7 +252,7 @@ static void put_manifest(char *image)
 
 	put.reference = image;
 	put.manifest = (ProtobufCBinaryData){ 2, (uint8_t *)"{}" };
-	REFUSED(put_manifest, PutManifestResponse, &put, "UNSUPPORTED_CONTENT");
+	REFUSED(put_manifest, PutManifestResponse, &put, "INVALID_CONTENT");
 }
 
 /* Without pulling. The registry has no index: its catalog is looked through. */

@@ -1,12 +1,14 @@
 #include "client/cli/commands/commands.h"
 #include "client/cli/filter.h"
 #include "client/cli/format/units.h"
+#include "client/cli/object_view.h"
 #include "client/cli/prompt.h"
 #include "imaged/v1/image_service.client.h"
 #include "proto/runtime/clock.h"
 
 struct options {
 	bool all, force, dry_run;
+	const char *format;
 	int64_t keep;
 	struct strings filters;
 };
@@ -74,6 +76,30 @@ static void print_removed(const Imaged__V1__PruneBuildCacheResponse *m, bool dry
 		  size_text((double)m->freed, 4, size));
 }
 
+/* {Removed, LeftOut, Freed, DryRun}: ids, and bytes. */
+static int render_removed(const Imaged__V1__PruneBuildCacheResponse *m, const struct options *options, struct err *err)
+{
+	CLEANUP(buf_free) struct buf out = BUF_INIT(TEMPLATE_OUTPUT_MAX);
+	CLEANUP(arena_free) struct arena a;
+	struct object o = { .type_name = "build.Removal" };
+	char **ids;
+
+	arena_init(&a, TEMPLATE_OUTPUT_MAX);
+	ids = arena_array(&a, m->n_removed + 1, sizeof *ids);
+	if (!ids)
+		return fail_nomem(err);
+	for (size_t i = 0; i < m->n_removed; i++)
+		ids[i] = m->removed[i]->id;
+	object_add(&o, "Removed", value_strings(&a, ids, m->n_removed));
+	object_add(&o, "LeftOut", value_int64(m->count - (int64_t)m->n_removed));
+	object_add(&o, "Freed", value_int64(m->freed));
+	object_add(&o, "DryRun", value_bool(options->dry_run));
+	if (object_render(options->format, object_value(&o), &out, err))
+		return err->code;
+	cli_write(buf_text(&out), out.len);
+	return OK;
+}
+
 static int prune(struct cli *cli, const struct options *o, const Imaged__V1__PruneBuildCacheRequest *request,
 		 struct err *err)
 {
@@ -85,7 +111,9 @@ static int prune(struct cli *cli, const struct options *o, const Imaged__V1__Pru
 	if (!r)
 		r = imaged__v1__image_service__call_prune_build_cache(channel, cli_call_options(), request, &response,
 								      err);
-	if (!r)
+	if (!r && *o->format)
+		r = render_removed(response, o, err);
+	else if (!r)
 		print_removed(response, o->dry_run);
 	cli_explain(cli, err);
 	return r;
@@ -107,6 +135,8 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	request.keep_bytes = o->keep;
 	request.kinds = kinds;
 	cli_config(cli);
+	if (*o->format && object_check_format(o->format, &err))
+		return cli_fail(&err);
 	if (set_filters(&o->filters, clock_wall_ns(), &request, &err))
 		return cli_fail_call(&err);
 	if (!o->force && !o->dry_run &&
@@ -124,6 +154,7 @@ static const struct flag flags[] = {
 	{ "filter", 0, FLAG_FILTERS, offsetof(struct options, filters), "Provide filter values (e.g. \"until=24h\")",
 	  NULL },
 	{ "force", 'f', FLAG_BOOL, offsetof(struct options, force), "Do not prompt for confirmation", NULL },
+	{ "format", 0, FLAG_STRING | FLAG_OWN, offsetof(struct options, format), FORMAT_HELP_JSON, NULL },
 	{ "keep-storage", 0, FLAG_BYTES, offsetof(struct options, keep), "Amount of disk space to keep for cache",
 	  NULL },
 };

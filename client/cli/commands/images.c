@@ -173,8 +173,8 @@ static const struct flag flags[] = {
 	{ "format", 0, FLAG_STRING, offsetof(struct options, format), FORMAT_HELP_TABLE, NULL },
 	{ "no-trunc", 0, FLAG_BOOL, offsetof(struct options, no_trunc), "Don't truncate output", NULL },
 	{ "quiet", 'q', FLAG_BOOL, offsetof(struct options, quiet), "Only show image IDs", NULL },
-	{ "tree", 0, FLAG_BOOL | FLAG_OWN, offsetof(struct options, tree),
-	  "Show indexes, platforms, layers, and what is shared", NULL },
+	{ "tree", 0, FLAG_BOOL, offsetof(struct options, tree), "Show indexes, platforms, layers, and what is shared",
+	  NULL },
 };
 
 const struct command_spec spec_images = {

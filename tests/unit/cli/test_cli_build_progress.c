@@ -506,7 +506,7 @@ static void rawjson_is_what_buildkit_writes(UNUSED void **state)
 	       "5Z\"}]}"
 	       "\n"
 	       "{\"statuses\":[{\"id\":\"sha256:aa\",\"vertex\":\"sha256:"
-	       "e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\",\"name\":\"sha256:aa\",\"total\":10,"
+	       "e4ad5fdc93c82e742e8e58608cf8c331d150b36df12c27b1b52f333d9e1a4b65\",\"total\":10,"
 	       "\"current\":5,"
 	       "\"timestamp\":\"2025-11-24T16:00:00.5Z\",\"started\":\"2025-11-24T16:00:00.5Z\"}]}\n"
 	       "{\"warnings\":[{\"level\":1,\"short\":\"UnVsZTogdGV4dCAobGluZSAzKQ==\",\"detail\":[\"\"],\"url\":\"\","
