@@ -331,16 +331,20 @@ static int walk(struct exec *x, struct value dot, const struct node *n)
 int template_execute(struct template *t, const struct template_options *options, struct value dot, struct buf *out,
 		     struct err *err)
 {
-	struct exec *x = calloc(1, sizeof *x);
+	struct exec *x = malloc(sizeof *x);
 	int r;
 
 	if (!x)
 		return fail_nomem(err);
+	/* One by one: to clear the room for variables would take longer than a row of a table. */
 	x->t = t;
 	x->options = options;
 	x->out = out;
 	x->name = t->main->name;
 	x->node = t->main->body;
+	x->n_vars = 0;
+	x->depth = x->calls = 0;
+	x->steps = 0;
 	x->err = err;
 	arena_init(&x->arena, TEMPLATE_MEMORY_MAX);
 	r = walk_called(x, t->main, dot);
