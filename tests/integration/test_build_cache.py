@@ -1,6 +1,7 @@
 """What builds keep for those to come, and builds on record: the calls, the commands, the
 limits of the daemon, and what keeps what."""
 
+import json
 import os
 import re
 import subprocess
@@ -266,6 +267,10 @@ class Commands(CacheCase):
         dry = self.ctl("build", "cache", "prune", "-a", "--dry-run")
         self.assertTrue(dry.startswith("Build cache objects that would be deleted:\n"))
         self.assertEqual(set(whole), set(re.findall(r"(?m)^[0-9a-f]{64}$", dry)))
+        told = json.loads(self.ctl("build", "cache", "prune", "-a", "--dry-run", "--format", "json"))
+        self.assertEqual((set(whole), 0, True), (set(told["Removed"]), told["LeftOut"], told["DryRun"]))
+        wrong = self.imaged.ctl("build", "cache", "prune", "-af", "--format", "{{", check=False)
+        self.assertIn("template parsing error", wrong.stderr)
         self.assertEqual("Total reclaimed space: 0B\n", self.ctl("build", "cache", "prune", "-f"))
         self.assertEqual("Total reclaimed space: 0B\n", self.ctl("builder", "prune", "-af", "--filter", "until=24h"))
         pruned = self.ctl("builder", "prune", "-af")
@@ -362,7 +367,7 @@ class Records(CacheCase):
         self.assertIn('"vertexes"', self.ctl("build", "history", "logs", "--progress", "rawjson"))
         self.assertEqual(newest + "\n", self.ctl("build", "history", "rm", "^0"))
         self.assertEqual([oldest], self.ctl("build", "history", "ls", "-q").splitlines())
-        self.assertEqual(oldest + "\n", self.ctl("builder", "history", "rm", "--all"))
+        self.assertEqual({"Removed": [oldest]}, json.loads(self.ctl("builder", "history", "rm", "--all", "--format", "json")))
         self.assertEqual([], os.listdir(os.path.join(self.imaged.root, "builds", "logs")))
         for args in (("rm",), ("rm", "--all", "x"), ("inspect",), ("logs", "nothing")):
             self.assertNotEqual(0, self.imaged.ctl("build", "history", *args, check=False).returncode, args)

@@ -111,7 +111,7 @@ static int prune(struct cli *cli, const struct options *o, const Imaged__V1__Pru
 	if (!r)
 		r = imaged__v1__image_service__call_prune_build_cache(channel, cli_call_options(), request, &response,
 								      err);
-	if (!r && *o->format)
+	if (!r && o->format && *o->format)
 		r = render_removed(response, o, err);
 	else if (!r)
 		print_removed(response, o->dry_run);
@@ -135,7 +135,7 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	request.keep_bytes = o->keep;
 	request.kinds = kinds;
 	cli_config(cli);
-	if (*o->format && object_check_format(o->format, &err))
+	if (o->format && *o->format && object_check_format(o->format, &err))
 		return cli_fail(&err);
 	if (set_filters(&o->filters, clock_wall_ns(), &request, &err))
 		return cli_fail_call(&err);

@@ -31,9 +31,9 @@ static int remove_builds(struct cli *cli, const struct options *o, const Imaged_
 
 	if (!r)
 		r = imaged__v1__image_service__call_remove_builds(channel, cli_call_options(), request, &response, err);
-	if (!r && *o->format)
+	if (!r && o->format && *o->format)
 		r = render_removed(response, o->format, err);
-	for (size_t i = 0; !r && !*o->format && i < response->n_removed; i++)
+	for (size_t i = 0; !r && !(o->format && *o->format) && i < response->n_removed; i++)
 		cli_print("%s\n", response->removed[i]);
 	cli_explain(cli, err);
 	return r;
@@ -51,7 +51,7 @@ static int run(struct cli *cli, const void *options, int argc, char **argv)
 		     o->all ? "cannot specify build records when using --all" : "build record or --all is required");
 		return cli_fail(&err);
 	}
-	if (*o->format && object_check_format(o->format, &err))
+	if (o->format && *o->format && object_check_format(o->format, &err))
 		return cli_fail(&err);
 	request.all = o->all;
 	request.ids = argv;
