@@ -372,9 +372,17 @@ static int check_root(const struct run_root *root, struct err *err)
 	return rc;
 }
 
+static void set_layer(const int64_t *latest, Imaged__Run__RunLayer *l)
+{
+	imaged__run__run_layer__init(l);
+	l->clamp = latest != NULL;
+	l->latest = latest ? *latest : 0;
+}
+
 int plan_of_step(const struct run_config *c, const struct run_step *step, const struct plan_terminal *terminal,
 		 int *ret_memfd, struct err *err)
 {
+	Imaged__Run__RunLayer l;
 	Imaged__Run__RunPlan plan;
 	Imaged__Run__RunStep s;
 	struct arena a;
@@ -385,6 +393,10 @@ int plan_of_step(const struct run_config *c, const struct run_step *step, const 
 	arena_init(&a, PLAN_ARENA_MAX);
 	set_common(&plan, c, &step->root);
 	plan.step = &s;
+	if (step->layer) {
+		set_layer(step->layer->latest, &l);
+		plan.layer = &l;
+	}
 	if (rc == OK)
 		rc = set_step(&a, c, step, &s, err);
 	s.terminal = terminal != NULL;
@@ -398,14 +410,13 @@ int plan_of_step(const struct run_config *c, const struct run_step *step, const 
 
 int plan_of_layer(const struct run_config *c, const struct run_layer *layer, int *ret_memfd, struct err *err)
 {
-	Imaged__Run__RunLayer l = IMAGED__RUN__RUN_LAYER__INIT;
+	Imaged__Run__RunLayer l;
 	Imaged__Run__RunPlan plan;
 	int rc = check_root(layer->root, err);
 
 	set_common(&plan, c, layer->root);
 	plan.layer = &l;
-	l.clamp = layer->latest != NULL;
-	l.latest = layer->latest ? *layer->latest : 0;
+	set_layer(layer->latest, &l);
 	return rc == OK ? to_memfd(&plan, ret_memfd, err) : rc;
 }
 

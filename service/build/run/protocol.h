@@ -24,7 +24,7 @@
 #include "proto/runtime/err.h"
 
 enum {
-	RUN_PROTOCOL_VERSION = 2,
+	RUN_PROTOCOL_VERSION = 3,
 	RUN_SOCKET_FD = 3,
 	RUN_FRAME_FDS = 64,
 	RUN_FDS_MAX = 2048,
@@ -34,8 +34,9 @@ enum {
 
 enum run_fd {
 	RUN_FD_PLAN,
-	RUN_FD_OUT, /* standard output; of a layer, the tar; with a terminal, the socket for it */
+	RUN_FD_OUT, /* standard output; with a terminal, the socket for it */
 	RUN_FD_ERRORS,
+	RUN_FD_LAYER,	  /* the tar of a layer */
 	RUN_FD_DIRECTORY, /* of the step: upper, work (run.h) */
 	RUN_FD_LOWERS,
 };

@@ -3,14 +3,14 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-enum { PIECE = 64 << 10, STREAMS = 2 };
+enum { PIECE = 64 << 10 };
 
 struct pumping {
 	const struct pump *pump;
 	struct worker_process *worker;
 	struct cancel *cancel;
 	int wake; /* eventfd of the token */
-	bool open[STREAMS];
+	bool open[PUMP_STREAMS];
 	bool reported;
 	struct run_report *report;
 	struct err failure; /* what ended it; the worker has been told to stop */
@@ -30,13 +30,16 @@ static void stop(struct pumping *p)
 /* What comes after a failure is read, so that nobody is held up, and thrown away. */
 static void hand_over(struct pumping *p, unsigned stream, size_t n)
 {
+	const struct run_output *out = p->pump->out;
 	const struct bytes piece = { p->piece, n };
 	int rc;
 
 	if (p->failure.code != OK)
 		return;
-	rc = p->pump->write ? p->pump->write(p->pump->arg, stream ? RUN_STDERR : RUN_STDOUT, piece, &p->failure)
-			    : p->pump->write_one(p->pump->arg, piece, &p->failure);
+	if (stream == PUMP_LAYER)
+		rc = p->pump->layer->write(p->pump->layer->arg, piece, &p->failure);
+	else
+		rc = out->write(out->arg, stream == PUMP_OUT ? RUN_STDOUT : RUN_STDERR, piece, &p->failure);
 	if (rc != OK)
 		stop(p);
 }
@@ -78,25 +81,26 @@ static void check_cancel(struct pumping *p)
  * then that could hold them open. */
 static int loop(struct pumping *p, struct err *err)
 {
-	while (!p->reported || p->open[0] || p->open[1]) {
-		struct pollfd wait[] = {
-			{ .fd = p->open[0] ? p->pump->from[0] : -1, .events = POLLIN },
-			{ .fd = p->open[1] ? p->pump->from[1] : -1, .events = POLLIN },
-			{ .fd = p->reported ? -1 : p->worker->socket, .events = POLLIN },
-			{ .fd = p->wake, .events = POLLIN },
+	while (!p->reported || p->open[PUMP_OUT] || p->open[PUMP_ERRORS] || p->open[PUMP_LAYER]) {
+		struct pollfd wait[PUMP_STREAMS + 2] = {
+			[PUMP_STREAMS] = { .fd = p->reported ? -1 : p->worker->socket, .events = POLLIN },
+			[PUMP_STREAMS + 1] = { .fd = p->wake, .events = POLLIN },
 		};
+
+		for (unsigned i = 0; i < PUMP_STREAMS; i++)
+			wait[i] = (struct pollfd){ .fd = p->open[i] ? p->pump->from[i] : -1, .events = POLLIN };
 
 		if (poll(wait, ARRAY_LEN(wait), -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return fail_errno(err, "watch a step");
 		}
-		if (wait[3].revents)
+		if (wait[PUMP_STREAMS + 1].revents)
 			check_cancel(p);
-		for (unsigned i = 0; i < STREAMS; i++)
+		for (unsigned i = 0; i < PUMP_STREAMS; i++)
 			if (wait[i].revents)
 				read_some(p, i);
-		if (wait[2].revents)
+		if (wait[PUMP_STREAMS].revents)
 			listen_once(p);
 	}
 	return OK;
@@ -114,12 +118,9 @@ int pump_run(const struct pump *p, struct worker_process *w, struct cancel *canc
 		return fail_nomem(err);
 	if (wake < 0)
 		return fail_errno(err, "create an eventfd");
-	*running = (struct pumping){ .pump = p,
-				     .worker = w,
-				     .cancel = cancel,
-				     .wake = wake,
-				     .open = { p->from[0] >= 0, p->from[1] >= 0 },
-				     .report = report };
+	*running = (struct pumping){ .pump = p, .worker = w, .cancel = cancel, .wake = wake, .report = report };
+	for (unsigned i = 0; i < PUMP_STREAMS; i++)
+		running->open[i] = p->from[i] >= 0;
 	if (cancel)
 		cancel_hook(cancel, &hook);
 	rc = loop(running, err);

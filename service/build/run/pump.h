@@ -1,5 +1,5 @@
 /*
- * Moves what a step writes to whoever wants it, until the step is over: two pipes, the
+ * Moves what a step writes to whoever wants it, until the step is over: its pipes, the
  * worker's words and the cancel token in one loop, with one buffer.
  */
 #ifndef SERVICE_BUILD_RUN_PUMP_H
@@ -7,11 +7,12 @@
 
 #include "service/build/run/worker_process.h"
 
+enum { PUMP_OUT, PUMP_ERRORS, PUMP_LAYER, PUMP_STREAMS };
+
 struct pump {
-	int from[2]; /* standard output and error, or one stream and -1; or -1 and -1 */
-	int (*write)(void *arg, enum run_stream stream, struct bytes piece, struct err *err);
-	int (*write_one)(void *arg, struct bytes piece, struct err *err); /* without a stream */
-	void *arg;
+	int from[PUMP_STREAMS]; /* standard output and error, the layer; -1: there is none */
+	const struct run_output *out;
+	const struct run_sink *layer;
 };
 
 /* OK with the worker's report, whatever it says, when all was written. Else what ended it: the token's

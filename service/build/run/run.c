@@ -22,6 +22,13 @@ static int open_pipe(int *ret_ours, int *ret_theirs, struct err *err)
 	return OK;
 }
 
+static void close_gifts(struct worker_gifts *g)
+{
+	closep(&g->out);
+	closep(&g->errors);
+	closep(&g->layer);
+}
+
 /* Runs one imaged-run to its end. The ends of pipes in `g` are closed: they must be nobody else's. */
 static int execute(const struct run_config *c, struct worker_gifts *g, const struct pump *pump, struct cancel *cancel,
 		   struct run_report *report, struct err *err)
@@ -31,8 +38,7 @@ static int execute(const struct run_config *c, struct worker_gifts *g, const str
 
 	if (rc == OK)
 		rc = worker_process_start(c->program, g, &w, err);
-	close(g->out);
-	closep(&g->errors);
+	close_gifts(g);
 	if (rc == OK)
 		rc = pump_run(pump, &w, cancel, report, err);
 	if (rc == OK && report->code != OK)
@@ -40,15 +46,43 @@ static int execute(const struct run_config *c, struct worker_gifts *g, const str
 	return rc;
 }
 
+/* Fewer turns of two processes; or not. */
+static int open_layer_pipe(int *ret_ours, int *ret_theirs, struct err *err)
+{
+	int rc = open_pipe(ret_ours, ret_theirs, err);
+
+	if (rc == OK)
+		fcntl(*ret_ours, F_SETPIPE_SZ, LAYER_PIPE_BYTES);
+	return rc;
+}
+
+static int open_pipes(const struct run_step *step, int from[PUMP_STREAMS], struct worker_gifts *g, struct err *err)
+{
+	int rc = open_pipe(&from[PUMP_OUT], &g->out, err);
+
+	if (rc == OK)
+		rc = open_pipe(&from[PUMP_ERRORS], &g->errors, err);
+	if (rc == OK && step->layer)
+		rc = open_layer_pipe(&from[PUMP_LAYER], &g->layer, err);
+	return rc;
+}
+
+static void close_pipes(struct pump *p)
+{
+	for (size_t i = 0; i < PUMP_STREAMS; i++)
+		closep(&p->from[i]);
+}
+
 int run_step(const struct run_config *c, const struct run_step *step, const struct run_output *out,
 	     struct cancel *cancel, struct run_result *ret_result, struct err *err)
 {
 	CLEANUP(closep) int plan = -1;
-	CLEANUP(closep) int from_out = -1;
-	CLEANUP(closep) int from_errors = -1;
+	CLEANUP(close_pipes)
+	struct pump pump = { .from = { -1, -1, -1 }, .out = out, .layer = step->layer ? &step->layer->sink : NULL };
 	struct run_report report = { .version = 0 };
 	struct worker_gifts g = { .out = -1,
 				  .errors = -1,
+				  .layer = -1,
 				  .directory = step->root.directory,
 				  .lowers = step->root.lowers,
 				  .n_lowers = step->root.n_lowers,
@@ -57,14 +91,13 @@ int run_step(const struct run_config *c, const struct run_step *step, const stru
 	int rc = plan_of_step(c, step, NULL, &plan, err);
 
 	if (rc == OK)
-		rc = open_pipe(&from_out, &g.out, err);
-	if (rc == OK && (rc = open_pipe(&from_errors, &g.errors, err)) != OK)
-		close(g.out);
-	if (rc != OK)
+		rc = open_pipes(step, pump.from, &g, err);
+	if (rc != OK) {
+		close_gifts(&g);
 		return rc;
+	}
 	g.plan = plan;
-	rc = execute(c, &g, &(struct pump){ { from_out, from_errors }, out->write, NULL, out->arg }, cancel, &report,
-		     err);
+	rc = execute(c, &g, &pump, cancel, &report, err);
 	/* A supervisor that died without a report could not do it itself. */
 	if (!report.version)
 		cgroup_leftovers_remove(c->cgroup_parent, step->root.id);
@@ -77,38 +110,35 @@ int run_write_layer(const struct run_config *c, const struct run_layer *layer, c
 		    struct cancel *cancel, struct err *err)
 {
 	CLEANUP(closep) int plan = -1;
-	CLEANUP(closep) int from_out = -1;
+	CLEANUP(close_pipes) struct pump pump = { .from = { -1, -1, -1 }, .layer = sink };
 	struct run_report report;
 	struct worker_gifts g = { .out = -1,
 				  .errors = -1,
+				  .layer = -1,
 				  .directory = layer->root->directory,
 				  .lowers = layer->root->lowers,
 				  .n_lowers = layer->root->n_lowers };
 	int rc = plan_of_layer(c, layer, &plan, err);
 
 	if (rc == OK)
-		rc = open_pipe(&from_out, &g.out, err);
+		rc = open_layer_pipe(&pump.from[PUMP_LAYER], &g.layer, err);
 	if (rc != OK)
 		return rc;
-	fcntl(from_out, F_SETPIPE_SZ, LAYER_PIPE_BYTES); /* fewer turns of two processes; or not */
 	g.plan = plan;
-	return execute(c, &g, &(struct pump){ { from_out, -1 }, NULL, sink->write, sink->arg }, cancel, &report, err);
+	return execute(c, &g, &pump, cancel, &report, err);
 }
 
 int run_remove(const struct run_config *c, int directory, struct err *err)
 {
 	CLEANUP(closep) int plan = -1;
 	struct run_report report;
-	struct worker_gifts g = { .out = -1, .errors = -1, .directory = directory };
+	struct worker_gifts g = { .out = -1, .errors = -1, .layer = -1, .directory = directory };
 	int rc = plan_of_removal(c, &plan, err);
 
 	if (rc != OK)
 		return rc;
 	g.plan = plan;
-	g.out = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (g.out < 0)
-		return fail_errno(err, "open /dev/null");
-	return execute(c, &g, &(struct pump){ { -1, -1 }, NULL, NULL, NULL }, NULL, &report, err);
+	return execute(c, &g, &(struct pump){ .from = { -1, -1, -1 } }, NULL, &report, err);
 }
 
 int run_sweep(const struct run_config *c, const char *prefix, unsigned *ret_removed, struct err *err)

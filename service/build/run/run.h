@@ -92,6 +92,18 @@ struct run_limits {
 
 enum run_network { RUN_NETWORK_HOST, RUN_NETWORK_NONE /* loopback only */ };
 
+struct run_sink {
+	int (*write)(void *arg, struct bytes piece, struct err *err);
+	void *arg;
+};
+
+/* The layer of a step that ended with 0, written by the process that ran it (run_write_layer() needs one of its own).
+ */
+struct run_step_layer {
+	const int64_t *latest; /* as run_layer's */
+	struct run_sink sink;
+};
+
 struct run_step {
 	struct run_root root;
 	const char *const *args; /* NULL-terminated */
@@ -105,7 +117,8 @@ struct run_step {
 	const struct run_mount *mounts;
 	size_t n_mounts;
 	struct run_limits limits;
-	const int *oom_score; /* NULL: the daemon's */
+	const int *oom_score;		    /* NULL: the daemon's */
+	const struct run_step_layer *layer; /* NULL: it is not wanted, or later */
 };
 
 enum run_stream { RUN_STDOUT = 1, RUN_STDERR = 2 };
@@ -142,11 +155,6 @@ int run_describe_failure(const struct run_step *step, const struct run_result *r
 struct run_layer {
 	const struct run_root *root; /* the step's, after it ended */
 	const int64_t *latest;	     /* no time in the layer is later (seconds since 1970); NULL: as they are */
-};
-
-struct run_sink {
-	int (*write)(void *arg, struct bytes piece, struct err *err);
-	void *arg;
 };
 
 /* Its changes as an uncompressed OCI layer, the same bytes for the same tree: build.md 2.4. */

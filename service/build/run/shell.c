@@ -333,6 +333,7 @@ static int start(const struct run_config *c, const struct run_step *step, int pl
 		return fail_errno(err, "make a socket for a terminal");
 	rc = worker_process_start(c->program,
 				  &(struct worker_gifts){ .plan = plan,
+							  .layer = -1,
 							  .out = ends[1],
 							  .errors = -1,
 							  .directory = step->root.directory,

@@ -37,6 +37,7 @@ static int send_gifts(int socket, const struct worker_gifts *g, struct err *err)
 	const int fixed[RUN_FD_LOWERS] = { [RUN_FD_PLAN] = g->plan,
 					   [RUN_FD_OUT] = g->out,
 					   [RUN_FD_ERRORS] = g->errors,
+					   [RUN_FD_LAYER] = g->layer,
 					   [RUN_FD_DIRECTORY] = g->directory };
 	size_t n = 0;
 

@@ -25,7 +25,7 @@ struct worker_process {
 
 /* What it gets beside the plan; -1 is /dev/null. */
 struct worker_gifts {
-	int plan, out, errors, directory;
+	int plan, out, errors, layer, directory;
 	const int *lowers;
 	size_t n_lowers;
 	const struct run_mount *mounts;

@@ -29,13 +29,39 @@ static void keep_caches(struct step_run *r)
 			cache_mount_ready(r->held[i].cache);
 }
 
-static int run_command(struct execution *x, struct step_run *r, struct err *err)
+/* What a step may have is no measure for writing its layer, which is in the same cgroup. */
+static bool has_limits(const struct run_limits *l)
 {
+	return l->memory || l->memory_swap || l->pids || l->cpu_quota;
+}
+
+/* The layer begins with its first piece: of a step that fails there is none. */
+struct layer_of_step {
+	struct execution *x;
+	struct build_layer_writer *w;
+};
+
+static int take_piece(void *arg, struct bytes piece, struct err *err)
+{
+	struct layer_of_step *l = arg;
+
+	if (!l->w && execution_begin_layer(l->x, &l->w, err) < 0)
+		return err->code;
+	return build_layer_write(l->w, piece, err);
+}
+
+static int run_command(struct execution *x, struct step_run *r, struct layer_of_step *l, struct err *err)
+{
+	const struct run_step_layer layer = { .sink = { .write = take_piece, .arg = l } };
 	struct run_output out = { .write = hear, .arg = x->flight };
 	struct run_result result;
+	int rc;
 
-	if (run_step(&r->config, &r->step, &out, x->in->cancel, &result, err) < 0)
-		return err->code;
+	r->step.layer = has_limits(&r->step.limits) ? NULL : &layer;
+	rc = run_step(&r->config, &r->step, &out, x->in->cancel, &result, err);
+	r->step.layer = NULL;
+	if (rc < 0)
+		return rc;
 	keep_caches(r);
 	return result.exit_code ? fail_step(&r->step, &result, err) : OK;
 }
@@ -69,19 +95,20 @@ static int write_changes(struct execution *x, struct step_run *r, struct build_l
 	return run_write_layer(&r->config, &layer, &sink, x->in->cancel, err);
 }
 
-static int take_layer(struct execution *x, struct step_run *r, int64_t created_ns, struct build_layer **ret_layer,
-		      struct err *err)
+/* Unless the step's process has written it. */
+static int take_layer(struct step_run *r, struct layer_of_step *l, struct build_layer **ret_layer, struct err *err)
 {
-	struct build_layer_writer *w;
-	int rc;
+	int64_t created_ns = clock_wall_ns();
+	int rc = OK;
 
-	if (execution_begin_layer(x, &w, err) < 0)
-		return err->code;
-	rc = write_changes(x, r, w, err);
-	if (rc == OK)
-		return build_layer_end(w, created_ns, x->in->cancel, ret_layer, err);
-	build_layer_abandon(w);
-	return rc;
+	if (!l->w) {
+		rc = execution_begin_layer(l->x, &l->w, err);
+		if (rc == OK)
+			rc = write_changes(l->x, r, l->w, err);
+	}
+	if (rc != OK)
+		return rc;
+	return build_layer_end(TAKE(l->w), created_ns, l->x->in->cancel, ret_layer, err);
 }
 
 /* Of the build whose step failed first. */
@@ -107,13 +134,16 @@ static bool keep_failed(struct execution *x, const struct step_run *r)
 
 int execute_run(struct execution *x, struct build_layer **ret_layer, struct err *err)
 {
+	struct layer_of_step l = { .x = x };
 	struct step_run r;
 	int rc = step_run_open(x, &r, err);
 
 	if (rc == OK)
-		rc = run_command(x, &r, err);
+		rc = run_command(x, &r, &l, err);
 	if (rc == OK)
-		rc = take_layer(x, &r, clock_wall_ns(), ret_layer, err);
+		rc = take_layer(&r, &l, ret_layer, err);
+	if (l.w)
+		build_layer_abandon(l.w);
 	if (rc != E_UNKNOWN || !keep_failed(x, &r))
 		step_run_close(&r);
 	return rc;

@@ -74,7 +74,7 @@ int step_check(const struct step_plan *p, struct err *err)
 	if (plan->lowers > RUN_LAYERS_MAX || p->n_fds < first)
 		return fail(err, E_WORKER, "plan of a step: it has %zu descriptors for %u layers", p->n_fds,
 			    plan->lowers);
-	if (!!plan->step + !!plan->layer + !!plan->remove != 1)
+	if ((plan->step || plan->layer) == plan->remove)
 		return fail(err, E_WORKER, "plan of a step: it says not what to do");
 	if (plan->step && (!plan->step->n_args || !plan->step->runtime.len))
 		return fail(err, E_WORKER, "plan of a step: there is nothing to run");
@@ -235,6 +235,59 @@ static int make_cwd(struct running *r, struct err *err)
 	return is_in_mount(r, SIZE_MAX, cwd) ? OK : in_root_make(r->workspace.root, cwd, true, NULL, err);
 }
 
+/* ---- its layer -------------------------------------------------------------------------------- */
+
+static int write_all(void *arg, struct bytes piece, struct err *err)
+{
+	const int *fd = arg;
+
+	while (piece.len) {
+		ssize_t n = write(*fd, piece.data, piece.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_errno(err, "hand over a layer");
+		piece = (struct bytes){ piece.data + n, piece.len - (size_t)n };
+	}
+	return OK;
+}
+
+static int write_changes(const struct step_plan *p, int lower, struct err *err)
+{
+	CLEANUP(closep) int upper = openat(p->fds[RUN_FD_DIRECTORY], "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int out = p->fds[RUN_FD_LAYER];
+	const struct changes changes = {
+		.upper = upper,
+		.lower = lower,
+		.clamp = p->plan->layer->clamp,
+		.latest = p->plan->layer->latest,
+		.write = write_all,
+		.arg = &out,
+	};
+
+	return upper < 0 ? fail_errno(err, "open the changes of a step") : changes_write(&changes, err);
+}
+
+static int write_layer(const struct step_plan *p, struct workspace *w, struct err *err)
+{
+	CLEANUP(closep) int lower = -1;
+	int rc = workspace_mount_lower(w, step_lowers(p), p->plan->lowers, &lower, err);
+
+	return rc == OK ? write_changes(p, lower, err) : rc;
+}
+
+static int write_layer_alone(const struct step_plan *p, struct err *err)
+{
+	struct workspace w = WORKSPACE_INIT;
+	int rc = workspace_make(&w, p->workspace, p->is_root, err);
+
+	if (rc == OK)
+		rc = write_layer(p, &w, err);
+	workspace_free(&w);
+	return rc;
+}
+
 /* ---- run -------------------------------------------------------------------------------------- */
 
 static int write_spec(const struct running *r, struct err *err)
@@ -308,56 +361,10 @@ static int run(const struct step_plan *p, struct run_report *report, struct err 
 		rc = prepare(r, err);
 	if (rc == OK)
 		rc = run_prepared(r, report, err);
+	if (rc == OK && p->plan->layer && !report->exit_code)
+		rc = write_layer(p, &r->workspace, err);
 	stubs_free(&r->stubs);
 	workspace_free(&r->workspace);
-	return rc;
-}
-
-/* ---- its layer -------------------------------------------------------------------------------- */
-
-static int write_all(void *arg, struct bytes piece, struct err *err)
-{
-	const int *fd = arg;
-
-	while (piece.len) {
-		ssize_t n = write(*fd, piece.data, piece.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(err, "hand over a layer");
-		piece = (struct bytes){ piece.data + n, piece.len - (size_t)n };
-	}
-	return OK;
-}
-
-static int write_changes(const struct step_plan *p, int lower, struct err *err)
-{
-	CLEANUP(closep) int upper = openat(p->fds[RUN_FD_DIRECTORY], "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int out = p->fds[RUN_FD_OUT];
-	const struct changes changes = {
-		.upper = upper,
-		.lower = lower,
-		.clamp = p->plan->layer->clamp,
-		.latest = p->plan->layer->latest,
-		.write = write_all,
-		.arg = &out,
-	};
-
-	return upper < 0 ? fail_errno(err, "open the changes of a step") : changes_write(&changes, err);
-}
-
-static int write_layer(const struct step_plan *p, struct err *err)
-{
-	struct workspace w = WORKSPACE_INIT;
-	CLEANUP(closep) int lower = -1;
-	int rc = workspace_make(&w, p->workspace, p->is_root, err);
-
-	if (rc == OK)
-		rc = workspace_mount_lower(&w, step_lowers(p), p->plan->lowers, &lower, err);
-	if (rc == OK)
-		rc = write_changes(p, lower, err);
-	workspace_free(&w);
 	return rc;
 }
 
@@ -366,6 +373,6 @@ int step_run(const struct step_plan *p, struct run_report *report, struct err *e
 	if (p->plan->step)
 		return run(p, report, err);
 	if (p->plan->layer)
-		return write_layer(p, err);
+		return write_layer_alone(p, err);
 	return remove_tree_content(p->fds[RUN_FD_DIRECTORY], err);
 }
