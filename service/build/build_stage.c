@@ -22,6 +22,8 @@ static const char *find_env(const struct string_list *env, struct bytes name)
 
 static void note_undefined(struct build_stage *s, struct bytes name)
 {
+	if (!s->is_expanding)
+		return;
 	for (size_t i = 0; i < s->n_undefined; i++)
 		if (bytes_eq(s->undefined[i], name))
 			return;
@@ -109,9 +111,11 @@ static int run_expansion(struct build_stage *s, const struct instruction *i, con
 	size_t before = out->len;
 	int r;
 
+	s->is_expanding = true;
 	s->n_undefined = 0;
 	r = expand(word, rules, &v, out, err);
 	warn_undefined(s, i);
+	s->is_expanding = false;
 	return r == OK ? stage_spend(s, out->len - before + STAGE_VALUE_COST, err) : r;
 }
 

@@ -30,7 +30,8 @@ struct build_stage {
 	struct place used[INSTRUCTION_WORKDIR + 1]; /* where CMD, ENTRYPOINT, HEALTHCHECK stood last */
 	size_t spent;				    /* of BUILD_VALUES_MAX */
 	uint64_t steps;				    /* of patterns (shell_pattern.h); set by stage_init() */
-	/* Of the word that is being expanded: */
+	/* Of the word that stage_expand() expands, and borrowed from it: */
+	bool is_expanding;
 	struct bytes undefined[UNDEFINED_MAX];
 	size_t n_undefined;
 };
