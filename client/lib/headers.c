@@ -75,8 +75,10 @@ void client_headers_free(struct headers *h)
 
 grpc_op client_headers_op(const struct headers *h)
 {
-	grpc_op op = { .op = GRPC_OP_SEND_INITIAL_METADATA };
+	grpc_op op;
 
+	memset(&op, 0, sizeof op);
+	op.op = GRPC_OP_SEND_INITIAL_METADATA;
 	op.data.send_initial_metadata.count = h->n;
 	op.data.send_initial_metadata.metadata = h->items;
 	return op;
