@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <grpc/slice.h>
+#include <strings.h>
 
 #include "client/lib/internal.h"
 
@@ -10,9 +11,9 @@ static bool is_reserved(const char *name)
 					     "te",	   "user-agent",     "transfer-encoding" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcmp(name, names[i]))
+		if (!strcasecmp(name, names[i]))
 			return true;
-	return !strncmp(name, "grpc-", 5);
+	return !strncasecmp(name, "grpc-", 5);
 }
 
 static grpc_slice lower_case(const char *name)
@@ -36,13 +37,7 @@ static int check(const struct rpc_header *h, const grpc_metadata *m, struct err 
 
 static int add(struct headers *h, const struct rpc_header *header, struct err *err)
 {
-	char name[64];
-	size_t i;
-
-	for (i = 0; header->name[i] && i + 1 < sizeof name; i++)
-		name[i] = (char)tolower((unsigned char)header->name[i]);
-	name[i] = 0;
-	if (is_reserved(name))
+	if (is_reserved(header->name))
 		return OK;
 	h->items[h->n] = (grpc_metadata){ .key = lower_case(header->name),
 					  .value = grpc_slice_from_copied_string(header->value) };
