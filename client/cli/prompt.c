@@ -30,18 +30,25 @@ static int read_line(struct buf *out, struct err *err)
 	}
 }
 
-static int read_hidden(struct buf *out, struct err *err)
+static int ask(const char *question, struct buf *out, struct err *err)
+{
+	cli_print("%s", question);
+	return read_line(out, err);
+}
+
+/* Nothing is echoed before the question stands: who answers it at once is not seen either. */
+static int ask_hidden(const char *question, struct buf *out, struct err *err)
 {
 	struct termios saved, hidden;
 	int r;
 
 	if (tcgetattr(STDIN_FILENO, &saved) < 0)
-		return read_line(out, err);
+		return ask(question, out, err);
 	hidden = saved;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	signals_restore_terminal(&saved);
 	tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
-	r = read_line(out, err);
+	r = ask(question, out, err);
 	tcsetattr(STDIN_FILENO, TCSANOW, &saved);
 	signals_restore_terminal(NULL);
 	return r;
@@ -49,8 +56,7 @@ static int read_hidden(struct buf *out, struct err *err)
 
 int prompt_line(const char *question, bool echo, struct buf *out, struct err *err)
 {
-	cli_print("%s", question);
-	return echo ? read_line(out, err) : read_hidden(out, err);
+	return echo ? ask(question, out, err) : ask_hidden(question, out, err);
 }
 
 bool prompt_confirm(const char *message)

@@ -55,8 +55,8 @@ class Server:
         return self.errors.read()
 
     def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)  # First: a client that leaves ends its builds, and what came of them is kept.
         self.client.close()
-        self.process.send_signal(number)
         status = self.process.wait(30)
         self.process.stdout.close()
         self.errors.close()

@@ -292,7 +292,7 @@ class TestCase(unittest.TestCase):
     def wait_until(self, done, what):
         """Asks again and again until it is so."""
         pause = threading.Event()
-        for _ in range(int(2000 * SLOW)):
+        for _ in range(int(6000 * SLOW)):
             if done():
                 return
             pause.wait(0.01)

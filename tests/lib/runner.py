@@ -25,6 +25,12 @@ from harness import SLOW, deadline  # noqa: E402
 TEST_SECONDS = 180
 
 
+def in_short(error):
+    """What is told where there is no room for more."""
+    lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    return lines[0][:300] + (" ... " + lines[-1][:300] if len(lines) > 1 else "")
+
+
 class Result(unittest.TestResult):
     def __init__(self, log):
         super().__init__()
@@ -52,7 +58,7 @@ class Result(unittest.TestResult):
 
     def fail(self, test, error):
         self.failed = True
-        self.say("fail", test, text=self._exc_info_to_string(error, test))
+        self.say("fail", test, in_short(error[1]), self._exc_info_to_string(error, test))
 
     def addSuccess(self, test):
         self.pending = test
