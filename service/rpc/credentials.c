@@ -1,178 +1,151 @@
 #include "service/rpc/credentials.h"
 
-#include <fcntl.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <sys/stat.h>
+#include <pthread.h>
 
-enum { PEM_MAX = 1024 * 1024 };
+#include "service/rpc/certificates.h"
 
-/* A file's text, NUL-terminated; it may be a key, so it is wiped when freed. */
-struct pem {
-	char *text;
-	size_t len;
+struct credentials {
+	struct credentials *next;
+	struct rpc_tls tls; /* its strings are ours */
+	rpc_log_fn *log;
+	void *log_arg;
+	pthread_mutex_t mu;
+	struct certificates current;  /* guarded by mu: what gRPC has; none before the first handshake */
+	char complaint[ERR_TEXT_MAX]; /* guarded by mu: the last that was told */
 };
 
-static void pem_free(struct pem *p)
+static bool copy(const char *text, const char **ret_text)
 {
-	wipe(p->text, p->len);
-	free(p->text);
+	*ret_text = text ? strdup(text) : NULL;
+	return *ret_text || !text;
 }
 
-static void bio_freep(BIO **b)
+static int copy_tls(const struct rpc_tls *from, struct rpc_tls *to, struct err *err)
 {
-	BIO_free(*b);
+	*to = (struct rpc_tls){ .allow_anonymous = from->allow_anonymous };
+	return copy(from->cert_file, &to->cert_file) && copy(from->key_file, &to->key_file) &&
+			       copy(from->client_ca_file, &to->client_ca_file)
+		       ? OK
+		       : fail_nomem(err);
 }
 
-static void x509_freep(X509 **x)
+/* ---- at a handshake, on a thread of gRPC's ---- */
+
+/* With the lock held. A handshake that meets the same again is no news. */
+static void complain(struct credentials *c, const struct err *why)
 {
-	X509_free(*x);
+	struct err err = ERR_INIT;
+
+	if (!c->log || !strcmp(c->complaint, why->text))
+		return;
+	memcpy(c->complaint, why->text, sizeof c->complaint);
+	fail(&err, E_UNKNOWN, "%s; the certificates from before stay in use", why->text);
+	c->log(c->log_arg, &(struct rpc_event){ .method = "connection", .err = &err });
 }
 
-static void key_freep(EVP_PKEY **k)
+/* gRPC insists on authorities also where no client is asked for a certificate. */
+static grpc_ssl_server_certificate_config *config_of(const struct certificates *c)
 {
-	EVP_PKEY_free(*k);
+	grpc_ssl_pem_key_cert_pair pair = { .private_key = c->key.text, .cert_chain = c->cert.text };
+
+	return grpc_ssl_server_certificate_config_create(c->ca.text ? c->ca.text : c->cert.text, &pair, 1);
 }
 
-static int read_all(int fd, struct pem *p, size_t size)
+/* With the lock held. */
+static grpc_ssl_certificate_config_reload_status reload(struct credentials *c,
+							grpc_ssl_server_certificate_config **ret_config)
 {
-	while (p->len < size) {
-		ssize_t n = read(fd, p->text + p->len, size - p->len);
+	CLEANUP(certificates_free) struct certificates now = { 0 };
+	struct err err = ERR_INIT;
+	int r = certificates_read(&c->tls, &now, &err);
+	bool same = r == OK && certificates_equal(&now, &c->current);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -1 : 0;
-		p->len += (size_t)n;
+	if (r == OK && !same)
+		r = certificates_check(&c->tls, &now, &err);
+	if (r < 0)
+		complain(c, &err);
+	else
+		c->complaint[0] = 0;
+	if (r < 0 || same)
+		return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+	*ret_config = config_of(&now);
+	certificates_free(&c->current);
+	c->current = TAKE(now);
+	return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+}
+
+static grpc_ssl_certificate_config_reload_status fetch(void *arg, grpc_ssl_server_certificate_config **ret_config)
+{
+	struct credentials *c = arg;
+	grpc_ssl_certificate_config_reload_status status;
+
+	pthread_mutex_lock(&c->mu);
+	status = reload(c, ret_config);
+	pthread_mutex_unlock(&c->mu);
+	return status;
+}
+
+/* ---- the port ---- */
+
+static int check_now(const struct rpc_tls *tls, struct err *err)
+{
+	CLEANUP(certificates_free) struct certificates now = { 0 };
+	int r = certificates_read(tls, &now, err);
+
+	return r < 0 ? r : certificates_check(tls, &now, err);
+}
+
+static grpc_server_credentials *create(struct credentials *c)
+{
+	grpc_ssl_client_certificate_request_type request =
+		c->tls.client_ca_file ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+				      : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;
+
+	return grpc_ssl_server_credentials_create_with_options(
+		grpc_ssl_server_credentials_create_options_using_config_fetcher(request, fetch, c));
+}
+
+static void free_one(struct credentials *c)
+{
+	certificates_free(&c->current);
+	free((char *)c->tls.cert_file);
+	free((char *)c->tls.key_file);
+	free((char *)c->tls.client_ca_file);
+	pthread_mutex_destroy(&c->mu);
+	free(c);
+}
+
+int credentials_new(const struct rpc_tls *tls, rpc_log_fn *log, void *log_arg, struct credentials **list,
+		    grpc_server_credentials **ret_grpc, struct err *err)
+{
+	struct credentials *c;
+	int r = check_now(tls, err);
+
+	if (r < 0)
+		return r;
+	c = calloc(1, sizeof *c);
+	if (!c)
+		return fail_nomem(err);
+	c->log = log;
+	c->log_arg = log_arg;
+	pthread_mutex_init(&c->mu, NULL);
+	r = copy_tls(tls, &c->tls, err);
+	if (r < 0) {
+		free_one(c);
+		return r;
 	}
-	return 0;
-}
-
-static int pem_read(const char *file, struct pem *ret_pem, struct err *err)
-{
-	CLEANUP(closep) int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	CLEANUP(pem_free) struct pem p = { 0 };
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return fail(err, E_INVALID, "TLS: read '%s': %s", file, strerrordesc_np(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX)
-		return fail(err, E_INVALID, "TLS: '%s' is no PEM file", file);
-	p.text = calloc(1, (size_t)st.st_size + 1);
-	if (!p.text)
-		return fail_nomem(err);
-	if (read_all(fd, &p, (size_t)st.st_size) < 0)
-		return fail(err, E_INVALID, "TLS: read '%s': %s", file, strerrordesc_np(errno));
-	*ret_pem = TAKE(p);
+	*ret_grpc = create(c);
+	c->next = *list;
+	*list = c;
 	return OK;
 }
 
-/* Instead of OpenSSL's question on the terminal. */
-static int no_password(UNUSED char *buf, UNUSED int size, UNUSED int rwflag, UNUSED void *arg)
+void credentials_free(struct credentials *list)
 {
-	return -1;
-}
+	while (list) {
+		struct credentials *next = list->next;
 
-static int read_certificate(const char *file, const struct pem *p, X509 **ret_x, struct err *err)
-{
-	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(p->text, (int)p->len);
-	X509 *x;
-
-	if (!bio)
-		return fail_nomem(err);
-	x = PEM_read_bio_X509(bio, NULL, no_password, NULL);
-	ERR_clear_error();
-	if (!x)
-		return fail(err, E_INVALID, "TLS: '%s' holds no certificate in PEM form", file);
-	*ret_x = x;
-	return OK;
-}
-
-static int check_certificate(const char *file, const struct pem *p, X509 **ret_x, struct err *err)
-{
-	int r = read_certificate(file, p, ret_x, err);
-
-	if (r < 0)
-		return r;
-	if (X509_cmp_current_time(X509_get0_notAfter(*ret_x)) < 0)
-		return fail(err, E_INVALID, "TLS: the certificate in '%s' has expired", file);
-	return OK;
-}
-
-static int check_key(const struct rpc_tls *tls, const struct pem *p, X509 *x, struct err *err)
-{
-	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(p->text, (int)p->len);
-	CLEANUP(key_freep) EVP_PKEY *key = NULL;
-	int fits;
-
-	if (!bio)
-		return fail_nomem(err);
-	key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-	fits = key && X509_check_private_key(x, key);
-	ERR_clear_error();
-	if (!key)
-		return fail(err, E_INVALID, "TLS: '%s' holds no private key in PEM form without a password",
-			    tls->key_file);
-	if (!fits)
-		return fail(err, E_INVALID, "TLS: the key in '%s' does not belong to the certificate in '%s'",
-			    tls->key_file, tls->cert_file);
-	return OK;
-}
-
-static int load_pair(const struct rpc_tls *tls, struct pem *cert, struct pem *key, struct err *err)
-{
-	CLEANUP(x509_freep) X509 *x = NULL;
-	int r;
-
-	if (!tls->cert_file || !tls->key_file)
-		return fail(err, E_INVALID, "TLS needs both a certificate and a key");
-	r = pem_read(tls->cert_file, cert, err);
-	if (r == OK)
-		r = pem_read(tls->key_file, key, err);
-	if (r == OK)
-		r = check_certificate(tls->cert_file, cert, &x, err);
-	return r < 0 ? r : check_key(tls, key, x, err);
-}
-
-static int load_client_ca(const struct rpc_tls *tls, struct pem *ca, struct err *err)
-{
-	CLEANUP(x509_freep) X509 *x = NULL;
-	int r;
-
-	if (!tls->client_ca_file && tls->allow_anonymous)
-		return OK;
-	if (!tls->client_ca_file)
-		return fail(err, E_INVALID,
-			    "TLS without client certificates would let everybody who reaches the port do everything: "
-			    "give tls-client-ca, or tls-allow-anonymous if that is meant");
-	r = pem_read(tls->client_ca_file, ca, err);
-	return r < 0 ? r : read_certificate(tls->client_ca_file, ca, &x, err);
-}
-
-int credentials_load(const struct rpc_tls *tls, grpc_server_credentials **ret_credentials, struct err *err)
-{
-	CLEANUP(pem_free) struct pem cert = { 0 };
-	CLEANUP(pem_free) struct pem key = { 0 };
-	CLEANUP(pem_free) struct pem ca = { 0 };
-	grpc_ssl_pem_key_cert_pair pair;
-	grpc_server_credentials *credentials;
-	int r;
-
-	r = load_pair(tls, &cert, &key, err);
-	if (r == OK)
-		r = load_client_ca(tls, &ca, err);
-	if (r < 0)
-		return r;
-	pair = (grpc_ssl_pem_key_cert_pair){ .private_key = key.text, .cert_chain = cert.text };
-	credentials = grpc_ssl_server_credentials_create_ex(
-		ca.text, &pair, 1,
-		ca.text ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-			: GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-		NULL);
-	if (!credentials)
-		return fail(err, E_INVALID, "TLS: gRPC does not accept '%s' and '%s'", tls->cert_file, tls->key_file);
-	*ret_credentials = credentials;
-	return OK;
+		free_one(list);
+		list = next;
+	}
 }

@@ -102,6 +102,7 @@ struct rpc_server {
 	struct pool *pool;    /* of unary calls */
 	struct pool *streams; /* of streams, which may take hours: a list never waits for a pull */
 	struct unix_listener *unix_listener;
+	struct credentials *credentials; /* of the TCP ports with TLS */
 	struct health *health;
 	struct reflection *reflection;
 	struct call_watches watches;

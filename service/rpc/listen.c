@@ -72,15 +72,29 @@ static int listen_fd(struct rpc_server *s, int fd, struct err *err)
 
 /* ---- TCP ---- */
 
-static int bind_one(struct rpc_server *s, const char *host, int port, grpc_server_credentials *credentials,
-		    int *ret_port, struct err *err)
+/* Without tls: plain. */
+static int port_credentials(struct rpc_server *s, const struct rpc_tls *tls, grpc_server_credentials **ret_credentials,
+			    struct err *err)
+{
+	if (tls)
+		return credentials_new(tls, s->log, s->log_arg, &s->credentials, ret_credentials, err);
+	*ret_credentials = grpc_insecure_server_credentials_create();
+	return OK;
+}
+
+static int bind_one(struct rpc_server *s, const char *host, int port, const struct rpc_tls *tls, int *ret_port,
+		    struct err *err)
 {
 	char target[ADDRESS_TARGET_MAX + 8];
+	grpc_server_credentials *credentials;
 	const char *problem;
-	int bound;
+	int bound, r = port_credentials(s, tls, &credentials, err);
 
+	if (r < 0)
+		return r;
 	snprintf(target, sizeof target, "%s:%d", host, port);
 	bound = grpc_server_add_http2_port(s->grpc, target, credentials);
+	grpc_server_credentials_release(credentials);
 	if (bound > 0) {
 		*ret_port = bound;
 		return OK;
@@ -92,12 +106,12 @@ static int bind_one(struct rpc_server *s, const char *host, int port, grpc_serve
 
 /* All addresses of the host, on one port: the first choice when it is 0. */
 static int bind_all(struct rpc_server *s, const struct address *a, const struct address_results *results,
-		    grpc_server_credentials *credentials, struct err *err)
+		    const struct rpc_tls *tls, struct err *err)
 {
 	int port = a->port, r;
 
 	for (size_t i = 0; i < results->n; i++) {
-		r = bind_one(s, results->host[i], port, credentials, &port, err);
+		r = bind_one(s, results->host[i], port, tls, &port, err);
 		if (r < 0)
 			return r;
 	}
@@ -106,28 +120,18 @@ static int bind_all(struct rpc_server *s, const struct address *a, const struct 
 
 static int listen_tcp(struct rpc_server *s, const struct address *a, const struct rpc_tls *tls, struct err *err)
 {
+	bool secure = tls && (tls->cert_file || tls->key_file || tls->client_ca_file);
 	struct address_results results;
-	grpc_server_credentials *credentials;
-	int r;
+	int r = address_resolve(a, &results, err);
 
-	r = address_resolve(a, &results, err);
 	if (r < 0)
 		return r;
-	if (tls && (tls->cert_file || tls->key_file || tls->client_ca_file)) {
-		r = credentials_load(tls, &credentials, err);
-		if (r < 0)
-			return r;
-	} else if (results.all_loopback) {
-		credentials = grpc_insecure_server_credentials_create();
-	} else {
+	if (!secure && !results.all_loopback)
 		return fail(err, E_INVALID,
 			    "cannot listen on tcp://%s:%d without TLS: only loopback addresses may; "
 			    "give a certificate and a key",
 			    a->host, a->port);
-	}
-	r = bind_all(s, a, &results, credentials, err);
-	grpc_server_credentials_release(credentials);
-	return r;
+	return bind_all(s, a, &results, secure ? tls : NULL, err);
 }
 
 int rpc_server_listen(struct rpc_server *s, const char *address, const struct rpc_tls *tls, struct err *err)

@@ -4,6 +4,7 @@
 #include "proto/runtime/sanitize.h"
 #include "service/rpc/connections.h"
 #include "service/rpc/core_log.h"
+#include "service/rpc/credentials.h"
 #include "service/rpc/internal.h"
 #include "service/rpc/poller.h"
 #include "service/rpc/reflection.h"
@@ -330,6 +331,7 @@ void rpc_server_free(struct rpc_server *s)
 	rpc_server_drain(s);
 	destroy_grpc(s);
 	unix_listener_free(s->unix_listener);
+	credentials_free(s->credentials);
 	health_free(s->health);
 	reflection_free(s->reflection);
 	methods_free(&s->methods);

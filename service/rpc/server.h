@@ -34,6 +34,8 @@ struct rpc_server_options {
 	int64_t grace_ms;		 /* drain; 0: 10 s */
 };
 
+/* The files are read again at each handshake: one that was replaced counts for connections
+ * that come from then on, and one that cannot be used leaves the one before in use. */
 struct rpc_tls {
 	const char *cert_file, *key_file; /* PEM; NULL: no TLS */
 	const char *client_ca_file;	  /* PEM; a client certificate is demanded */
@@ -48,7 +50,8 @@ struct rpc_event {
 };
 
 /* One call that is over. Runs on any of the server's threads, also at once.
- * Connections that could not be taken come here too, with the method "connection", and
+ * Connections that could not be taken and certificates that cannot be used any more come here
+ * too, with the method "connection", and
  * what gRPC itself complains of, such as failed TLS handshakes, with the method "gRPC";
  * both without a peer. */
 typedef void rpc_log_fn(void *arg, const struct rpc_event *event);
