@@ -1,6 +1,7 @@
 """What a build may not do: let a secret out, leave something behind when it is cancelled,
 take the daemon down or touch anything else by a context that lies."""
 
+import glob
 import io
 import os
 import queue
@@ -15,6 +16,10 @@ from buildworld import BuildCase, cgroups_with, ended, mounts_with, pidfds
 from rpc import pb
 
 SECRET = "a-secret-that-nobody-may-see-4711"
+
+
+def name_of(pid):
+    return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
 
 
 class Secrets(BuildCase):
@@ -137,10 +142,27 @@ class Cancel(BuildCase):
 class Cgroups(BuildCase):
     STEP = "FROM localhost/base\nRUN echo a-step\n"
 
+    def supervisors(self):
+        tasks = glob.glob(f"/proc/{self.daemon_.pid}/task/*/children")
+        return [pid for task in tasks for pid in map(int, open(task, encoding="ascii").read().split()) if name_of(pid) == "imaged-run"]
+
     def test_a_parent_that_the_client_asks_for(self):
         for parent in (f"{self.parent}-own", f"/{self.parent}-own/inner"):
             self.build(self.context(self.STEP), "--no-cache", "--cgroup-parent", parent)
             self.assertEqual([], cgroups_with(f"{self.parent}-own"), "a cgroup of the build stays")
+
+    def test_a_parent_that_the_client_asks_for_after_a_kill(self):
+        """Both at once, or the step's supervisor would still remove it."""
+        process = self.start(self.context("FROM localhost/base\nRUN echo it-is'-'ready; sleep 1000\n"), "--cgroup-parent", f"{self.parent}-own/inner")
+        self.wait_line(process, " it-is-ready")
+        [supervisor] = self.supervisors()
+        os.kill(self.daemon_.pid, signal.SIGSTOP)
+        os.kill(supervisor, signal.SIGKILL)
+        self.daemon_.kill()
+        process.communicate(timeout=60)
+        self.assertNotEqual([], cgroups_with(f"{self.parent}-own"), "the kill left nothing: this test does not show the sweep")
+        self.daemon_.start()
+        self.wait_until(lambda: not cgroups_with(f"{self.parent}-own"), "the cgroup is swept")
 
     def test_a_parent_that_was_there_before(self):
         root = "/sys/fs/cgroup/unified" if os.path.isdir("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"

@@ -156,6 +156,14 @@ void run_forget_parent(const char *cgroup_parent)
 		cgroup_leftovers_forget(cgroup_parent);
 }
 
+void run_sweep_step(const char *cgroup_parent, const char *id)
+{
+	if (plan_check_cgroup_parent(cgroup_parent, NULL) != OK)
+		return;
+	cgroup_leftovers_remove(cgroup_parent, id);
+	cgroup_leftovers_forget(cgroup_parent);
+}
+
 /* ---- words ------------------------------------------------------------------------------- */
 
 static const char single_id_note[] =

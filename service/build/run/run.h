@@ -168,6 +168,8 @@ int run_remove(const struct run_config *c, int directory, struct err *err);
 
 /* Removes a cgroup that was made because a client named it, and those above it, unless there are steps in them. */
 void run_forget_parent(const char *cgroup_parent);
+/* The cgroup of one step that does not run any more, and that parent as run_forget_parent() does. */
+void run_sweep_step(const char *cgroup_parent, const char *id);
 
 /* Removes the cgroups that steps have left whose ids begin so, and which no daemon has any more; at the daemon's
  * start. How many. */

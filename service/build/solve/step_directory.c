@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include "service/build/run/worker/remove_tree.h"
 
@@ -63,7 +64,18 @@ static int check_place(struct step_directories *d, int place, struct err *err)
 
 /* ---- making ------------------------------------------------------------------------- */
 
-int step_directory_make(struct step_directories *d, struct step_directory *ret_directory, struct err *err)
+/* Of a step whose cgroup is not where the sweep looks. */
+static const char parent_mark[] = "trusted.imaged.cgroup-parent";
+
+static bool is_own_parent(const struct step_directories *d, const char *parent)
+{
+	const char *own = d->run->cgroup_parent;
+
+	return !parent || (own && !strcmp(parent, own));
+}
+
+int step_directory_make(struct step_directories *d, const char *cgroup_parent, struct step_directory *ret_directory,
+			struct err *err)
 {
 	unsigned serial = atomic_fetch_add(&d->serial, 1);
 	struct step_directory made = { .fd = -1 };
@@ -76,6 +88,9 @@ int step_directory_make(struct step_directories *d, struct step_directory *ret_d
 	made.fd = open_in(place, made.id);
 	if (made.fd < 0)
 		return fail_errno(err, "make a directory for a build step in '%s'", store_root(d->store));
+	/* Without root there is no cgroup; and where it cannot be noted, a kill leaves an empty one. */
+	if (!is_own_parent(d, cgroup_parent))
+		fsetxattr(made.fd, parent_mark, cgroup_parent, strlen(cgroup_parent), 0);
 	*ret_directory = made;
 	return OK;
 }
@@ -208,12 +223,24 @@ void step_directories_free(struct step_directories *d)
 
 /* ---- what another process left ----------------------------------------------------------- */
 
+static void sweep_cgroup(int directory, const char *id)
+{
+	char parent[PATH_MAX];
+	ssize_t n = fgetxattr(directory, parent_mark, parent, sizeof parent - 1);
+
+	if (n <= 0)
+		return;
+	parent[n] = 0;
+	run_sweep_step(parent, id);
+}
+
 static void sweep_one(struct step_directories *d, int place, const char *name)
 {
 	CLEANUP(closep) int fd = openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
+	sweep_cgroup(fd, name);
 	empty(d, fd);
 	unlinkat(place, name, AT_REMOVEDIR);
 }

@@ -24,8 +24,9 @@ struct step_directory {
 	int fd;
 };
 
-/* E_UNSUPPORTED: the store is on an overlay. */
-int step_directory_make(struct step_directories *d, struct step_directory *ret_directory, struct err *err);
+/* The step's cgroup will be below cgroup_parent; NULL: the default. E_UNSUPPORTED: the store is on an overlay. */
+int step_directory_make(struct step_directories *d, const char *cgroup_parent, struct step_directory *ret_directory,
+			struct err *err);
 /* Empties and removes it, later. */
 void step_directory_give_back(struct step_directories *d, struct step_directory *directory);
 

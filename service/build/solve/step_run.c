@@ -149,7 +149,8 @@ int step_run_open(struct execution *x, struct step_run *r, struct err *err)
 	describe(x, r);
 	set_rights(q, c, &r->step);
 	if (check_platform(x->in->op, err) < 0 || check_devices(c, err) < 0 || set_args(c, r, err) < 0 ||
-	    set_env(c, r, err) < 0 || step_directory_make(r->solver->directories, &r->directory, err) < 0 ||
+	    set_env(c, r, err) < 0 ||
+	    step_directory_make(r->solver->directories, r->config.cgroup_parent, &r->directory, err) < 0 ||
 	    step_run_add_mounts(x, r, err) < 0 || execution_enter(x, err) < 0)
 		return err->code;
 	return open_root(x, r, err);
