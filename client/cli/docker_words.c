@@ -32,6 +32,7 @@ const char *docker_flag(const struct cli *cli, const char *name)
 			     "default context set with \"docker context use\")" },
 		{ "host", "Daemon socket to connect to" },
 		{ "tree", "List multi-platform images as a tree (EXPERIMENTAL)" },
+		{ "volumes", "Prune anonymous volumes" },
 	};
 
 	for (size_t i = 0; cli_is_docker(cli) && i < ARRAY_LEN(flags); i++)

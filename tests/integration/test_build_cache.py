@@ -294,6 +294,97 @@ class Commands(CacheCase):
         self.assertEqual(["history Completed"], self.ctl("build", "history", "ls", "--format", "{{.Name}} {{.Status}}").splitlines())
 
 
+class SystemPrune(CacheCase):
+    """Images and what builds keep, in one."""
+
+    def setUp(self):
+        super().setUp()
+        self.build("FROM scratch\nCOPY a /a\n", tags=["app:1"])
+
+    def prune(self, *args, **more):
+        return self.imaged.ctl("system", "prune", *args, **more)
+
+    def names(self):
+        return [name.rpartition("/")[2] for image in self.client.images() for name in image.repo_tags]
+
+    def test_all_takes_images_and_results(self):
+        said = self.prune("-af").stdout
+        self.assertRegex(
+            said,
+            r"\ADeleted Images:\nuntagged: app:1\n(deleted: sha256:[0-9a-f]{64}\n)+\n"
+            r"Deleted build cache objects:\n([0-9a-f]{64}\n)+\nTotal reclaimed space: [\d.]+kB\n\Z",
+        )
+        self.assertEqual(([], []), (self.names(), self.entries()))
+        self.assertEqual("Total reclaimed space: 0B\n", self.prune("-af").stdout)
+
+    def test_the_total_is_of_both(self):
+        parts = [
+            json.loads(self.ctl(*group, "prune", "-a", "--dry-run", "--format", "json"))
+            for group in (("image",), ("build", "cache"))
+        ]
+        total = parts[0]["Reclaimed"] + parts[1]["Freed"]
+        self.assertEqual(f"{total / 1000:.4g}kB", self.prune("-a", "--dry-run").stdout.split()[-1])
+        self.assertEqual(["app:1"], self.names())
+
+    def test_an_image_with_a_name_stays(self):
+        self.assertNotIn("Deleted Images", self.prune("-f").stdout)
+        self.assertEqual(["app:1"], self.names())
+
+    def test_labels_choose_among_images_only(self):
+        self.build("FROM scratch\nCOPY b /b\n", tags=["app:2"], labels={"keep": "me"})
+        self.prune("-af", "--filter", "label!=keep")
+        self.assertEqual((["app:2"], []), (self.names(), self.entries()))
+
+    def test_until_chooses_among_both(self):
+        self.assertEqual("Total reclaimed space: 0B\n", self.prune("-af", "--filter", "until=24h").stdout)
+        self.assertEqual((["app:1"], True), (self.names(), bool(self.entries())))
+
+    def test_question(self):
+        own = self.prune(input="n\n").stdout
+        self.assertEqual("WARNING! This will remove:\n  - all dangling images\n  - unused build cache\n\n"
+                         "Are you sure you want to continue? [y/N] ", own)
+        asked = self.prune("-a", "--filter", "label=x10", "--filter", "until=1h", "--filter", "label=x2", input="\n", name="docker").stdout
+        self.assertEqual(
+            [
+                "WARNING! This will remove:",
+                "  - all stopped containers",
+                "  - all networks not used by at least one container",
+                "  - all images without at least one container associated to them",
+                "  - all build cache",
+                "",
+                "  Items to be pruned will be filtered with:",
+                "  - label=x2",
+                "  - label=x10",
+                "  - until=1h",
+                "",
+                "Are you sure you want to continue? [y/N] ",
+            ],
+            asked.split("\n"),
+        )
+        self.assertIn("  - all anonymous volumes not used by at least one container\n",
+                      self.prune("--volumes", input="n\n", name="docker").stdout)
+        self.assertEqual(["app:1"], self.names())
+        self.prune("-a", input="y\n")
+        self.assertEqual([], self.names())
+
+    def test_filters_of_the_configuration(self):
+        with open(self.path("config.json"), "w", encoding="ascii") as file:
+            json.dump({"pruneFilters": ["until=24h"]}, file)
+        self.prune("-af", env={"DOCKER_CONFIG": self.path()})
+        self.assertEqual(["app:1"], self.names())
+
+    def test_refused(self):
+        for args, text in (
+            (("-f", "--filter", "foo=bar"), "invalid filter 'foo'"),
+            (("-f", "--filter", "dangling=true"), "invalid filter 'dangling'"),
+            (("--volumes", "--filter", "until=1h"), 'ERROR: The "until" filter is not supported with "--volumes"'),
+        ):
+            refused = self.prune(*args, check=False)
+            self.assertEqual((1, ""), (refused.returncode, refused.stdout))
+            self.assertIn(text, refused.stderr)
+        self.assertEqual(["app:1"], self.names())
+
+
 class Records(CacheCase):
     def test_what_is_on_record(self):
         self.build(tags=["app:1"], dockerfile_name="Dockerfile.test", target="")

@@ -1,9 +1,9 @@
 #include "client/cli/commands/commands.h"
+#include "client/cli/commands/prune.h"
 #include "client/cli/filter.h"
 #include "client/cli/format/units.h"
 #include "client/cli/object_view.h"
 #include "client/cli/prompt.h"
-#include "imaged/v1/image_service.client.h"
 #include "proto/runtime/clock.h"
 
 struct options {
@@ -27,8 +27,7 @@ static bool value_of(const char *filter, const char *key, const char **ret_value
 	return true;
 }
 
-/* A time span or a moment, as for images. */
-static int set_until(const char *filter, int64_t now_ns, Imaged__V1__PruneBuildCacheRequest *request, struct err *err)
+int prune_set_until(const char *filter, int64_t now_ns, Imaged__V1__PruneBuildCacheRequest *request, struct err *err)
 {
 	const struct strings one = { &filter, 1 };
 	CLEANUP(image_filter_free) struct image_filter f;
@@ -53,7 +52,7 @@ static int set_filters(const struct strings *filters, int64_t now_ns, Imaged__V1
 			request->kinds[request->n_kinds++] = (char *)value;
 		else if (!value_of(filter, "until", &value))
 			return fail(err, E_INVALID_FILTER, "invalid filter '%.*s'", (int)strcspn(filter, "="), filter);
-		else if (set_until(filter, now_ns, request, err))
+		else if (prune_set_until(filter, now_ns, request, err))
 			return err->code;
 	}
 	return OK;
@@ -61,19 +60,24 @@ static int set_filters(const struct strings *filters, int64_t now_ns, Imaged__V1
 
 /* ---- what went ------------------------------------------------------------------------ */
 
-static void print_removed(const Imaged__V1__PruneBuildCacheResponse *m, bool dry_run)
+void prune_print_build_cache(const Imaged__V1__PruneBuildCacheResponse *m, bool dry_run)
 {
-	char size[SIZE_TEXT_MAX];
-
-	if (m->n_removed)
-		cli_print(dry_run ? "Build cache objects that would be deleted:\n" : "Deleted build cache objects:\n");
+	if (!m->n_removed)
+		return;
+	cli_print(dry_run ? "Build cache objects that would be deleted:\n" : "Deleted build cache objects:\n");
 	for (size_t i = 0; i < m->n_removed; i++)
 		cli_print("%s\n", m->removed[i]->id);
 	if (m->count > (int64_t)m->n_removed)
 		cli_print("... and %lld more\n", (long long)(m->count - (int64_t)m->n_removed));
-	cli_print("%s%s: %s\n", m->n_removed ? "\n" : "",
-		  dry_run ? "Total space that would be reclaimed" : "Total reclaimed space",
-		  size_text((double)m->freed, 4, size));
+	cli_print("\n");
+}
+
+void prune_print_total(int64_t bytes, bool dry_run)
+{
+	char size[SIZE_TEXT_MAX];
+
+	cli_print("%s: %s\n", dry_run ? "Total space that would be reclaimed" : "Total reclaimed space",
+		  size_text((double)bytes, 4, size));
 }
 
 /* {Removed, LeftOut, Freed, DryRun}: ids, and bytes. */
@@ -100,23 +104,32 @@ static int render_removed(const Imaged__V1__PruneBuildCacheResponse *m, const st
 	return OK;
 }
 
+int prune_build_cache(struct cli *cli, const Imaged__V1__PruneBuildCacheRequest *request,
+		      Imaged__V1__PruneBuildCacheResponse **ret_response, struct err *err)
+{
+	struct rpc_channel *channel;
+	int r = cli_channel(cli, &channel, err);
+
+	if (!r)
+		r = imaged__v1__image_service__call_prune_build_cache(channel, cli_call_options(), request,
+								      ret_response, err);
+	cli_explain(cli, err);
+	return r;
+}
+
 static int prune(struct cli *cli, const struct options *o, const Imaged__V1__PruneBuildCacheRequest *request,
 		 struct err *err)
 {
 	CLEANUP(imaged__v1__image_service__prune_build_cache_freep)
 	Imaged__V1__PruneBuildCacheResponse *response = NULL;
-	struct rpc_channel *channel;
-	int r = cli_channel(cli, &channel, err);
 
-	if (!r)
-		r = imaged__v1__image_service__call_prune_build_cache(channel, cli_call_options(), request, &response,
-								      err);
-	if (!r && o->format && *o->format)
-		r = render_removed(response, o, err);
-	else if (!r)
-		print_removed(response, o->dry_run);
-	cli_explain(cli, err);
-	return r;
+	if (prune_build_cache(cli, request, &response, err))
+		return err->code;
+	if (o->format && *o->format)
+		return render_removed(response, o, err);
+	prune_print_build_cache(response, o->dry_run);
+	prune_print_total(response->freed, o->dry_run);
+	return OK;
 }
 
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)

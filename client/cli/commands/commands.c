@@ -67,6 +67,7 @@ static const struct command system_commands[] = {
 	{ "events", NULL, &spec_events, NULL, NULL },
 	{ "explain-host", NULL, &spec_explain_host, NULL, NULL },
 	{ "info", NULL, &spec_info, NULL, NULL },
+	{ "prune", NULL, &spec_system_prune, NULL, NULL },
 	{ "transfers", NULL, &spec_system_transfers, NULL, NULL },
 	{ 0 },
 };

@@ -1,9 +1,9 @@
+#include "client/cli/commands/prune.h"
+
 #include "client/cli/commands/commands.h"
 #include "client/cli/docker_config.h"
 #include "client/cli/filter.h"
 #include "client/cli/prompt.h"
-#include "client/cli/removed_view.h"
-#include "imaged/v1/image_service.client.h"
 #include "proto/runtime/clock.h"
 
 struct options {
@@ -31,8 +31,7 @@ static bool is_overruled(const struct strings *given, const char *configured)
 	return false;
 }
 
-/* The filters given, and those that config.json adds. Free items. */
-static int all_filters(struct cli *cli, const struct strings *given, struct strings *ret_all, struct err *err)
+int prune_filters(struct cli *cli, const struct strings *given, struct strings *ret_all, struct err *err)
 {
 	CLEANUP(freep) const char **items = NULL;
 	struct strings configured;
@@ -61,7 +60,6 @@ static int show(struct removed_view *v, const Imaged__V1__PruneImagesResponse *m
 	return removed_view_add(v, m->items, m->n_items, m->items_left_out, m->freed_bytes, err);
 }
 
-/* Call after call, until there is no more. */
 static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesRequest *request,
 		     struct removed_view *view, struct err *err)
 {
@@ -81,21 +79,20 @@ static int prune_all(struct rpc_channel *channel, const Imaged__V1__PruneImagesR
 	return OK;
 }
 
-static int prune(struct cli *cli, const struct options *o, const struct strings *filters, struct removed_view *view,
-		 struct err *err)
+int prune_images(struct cli *cli, const struct prune_images *what, struct removed_view *view, struct err *err)
 {
 	Imaged__V1__PruneImagesRequest request = IMAGED__V1__PRUNE_IMAGES_REQUEST__INIT;
 	CLEANUP(image_filter_free) struct image_filter filter;
 	struct rpc_channel *channel;
-	int r = image_filter_parse(filters, FILTER_PRUNE, clock_wall_ns(), &filter, err);
+	int r = image_filter_parse(what->filters, FILTER_PRUNE, clock_wall_ns(), &filter, err);
 
 	if (!r)
 		r = cli_channel(cli, &channel, err);
 	/* docker's engine reads "dangling=false" as -a. */
-	request.all = o->all || filter.message.dangling == IMAGED__V1__CHOICE__CHOICE_NO;
+	request.all = what->all || filter.message.dangling == IMAGED__V1__CHOICE__CHOICE_NO;
 	filter.message.dangling = IMAGED__V1__CHOICE__CHOICE_UNSPECIFIED;
 	request.filter = &filter.message;
-	request.dry_run = o->dry_run;
+	request.dry_run = what->dry_run;
 	if (!r)
 		r = prune_all(channel, &request, view, err);
 	cli_explain(cli, err);
@@ -139,13 +136,13 @@ static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED cha
 	view.deleted = "deleted";
 	view.write = cli_write;
 
-	if (all_filters(cli, &o->filters, &filters, &err))
+	if (prune_filters(cli, &o->filters, &filters, &err))
 		return cli_fail(&err);
 	if (!confirm(o)) {
 		free(filters.items);
 		return 0;
 	}
-	r = prune(cli, o, &filters, &view, &err);
+	r = prune_images(cli, &(struct prune_images){ o->all, o->dry_run, &filters }, &view, &err);
 	free(filters.items);
 	return r ? cli_fail_call(&err) : finish(&view, o->format);
 }
