@@ -1,19 +1,22 @@
 #include "service/rpc/connections.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
 #include "proto/runtime/clock.h"
 
-enum { REST_MS = 5000, RANGE_MAX = 65536 };
+enum { REST_MS = 5000, RANGE_MAX = 65536, CONNECTIONS_MAX = 4096 };
 
 struct connection {
 	struct ucred cred;
 	int64_t free_at; /* closed: when the number may come again */
 	int watch_fd;	 /* our duplicate, while open */
 	bool open, known;
+	bool used;	 /* a call came */
+	bool busy, told; /* connections_send_goaway() */
 };
 
 struct connections {
@@ -72,7 +75,7 @@ int connections_new(unsigned max, int epoll_fd, struct connections **ret_connect
 	c->epoll_fd = epoll_fd;
 	c->base = top / 2;
 	c->count = top - c->base;
-	c->max = max;
+	c->max = max ? max : (unsigned)(top / 4 < CONNECTIONS_MAX ? top / 4 : CONNECTIONS_MAX);
 	c->slots = calloc((size_t)c->count, sizeof *c->slots);
 	if (!c->slots) {
 		free(c);
@@ -189,8 +192,52 @@ bool connections_find(struct connections *c, int number, struct ucred *ret_cred)
 
 	pthread_mutex_lock(&c->mu);
 	known = number >= c->base && number < c->base + c->count && c->slots[number - c->base].known;
-	if (known)
+	if (known) {
+		c->slots[number - c->base].used = true;
 		*ret_cred = c->slots[number - c->base].cred;
+	}
 	pthread_mutex_unlock(&c->mu);
 	return known;
+}
+
+/* ---- drain ---- */
+
+void connections_mark_busy(struct connections *c, int number)
+{
+	pthread_mutex_lock(&c->mu);
+	if (number >= c->base && number < c->base + c->count)
+		c->slots[number - c->base].busy = true;
+	pthread_mutex_unlock(&c->mu);
+}
+
+/* The highest stream there is: calls that are on their way are answered. */
+static bool send_goaway(int fd)
+{
+	static const uint8_t frame[] = { 0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0 };
+
+	return send(fd, frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof frame;
+}
+
+static bool is_there(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 0; /* else POLLHUP, which is always reported */
+}
+
+unsigned connections_send_goaway(struct connections *c)
+{
+	unsigned there = 0;
+
+	pthread_mutex_lock(&c->mu);
+	for (int i = 0; i < c->count; i++) {
+		struct connection *slot = &c->slots[i];
+
+		if (slot->open && slot->used && !slot->told && !slot->busy)
+			slot->told = send_goaway(slot->watch_fd);
+		slot->busy = false;
+		there += slot->open && slot->told && is_there(slot->watch_fd);
+	}
+	pthread_mutex_unlock(&c->mu);
+	return there;
 }

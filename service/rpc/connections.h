@@ -24,8 +24,9 @@ struct connections;
  * 10 ms and more, in the middle of a client's first call. */
 int connections_prepare(struct err *err);
 
-/* At most `max` at once. Raises the process's soft limit of open files and uses
- * the upper half of the numbers; E_LIMIT when they are too few for `max`. */
+/* At most `max` at once; 0: 4096, or as many as the limit of open files allows. Raises the
+ * process's soft limit of them and uses the upper half of the numbers; E_LIMIT when they are
+ * too few for `max`. */
 int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err);
 void connections_free(struct connections *c);
 
@@ -37,7 +38,16 @@ int connections_add(struct connections *c, int fd, uint64_t tag_base, int *ret_n
 /* The connection has ended. */
 void connections_remove(struct connections *c, int number);
 
-/* From any thread. */
+/* From any thread, for a call of this connection. */
 bool connections_find(struct connections *c, int number, struct ucred *ret_cred);
+
+/* HTTP/2's GOAWAY to every client that has had a call and is not busy now: it opens another
+ * connection for its next call, and closes this one when its calls are over. gRPC can only say
+ * it to all at once. The frame goes behind gRPC's back, which is right only where gRPC writes
+ * nothing meanwhile: so each connection that carries a call is marked as busy first, which
+ * holds for one time, and only small answers may come on the others. How many of those that
+ * were told have not gone yet. */
+void connections_mark_busy(struct connections *c, int number);
+unsigned connections_send_goaway(struct connections *c);
 
 #endif

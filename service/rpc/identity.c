@@ -18,6 +18,7 @@ static int of_unix_socket(struct rpc_call *c, const char *grpc_peer, struct err 
 	if (*end || number < 0 || number > INT32_MAX ||
 	    !unix_listener_peer(c->server->unix_listener, (int)number, &cred))
 		return fail(err, E_INTERNAL, "the peer of connection '%s' is not known", grpc_peer);
+	c->connection = (int)number;
 	c->identity = (struct identity){ .kind = IDENTITY_UNIX, .uid = cred.uid, .gid = cred.gid, .pid = cred.pid };
 	c->identity.common_name = "";
 	snprintf(c->peer, sizeof c->peer, "unix:uid=%u,gid=%u,pid=%d", cred.uid, cred.gid, cred.pid);

@@ -8,8 +8,8 @@
  *
  * References of a call: one for whoever must finish it (dropped when the final
  * batch is done), one for RECV_CLOSE, one for each read or write in flight.
- * Locks: server.mu before call.mu and a call's token; none is held around a call
- * of gRPC.
+ * Locks: server.mu before call.mu, a call's token, and the table of connections; none is
+ * held around a call of gRPC.
  */
 #ifndef SERVICE_RPC_INTERNAL_H
 #define SERVICE_RPC_INTERNAL_H
@@ -53,6 +53,7 @@ struct rpc_call {
 	const struct method_entry *entry;
 	struct identity identity;
 	char peer[PEER_MAX];
+	int connection;	  /* its number, of a unix socket; else 0 */
 	int64_t began_ms; /* monotonic */
 	struct cancel *cancel;
 	struct arena arena;	    /* request, response, identity */

@@ -27,6 +27,12 @@ enum {
 	 * that comes in the very moment of its shutdown: nobody is given it, and it holds its
 	 * connection open. A client that does not answer the GOAWAY's ping does so, too. */
 	LINGER_MS = 1000,
+	/* How often a drain looks for connections whose calls are over. */
+	FAREWELL_MS = 20,
+	/* How long those that were sent away are waited for: a call that comes after gRPC's
+	 * shutdown ends with CANCELLED, which nobody tries again. */
+	DEPARTURE_MS = 250,
+	DEPARTURE_LOOK_MS = 2,
 };
 
 static void fill_defaults(struct rpc_server_options *o)
@@ -36,7 +42,6 @@ static void fill_defaults(struct rpc_server_options *o)
 	DEFAULT(handlers, 64);
 	DEFAULT(queued, 64);
 	DEFAULT(streams_per_connection, 128);
-	DEFAULT(unix_connections, 512);
 	DEFAULT(message_bytes, 4 * 1024 * 1024);
 	DEFAULT(metadata_bytes, 16 * 1024);
 	DEFAULT(send_timeout_ms, 60 * 1000);
@@ -251,6 +256,46 @@ static void refuse_calls(struct rpc_server *s)
 	pthread_mutex_unlock(&s->mu);
 }
 
+/* Clients of unix sockets whose calls are over go to who listens next: until the last call
+ * is over, they would be refused here again and again. How many are still there. */
+static unsigned send_idle_away(struct rpc_server *s)
+{
+	struct connections *connections;
+	unsigned there;
+
+	if (!s->unix_listener)
+		return 0;
+	connections = unix_listener_connections(s->unix_listener);
+	pthread_mutex_lock(&s->mu);
+	for (struct rpc_call *c = s->calls; c; c = c->next)
+		if (!c->late)
+			connections_mark_busy(connections, c->connection);
+	there = connections_send_goaway(connections);
+	pthread_mutex_unlock(&s->mu);
+	return there;
+}
+
+static bool wait_for_calls(struct rpc_server *s, int64_t ms)
+{
+	int64_t end = clock_monotonic_ms() + ms;
+	bool over;
+
+	do {
+		send_idle_away(s);
+		over = wait_for(s, calls_are_over, FAREWELL_MS);
+	} while (!over && clock_monotonic_ms() < end);
+	return over;
+}
+
+static void wait_for_departures(struct rpc_server *s)
+{
+	struct timespec pause = { .tv_nsec = DEPARTURE_LOOK_MS * 1000000 };
+	int64_t end = clock_monotonic_ms() + DEPARTURE_MS;
+
+	while (send_idle_away(s) && clock_monotonic_ms() < end)
+		nanosleep(&pause, NULL); /* the thread that would learn of it has ended */
+}
+
 /* Tells all handlers to stop. Tokens only wake somebody, so they may be fired
  * under the lock that keeps the calls in their list. */
 static void fire_all(struct rpc_server *s)
@@ -289,10 +334,11 @@ void rpc_server_drain(struct rpc_server *s)
 		begin_shutdown(s);
 		return;
 	}
-	if (!wait_for(s, calls_are_over, s->options.grace_ms)) {
+	if (!wait_for_calls(s, s->options.grace_ms)) {
 		fire_all(s);
 		wait_for(s, calls_are_over, LAST_WORDS_MS);
 	}
+	wait_for_departures(s);
 	begin_shutdown(s);
 	wait_for(s, all_is_over, LINGER_MS);
 	grpc_server_cancel_all_calls(s->grpc); /* and their connections */

@@ -26,7 +26,7 @@ struct rpc_server_options {
 	unsigned handlers;		 /* blocking unary calls at once, and half the streams; 0: 64 */
 	unsigned queued;		 /* calls that wait for a handler; 0: 64 */
 	unsigned streams_per_connection; /* 0: 128 */
-	unsigned unix_connections;	 /* 0: 512 */
+	unsigned unix_connections;	 /* 0: 4096, fewer with few open files */
 	size_t message_bytes;		 /* received; 0: 4 MiB */
 	size_t metadata_bytes;		 /* 0: 16 KiB */
 	int64_t send_timeout_ms;	 /* a reader that takes nothing; 0: 60 s */
@@ -78,8 +78,9 @@ size_t rpc_server_addresses(const struct rpc_server *s, const char *const **ret_
 int rpc_server_start(struct rpc_server *s, struct err *err);
 
 /* Health, which said SERVING since the start, says NOT_SERVING; new calls are refused with
- * UNAVAILABLE, watches end; waits for the calls that run, and after the grace time cancels
- * them; waits for their clients to read how they ended, for a second at most. */
+ * UNAVAILABLE, watches end; clients of unix sockets that have no call are sent to who listens next; waits for the calls
+ * that run, and after the grace time cancels them; waits for their clients to read how they ended, for a second at
+ * most. */
 void rpc_server_drain(struct rpc_server *s);
 
 /* Of the gRPC library: "1.51.1". */

@@ -11,7 +11,7 @@
 #include "service/rpc/connections.h"
 #include "service/rpc/socket_file.h"
 
-enum { SOCKETS_MAX = 8, BACKLOG = 256, EVENTS = 64, ACCEPTS_AT_ONCE = 64 };
+enum { SOCKETS_MAX = 8, BACKLOG = 4096, EVENTS = 64, ACCEPTS_AT_ONCE = 64 };
 enum { SHORTAGE_MS = 100, REPORT_MS = 10000 };
 /* Tags of the epoll set: below SOCKETS_MAX a listening socket. */
 enum { TAG_STOP = 1000, TAG_CONNECTION = 100000 };
@@ -232,4 +232,9 @@ void unix_listener_stop(struct unix_listener *l)
 bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred)
 {
 	return connections_find(l->connections, fd, ret_cred);
+}
+
+struct connections *unix_listener_connections(struct unix_listener *l)
+{
+	return l->connections;
 }

@@ -50,4 +50,7 @@ void unix_listener_stop(struct unix_listener *l);
 /* From any thread: who is behind a descriptor that was given to accept(). */
 bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred);
 
+/* For a drain, see connections.h. */
+struct connections *unix_listener_connections(struct unix_listener *l);
+
 #endif
