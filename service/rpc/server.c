@@ -20,7 +20,6 @@ enum {
 	HANDSHAKE_MS = 10 * 1000,
 	KEEPALIVE_MS = 60 * 1000,
 	KEEPALIVE_TIMEOUT_MS = 20 * 1000,
-	PING_INTERVAL_MS = 10 * 1000,
 	/* Calls that a drain cancels may still say why they end. */
 	LAST_WORDS_MS = 500,
 	/* How long clients are waited for when their calls are over. gRPC 1.51 forgets a call
@@ -82,7 +81,9 @@ static void create_grpc(struct rpc_server *s)
 	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS);
 	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
 	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-	list[args.num_args++] = number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MS);
+	/* As many pings as a client likes: to gRPC 1.51 each one too many is an error of some KiB, kept
+	 * as long as the client reads nothing. Without the count it stops to read such a client. */
+	list[args.num_args++] = number(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 	s->grpc = grpc_server_create(&args, NULL);
 	s->cq = grpc_completion_queue_create_for_next(NULL);
 	grpc_server_register_completion_queue(s->grpc, s->cq, NULL);
