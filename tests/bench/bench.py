@@ -20,10 +20,12 @@ import images  # noqa: E402, I001 (it makes the rest findable)
 import archives  # noqa: E402
 from builds import Builds  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
-from harness import BIN, ROOT, Daemon, DockerRegistry, program, stop, wait_listening  # noqa: E402,F401
+from harness import BIN, ROOT, Daemon, DockerRegistry, free_port, program, stop, wait_listening  # noqa: E402,F401
+from http2 import Http2, call  # noqa: E402
 from layers import Mounting  # noqa: E402
 from networks import Networks  # noqa: E402
 from ociimage import Image, Layer, tar  # noqa: E402
+from pki import CLIENT, Pki  # noqa: E402
 from rpc import Client  # noqa: E402
 from verdicts import missed, say, shown, verdict  # noqa: E402
 
@@ -31,7 +33,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
 SECTIONS = (
-    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build",
+    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build", "conns",
 )  # fmt: skip
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
@@ -246,6 +248,33 @@ class Bench(Builds, Mounting, Networks):
         verdict("during four parallel pulls of 1 GB", peak[0] / 1024, 64, " MiB")
         daemon.stop()
         shutil.rmtree(daemon.directory)
+
+    def conns(self):
+        """1,000 idle connections that each had a call: by unix socket, and by TLS both ways."""
+        pki, port, count = Pki(self.fresh("pki")), free_port(), 1000
+        ca = pki.authority("ca")
+        server, client = pki.issue("server", ca), pki.issue("client", ca, CLIENT)
+        daemon = Daemon(
+            self.fresh("imaged"), "--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", server[0], "--tls-key", server[1],
+            "--tls-client-ca", ca[0],
+        )  # fmt: skip
+
+        def used(make):
+            one = make().start()
+            one.send(call(1, "/imaged.v1.ImageService/GetVersion"))
+            if not one.ended(1):
+                raise RuntimeError("a connection broke")
+            return one
+
+        for name, make in (("unix", lambda: Http2.unix(daemon.socket)), ("TLS", lambda: Http2.tls(port, ca[0], client))):
+            with contextlib.ExitStack() as open_ones:
+                for _ in range(20):  # what the first ones cost
+                    open_ones.enter_context(used(make))
+                before = self.anonymous(daemon.pid)
+                for _ in range(count):
+                    open_ones.enter_context(used(make))
+                verdict(f"an idle connection, {name} (RssAnon)", (self.anonymous(daemon.pid) - before) / count, 20, " KiB")
+        daemon.stop()
 
     # -- start
 
