@@ -1,7 +1,9 @@
 /*
  * Load of unary calls on one connection, for any gRPC server on a unix socket.
  *
- *   bench_unary SOCKET METHOD OUTSTANDING SECONDS
+ *   bench_unary SOCKET METHOD OUTSTANDING SECONDS [TEXT]
+ *
+ * The message has TEXT in field 1, or, with an empty one, nothing in it.
  *
  * Speaks just enough HTTP/2 to be cheap: each request is the same bytes (literal
  * header fields, one DATA frame), of the answers only the frame headers are read.
@@ -15,17 +17,14 @@
 
 #include "proto/runtime/buf.h"
 
-enum { OUTSTANDING_MAX = 1024, SAMPLES_MAX = 8 * 1000 * 1000, WARM_UP = 10, IN_BYTES = 256 * 1024 };
+enum { OUTSTANDING_MAX = 1024, SAMPLES_MAX = 8 * 1000 * 1000, WARM_UP = 10, IN_BYTES = 256 * 1024, TEXT_MAX = 127 };
 enum { FRAME_HEADER = 9, DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, WINDOW_STEP = 1 << 20, LAST_STREAM = 0x7ffffff0 };
-
-/* Field 1: a string of 23 bytes, behind gRPC's five. */
-static const char message[] = "\x00\x00\x00\x00\x19\x0a\x17"
-			      "twenty-three characters";
 
 struct load {
 	int fd;
 	struct buf headers; /* the header block of every request */
+	struct buf message; /* behind gRPC's five bytes */
 	struct buf out;
 	uint8_t *in;
 	size_t in_len;
@@ -75,6 +74,19 @@ static void put_field(struct buf *b, const char *name, const char *value)
 	buf_puts(b, value);
 }
 
+static void put_message(struct buf *b, const char *text)
+{
+	size_t len = strlen(text);
+
+	buf_putc(b, 0);
+	put_u32(b, len ? (uint32_t)len + 2 : 0);
+	if (!len)
+		return;
+	buf_putc(b, 0x0a);
+	buf_putc(b, (char)len);
+	buf_puts(b, text);
+}
+
 static void put_request(struct load *l, unsigned slot)
 {
 	uint32_t stream = l->next_stream;
@@ -85,8 +97,8 @@ static void put_request(struct load *l, unsigned slot)
 	l->started[slot] = now_ns();
 	put_frame(&l->out, l->headers.len, HEADERS, END_HEADERS, stream);
 	buf_append(&l->out, l->headers.data, l->headers.len);
-	put_frame(&l->out, sizeof message - 1, DATA, END_STREAM, stream);
-	buf_append(&l->out, message, sizeof message - 1);
+	put_frame(&l->out, l->message.len, DATA, END_STREAM, stream);
+	buf_append(&l->out, l->message.data, l->message.len);
 	l->running++;
 }
 
@@ -264,12 +276,16 @@ static void report(struct load *l, double seconds)
 
 int main(int argc, char **argv)
 {
-	static struct load l = { .headers = BUF_INIT(1024), .out = BUF_INIT(1 << 20), .next_stream = 1 };
-	double seconds = argc == 5 ? strtod(argv[4], NULL) : 0;
-	unsigned long outstanding = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
+	static struct load l = {
+		.headers = BUF_INIT(1024), .message = BUF_INIT(256), .out = BUF_INIT(1 << 20), .next_stream = 1
+	};
+	bool counted = argc == 5 || argc == 6;
+	const char *text = argc == 6 ? argv[5] : "twenty-three characters";
+	double seconds = counted ? strtod(argv[4], NULL) : 0;
+	unsigned long outstanding = counted ? strtoul(argv[3], NULL, 10) : 0;
 
-	if (!outstanding || outstanding > OUTSTANDING_MAX || seconds <= 0) {
-		fprintf(stderr, "usage: bench_unary SOCKET METHOD OUTSTANDING SECONDS\n");
+	if (!outstanding || outstanding > OUTSTANDING_MAX || seconds <= 0 || strlen(text) > TEXT_MAX) {
+		fprintf(stderr, "usage: bench_unary SOCKET METHOD OUTSTANDING SECONDS [TEXT]\n");
 		return 2;
 	}
 	l.outstanding = (unsigned)outstanding;
@@ -277,6 +293,7 @@ int main(int argc, char **argv)
 	l.in = malloc(IN_BYTES);
 	if (!l.samples || !l.in)
 		return 2;
+	put_message(&l.message, text);
 	open_connection(&l, argv[1], argv[2]);
 	l.begin = now_ns() + (int64_t)(seconds * 1e9) / WARM_UP;
 	l.end = l.begin + (int64_t)(seconds * 1e9);
