@@ -300,17 +300,36 @@ static int fail_start(const struct err *err)
 	return err->code == E_USAGE ? err_exit_code(err->code) : 1;
 }
 
+/* The next signal. Until it comes, the service manager's watchdog is told that calls are taken:
+ * each third of its time, so that one look that comes late does no harm. */
+static int wait_signal(struct daemon *d, const sigset_t *signals)
+{
+	const int64_t ms = notify_watchdog_ms() / 3;
+	const struct timespec interval = { ms / 1000, ms % 1000 * 1000000 };
+	uint64_t polls = 0;
+	int number;
+
+	while ((number = ms ? sigtimedwait(signals, NULL, &interval) : sigwaitinfo(signals, NULL)) < 0) {
+		uint64_t now = rpc_server_polls(d->server);
+
+		if (now != polls)
+			notify_state("WATCHDOG=1");
+		polls = now;
+	}
+	return number;
+}
+
 static int run(struct daemon *d, const sigset_t *signals)
 {
 	struct err err;
-	int number = 0;
+	int number;
 
 	if (daemon_open(d, &err) < 0) {
 		daemon_close(d);
 		return fail_start(&err);
 	}
 	say_ready(d);
-	sigwait(signals, &number);
+	number = wait_signal(d, signals);
 	notify_state("STOPPING=1");
 	log_line(LOG_INFO, "%s: finishing the calls that run", sigabbrev_np(number));
 	daemon_close(d);

@@ -7,6 +7,18 @@
 
 static struct sockaddr_un address;
 static socklen_t address_len;
+static int64_t watchdog_ms;
+
+/* Only what it says to this process counts: a shell in between may have handed it on. */
+static void watchdog_init(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+
+	if (usec && (!pid || strtoll(pid, NULL, 10) == getpid()))
+		watchdog_ms = strtoll(usec, NULL, 10) / 1000;
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
 
 void notify_init(void)
 {
@@ -21,6 +33,12 @@ void notify_init(void)
 		address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	}
 	unsetenv("NOTIFY_SOCKET");
+	watchdog_init();
+}
+
+int64_t notify_watchdog_ms(void)
+{
+	return address_len && watchdog_ms > 0 ? watchdog_ms : 0;
 }
 
 void notify_state(const char *state)

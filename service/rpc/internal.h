@@ -109,7 +109,8 @@ struct rpc_server {
 	struct call_watches watches;
 	struct cancel *drain;
 	pthread_t *pollers;
-	unsigned n_pollers; /* started */
+	unsigned n_pollers;	    /* started */
+	atomic_uint_fast64_t polls; /* finished, by all of them */
 	bool started, drained;
 	atomic_uint missing_slots; /* requests that could not be armed */
 

@@ -21,6 +21,7 @@ static bool poll_once(struct rpc_server *s)
 		op->done(op, event.success);
 	}
 	call_watches_look(&s->watches, clock_monotonic_ms());
+	atomic_fetch_add(&s->polls, 1);
 	return true;
 }
 
@@ -30,6 +31,11 @@ static void *poller_main(void *arg)
 	while (poll_once(arg))
 		;
 	return NULL;
+}
+
+uint64_t rpc_server_polls(const struct rpc_server *s)
+{
+	return atomic_load(&s->polls);
 }
 
 int pollers_start(struct rpc_server *s, struct err *err)

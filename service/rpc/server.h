@@ -77,6 +77,9 @@ size_t rpc_server_addresses(const struct rpc_server *s, const char *const **ret_
 
 int rpc_server_start(struct rpc_server *s, struct err *err);
 
+/* Goes up with each turn of a polling thread, which all calls come through: at least every second. */
+uint64_t rpc_server_polls(const struct rpc_server *s);
+
 /* Health, which said SERVING since the start, says NOT_SERVING; new calls are refused with
  * UNAVAILABLE, watches end; clients of unix sockets that have no call are sent to who listens next; waits for the calls
  * that run, and after the grace time cancels them; waits for their clients to read how they ended, for a second at
