@@ -19,7 +19,7 @@ packages() {
 		echo libabsl-dev libc-ares-dev libre2-dev libssl-dev zlib1g-dev
 		# registry, layers, store, configuration
 		echo libcurl4-openssl-dev libisal-dev libzstd-dev liblzma-dev libbz2-dev liblmdb-dev libjansson-dev
-		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev
+		echo libseccomp-dev libcap-ng-dev libtomlplusplus-dev uthash-dev libmicrohttpd-dev
 		;;
 	run)
 		echo ca-certificates

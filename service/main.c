@@ -15,10 +15,12 @@
 #include "service/config/config.h"
 #include "service/cri/cri.h"
 #include "service/maintenance.h"
+#include "service/metrics/endpoint.h"
 #include "service/notify.h"
 #include "service/rpc/server.h"
+#include "service/rpc/stats.h"
 
-enum { TRANSFER_THREADS = 32, SANDBOX_MAX = 128 };
+enum { TRANSFER_THREADS = 32, SANDBOX_MAX = 128, NS_PER_US = 1000, NS_PER_MS = 1000 * 1000 };
 
 struct daemon {
 	struct config config;
@@ -30,6 +32,7 @@ struct daemon {
 	struct layer_files *layer_files;
 	struct mounts *mounts;
 	struct rpc_server *server;
+	struct metrics_endpoint *metrics;
 	struct maintenance *maintenance;
 	struct image_service images;
 	struct cri_service cri;
@@ -97,13 +100,22 @@ static void log_call(UNUSED void *arg, const struct rpc_event *e)
 	};
 	enum log_level level = e->err ? levels[err_level(e->err->code)] : LOG_DEBUG;
 
+	long long ms = e->ns / NS_PER_MS;
+	const struct log_field fields[] = {
+		{ .name = "method", .text = e->method },
+		{ .name = "peer", .text = e->peer },
+		{ .name = "code", .text = rpc_status_name(err_grpc_code(e->err ? e->err->code : OK)) },
+		{ .name = "duration_us", .number = e->ns / NS_PER_US },
+		{ .name = "reason", .text = e->err ? err_reason(e->err->code) : NULL },
+	};
+
 	if (!e->peer)
-		log_line(level, "%s: %s", e->method, e->err->text);
+		log_event(level, fields, 1, "%s: %s", e->method, e->err->text);
 	else if (e->err)
-		log_line(level, "%s from %s after %lld ms: %s: %s", e->method, e->peer, (long long)e->ms,
-			 err_reason(e->err->code), e->err->text);
+		log_event(level, fields, ARRAY_LEN(fields), "%s from %s after %lld ms: %s: %s", e->method, e->peer, ms,
+			  err_reason(e->err->code), e->err->text);
 	else
-		log_line(level, "%s from %s after %lld ms: OK", e->method, e->peer, (long long)e->ms);
+		log_event(level, fields, ARRAY_LEN(fields) - 1, "%s from %s after %lld ms: OK", e->method, e->peer, ms);
 }
 
 /* The directory of a unix socket, since /run is empty after a boot. */
@@ -238,6 +250,19 @@ static int start_maintenance(struct daemon *d, struct err *err)
 	return store_read_only(d->store) ? OK : maintenance_start(&options, &d->maintenance, err);
 }
 
+static int start_metrics(struct daemon *d, struct err *err)
+{
+	const struct metrics_sources sources = { .server = d->server, .images = &d->images };
+
+	if (!d->config.metrics_listen)
+		return OK;
+	if (make_socket_directory(d->config.metrics_listen, err) < 0 ||
+	    metrics_endpoint_start(d->config.metrics_listen, &sources, &d->metrics, err) < 0)
+		return err->code;
+	log_line(LOG_INFO, "metrics are at %s", metrics_endpoint_url(d->metrics));
+	return OK;
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
@@ -261,13 +286,14 @@ static int daemon_open(struct daemon *d, struct err *err)
 	if (transfers_new(d->store, TRANSFER_THREADS, &d->images.transfers, err) < 0 || open_builds(d, err) < 0 ||
 	    open_server(d, err) < 0)
 		return err->code;
-	return start_maintenance(d, err);
+	return start_metrics(d, err) < 0 ? err->code : start_maintenance(d, err);
 }
 
 static void daemon_close(struct daemon *d)
 {
 	if (d->server)
 		rpc_server_drain(d->server);
+	metrics_endpoint_stop(d->metrics);
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
 	build_parts_close(&d->images.build);

@@ -6,6 +6,7 @@
 #include "proto/runtime/clock.h"
 #include "service/layer/erofs/writer.h"
 #include "service/log.h"
+#include "service/metrics/counters.h"
 #include "store/gc/gc.h"
 #include "store/layers/layer_image.h"
 #include "store/meta/meta.h"
@@ -38,11 +39,17 @@ static void sweep_versions(struct maintenance *m)
 static void collect(struct maintenance *m)
 {
 	struct gc_result result = { .blobs = 0 };
+	int64_t began_ns = clock_monotonic_ns();
 	struct err err;
+	int r = gc_run(m->store, clock_wall_ns(), m->stop, &result, &err);
 
-	if (gc_run(m->store, clock_wall_ns(), m->stop, &result, &err) < 0) {
-		if (!cancel_fired(m->stop))
-			log_line(LOG_WARN, "garbage collection: %s", err.text);
+	if (r < 0 && cancel_fired(m->stop))
+		return;
+	metric_add(METRIC_GC_NS, clock_monotonic_ns() - began_ns);
+	metric_add(r < 0 ? METRIC_GC_FAILED : METRIC_GC_OK, 1);
+	metric_add(METRIC_GC_FREED_BYTES, result.bytes + result.ingest_bytes);
+	if (r < 0) {
+		log_line(LOG_WARN, "garbage collection: %s", err.text);
 		return;
 	}
 	if (result.blobs || result.leases || result.edges || result.ingest_bytes)

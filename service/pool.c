@@ -176,6 +176,13 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
+void pool_load(struct pool *p, struct pool_load *ret_load)
+{
+	pthread_mutex_lock(&p->mu);
+	*ret_load = (struct pool_load){ .threads = p->threads, .idle = p->idle, .queued = p->queued };
+	pthread_mutex_unlock(&p->mu);
+}
+
 static int enqueue(struct pool *p, struct task task, struct err *err)
 {
 	if (p->queued >= p->max_queued + p->idle)

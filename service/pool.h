@@ -13,6 +13,12 @@ int pool_new(const char *name, unsigned threads, unsigned queued, struct pool **
 /* Waits for all tasks, then joins all threads. */
 void pool_free(struct pool *p);
 
+struct pool_load {
+	unsigned threads, idle, queued;
+};
+
+void pool_load(struct pool *p, struct pool_load *ret_load);
+
 /* fn(arg) on a thread of the pool. */
 int pool_run(struct pool *p, void (*fn)(void *arg), void *arg, struct err *err);
 

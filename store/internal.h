@@ -43,8 +43,8 @@ struct event_log {
 /* Sums of what content and images of layers take (used.h). */
 struct used {
 	pthread_mutex_t mu;
-	int64_t bytes, files;
-	uint64_t changes; /* how often something came or went */
+	struct store_used all, layers; /* the second is in the first */
+	uint64_t changes;	       /* how often something came or went */
 };
 
 struct store {

@@ -34,13 +34,16 @@ int store_count_used(struct store *s, struct cancel *cancel, struct err *err)
 	for (int i = 0; i < TRIES; i++) {
 		uint64_t changes = used_changes(s);
 		struct usage u = { .image_count = 0 };
+		struct store_used all, layers;
 		int r = cancel_check(cancel, err);
 
 		if (r == OK)
 			r = count_once(s, &u, err);
 		if (r != OK)
 			return r;
-		if (used_set(s, changes, u.content_bytes + u.layer_image_bytes, u.blob_count + u.layer_image_count))
+		layers = (struct store_used){ u.layer_image_bytes, u.layer_image_count };
+		all = (struct store_used){ u.content_bytes + layers.bytes, u.blob_count + layers.files };
+		if (used_set(s, changes, &all, &layers))
 			return OK;
 	}
 	return fail(err, E_BUSY, "the store is never still for long enough to be counted");

@@ -17,6 +17,9 @@ struct usage {
  * a thread that may take its time. Looks again when something came or went meanwhile. */
 int store_count_used(struct store *s, struct cancel *cancel, struct err *err);
 
+/* Of what store_used() tells, the images of layers. */
+void store_used_layers(struct store *s, struct store_used *ret_used);
+
 int store_usage(struct store *s, struct usage *ret_usage, struct err *err);
 /* Of an image's size: layers that other images have too, on whatever parent. */
 int image_shared_size(struct store *s, const struct image *image, int64_t *ret_shared, struct err *err);

@@ -9,15 +9,16 @@
 
 #include "store/internal.h"
 
-/* Something was put into place, or (negative) taken away. */
+/* Something was put into place, or (negative) taken away: content, or an image of a layer. */
 void used_add(struct store *s, int64_t bytes, int64_t files);
+void used_add_layer(struct store *s, int64_t bytes, int64_t files);
 
-/* unlinkat() of a file that counts. *ret_st (or NULL) is what it was. */
-int used_unlinkat(struct store *s, int dir_fd, const char *path, struct stat *ret_st);
+/* unlinkat() of an image of a layer that counts. *ret_st (or NULL) is what it was. */
+int used_unlink_layer(struct store *s, int dir_fd, const char *path, struct stat *ret_st);
 
 /* What was found by looking takes the place of the sum, unless something has come or gone
  * since `changes`. */
 uint64_t used_changes(struct store *s);
-bool used_set(struct store *s, uint64_t changes, int64_t bytes, int64_t files);
+bool used_set(struct store *s, uint64_t changes, const struct store_used *all, const struct store_used *layers);
 
 #endif

@@ -15,6 +15,11 @@ int64_t clock_monotonic_ms(void)
 	return now_ns(CLOCK_MONOTONIC) / NS_PER_MS;
 }
 
+int64_t clock_monotonic_ns(void)
+{
+	return now_ns(CLOCK_MONOTONIC);
+}
+
 int64_t clock_wall_s(void)
 {
 	return now_ns(CLOCK_REALTIME) / NS_PER_S;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_ns(void);
 int64_t clock_wall_s(void);
 int64_t clock_wall_ns(void); /* since 1970 */
 

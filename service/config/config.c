@@ -20,6 +20,7 @@ const char config_usage[] =
 	"      --root DIR                 Where images are kept (default /var/lib/imaged)\n"
 	"      --listen ADDRESS           unix:///PATH, tcp://HOST:PORT or fd://N; may be repeated\n"
 	"                                 (default unix:///run/imaged/imaged.sock)\n"
+	"      --metrics-listen ADDRESS   Serve metrics for Prometheus at HOST:PORT or unix:///PATH (default nowhere)\n"
 	"      --tls-cert FILE            Certificate chain for tcp:// (PEM)\n"
 	"      --tls-key FILE             Its private key (PEM)\n"
 	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
@@ -60,6 +61,7 @@ struct field {
 static const struct field fields[] = {
 	{ "root", offsetof(struct config, root), TEXT },
 	{ "listen", offsetof(struct config, listen), LIST },
+	{ "metrics-listen", offsetof(struct config, metrics_listen), TEXT },
 	{ "tls-cert", offsetof(struct config, tls_cert), TEXT },
 	{ "tls-key", offsetof(struct config, tls_key), TEXT },
 	{ "tls-client-ca", offsetof(struct config, tls_client_ca), TEXT },

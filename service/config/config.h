@@ -19,6 +19,7 @@ struct config_list {
 struct config {
 	char *root;
 	struct config_list listen;
+	char *metrics_listen;			  /* NULL: no metrics are served */
 	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
 	bool tls_allow_anonymous;
 	char *hosts_dir; /* "" for none */

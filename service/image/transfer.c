@@ -101,6 +101,11 @@ size_t transfers_running(struct transfers *t)
 	return n;
 }
 
+void transfers_load(struct transfers *t, struct pool_load *ret_load)
+{
+	pool_load(t->pool, ret_load);
+}
+
 static void transfer_free(struct transfer *t)
 {
 	if (t->image_is_open)
@@ -262,6 +267,8 @@ static int transfer_new(struct transfers *table, const struct transfer_request *
 		return fail_nomem(err);
 	pthread_mutex_init(&t->mu, NULL);
 	t->table = table;
+	if (log_current())
+		t->context = *log_current();
 	t->digest = request->blob->digest;
 	t->source = request->source;
 	t->name = strdup(request->name ? request->name : "");

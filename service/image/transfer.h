@@ -27,6 +27,7 @@
 
 #include "service/image/transfer_list.h"
 #include "service/layer/layer.h"
+#include "service/pool.h"
 #include "service/registry/registry.h"
 #include "store/content/ingest.h"
 
@@ -108,5 +109,7 @@ struct transfer_list *transfers_list(struct transfers *t);
 /* Transfers that wait, run, are being cancelled, or are done and still watched: for
  * tests, which wait until there are none. */
 size_t transfers_running(struct transfers *t);
+/* How busy their threads are. */
+void transfers_load(struct transfers *t, struct pool_load *ret_load);
 
 #endif

@@ -9,6 +9,7 @@
 #define SERVICE_IMAGE_TRANSFER_INTERNAL_H
 
 #include "service/image/transfer.h"
+#include "service/log.h"
 #include "service/pool.h"
 
 struct watcher {
@@ -34,6 +35,7 @@ struct transfer {
 	char *name;		     /* the entry's */
 
 	/* Constant. */
+	struct log_context context; /* of the call that began it */
 	struct digest digest, source;
 	struct descriptor blob;	 /* media_type and urls are our copies */
 	bool is_layer;		 /* the worker looks into it */

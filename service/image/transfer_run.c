@@ -4,6 +4,7 @@
 #include "service/image/layer_file.h"
 #include "service/image/transfer_internal.h"
 #include "service/log.h"
+#include "service/metrics/counters.h"
 #include "service/registry/foreign.h"
 
 enum { NOTIFY_BYTES = 256 * 1024, BUSY_MS = 50 };
@@ -58,6 +59,8 @@ static int on_progress(void *arg, const struct fetch_progress *now, struct err *
 		layer_job_available(t->job, now->offset);
 	pthread_mutex_lock(&t->mu);
 	t->status.present = now->present;
+	if (now->fetched > t->status.fetched)
+		metric_add(METRIC_PULLED_BYTES, now->fetched - t->status.fetched);
 	t->status.fetched = now->fetched;
 	resumes = t->status.state == TRANSFER_RETRYING;
 	if (resumes)
@@ -284,13 +287,22 @@ static void settle(struct transfer *t, int r, struct err *err)
 	}
 }
 
+static enum metric outcome_of(int r)
+{
+	if (r == OK)
+		return METRIC_PULL_OK;
+	return r == E_CANCELLED ? METRIC_PULL_CANCELLED : METRIC_PULL_FAILED;
+}
+
 static void log_end(const struct transfer *t, int r, int64_t ms)
 {
+	const struct log_context *before = log_enter(&t->context);
 	char text[DIGEST_TEXT_MAX];
 
 	log_line(LOG_DEBUG, "transfer of %s after %lld ms: %s, %lld of %lld bytes fetched",
 		 digest_text(&t->digest, text), (long long)ms, r < 0 ? err_reason(r) : "OK",
 		 (long long)t->status.fetched, (long long)t->blob.size);
+	log_enter(before);
 }
 
 void transfer_run(void *transfer)
@@ -308,6 +320,7 @@ void transfer_run(void *transfer)
 		put_back(t, r);
 		retire(t);
 	}
+	metric_add(outcome_of(r), 1);
 	settle(t, r, &err);
 	log_end(t, r, clock_monotonic_ms() - began_ms);
 	pthread_mutex_lock(&table->mu);

@@ -3,6 +3,7 @@
 
 #include "service/layer/archive_protocol.h"
 #include "service/layer/job_state.h"
+#include "service/metrics/counters.h"
 
 enum { PIPE_BYTES = 1024 * 1024 };
 
@@ -32,6 +33,7 @@ void job_fail_worker(struct layer_job *j, const char *what)
 {
 	struct err why = ERR_INIT;
 
+	metric_add(METRIC_WORKER_FAILURES, 1);
 	process_end(&j->slot->process);
 	fail(&why, E_WORKER, "imaged-layer %s", what);
 	job_be_failed(j, &why);

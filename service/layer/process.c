@@ -10,6 +10,7 @@
 
 #include "proto/runtime/mem.h"
 #include "proto/runtime/spawn.h"
+#include "service/metrics/counters.h"
 
 enum { EXIT_PATIENCE_MS = 1000 };
 
@@ -39,6 +40,7 @@ int process_start_as(const char *program, const struct process_role *role, struc
 		.group = SPAWN_OWN_GROUP,
 	};
 	number = spawn_program(&s, &pid);
+	metric_add(number ? METRIC_WORKER_FAILURES : METRIC_WORKER_STARTS, 1);
 	if (number)
 		return fail(err, E_WORKER, "cannot start %s: %s", program, strerrordesc_np(number));
 	*ret_process = (struct process){ .pid = pid, .socket = take_fd(&ours), .errors = take_fd(&errors_ours) };
@@ -121,6 +123,7 @@ int process_fail_died(struct process *p, struct err *err)
 	bool by_itself = await_exit(p->pid);
 	int status = reap(p->pid);
 
+	metric_add(METRIC_WORKER_FAILURES, 1);
 	describe_end(status, by_itself, end, sizeof end);
 	read_errors(p->errors, errors, sizeof errors);
 	close_all(p);

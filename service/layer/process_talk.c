@@ -7,9 +7,11 @@
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/mem.h"
+#include "service/metrics/counters.h"
 
 int process_fail_nonsense(struct process *p, const char *what, struct err *err)
 {
+	metric_add(METRIC_WORKER_FAILURES, 1);
 	process_end(p);
 	return fail(err, E_WORKER, "imaged-layer speaks nonsense: %s", what);
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "service/metrics/counters.h"
 #include "service/registry/refusal.h"
 
 enum {
@@ -71,6 +72,7 @@ static int read_body(void *arg, int64_t offset, uint8_t *data, size_t size, size
 	if (r != OK)
 		return r;
 	s->sent += (int64_t)*ret_len;
+	metric_add(METRIC_PUSHED_BYTES, (int64_t)*ret_len);
 	if (u->observer && u->observer->progress)
 		u->observer->progress(u->observer->arg, s->base + offset + (int64_t)*ret_len);
 	return OK;
@@ -503,6 +505,13 @@ static int send_blob(struct session *s, struct err *err)
 	return why.code;
 }
 
+static enum metric outcome_of(const struct upload_result *result, int code)
+{
+	if (code == OK)
+		return result->mounted ? METRIC_PUSH_MOUNTED : METRIC_PUSH_OK;
+	return code == E_CANCELLED ? METRIC_PUSH_CANCELLED : METRIC_PUSH_FAILED;
+}
+
 int registry_upload(struct repository *r, const struct upload *u, struct cancel *cancel,
 		    struct upload_result *ret_result, struct err *err)
 {
@@ -518,6 +527,7 @@ int registry_upload(struct repository *r, const struct upload *u, struct cancel 
 			give_up(&s);
 	}
 	ret_result->sent = s.sent;
+	metric_add(outcome_of(ret_result, code), 1);
 	free(s.location);
 	return code;
 }

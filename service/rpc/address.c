@@ -115,27 +115,51 @@ int address_resolve(const struct address *address, struct address_results *ret_r
 	return OK;
 }
 
-const char *address_bind_problem(const char *numeric_host, int port)
+/* "[::1]" or "127.0.0.1" with a port. */
+static bool fill_numeric(const char *numeric_host, int port, struct sockaddr_storage *ret_address, socklen_t *ret_len)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST }, *list = NULL;
 	char host[ADDRESS_TARGET_MAX];
 	size_t len = strlen(numeric_host);
-	const char *problem = NULL;
-	int one = 1, fd = -1;
 
 	if (len >= 2 && numeric_host[0] == '[')
 		snprintf(host, sizeof host, "%.*s", (int)(len - 2), numeric_host + 1);
 	else
 		snprintf(host, sizeof host, "%s", numeric_host);
 	if (getaddrinfo(host, NULL, &hints, &list))
-		return "no such address";
-	/* sin_port and sin6_port lie at the same place. */
-	((struct sockaddr_in *)list->ai_addr)->sin_port = htons((uint16_t)port);
-	fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
-	    bind(fd, list->ai_addr, list->ai_addrlen) < 0 || listen(fd, 1) < 0)
-		problem = strerrordesc_np(errno);
+		return false;
+	memcpy(ret_address, list->ai_addr, list->ai_addrlen);
+	*ret_len = list->ai_addrlen;
 	freeaddrinfo(list);
-	closep(&fd);
-	return problem;
+	/* sin_port and sin6_port lie at the same place. */
+	((struct sockaddr_in *)ret_address)->sin_port = htons((uint16_t)port);
+	return true;
+}
+
+int address_listen(const char *numeric_host, int *port, int backlog, int *ret_fd, struct err *err)
+{
+	CLEANUP(closep) int fd = -1;
+	struct sockaddr_storage address = { 0 };
+	socklen_t len = 0;
+	int one = 1;
+
+	if (!fill_numeric(numeric_host, *port, &address, &len)) {
+		errno = EADDRNOTAVAIL;
+		return fail_errno(err, "cannot listen on %s:%d", numeric_host, *port);
+	}
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+	    bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, backlog) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+		return fail_errno(err, "cannot listen on %s:%d", numeric_host, *port);
+	*port = ntohs(((const struct sockaddr_in *)&address)->sin_port);
+	*ret_fd = take_fd(&fd);
+	return OK;
+}
+
+const char *address_bind_problem(const char *numeric_host, int port)
+{
+	CLEANUP(closep) int fd = -1;
+
+	return address_listen(numeric_host, &port, 1, &fd, NULL) == OK ? NULL : strerrordesc_np(errno);
 }

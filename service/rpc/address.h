@@ -30,6 +30,9 @@ struct address_results {
 
 int address_resolve(const struct address *address, struct address_results *ret_results, struct err *err);
 
+/* A listening socket. Port 0 becomes the one that the kernel chose. errno tells why not. */
+int address_listen(const char *numeric_host, int *port, int backlog, int *ret_fd, struct err *err);
+
 /* Why binding fails, by trying: a text for humans, or NULL when it works now. */
 const char *address_bind_problem(const char *numeric_host, int port);
 

@@ -3,6 +3,7 @@
 #include "proto/runtime/clock.h"
 #include "service/rpc/identity.h"
 #include "service/rpc/internal.h"
+#include "service/rpc/trace.h"
 #include "service/rpc/wire.h"
 
 /* Calls beyond this are refused when they arrive: what bounds the calls that
@@ -17,6 +18,11 @@ int call_batch(struct rpc_call *c, struct op *op, const grpc_op *ops, size_t n)
 
 	HANDOVER(op);
 	return grpc_call_start_batch(call, ops, n, op, NULL) == GRPC_CALL_OK ? OK : E_INTERNAL;
+}
+
+struct rpc_stats *call_stats(const struct rpc_call *c)
+{
+	return &c->server->stats[c->entry ? c->entry->number : c->server->methods.len];
 }
 
 /* ---- life ---- */
@@ -77,7 +83,7 @@ static unsigned enter(struct rpc_call *c)
 	active = ++s->active;
 	c->late = s->draining;
 	s->late += c->late;
-	c->began_ms = clock_monotonic_ms();
+	c->began_ns = clock_monotonic_ns();
 	pthread_mutex_unlock(&s->mu);
 	return active;
 }
@@ -190,28 +196,34 @@ static size_t finish_ops(struct rpc_call *c, grpc_op ops[3])
 		ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	c->headers_sent = true;
 	if (c->write_buffer) {
+		rpc_count(&call_stats(c)->sent, grpc_byte_buffer_length(c->write_buffer));
 		ops[n].op = GRPC_OP_SEND_MESSAGE;
 		ops[n++].data.send_message.send_message = c->write_buffer;
 	}
 	ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
 	ops[n].data.send_status_from_server.status = c->status.code;
 	ops[n].data.send_status_from_server.status_details = &c->status.text;
-	ops[n].data.send_status_from_server.trailing_metadata = &c->status.details;
-	ops[n++].data.send_status_from_server.trailing_metadata_count = c->status.n_details;
+	ops[n].data.send_status_from_server.trailing_metadata = c->status.trailing;
+	ops[n++].data.send_status_from_server.trailing_metadata_count = c->status.n_trailing;
 	return n;
 }
 
-static void log_end(const struct rpc_call *c, const struct err *err)
+static void account_end(const struct rpc_call *c, const struct err *err)
 {
+	const struct log_context *before;
 	struct rpc_event event = {
 		.method = c->entry ? c->entry->method->path : "unknown method",
 		.peer = c->peer,
-		.ms = clock_monotonic_ms() - c->began_ms,
+		.ns = clock_monotonic_ns() - c->began_ns,
 		.err = err,
 	};
 
-	if (c->server->log)
-		c->server->log(c->server->log_arg, &event);
+	rpc_stats_handled(call_stats(c), err_grpc_code(err ? err->code : OK), event.ns);
+	if (!c->server->log)
+		return;
+	before = log_enter(&c->context);
+	c->server->log(c->server->log_arg, &event);
+	log_enter(before);
 }
 
 void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response)
@@ -223,8 +235,8 @@ void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *re
 
 	if (!err && response && wire_pack(response, &c->write_buffer, &packing) < 0)
 		err = &packing;
-	log_end(c, err);
-	wire_status_init(&c->status, err);
+	account_end(c, err);
+	wire_status_init(&c->status, err, c->context.request_id);
 	n = finish_ops(c, ops);
 	c->finish = (struct op){ on_finished, c };
 	call_watch_arm(c, WATCH_SEND);
@@ -278,6 +290,7 @@ static int new_response(struct rpc_call *c, ProtobufCMessage **ret_response, str
 static int handle(struct rpc_call *c, ProtobufCMessage **ret_response, struct err *err)
 {
 	const struct method_entry *e = c->entry;
+	const struct log_context *before;
 	ProtobufCMessage *request;
 	int r;
 
@@ -288,7 +301,9 @@ static int handle(struct rpc_call *c, ProtobufCMessage **ret_response, struct er
 	r = new_response(c, ret_response, err);
 	if (r < 0)
 		return r;
+	before = log_enter(&c->context);
 	r = e->handler(e->self, c, request, *ret_response, e->impl, err);
+	log_enter(before);
 	if (r <= 0)
 		return r;
 	return fail(err, E_INTERNAL, "the handler returned %d, which is no error code", r);
@@ -412,11 +427,14 @@ static void begin(struct rpc_call *c, unsigned active)
 {
 	struct err err = ERR_INIT;
 
+	trace_of_call(&c->metadata, &c->context);
+	c->entry = methods_find(&c->server->methods, slice_bytes(&c->details.method));
+	rpc_count(&call_stats(c)->started, 1);
 	if (watch_close(c, &err) < 0 || identity_of_call(c, &err) < 0)
 		call_finish(c, &err, NULL);
 	else if (c->late)
 		refuse(c, E_UNAVAILABLE, "the service is shutting down");
-	else if (!(c->entry = methods_find(&c->server->methods, slice_bytes(&c->details.method))))
+	else if (!c->entry)
 		refuse(c, E_UNIMPLEMENTED, "this server has no such method");
 	else if (active > ACTIVE_MAX)
 		refuse(c, E_BUSY, "too many calls at once: try again later");

@@ -20,11 +20,13 @@
 #include <stdatomic.h>
 
 #include "proto/runtime/sanitize.h"
+#include "service/log.h"
 #include "service/pool.h"
 #include "service/rpc/call_watch.h"
 #include "service/rpc/health.h"
 #include "service/rpc/methods.h"
 #include "service/rpc/server.h"
+#include "service/rpc/stats.h"
 #include "service/rpc/status.h"
 #include "service/rpc/unix_listener.h"
 
@@ -53,8 +55,9 @@ struct rpc_call {
 	const struct method_entry *entry;
 	struct identity identity;
 	char peer[PEER_MAX];
-	int connection;	  /* its number, of a unix socket; else 0 */
-	int64_t began_ms; /* monotonic */
+	int connection;		    /* its number, of a unix socket; else 0 */
+	struct log_context context; /* for the log: lines that are made within the call carry it */
+	int64_t began_ns;	    /* monotonic */
 	struct cancel *cancel;
 	struct arena arena;	    /* request, response, identity */
 	struct arena message_arena; /* the last received message of a stream */
@@ -96,6 +99,7 @@ struct rpc_server {
 	grpc_server *grpc;
 	grpc_completion_queue *cq;
 	struct methods methods;
+	struct rpc_stats *stats; /* of each method by its number, and of all others */
 	const struct rpc_service **services;
 	size_t n_services;
 	char **addresses;
@@ -140,6 +144,9 @@ void call_fire(struct rpc_call *c, int code);
 
 /* Why an operation of this call failed: as the token says, else by the clock. */
 int call_over(struct rpc_call *c, struct err *err);
+
+/* Where the call is counted. */
+struct rpc_stats *call_stats(const struct rpc_call *c);
 
 /* Streams (stream.c). */
 int call_start_read(struct rpc_call *c, void (*done)(struct op *, bool));

@@ -65,7 +65,8 @@ static int add_one(struct methods *m, const struct rpc_binding *b, size_t index,
 				    .handler = b->handlers[index],
 				    .impl = b->impl,
 				    .self = b->self,
-				    .is_inline = method->is_inline };
+				    .is_inline = method->is_inline,
+				    .number = m->len };
 	m->len++;
 	return OK;
 }

@@ -13,6 +13,7 @@ struct method_entry {
 	const void *impl;
 	void *self;
 	bool is_inline;
+	size_t number; /* below methods.len */
 	/* Set: the call runs without a thread. Called on a poller with the request;
 	 * must see to it that call_finish() comes. `self` is the handler's. */
 	void (*start)(void *self, struct rpc_call *call, const ProtobufCMessage *request);

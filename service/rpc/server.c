@@ -173,6 +173,9 @@ int rpc_server_start(struct rpc_server *s, struct err *err)
 
 	if (r < 0)
 		return r;
+	s->stats = calloc(s->methods.len + 1, sizeof *s->stats);
+	if (!s->stats)
+		return fail_nomem(err);
 	s->started = true;
 	grpc_server_start(s->grpc);
 	for (int i = 0; i < SLOTS; i++)
@@ -382,6 +385,7 @@ void rpc_server_free(struct rpc_server *s)
 	health_free(s->health);
 	reflection_free(s->reflection);
 	methods_free(&s->methods);
+	free(s->stats);
 	call_watches_free(&s->watches);
 	cancel_unref(s->drain);
 	for (size_t i = 0; i < s->n_addresses; i++)
@@ -395,6 +399,12 @@ void rpc_server_free(struct rpc_server *s)
 void rpc_server_freep(struct rpc_server **s)
 {
 	rpc_server_free(*s);
+}
+
+void rpc_server_load(const struct rpc_server *s, struct pool_load *ret_unary, struct pool_load *ret_streams)
+{
+	pool_load(s->pool, ret_unary);
+	pool_load(s->streams, ret_streams);
 }
 
 const char *rpc_library_version(void)

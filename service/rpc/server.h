@@ -15,6 +15,7 @@
 #ifndef SERVICE_RPC_SERVER_H
 #define SERVICE_RPC_SERVER_H
 
+#include "service/pool.h"
 #include "service/rpc/call.h"
 
 struct rpc_server;
@@ -45,7 +46,7 @@ struct rpc_tls {
 /* For the log. */
 struct rpc_event {
 	const char *method, *peer;
-	int64_t ms;	       /* from its arrival to its end */
+	int64_t ns;	       /* from its arrival to its end */
 	const struct err *err; /* NULL: it ended well */
 };
 
@@ -85,6 +86,9 @@ uint64_t rpc_server_polls(const struct rpc_server *s);
  * that run, and after the grace time cancels them; waits for their clients to read how they ended, for a second at
  * most. */
 void rpc_server_drain(struct rpc_server *s);
+
+/* How busy the threads of its handlers are. */
+void rpc_server_load(const struct rpc_server *s, struct pool_load *ret_unary, struct pool_load *ret_streams);
 
 /* Of the gRPC library: "1.51.1". */
 const char *rpc_library_version(void);

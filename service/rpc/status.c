@@ -6,6 +6,7 @@
 #include "google/rpc/status.pb-c.h"
 #include "proto/runtime/codec.h"
 
+#define REQUEST_ID_KEY "request-id"
 #define TYPE_URL "type.googleapis.com/"
 
 enum { UTF8_MAX = 4, MS_PER_S = 1000, NS_PER_MS = 1000000 };
@@ -52,25 +53,33 @@ static bool add_detail(Google__Rpc__Status *status, const char *type_url, const 
 	return true;
 }
 
-static bool add_info(Google__Rpc__Status *status, const struct err *err, struct arena *arena)
+static bool add_info(Google__Rpc__Status *status, const struct err *err, const char *request_id, struct arena *arena)
 {
+	enum { ENTRIES = 3 };
 	Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
-	Google__Rpc__ErrorInfo__MetadataEntry needed = GOOGLE__RPC__ERROR_INFO__METADATA_ENTRY__INIT;
-	Google__Rpc__ErrorInfo__MetadataEntry available = GOOGLE__RPC__ERROR_INFO__METADATA_ENTRY__INIT;
-	Google__Rpc__ErrorInfo__MetadataEntry *entries[] = { &needed, &available };
-	char needed_text[24], available_text[24];
+	Google__Rpc__ErrorInfo__MetadataEntry entries[ENTRIES], *pointers[ENTRIES] = { NULL };
+	char needed[24], available[24];
+	const struct {
+		const char *key, *value;
+		bool wanted;
+	} rows[ENTRIES] = {
+		{ "needed_bytes", needed, err->needed_bytes || err->free_bytes },
+		{ "free_bytes", available, err->needed_bytes || err->free_bytes },
+		{ REQUEST_ID_KEY, request_id, *request_id != 0 },
+	};
 
+	snprintf(needed, sizeof needed, "%lld", (long long)err->needed_bytes);
+	snprintf(available, sizeof available, "%lld", (long long)err->free_bytes);
 	info.reason = (char *)err_reason(err->code);
 	info.domain = (char *)"imaged.dev";
-	if (err->needed_bytes || err->free_bytes) {
-		snprintf(needed_text, sizeof needed_text, "%lld", (long long)err->needed_bytes);
-		snprintf(available_text, sizeof available_text, "%lld", (long long)err->free_bytes);
-		needed.key = (char *)"needed_bytes";
-		needed.value = needed_text;
-		available.key = (char *)"free_bytes";
-		available.value = available_text;
-		info.metadata = entries;
-		info.n_metadata = ARRAY_LEN(entries);
+	info.metadata = pointers;
+	for (size_t i = 0; i < ENTRIES; i++) {
+		if (!rows[i].wanted)
+			continue;
+		entries[i] = (Google__Rpc__ErrorInfo__MetadataEntry)GOOGLE__RPC__ERROR_INFO__METADATA_ENTRY__INIT;
+		entries[i].key = (char *)rows[i].key;
+		entries[i].value = (char *)rows[i].value;
+		pointers[info.n_metadata++] = &entries[i];
 	}
 	return add_detail(status, TYPE_URL "google.rpc.ErrorInfo", &info.base, arena);
 }
@@ -88,43 +97,54 @@ static bool add_retry(Google__Rpc__Status *status, const struct err *err, struct
 	return add_detail(status, TYPE_URL "google.rpc.RetryInfo", &retry.base, arena);
 }
 
-static void add_details(struct wire_status *s, const struct err *err, char *text)
+static void add_request_id(struct wire_status *s, const char *request_id)
+{
+	s->trailing[s->n_trailing++] = (grpc_metadata){
+		.key = grpc_slice_from_static_string(REQUEST_ID_KEY),
+		.value = grpc_slice_from_copied_string(request_id),
+	};
+}
+
+static void add_details(struct wire_status *s, const struct err *err, char *text, const char *request_id)
 {
 	enum { ARENA_BYTES = 16 * 1024, DETAILS = 2 };
 	Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-	Google__Protobuf__Any *details[DETAILS];
+	Google__Protobuf__Any *list[DETAILS];
+	grpc_metadata *details;
 	CLEANUP(arena_free) struct arena arena;
 
 	arena_init(&arena, ARENA_BYTES);
 	status.code = s->code;
 	status.message = text;
-	status.details = details;
-	if (!add_info(&status, err, &arena) || !add_retry(&status, err, &arena))
+	status.details = list;
+	if (!add_info(&status, err, request_id, &arena) || !add_retry(&status, err, &arena))
 		return;
-	s->details.key = grpc_slice_from_static_string("grpc-status-details-bin");
-	s->details.value = grpc_slice_malloc(protobuf_c_message_get_packed_size(&status.base));
-	protobuf_c_message_pack(&status.base, GRPC_SLICE_START_PTR(s->details.value));
-	s->n_details = 1;
+	details = &s->trailing[s->n_trailing++];
+	*details = (grpc_metadata){ .key = grpc_slice_from_static_string("grpc-status-details-bin") };
+	details->value = grpc_slice_malloc(protobuf_c_message_get_packed_size(&status.base));
+	protobuf_c_message_pack(&status.base, GRPC_SLICE_START_PTR(details->value));
 }
 
-void wire_status_init(struct wire_status *s, const struct err *err)
+void wire_status_init(struct wire_status *s, const struct err *err, const char *request_id)
 {
 	char text[ERR_TEXT_MAX];
 
 	*s = (struct wire_status){ .code = GRPC_STATUS_OK, .text = grpc_empty_slice() };
+	if (*request_id)
+		add_request_id(s, request_id);
 	if (!err)
 		return;
 	snprintf(text, sizeof text, "%s", err->text[0] ? err->text : err_reason(err->code));
 	utf8_scrub(text);
 	s->code = (grpc_status_code)err_grpc_code(err->code);
 	s->text = grpc_slice_from_copied_string(text);
-	add_details(s, err, text);
+	add_details(s, err, text, request_id);
 }
 
 void wire_status_free(struct wire_status *s)
 {
 	grpc_slice_unref(s->text);
-	if (s->n_details)
-		grpc_slice_unref(s->details.value);
+	for (size_t i = 0; i < s->n_trailing; i++)
+		grpc_slice_unref(s->trailing[i].value);
 	*s = (struct wire_status){ .text = grpc_empty_slice() };
 }

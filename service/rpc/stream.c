@@ -26,6 +26,8 @@ void call_note_read(struct rpc_call *c, bool ok)
 		c->read_problem = READ_BROKEN;
 	else if (!ok)
 		c->read_problem = READ_REFUSED;
+	if (c->read_buffer)
+		rpc_count(&call_stats(c)->received, grpc_byte_buffer_length(c->read_buffer));
 	if (c->read_problem && c->read_buffer)
 		grpc_byte_buffer_destroy(TAKE(c->read_buffer));
 }
@@ -173,6 +175,7 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 		ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	c->headers_sent = true;
 	if (message) {
+		rpc_count(&call_stats(c)->sent, grpc_byte_buffer_length(c->write_buffer));
 		ops[n].op = GRPC_OP_SEND_MESSAGE;
 		ops[n++].data.send_message.send_message = c->write_buffer;
 	}

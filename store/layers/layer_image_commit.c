@@ -83,7 +83,7 @@ static int link_file(const struct layer_image *i, const char *path)
 	rc = i->name[0] ? linkat(i->store->layers_fd, i->name, i->store->layers_fd, path, 0)
 			: linkat(AT_FDCWD, self, i->store->layers_fd, path, AT_SYMLINK_FOLLOW);
 	if (!rc)
-		used_add(i->store, i->facts.image_size, 1);
+		used_add_layer(i->store, i->facts.image_size, 1);
 	return rc;
 }
 
@@ -103,7 +103,7 @@ static int link_instead(const struct layer_image *i, const struct digest *diff_i
 {
 	if (layer_image_exists(i->store, diff_id, i->facts.writer_version) || is_same_file(i, path))
 		return 0;
-	if (used_unlinkat(i->store, i->store->layers_fd, path, NULL) && errno != ENOENT)
+	if (used_unlink_layer(i->store, i->store->layers_fd, path, NULL) && errno != ENOENT)
 		return -1;
 	return link_file(i, path);
 }
@@ -232,13 +232,13 @@ static void put_aside(struct layer_image *i, const char *path)
 	int at = i->store->layers_fd;
 
 	if (i->name[0]) {
-		used_unlinkat(i->store, at, path, NULL);
+		used_unlink_layer(i->store, at, path, NULL);
 		return;
 	}
 	if (!layer_image_choose_name(i) || renameat(at, path, at, i->name))
 		i->name[0] = 0;
 	else
-		used_add(i->store, -i->facts.image_size, -1);
+		used_add_layer(i->store, -i->facts.image_size, -1);
 }
 
 /* What is in place without a record would take its room for long, perhaps of a disk that is

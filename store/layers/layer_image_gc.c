@@ -69,7 +69,7 @@ static void unlink_one(struct removal *r, const struct digest *diff_id, uint32_t
 	layer_image_path(diff_id, version, path);
 	digest_lock(r->store, diff_id);
 	if (!layer_image_exists(r->store, diff_id, version) && has_blob(r->store, diff_id, &has, NULL) == OK && !has &&
-	    !used_unlinkat(r->store, r->store->layers_fd, path, &st) && st.st_nlink == 1)
+	    !used_unlink_layer(r->store, r->store->layers_fd, path, &st) && st.st_nlink == 1)
 		*r->freed += (int64_t)st.st_size;
 	digest_unlock(r->store, diff_id);
 }

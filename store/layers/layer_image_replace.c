@@ -27,7 +27,7 @@ static int rename_into_place(struct layer_image *i, const struct digest *diff_id
 	if (renameat(at, i->name, at, path) &&
 	    (errno != ENOENT || layer_image_make_dirs(i->store, diff_id) || renameat(at, i->name, at, path)))
 		return -1;
-	used_add(i->store, i->facts.image_size - (there ? (int64_t)old.st_size : 0), !there);
+	used_add_layer(i->store, i->facts.image_size - (there ? (int64_t)old.st_size : 0), !there);
 	i->name[0] = 0;
 	return 0;
 }
@@ -100,8 +100,8 @@ static int drop_locked(struct store *s, const struct layer_image_entry *entry, s
 	r = meta_txn_commit(s->local, t, NULL, err);
 	/* The record first: a file without one is garbage, a record without its file a lie. */
 	if (r == OK)
-		used_unlinkat(s, s->layers_fd, layer_image_path(&entry->diff_id, entry->facts.writer_version, path),
-			      NULL);
+		used_unlink_layer(s, s->layers_fd, layer_image_path(&entry->diff_id, entry->facts.writer_version, path),
+				  NULL);
 	return r;
 }
 

@@ -92,8 +92,8 @@ class Client:
             response_deserializer=response_type.FromString,
         )
 
-        def invoke(request=None, timeout=60, **fields):
-            return call(request or request_type(**fields), timeout=timeout)
+        def invoke(request=None, timeout=60, metadata=None, **fields):
+            return call(request or request_type(**fields), timeout=timeout, metadata=metadata)
 
         return invoke
 
@@ -147,6 +147,16 @@ def details(error):
                 wait = _RETRY.FromString(entry.value).retry_delay
                 delay = wait.seconds + wait.nanos / 1e9
     return name, delay
+
+
+def error_info(error):
+    """The google.rpc.ErrorInfo of an RpcError, None if it has none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for entry in _STATUS.FromString(value).details:
+                if entry.Is(_INFO.DESCRIPTOR):
+                    return _INFO.FromString(entry.value)
+    return None
 
 
 def room(error):

@@ -245,7 +245,9 @@ static void details_hold_error_info_and_retry_info(void **state)
 	info = google__rpc__error_info__unpack(NULL, status->details[0]->value.len, status->details[0]->value.data);
 	assert_string_equal(info->reason, "RATE_LIMITED");
 	assert_string_equal(info->domain, "imaged.dev");
-	assert_int_equal(info->n_metadata, 0);
+	assert_int_equal(info->n_metadata, 1);
+	assert_string_equal(info->metadata[0]->key, "request-id");
+	assert_int_equal(strlen(info->metadata[0]->value), 16);
 	google__rpc__error_info__free_unpacked(info, NULL);
 	google__rpc__status__free_unpacked(status, NULL);
 }
