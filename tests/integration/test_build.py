@@ -470,6 +470,13 @@ class Images(BuildCase):
         self.assertEqual("FAILED", call.state(f"[internal] load metadata for {self.registry.host}/nosuch:1"))
         self.assertIn("   2 | >>> FROM ", call.excerpt())
 
+    def test_whose_registry_cannot_be_reached(self):
+        """In BuildKit's words, which name the manifest."""
+        for name, what in (("a/b:1", "1"), ("a/b@sha256:" + "1" * 64, "sha256:" + "1" * 64)):
+            call = self.build(f"FROM 127.0.0.1:1/{name}\nENV a=b\n")
+            why = f'failed to do request: Head "http://127.0.0.1:1/v2/a/b/manifests/{what}": dial tcp 127.0.0.1:1: connect: connection refused'
+            self.assertEqual(f"127.0.0.1:1/{name}: failed to resolve source metadata for 127.0.0.1:1/{name}: {why}", call.fails().details())
+
     def test_of_stages_that_are_not_needed_are_not_looked_for(self):
         call = self.ok(f"FROM {self.registry.host}/nosuch:1 AS unused\nRUN x\nFROM scratch\nENV a=b\n")
         self.assertEqual(["[internal] load build definition from Dockerfile", "exporting to image"], call.names())

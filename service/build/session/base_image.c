@@ -106,10 +106,29 @@ static int set_config(struct base_image *i, const struct digest *manifest, struc
 	return OK;
 }
 
+/* Of a registry that cannot be reached we know by the first question to it, of its root. BuildKit's
+ * first one is that for the manifest, and people look for its words. */
+static void word_unreached(const struct base_image *i, struct err *err)
+{
+	static const char asked[] = "Get \"", answered[] = "unexpected HTTP status";
+	char told[ERR_TEXT_MAX], digest[DIGEST_TEXT_MAX];
+	const char *root = strstr(err->text, "/v2/\": "), *url = err->text + strlen(asked);
+
+	if ((err->code != E_REGISTRY && err->code != E_TLS) || strncmp(err->text, asked, strlen(asked)) != 0 || !root ||
+	    memchr(url, '"', (size_t)(root - url)) || strstr(root, answered))
+		return;
+	snprintf(told, sizeof told, "%s", err->text);
+	snprintf(err->text, sizeof err->text, "failed to do request: Head \"%.*s/v2/%s/manifests/%s%s",
+		 (int)(root - url), told + strlen(asked), i->ref.path,
+		 digest_is_set(&i->ref.digest) ? digest_text(&i->ref.digest, digest) : i->ref.tag,
+		 told + (root - err->text) + strlen("/v2/"));
+}
+
 static void tell_unresolved(struct base_image *i, struct err *err)
 {
 	char familiar[REFERENCE_TEXT_MAX], canonical[REFERENCE_TEXT_MAX];
 
+	word_unreached(i, err);
 	vertex_failed(i->metadata, err);
 	if (err->code != E_CANCELLED)
 		err_wrap(err, "%s: failed to resolve source metadata for %s", reference_familiar(&i->ref, familiar),
