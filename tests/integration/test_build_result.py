@@ -3,6 +3,7 @@ and caches elsewhere, as other tools read them."""
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -12,9 +13,11 @@ import fixtures
 import ociimage
 from archives import layout_files
 from engines import Dockerd
+from fakeregistry import FakeRegistry
 from harness import DockerRegistry, TestCase, free_port, skopeo
 from ociimage import Image, Layer, sha256, tar
 
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 EPOCH = 1600000000
 EPOCH_TEXT = "2020-09-13T12:26:40Z"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -220,6 +223,46 @@ WORKDIR /
         self.context('FROM scratch\nLABEL a=1 b=2\nCOPY a.txt /\n')
         self.build("-t", "x", "--label", "a=9", "--label", "c=3")
         self.assertEqual({"a": "9", "b": "2", "c": "3"}, self.config()["Config"]["Labels"])
+
+    def provenance(self, *flags):
+        self.build("--metadata-file", self.path("md"), *flags)
+        with open(self.path("md"), encoding="ascii") as file:
+            return json.load(file)["buildx.build.provenance"]
+
+    def test_provenance_of_nothing_but_files(self):
+        self.assertEqual(
+            {
+                "builder": {"id": ""},
+                "buildType": "https://mobyproject.org/buildkit@v1",
+                "invocation": {
+                    "configSource": {"entryPoint": "Dockerfile"},
+                    "parameters": {"frontend": "dockerfile.v0", "locals": [{"name": "context"}, {"name": "dockerfile"}]},
+                    "environment": {"platform": f"linux/{ARCH}"},
+                },
+            },
+            self.provenance("--build-arg", "SECRET=1", "--label", "a=b"),
+        )
+
+    def test_provenance_names_images_and_options(self):
+        server = self.enterContext(FakeRegistry())
+        registry, digest = server.host, server.repo("busybox").add(Image([Layer(tar({"f": b"f"}))]), "oci-gzip").digest
+        self.context(
+            f"FROM {registry}/busybox:oci-gzip AS a\nFROM {registry}/busybox@{digest} AS b\nFROM {registry}/nosuch:1 AS unused\n"
+            "FROM a AS last\nCOPY --from=b / /b/\n"
+        )
+        told = self.provenance("--network", "none", "--no-cache", "--target", "last")
+        uri, hexadecimal = f"pkg:docker/{registry}/busybox", digest.split(":")[1]
+        query = f"platform=linux%2F{ARCH}"
+        self.assertEqual(
+            [
+                {"uri": f"{uri}@oci-gzip?{query}", "digest": {"sha256": hexadecimal}},
+                {"uri": f"{uri}?digest=sha256%3A{hexadecimal}&{query}", "digest": {"sha256": hexadecimal}},
+            ],
+            told["materials"],
+        )
+        self.assertEqual(
+            {"force-network-mode": "none", "no-cache": "", "target": "last"}, told["invocation"]["parameters"]["args"]
+        )
 
     def test_names_and_what_the_client_is_told(self):
         done = self.build("-t", "x:1", "-t", "127.0.0.1:5000/y", "-t", "x:1", "--iidfile", self.path("iid"), "--metadata-file", self.path("md"))

@@ -38,8 +38,9 @@ static int write_json(const struct exporting *x, struct buf *out, struct err *er
 	digest_text(&root->digest, digest);
 	if (join_names(x, &names) < 0 || !buf_printf(&ref, "default/default/%s", x->r->build_id))
 		return fail_nomem(err);
-	j = json_pack("{s:s, s:s, s:o, s:s}", "buildx.build.ref", buf_text(&ref), "containerimage.config.digest",
-		      config, "containerimage.descriptor", descriptor_of(root), "containerimage.digest", digest);
+	j = json_pack("{s:o, s:s, s:s, s:o, s:s}", "buildx.build.provenance", json_loads(x->r->provenance, 0, NULL),
+		      "buildx.build.ref", buf_text(&ref), "containerimage.config.digest", config,
+		      "containerimage.descriptor", descriptor_of(root), "containerimage.digest", digest);
 	if (x->n_names)
 		json_object_set_new(j, "image.name", json_string(buf_text(&names)));
 	if (!j || json_dump_callback(j, append, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER))

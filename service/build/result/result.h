@@ -38,6 +38,7 @@ struct result_request {
 	int64_t epoch;
 	const char *build_id;
 	int64_t started_ns;
+	const char *provenance; /* JSON, for what the client is told */
 	struct step_cache *cache;
 	struct result_peer peer;
 	struct progress *progress;

@@ -379,6 +379,16 @@ int base_image_config(struct base_image *i, const struct image_config **ret_conf
 	return r;
 }
 
+const struct reference *base_image_reference(const struct base_image *i)
+{
+	return &i->ref;
+}
+
+const struct platform *base_image_platform(const struct base_image *i)
+{
+	return &i->platform;
+}
+
 const struct digest *base_image_digest(const struct base_image *i)
 {
 	return &i->manifest;

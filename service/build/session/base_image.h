@@ -46,6 +46,9 @@ int base_images_want_stored(struct base_images *b, const struct digest *manifest
 int base_image_config(struct base_image *i, const struct image_config **ret_config, struct err *err);
 /* Of its manifest; after its configuration. */
 const struct digest *base_image_digest(const struct base_image *i);
+/* As base_images_want() was told it, and by default with a tag; of base_images_want_stored() a digest only. */
+const struct reference *base_image_reference(const struct base_image *i);
+const struct platform *base_image_platform(const struct base_image *i);
 /* It was in the store; after its configuration. */
 bool base_image_is_stored(struct base_image *i);
 /* The vertex is the image's from now on, which ends it. */

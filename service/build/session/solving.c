@@ -5,6 +5,7 @@
 #include "service/build/session/base_steps.h"
 #include "service/build/session/debug_shell.h"
 #include "service/build/session/prefetch.h"
+#include "service/build/session/provenance.h"
 #include "service/build/session/step_options.h"
 
 struct solving {
@@ -292,7 +293,8 @@ static void fill_built(struct solving *g, size_t which)
 static int export(struct solving *g, struct arena *a, Imaged__V1__BuildDone *done, struct err *err)
 {
 	struct session *s = g->session;
-	const struct result_request request = {
+	CLEANUP(freep) char *provenance = NULL;
+	struct result_request request = {
 		.service = s->service,
 		.start = s->start,
 		.built = g->built,
@@ -307,6 +309,9 @@ static int export(struct solving *g, struct arena *a, Imaged__V1__BuildDone *don
 		.cancel = s->cancel,
 	};
 
+	if (provenance_make(g->fronts, g->n, &provenance, err) < 0)
+		return err->code;
+	request.provenance = provenance;
 	return result_export(&request, a, done, err);
 }
 
