@@ -65,7 +65,11 @@ static int worded(int r, struct err *err)
 static int run(struct cri_service *service, struct rpc_call *call, const Runtime__V1__PullImageRequest *request,
 	       struct pulled *p, struct err *err)
 {
-	const struct pull_peer peer = { .send = note, .arg = p, .cancel = rpc_call_cancel(call), .call = call };
+	const struct pull_peer peer = { .send = note,
+					.arg = p,
+					.origin = IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_CRI,
+					.cancel = rpc_call_cancel(call),
+					.call = call };
 	Imaged__V1__PullRequest pull = IMAGED__V1__PULL_REQUEST__INIT;
 	const char *platform;
 

@@ -80,6 +80,7 @@ static int pass_on(struct copy *c, struct copy_blob *b, struct cancel *cancel, s
 					   .digest = d->digest,
 					   .total = d->size,
 					   .repository = reference_name(&c->destination, name),
+					   .origins = 1U << IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_API,
 					   .state = IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING,
 					   .watchers = 1 };
 	transfer_list_add(transfers_list(c->service->transfers), &p.entry);

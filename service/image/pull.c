@@ -409,7 +409,11 @@ int pull_one(struct image_service *service, struct rpc_call *call, const Imaged_
 	     struct err *err)
 {
 	const struct pull_peer peer = {
-		.send = send_to_client, .arg = call, .cancel = rpc_call_cancel(call), .call = call
+		.send = send_to_client,
+		.arg = call,
+		.origin = IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_API,
+		.cancel = rpc_call_cancel(call),
+		.call = call,
 	};
 
 	return pull_for(service, &peer, request, err);

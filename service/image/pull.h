@@ -22,6 +22,7 @@ struct pull_peer {
 	 * nothing was to be done. */
 	int (*config)(void *arg, const struct digest *manifest, struct bytes config, struct err *err);
 	void *arg;
+	Imaged__V1__Transfer__Origin origin;
 	struct cancel *cancel;
 	struct rpc_call *call; /* workers end behind its answer; NULL: with the pull */
 };

@@ -261,6 +261,7 @@ static int join(struct pull *p, struct pull_blob *b, struct err *err)
 		.blob = &b->descriptor,
 		.repository = p->repository,
 		.name = reference_name(&p->ref, name),
+		.origin = p->peer->origin,
 		.workers = b->kind == BLOB_LAYER ? p->workers : NULL,
 		.no_image = p->no_layers,
 		.data = b->data,

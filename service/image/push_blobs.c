@@ -158,6 +158,7 @@ static int send_blob(struct push *p, struct push_blob *b, struct cancel *cancel,
 					   .digest = b->digest,
 					   .total = size,
 					   .repository = reference_name(&p->ref, name),
+					   .origins = 1U << IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_API,
 					   .state = IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING,
 					   .watchers = 1 };
 	transfer_list_add(transfers_list(p->service->transfers), &s.entry);

@@ -399,6 +399,7 @@ static int join_locked(struct transfers *table, const struct transfer_request *r
 		return r;
 	t->refs++;
 	t->watching++;
+	transfer_entry_origin(&t->entry, request->origin);
 	transfer_entry_watchers(&t->entry, (int)t->watching);
 	*ret_transfer = t;
 	return OK;

@@ -73,10 +73,11 @@ void transfers_free(struct transfers *t);
 struct transfer_request {
 	const struct descriptor *blob;
 	struct repository *repository;
-	const char *name;	       /* of that repository, canonical, for those who watch; copied */
-	struct layer_workers *workers; /* NULL: no layer, nothing is inflated */
-	bool no_image;		       /* of a layer: none is made of it, but by who shares the transfer */
-	struct bytes data;	       /* set: the caller has the bytes, nothing is fetched; copied */
+	const char *name;		     /* of that repository, canonical, for those who watch; copied */
+	Imaged__V1__Transfer__Origin origin; /* for those who watch */
+	struct layer_workers *workers;	     /* NULL: no layer, nothing is inflated */
+	bool no_image;			     /* of a layer: none is made of it, but by who shares the transfer */
+	struct bytes data;		     /* set: the caller has the bytes, nothing is fetched; copied */
 	/* Stands for repository and credentials: whoever has the same would fail the
 	 * same way. */
 	struct digest source;

@@ -39,11 +39,18 @@ static void touch(struct transfer_list *l)
 		wake(l);
 }
 
+static void note_moving(struct transfer_entry *e, int state)
+{
+	if (state == IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING && !atomic_load(&e->moving_ms))
+		atomic_store(&e->moving_ms, clock_monotonic_ms());
+}
+
 void transfer_list_add(struct transfer_list *l, struct transfer_entry *e)
 {
 	pthread_mutex_lock(&l->mu);
 	e->list = l;
 	e->started_ns = clock_wall_ns();
+	note_moving(e, atomic_load(&e->state));
 	e->next = NULL;
 	e->prev = l->last;
 	*(l->last ? &l->last->next : &l->first) = e;
@@ -76,6 +83,7 @@ void transfer_entry_state(struct transfer_entry *e, Imaged__V1__Transfer__State 
 		utf8_clean(e->message);
 		pthread_mutex_unlock(&e->list->mu);
 	}
+	note_moving(e, (int)state);
 	atomic_store(&e->state, (int)state);
 	touch(e->list);
 }
@@ -91,6 +99,12 @@ void transfer_entry_moves(struct transfer_entry *e, int64_t current)
 	if (atomic_load(&e->state) == IMAGED__V1__TRANSFER__STATE__STATE_RETRYING)
 		transfer_entry_state(e, IMAGED__V1__TRANSFER__STATE__STATE_TRANSFERRING, NULL);
 	transfer_entry_current(e, current);
+}
+
+void transfer_entry_origin(struct transfer_entry *e, Imaged__V1__Transfer__Origin origin)
+{
+	atomic_fetch_or(&e->origins, 1U << (unsigned)origin);
+	touch(e->list);
 }
 
 void transfer_entry_watchers(struct transfer_entry *e, int watchers)
@@ -119,7 +133,9 @@ static void copy(struct transfer_entry *to, const struct transfer_entry *from)
 	atomic_init(&to->state, atomic_load(&from->state));
 	atomic_init(&to->current, atomic_load(&from->current));
 	atomic_init(&to->resumed, atomic_load(&from->resumed));
+	atomic_init(&to->moving_ms, atomic_load(&from->moving_ms));
 	atomic_init(&to->watchers, atomic_load(&from->watchers));
+	atomic_init(&to->origins, atomic_load(&from->origins));
 	memcpy(to->message, from->message, sizeof to->message);
 }
 

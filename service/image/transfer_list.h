@@ -35,11 +35,13 @@ struct transfer_entry {
 	struct digest digest;
 	int64_t total;
 	const char *repository; /* its canonical name; borrowed */
+	atomic_uint origins;	/* a bit for each Imaged__V1__Transfer__Origin; grows */
 
 	/* How far it is: whoever moves the blob, by the functions below. */
 	atomic_int state; /* Imaged__V1__Transfer__State */
 	atomic_llong current, resumed;
-	atomic_int watchers; /* calls that wait for it */
+	atomic_llong moving_ms; /* monotonic, since when it is TRANSFERRING; 0: it never was */
+	atomic_int watchers;	/* calls that wait for it */
 
 	/* The list's. */
 	struct transfer_list *list; /* NULL: in none */
@@ -59,6 +61,7 @@ void transfer_entry_state(struct transfer_entry *e, Imaged__V1__Transfer__State 
 void transfer_entry_current(struct transfer_entry *e, int64_t current);
 /* Both: it is at `current`, and no longer waits to be tried again. */
 void transfer_entry_moves(struct transfer_entry *e, int64_t current);
+void transfer_entry_origin(struct transfer_entry *e, Imaged__V1__Transfer__Origin origin);
 void transfer_entry_watchers(struct transfer_entry *e, int watchers);
 
 /* Copies the entries, oldest first; the strings are the caller's, with the array: free it

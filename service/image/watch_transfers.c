@@ -5,6 +5,27 @@
 
 enum { SNAPSHOT_MS = 100, SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024 };
 
+/* What is resumed came before, and time in a queue is none of the network's. */
+static int64_t speed_of(const struct transfer_entry *e)
+{
+	int64_t since = atomic_load(&e->moving_ms), ms = clock_monotonic_ms() - since;
+	int64_t bytes = atomic_load(&e->current) - atomic_load(&e->resumed);
+
+	return since && bytes > 0 ? (int64_t)((double)bytes * 1000 / (double)(ms > 0 ? ms : 1)) : 0;
+}
+
+static bool put_origins(struct arena *a, const struct transfer_entry *e, Imaged__V1__Transfer *m)
+{
+	enum { ORIGINS = IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_BUILD + 1 };
+	unsigned origins = atomic_load(&e->origins);
+
+	m->origins = arena_array(a, ORIGINS, sizeof *m->origins);
+	for (unsigned i = IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_API; m->origins && i < ORIGINS; i++)
+		if (origins & 1U << i)
+			m->origins[m->n_origins++] = (Imaged__V1__Transfer__Origin)i;
+	return m->origins != NULL;
+}
+
 static Imaged__V1__Transfer *transfer_message(struct arena *a, const struct transfer_entry *e)
 {
 	enum { NS_PER_S = 1000000000 };
@@ -28,7 +49,8 @@ static Imaged__V1__Transfer *transfer_message(struct arena *a, const struct tran
 	m->started = started;
 	m->watchers = atomic_load(&e->watchers);
 	m->message = (char *)e->message;
-	return m->digest ? m : NULL;
+	m->bytes_per_second = speed_of(e);
+	return m->digest && put_origins(a, e, m) ? m : NULL;
 }
 
 static int send_snapshot(struct rpc_call *call, const struct transfer_snapshot *s, struct err *err)

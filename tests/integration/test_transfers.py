@@ -5,12 +5,14 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
 import termios
 import threading
 
+from criclient import Cri
 from fakeregistry import FakeRegistry
 from fakeuploads import UploadRegistry
 from harness import SLOW, TestCase, program
@@ -18,6 +20,7 @@ from ociimage import Image, Layer, random_bytes, tar
 
 MIB = 1 << 20
 PULL, PUSH, COPY = 1, 2, 3
+API, CRI, BUILD = 1, 2, 3
 WAITING, TRANSFERRING, RETRYING = 1, 2, 4
 
 
@@ -60,7 +63,8 @@ class Transfers(TestCase):
         self.assertEqual(self.layer.blob.size, shown.total)
         self.assertLessEqual(shown.current, 2 * MIB)
         self.assertEqual(f"{self.registry.host}/a", shown.repository)
-        self.assertEqual(1, shown.watchers)
+        self.assertEqual((1, [API]), (shown.watchers, list(shown.origins)))
+        self.assertGreater(shown.bytes_per_second, 0)
         self.assertGreater(shown.started.seconds, 1500000000)
         self.gate.set()
         self.assertEqual("done", list(call)[-1].WhichOneof("event"))
@@ -73,6 +77,43 @@ class Transfers(TestCase):
         self.watch_until(lambda all_: any(t.digest == self.digest and t.watchers == 1 for t in all_))
         self.gate.set()
         list(call)
+
+    def test_a_pull_of_kubelet_is_seen_and_says_so(self):
+        """By a client of the API, by a pipe and by a terminal, while it runs."""
+        cri = Cri(self.imaged.address)
+        self.addCleanup(cri.close)
+        self.hold(self.digest)
+        ids = []
+        pull = threading.Thread(target=lambda: ids.append(cri.pull(self.reference)))
+        pull.start()
+        self.addCleanup(pull.join)
+        self.addCleanup(self.gate.set)
+        shown = self.watch_until(lambda all_: any(t.digest == self.digest and t.current >= MIB for t in all_))
+        self.assertEqual([CRI], [origin for t in shown if t.digest == self.digest for origin in t.origins])
+        row = rf"{self.digest.split(':')[1][:12]} +pull +transferring +\S+MB/4.2MB +\S+B/s +.* ago +cri +{self.registry.host}/a"
+        self.assertRegex(self.imaged.ctl("system", "transfers").stdout, row)
+        self.assertRegex(self.on_terminal(rb"\x1b\[\?7h", "system", "transfers", "--watch").decode(), row)
+        other = self.client.Pull(reference=self.reference)
+        self.watch_until(lambda all_: any(t.digest == self.digest and list(t.origins) == [API, CRI] for t in all_))
+        self.assertIn("api,cri", self.imaged.ctl("system", "transfers", "--format", "{{.Origin}}").stdout.splitlines())
+        self.gate.set()
+        pull.join()
+        self.assertEqual("done", list(other)[-1].WhichOneof("event"))
+        self.assertEqual(1, len(ids))
+
+    def on_terminal(self, end, *command):
+        """What the command has written to a terminal of 200 columns when `end` was among it."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, 200, 0, 0))
+            os.execve(program("imagectl"), ["imagectl", *command], {**os.environ, "IMAGED_HOST": self.imaged.address})
+        out = b""
+        while not re.search(end, out) and select.select([fd], [], [], 30 * SLOW)[0]:
+            out += os.read(fd, 65536)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(fd)
+        return out
 
     def test_the_list_is_empty_at_the_end(self):
         call, _ = self.held()
@@ -165,10 +206,10 @@ class Transfers(TestCase):
     def test_command_shows_a_table(self):
         call, _ = self.held()
         lines = self.imaged.ctl("system", "transfers").stdout.splitlines()
-        self.assertRegex(lines[0], r"^DIGEST +DIRECTION +STATE +PROGRESS +STARTED +REPOSITORY$")
+        self.assertRegex(lines[0], r"^DIGEST +DIRECTION +STATE +PROGRESS +SPEED +STARTED +ORIGIN +REPOSITORY$")
         digest = self.digest.split(":")[1][:12]
         row = next(line for line in lines if line.startswith(digest))
-        self.assertRegex(row, rf"^{digest} +pull +transferring +\S+MB/4.2MB +.* ago +{self.registry.host}/a$")
+        self.assertRegex(row, rf"^{digest} +pull +transferring +\S+MB/4.2MB +\S+B/s +.* ago +api +{self.registry.host}/a$")
         self.gate.set()
         list(call)
 

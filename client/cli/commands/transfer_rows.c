@@ -10,10 +10,12 @@ enum field {
 	DIGEST,
 	DIRECTION,
 	MESSAGE,
+	ORIGIN,
 	PROGRESS,
 	REPOSITORY,
 	RESUMED,
 	RUNNING_FOR,
+	SPEED,
 	STARTED_AT,
 	STATE,
 	TOTAL,
@@ -26,10 +28,12 @@ static const struct value_field fields[N_FIELDS] = {
 	[DIGEST] = { .name = "Digest", .method = true },
 	[DIRECTION] = { .name = "Direction", .method = true },
 	[MESSAGE] = { .name = "Message", .method = true },
+	[ORIGIN] = { .name = "Origin", .method = true },
 	[PROGRESS] = { .name = "Progress", .method = true },
 	[REPOSITORY] = { .name = "Repository", .method = true },
 	[RESUMED] = { .name = "Resumed", .method = true },
 	[RUNNING_FOR] = { .name = "RunningFor", .method = true },
+	[SPEED] = { .name = "Speed", .method = true },
 	[STARTED_AT] = { .name = "StartedAt", .method = true },
 	[STATE] = { .name = "State", .method = true },
 	[TOTAL] = { .name = "Total", .method = true },
@@ -45,10 +49,11 @@ static const struct value_type type_row = {
 };
 
 static const struct column columns[] = {
-	{ "Current", "CURRENT" }, { "Digest", "DIGEST" },      { "Direction", "DIRECTION" },
-	{ "Message", "MESSAGE" }, { "Progress", "PROGRESS" },  { "Repository", "REPOSITORY" },
-	{ "Resumed", "RESUMED" }, { "RunningFor", "STARTED" }, { "StartedAt", "STARTED AT" },
-	{ "State", "STATE" },	  { "Total", "TOTAL" },	       { "Watchers", "WATCHERS" },
+	{ "Current", "CURRENT" },	{ "Digest", "DIGEST" },	       { "Direction", "DIRECTION" },
+	{ "Message", "MESSAGE" },	{ "Origin", "ORIGIN" },	       { "Progress", "PROGRESS" },
+	{ "Repository", "REPOSITORY" }, { "Resumed", "RESUMED" },      { "RunningFor", "STARTED" },
+	{ "Speed", "SPEED" },		{ "StartedAt", "STARTED AT" }, { "State", "STATE" },
+	{ "Total", "TOTAL" },		{ "Watchers", "WATCHERS" },
 };
 
 static const char *direction_text(Imaged__V1__Transfer__Direction direction)
@@ -83,6 +88,40 @@ static const char *state_text(Imaged__V1__Transfer__State state)
 	}
 }
 
+static const char *origin_text(Imaged__V1__Transfer__Origin origin)
+{
+	switch ((int)origin) {
+	case IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_API:
+		return "api";
+	case IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_CRI:
+		return "cri";
+	case IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_BUILD:
+		return "build";
+	default:
+		return "unknown";
+	}
+}
+
+/* "api,cri" */
+static struct value origins(struct arena *a, const Imaged__V1__Transfer *m)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+
+	for (size_t i = 0; i < m->n_origins; i++)
+		buf_printf(&text, "%s%s", i ? "," : "", origin_text(m->origins[i]));
+	return value_copy(a, text_of(buf_text(&text)));
+}
+
+/* "12.3MB/s"; "" before anything has come. */
+static struct value speed(struct arena *a, const Imaged__V1__Transfer *m)
+{
+	char text[SIZE_TEXT_MAX];
+
+	if (!m->bytes_per_second)
+		return value_string("");
+	return value_format(a, "%s/s", size_text((double)m->bytes_per_second, 3, text));
+}
+
 /* "12.3MB/1.07GB" */
 static struct value progress(struct arena *a, const Imaged__V1__Transfer *m)
 {
@@ -103,10 +142,12 @@ static struct value row_value(struct arena *a, const struct transfers_view *view
 	v[DIGEST] = id_value(a, m->digest, view->no_trunc);
 	v[DIRECTION] = value_string(direction_text(m->direction));
 	v[MESSAGE] = value_copy(a, text_of(m->message));
+	v[ORIGIN] = origins(a, m);
 	v[PROGRESS] = progress(a, m);
 	v[REPOSITORY] = value_copy(a, text_of(familiar_text(m->repository, name)));
 	v[RESUMED] = value_int64(m->resumed);
 	v[RUNNING_FOR] = age_value(a, seconds_of(m->started), view->now_ns);
+	v[SPEED] = speed(a, m);
 	v[STARTED_AT] = time_local(a, seconds_of(m->started));
 	v[STATE] = value_string(state_text(m->state));
 	v[TOTAL] = value_int64(m->total);
@@ -118,7 +159,8 @@ static const char *choose_format(const struct transfers_view *view)
 {
 	if (view->format && *view->format && strcmp(view->format, "table"))
 		return view->format;
-	return "table {{.Digest}}\t{{.Direction}}\t{{.State}}\t{{.Progress}}\t{{.RunningFor}}\t{{.Repository}}";
+	return "table {{.Digest}}\t{{.Direction}}\t{{.State}}\t{{.Progress}}\t{{.Speed}}\t"
+	       "{{.RunningFor}}\t{{.Origin}}\t{{.Repository}}";
 }
 
 int transfers_render(const struct transfers_view *view, const Imaged__V1__WatchTransfersResponse *m, struct buf *out,

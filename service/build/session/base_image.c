@@ -227,7 +227,13 @@ static int on_config(void *image, const struct digest *manifest, struct bytes co
 static int pull_it(struct base_image *i, struct err *err)
 {
 	const struct base_images_options *o = &i->owner->options;
-	const struct pull_peer peer = { .send = on_event, .config = on_config, .arg = i, .cancel = o->cancel };
+	const struct pull_peer peer = {
+		.send = on_event,
+		.config = on_config,
+		.arg = i,
+		.origin = IMAGED__V1__TRANSFER__ORIGIN__ORIGIN_BUILD,
+		.cancel = o->cancel,
+	};
 	Imaged__V1__PullRequest request = IMAGED__V1__PULL_REQUEST__INIT;
 	char name[REFERENCE_TEXT_MAX], platform[PLATFORM_TEXT_MAX];
 	int r;
