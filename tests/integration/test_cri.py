@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import grpc
 
-from criclient import IMAGE, SERVICES, Cri, message, spec
+from criclient import IMAGE, RUNTIME, SERVICES, Cri, message, spec
 from fakeregistry import FakeRegistry, Handler
 from harness import TestCase
 from ociimage import Image, Index, Layer, tar
@@ -418,7 +418,28 @@ class Numbers(unittest.TestCase):
         ListPodSandboxResponse items 1 PodSandbox*
         RuntimeConfigResponse linux 1 LinuxRuntimeConfiguration
         LinuxRuntimeConfiguration cgroup_driver 1 CgroupDriver
+        RuntimeHandler name 1 string, features 2 RuntimeHandlerFeatures
+        RuntimeHandlerFeatures recursive_read_only_mounts 1 bool, user_namespaces 2 bool
+        RuntimeFeatures supplemental_groups_policy 1 bool, user_namespaces_host_network 2 bool
+        ListContainersRequest filter 1 ContainerFilter
+        ContainerFilter id 1 string, state 2 ContainerStateValue, pod_sandbox_id 3 string, label_selector 4 map
+        ContainerStateValue state 1 ContainerState
+        ContainerMetadata name 1 string, attempt 2 uint32
+        Container id 1 string, pod_sandbox_id 2 string, metadata 3 ContainerMetadata, image 4 ImageSpec, image_ref 5 string, state 6 ContainerState, created_at 7 int64, labels 8 map, annotations 9 map, image_id 10 string
+        ListPodSandboxRequest filter 1 PodSandboxFilter
+        PodSandboxFilter id 1 string, state 2 PodSandboxStateValue, label_selector 3 map
+        PodSandboxStateValue state 1 PodSandboxState
+        PodSandbox id 1 string, metadata 2 PodSandboxMetadata, state 3 PodSandboxState, created_at 4 int64, labels 5 map, annotations 6 map, runtime_handler 7 string
+        RemoveImageResponse
+        ImageFsInfoRequest
+        RuntimeConfigRequest
     """
+
+    VALUES = {
+        "ContainerState": ["CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED", "CONTAINER_UNKNOWN"],
+        "PodSandboxState": ["SANDBOX_READY", "SANDBOX_NOTREADY"],
+        "CgroupDriver": ["SYSTEMD", "CGROUPFS"],
+    }
 
     @staticmethod
     def kind(field):
@@ -431,9 +452,16 @@ class Numbers(unittest.TestCase):
     def test_numbers_and_types_are_the_protocols(self):
         for line in self.FACTS.strip().splitlines():
             name, _, fields = line.strip().partition(" ")
-            wanted = dict(field.strip().split(" ", 1) for field in fields.split(","))
+            wanted = dict(field.strip().split(" ", 1) for field in fields.split(",") if field)
             found = {f.name: f"{f.number} {self.kind(f)}" for f in message(name).DESCRIPTOR.fields}
             self.assertEqual(wanted, found, name)
+
+    def test_no_message_and_no_enumeration_lacks_its_facts(self):
+        files = (IMAGE.DESCRIPTOR, RUNTIME.DESCRIPTOR)
+        named = [line.split()[0] for line in self.FACTS.strip().splitlines()]
+        self.assertEqual(sorted(name for file in files for name in file.message_types_by_name), sorted(named))
+        found = {enum.name: {v.name: v.number for v in enum.values} for file in files for enum in file.enum_types_by_name.values()}
+        self.assertEqual({name: {value: n for n, value in enumerate(values)} for name, values in self.VALUES.items()}, found)
 
     def test_methods(self):
         self.assertEqual(
