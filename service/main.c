@@ -19,6 +19,7 @@
 #include "service/notify.h"
 #include "service/rpc/server.h"
 #include "service/rpc/stats.h"
+#include "store/image/pins.h"
 
 enum { TRANSFER_THREADS = 32, SANDBOX_MAX = 128, NS_PER_US = 1000, NS_PER_MS = 1000 * 1000 };
 
@@ -27,6 +28,7 @@ struct daemon {
 	char worker_program[PATH_MAX];
 	char run_program[PATH_MAX];
 	char sandbox[SANDBOX_MAX];
+	struct pins *pins;
 	struct store *store;
 	struct registry *registry;
 	struct layer_files *layer_files;
@@ -263,12 +265,29 @@ static int start_metrics(struct daemon *d, struct err *err)
 	return OK;
 }
 
+/* Before the store is used; a rule that is none is told before it is opened. */
+static int open_store(struct daemon *d, struct err *err)
+{
+	const struct pin_options options = {
+		.names = d->config.pin.items,
+		.n_names = d->config.pin.n,
+		.labels = d->config.pin_label.items,
+		.n_labels = d->config.pin_label.n,
+		.sandbox_image = d->config.sandbox_image,
+	};
+
+	if (pins_new(&options, &d->pins, err) < 0 || store_open(d->config.root, &d->store, err) < 0)
+		return err->code;
+	store_set_pins(d->store, d->pins);
+	return OK;
+}
+
 static int daemon_open(struct daemon *d, struct err *err)
 {
 	if (rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
-	    store_open(d->config.root, &d->store, err) < 0 ||
-	    layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 || open_registry(d, err) < 0 ||
-	    layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 || open_mounts(d, err) < 0)
+	    open_store(d, err) < 0 || layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 ||
+	    open_registry(d, err) < 0 || layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 ||
+	    open_mounts(d, err) < 0)
 		return err->code;
 	d->images = (struct image_service){
 		.store = d->store,
@@ -302,6 +321,7 @@ static void daemon_close(struct daemon *d)
 	layer_files_free(d->layer_files);
 	registry_free(d->registry);
 	store_close(d->store);
+	pins_free(d->pins);
 	config_free(&d->config);
 }
 

@@ -13,6 +13,7 @@
 enum { DIGEST_LOCKS = 64, INGEST_BUCKETS = 64, BOOT_ID_MAX = 40, CONTENT_SHARDS = 256, RUN_ID_LEN = 16 };
 
 struct ingest;
+struct pins;
 
 /* Ingests that are open, by digest (content/ingest.c). */
 struct ingest_table {
@@ -63,6 +64,7 @@ struct store {
 	struct ingest_table ingests;
 	struct event_log events;
 	struct used used;
+	const struct pins *pins; /* NULL: no rules */
 };
 
 void digest_lock(struct store *s, const struct digest *d);

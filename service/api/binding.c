@@ -6,6 +6,7 @@ static const struct imaged__v1__image_service__impl handlers = {
 	.diff_images = diff_images,
 	.get_history = get_history,
 	.tag_image = tag_image,
+	.pin_image = pin_image,
 	.remove_image = remove_image,
 	.prune_images = prune_images,
 	.pull = pull,

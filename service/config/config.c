@@ -41,6 +41,11 @@ const char config_usage[] =
 	"                                 2GB)\n"
 	"      --build-cache-unused TIME  What they did not use for so long goes, as 14d or 36h, or none (default "
 	"14d)\n"
+	"      --pin REFERENCE            Keep this image, or those whose names match a glob with * and ?: prune "
+	"passes\n"
+	"                                 it over, rm needs --force, and CRI says that it is pinned; may be repeated\n"
+	"      --pin-label KEY[=VALUE]    Keep images whose configuration has this label; may be repeated\n"
+	"      --sandbox-image REFERENCE  Keep the image of pod sandboxes\n"
 	"      --cri-runtime-handler NAME[=PLATFORM]\n"
 	"                                 A runtime handler that pods may ask images for; may be repeated\n"
 	"      --cri-network-ready        Answer the Status of CRI with a network that is ready\n"
@@ -77,6 +82,9 @@ static const struct field fields[] = {
 	{ "build-allow", offsetof(struct config, build_allow), LIST },
 	{ "build-cache-max", offsetof(struct config, build_cache_max), TEXT },
 	{ "build-cache-unused", offsetof(struct config, build_cache_unused), TEXT },
+	{ "pin", offsetof(struct config, pin), LIST },
+	{ "pin-label", offsetof(struct config, pin_label), LIST },
+	{ "sandbox-image", offsetof(struct config, sandbox_image), TEXT },
 	{ "cri-runtime-handler", offsetof(struct config, cri_runtime_handler), LIST },
 	{ "cri-network-ready", offsetof(struct config, cri_network_ready), SWITCH },
 	{ "search-index", offsetof(struct config, search_index), TEXT },

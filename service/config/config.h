@@ -34,6 +34,8 @@ struct config {
 	struct cache_limits build_cache_limits;
 	struct config_list build_allow; /* entitlements */
 	bool build_allow_network_host, build_allow_security_insecure;
+	struct config_list pin, pin_label;
+	char *sandbox_image;			/* NULL when not set */
 	struct config_list cri_runtime_handler; /* NAME or NAME=PLATFORM */
 	bool cri_network_ready;
 	char *search_index, *hub_url; /* NULL when not set */

@@ -113,6 +113,7 @@ int cri_image_message(struct store *s, struct arena *a, const struct image *imag
 	if (!m->id)
 		return fail_nomem(err);
 	m->size = size_of(image->record);
+	m->pinned = image->pinned_by != NULL;
 	if (put_names(a, image, m, err) < 0 || put_user_of(s, a, image, m, err) < 0 || put_spec(a, m, err) < 0)
 		return err->code;
 	*ret_message = m;

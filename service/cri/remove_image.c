@@ -1,4 +1,4 @@
-/* RemoveImage. */
+/* RemoveImage. What is pinned goes too: there that is a hint for kubelet's collection. */
 #include "proto/runtime/clock.h"
 #include "service/cri/find.h"
 #include "service/cri/handlers.h"

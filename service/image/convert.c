@@ -170,6 +170,9 @@ int summary_message(struct store *s, struct arena *a, const struct image *image,
 			return fail_nomem(err);
 	}
 	m->n_manifest_digests = image->n_manifests;
+	m->pinned_by = arena_string(a, image->pinned_by ? image->pinned_by : "");
+	if (!m->pinned_by)
+		return fail_nomem(err);
 	m->size = r->size;
 	m->content_size = content_size(r);
 	m->created = r->has_created ? time_message(a, r->created_seconds, r->created_nanos) : NULL;

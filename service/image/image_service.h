@@ -92,6 +92,8 @@ int get_history(void *self, struct rpc_call *call, const Imaged__V1__GetHistoryR
 		Imaged__V1__GetHistoryResponse *response, struct err *err);
 int tag_image(void *self, struct rpc_call *call, const Imaged__V1__TagImageRequest *request,
 	      Imaged__V1__TagImageResponse *response, struct err *err);
+int pin_image(void *self, struct rpc_call *call, const Imaged__V1__PinImageRequest *request,
+	      Imaged__V1__PinImageResponse *response, struct err *err);
 int remove_image(void *self, struct rpc_call *call, const Imaged__V1__RemoveImageRequest *request,
 		 Imaged__V1__RemoveImageResponse *response, struct err *err);
 int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImagesRequest *request,

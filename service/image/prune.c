@@ -1,5 +1,5 @@
 /* PruneImages: collects the candidates page by page, then removes each as
- * RemoveImage would, if it is still one; one that is gone or in use meanwhile is passed over. */
+ * RemoveImage would, if it is still one; one that is gone, in use or pinned meanwhile is passed over. */
 #include "proto/runtime/clock.h"
 #include "service/image/convert.h"
 #include "service/image/filter.h"
@@ -42,7 +42,7 @@ static int is_candidate(const struct candidates *c, const struct image *image, s
 	bool used;
 	size_t n;
 
-	if (!c->all && !dangling(image))
+	if (image->pinned_by || (!c->all && !dangling(image)))
 		return 0;
 	if (is_in_use(c, image, &used, err) < 0)
 		return err->code;
@@ -145,7 +145,6 @@ int prune_images(void *self, struct rpc_call *call, const Imaged__V1__PruneImage
 	CLEANUP(rehearsal_free) struct rehearsal rehearsal = { .store = service->store };
 	struct removed_list list = { .arena = NULL };
 	struct removal removal = {
-		.force = true,
 		.dry_run = request->dry_run,
 		.rehearsal = request->dry_run ? &rehearsal : NULL,
 		.now_ns = clock_wall_ns(),

@@ -3,6 +3,7 @@
 #include "proto/runtime/clock.h"
 #include "store/image/image_record.h"
 #include "store/image/names.h"
+#include "store/image/pins.h"
 #include "store/internal.h"
 
 static const int64_t touch_step_ns = (int64_t)60 * 1000000000;
@@ -21,6 +22,19 @@ int image_record_get(struct store *s, const struct digest *manifest, struct aren
 	return r;
 }
 
+/* By hand before by rules: that is what somebody can take back. */
+static int fill_pin(struct store *s, const struct digest *config, struct image *image, struct err *err)
+{
+	struct key k = key_pin(config);
+	uint64_t revision;
+	int r = record_revision(s->shared, &k, &revision, err);
+
+	if (r != OK && r != E_NOT_FOUND)
+		return r;
+	image->pinned_by = r == OK ? "image pin" : pins_match(s->pins, image->names, image->n_names, image->record);
+	return OK;
+}
+
 int image_fill(struct store *s, const struct digest *manifest, struct arena *arena, struct image *ret_image,
 	       struct err *err)
 {
@@ -32,6 +46,8 @@ int image_fill(struct store *s, const struct digest *manifest, struct arena *are
 		r = manifests_of(s, &config, arena, &image.manifests, &image.n_manifests, err);
 	if (r == OK)
 		r = names_of(s, image.manifests, image.n_manifests, arena, &image.names, &image.n_names, err);
+	if (r == OK)
+		r = fill_pin(s, &config, &image, err);
 	if (r == OK)
 		*ret_image = image;
 	return r;

@@ -83,6 +83,7 @@ struct image {
 	size_t n_names;
 	struct digest *manifests; /* of the same configuration, this one included */
 	size_t n_manifests;
+	const char *pinned_by; /* NULL: nothing does (pins.h) */
 };
 
 /* As docker resolves (docker-cli.md 1.5): 64 hex digits are an ID; then a
@@ -127,6 +128,9 @@ int image_tag(struct store *s, const struct image *image, const struct reference
 int image_tag_root(struct store *s, const struct image *image, const struct digest *root,
 		   const struct reference *target, int64_t now_ns, struct err *err);
 
+/* Pins the image by hand, or takes that back; durable. E_NO_SUCH_IMAGE: it went meanwhile. */
+int image_pin(struct store *s, const struct image *image, bool pin, struct err *err);
+
 enum removed_kind { REMOVED_NAME = 1, REMOVED_IMAGE = 2, REMOVED_CHAIN = 3 };
 
 /* Called for each thing that went (would go), in docker's order: names (familiar
@@ -149,11 +153,12 @@ struct removal {
 };
 
 /* docker rmi (docker-cli.md 7) for one argument. E_CONFLICT: several repositories
- * name it and the argument is an ID; or others were made from it; or it is mounted and would
- * be deleted. */
+ * name it and the argument is an ID; or others were made from it; or it is mounted or pinned and
+ * would be deleted, or would lose a name that it is pinned by. */
 int image_remove(struct store *s, const char *text, struct removal *r, struct err *err);
 /* Removes one image with all its names and manifests, as long as it is the image
- * that was looked at: E_CONFLICT when its names have changed since, or it is mounted. One that
+ * that was looked at: E_CONFLICT when its names have changed since, it is mounted, or pinned and
+ * this is not forced. One that
  * others were made from loses its names only. */
 int image_delete(struct store *s, const struct image *image, struct removal *r, struct err *err);
 

@@ -5,6 +5,7 @@
 #include "store/image/name.h"
 #include "store/image/names.h"
 #include "store/image/parent.h"
+#include "store/image/pins.h"
 #include "store/image/removing.h"
 #include "store/internal.h"
 #include "store/mounts/mount_record.h"
@@ -71,6 +72,35 @@ static int check_unmounted(struct removing *w, struct err *err)
 		return r;
 	return fail(err, E_CONFLICT, "conflict: unable to delete %.*s (must be forced) - image is mounted at '%s'",
 		    SHORT_ID, digest_hex(&w->config, hex), target);
+}
+
+static int fail_pinned(const struct removing *w, const char *by, struct err *err)
+{
+	char hex[DIGEST_TEXT_MAX];
+
+	return fail(err, E_CONFLICT,
+		    "conflict: unable to delete %.*s (must be forced) - image is pinned by %s: use --force", SHORT_ID,
+		    digest_hex(&w->config, hex), by);
+}
+
+/* A pinned image stays, and with it the names by which rules pin it. */
+static int check_unpinned(const struct removing *w, struct err *err)
+{
+	char familiar[REFERENCE_TEXT_MAX];
+
+	if (w->delete_image && w->image.pinned_by)
+		return fail_pinned(w, w->image.pinned_by, err);
+	for (size_t i = 0; i < w->n_names; i++) {
+		const char *rule = pins_match_name(w->store->pins, w->names[i]);
+
+		name_familiar(w->names[i], familiar);
+		if (rule)
+			return fail(err, E_CONFLICT,
+				    "conflict: unable to remove repository reference \"%s\" (must force) - it is "
+				    "pinned by %s: use --force",
+				    familiar, rule);
+	}
+	return OK;
 }
 
 /* ---- decide --------------------------------------------------------------- */
@@ -284,6 +314,8 @@ static int remove_once(struct store *s, struct attempt *a, struct removal *r, st
 
 	begin(&w, s, r);
 	code = a->begun ? decide_again(&w, a, &done, err) : decide(&w, a, err);
+	if (code == OK && !done && !r->force)
+		code = check_unpinned(&w, err);
 	if (code == OK && !done && w.delete_image && !r->force)
 		code = check_unmounted(&w, err);
 	if (code == OK && !done)
@@ -331,6 +363,8 @@ static int delete_once(struct store *s, struct attempt *a, struct removal *r, st
 
 	begin(&w, s, r);
 	code = decide_whole(&w, a->image, err);
+	if (code == OK && !r->force && w.image.pinned_by)
+		code = fail_pinned(&w, w.image.pinned_by, err);
 	if (code == OK && w.delete_image)
 		code = check_unmounted(&w, err);
 	if (code == OK)
@@ -342,7 +376,7 @@ static int delete_once(struct store *s, struct attempt *a, struct removal *r, st
 
 /* ---- parents -------------------------------------------------------------- */
 
-/* It goes when nobody names it and nothing stands on it any more. */
+/* It goes when nobody names or pins it and nothing stands on it any more. */
 static int decide_parent(struct removing *w, const struct digest *config, struct err *err)
 {
 	struct digest manifest;
@@ -355,7 +389,7 @@ static int decide_parent(struct removing *w, const struct digest *config, struct
 		r = image_fill(w->store, &manifest, &w->arena, &w->image, err);
 	if (r == OK)
 		r = look(w, err);
-	if (r == OK && !w->image.n_names && !w->has_children) {
+	if (r == OK && !w->image.n_names && !w->has_children && !w->image.pinned_by) {
 		r = check_unmounted(w, err);
 		w->delete_image = r == OK;
 	}

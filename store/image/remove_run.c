@@ -14,10 +14,11 @@ enum {
 	MANIFEST_OPS = 3, /* record, config index, order */
 	UNTAG_OPS = NAME_DELETE_OPS + 1,
 	PARENT_OPS = 2,
+	PIN_OPS = 1,
 };
 
-_Static_assert((int)(NAMES_PER_TXN *UNTAG_OPS + MANIFESTS_PER_TXN * MANIFEST_OPS + PARENT_OPS + 1 + EVENT_TRIM_OPS) <=
-		       (int)META_TXN_OPS,
+_Static_assert((int)(NAMES_PER_TXN *UNTAG_OPS + MANIFESTS_PER_TXN * MANIFEST_OPS + PARENT_OPS + PIN_OPS + 1 +
+		     EVENT_TRIM_OPS) <= (int)META_TXN_OPS,
 	       "names and records of an image fit one transaction");
 
 /* ---- what goes ------------------------------------------------------------ */
@@ -296,6 +297,7 @@ static int delete_group(struct removing *w, size_t first, size_t n, const char *
 {
 	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
 	bool last = first + n == w->image.n_manifests;
+	struct key pin = key_pin(&w->config);
 	int r = t ? untag_all_in(w, t, names, n_names, err) : fail_nomem(err);
 
 	if (r != OK)
@@ -303,6 +305,8 @@ static int delete_group(struct removing *w, size_t first, size_t n, const char *
 	meta_txn_use_reserve(t);
 	for (size_t i = first; i < first + n; i++)
 		delete_records(w, t, i);
+	if (last)
+		delete_key(t, &pin);
 	if (last && w->has_parent)
 		delete_parent(w, t);
 	if (last)

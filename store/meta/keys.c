@@ -440,6 +440,11 @@ bool key_parse_child(struct bytes key, struct digest *ret_parent, struct digest 
 	return parse_two(key, 'x', ret_parent, ret_config);
 }
 
+struct key key_pin(const struct digest *config)
+{
+	return one_digest('z', config);
+}
+
 struct key key_guard(const struct digest *manifest)
 {
 	return one_digest('g', manifest);

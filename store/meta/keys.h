@@ -22,6 +22,7 @@
  *                                             'l' LEASE holds it
  *   q D(config) D(parent)       -             the image that this one was made from
  *   x D(parent) D(config)       -             and those that were made from one (image/parent.h)
+ *   z D(config)                 -             the image is pinned by hand (image/pins.h)
  *   g D(manifest)               GuardRecord   edges of an image are being written whose
  *                                             record does not exist yet
  *   l LEASE                     LeaseRecord   LEASE is 16 random bytes
@@ -142,6 +143,8 @@ bool key_parse_parent(struct bytes key, struct digest *ret_config, struct digest
 struct key key_child(const struct digest *parent, const struct digest *config);
 struct key key_child_prefix(const struct digest *parent); /* NULL: all */
 bool key_parse_child(struct bytes key, struct digest *ret_parent, struct digest *ret_config);
+
+struct key key_pin(const struct digest *config);
 
 struct key key_guard(const struct digest *manifest);
 struct key key_guard_prefix(void);

@@ -40,6 +40,7 @@ static const struct command image_commands[] = {
 	{ "ls", "list", &spec_images, NULL, NULL },
 	{ "mount", NULL, &spec_image_mount, NULL, NULL },
 	{ "mounts", NULL, &spec_image_mounts, NULL, NULL },
+	{ "pin", NULL, &spec_image_pin, NULL, NULL },
 	{ "prune", NULL, &spec_prune, NULL, NULL },
 	{ "pull", NULL, &spec_pull, NULL, NULL },
 	{ "push", NULL, &spec_push, NULL, NULL },
@@ -49,6 +50,7 @@ static const struct command image_commands[] = {
 	{ "tag", NULL, &spec_tag, NULL, NULL },
 	{ "tags", NULL, &spec_tags, NULL, NULL },
 	{ "unmount", NULL, &spec_image_unmount, NULL, NULL },
+	{ "unpin", NULL, &spec_image_unpin, NULL, NULL },
 	{ 0 },
 };
 

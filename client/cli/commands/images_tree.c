@@ -159,10 +159,28 @@ static int cells(const struct tree *t, const char *text)
 	return (int)width_of(text, strlen(text), t->east_asian);
 }
 
+static const char *pin_note(const summary *image)
+{
+	return *image->pinned_by ? " (pinned)" : "";
+}
+
+/* What only pinned images have in that column besides: others' platforms are short. */
+static void measure_pin(struct tree *t, const summary *image)
+{
+	char platform_text[256], text[300];
+	int width;
+
+	snprintf(text, sizeof text, "└─ %s%s", platform_of(image->platform, platform_text), pin_note(image));
+	width = cells(t, text);
+	if (*image->pinned_by && width > t->widths[0])
+		t->widths[0] = width;
+}
+
 static int measure_image(struct tree *t, const summary *image, UNUSED struct err *err)
 {
 	char text[REFERENCE_TEXT_MAX];
 
+	measure_pin(t, image);
 	for (size_t i = 0; i < image->n_roots; i++)
 		for (size_t k = 0; k < image->roots[i]->n_names; k++) {
 			int width = cells(t, familiar_text(image->roots[i]->names[k], text));
@@ -271,14 +289,14 @@ static int64_t shared_of(const struct tree *t, const summary *image)
 	return shared;
 }
 
-static void write_platform(const struct tree *t, const Imaged__V1__Platform *platform, const char *digest, bool last,
-			   const char *size, const char *shared)
+static void write_platform(const struct tree *t, const Imaged__V1__Platform *platform, const char *note,
+			   const char *digest, bool last, const char *size, const char *shared)
 {
 	struct text id = short_id(digest);
 	char name[300], platform_text[256], short_text[ID_CELLS + 1];
 	const char *const texts[] = { name, short_text, size, shared };
 
-	snprintf(name, sizeof name, "%s %s", last ? "└─" : "├─", platform_of(platform, platform_text));
+	snprintf(name, sizeof name, "%s %s%s", last ? "└─" : "├─", platform_of(platform, platform_text), note);
 	snprintf(short_text, sizeof short_text, "%.*s", (int)id.len, id.data);
 	write_line(t, texts, false);
 }
@@ -288,7 +306,7 @@ static void write_image(const struct tree *t, const summary *image, bool last)
 {
 	char size[SIZE_TEXT_MAX], shared[SIZE_TEXT_MAX];
 
-	write_platform(t, image->platform, image->id, last, size_text((double)image->size, 3, size),
+	write_platform(t, image->platform, pin_note(image), image->id, last, size_text((double)image->size, 3, size),
 		       size_text((double)shared_of(t, image), 3, shared));
 	for (size_t i = 0; i < image->n_layers; i++)
 		write_layer(t, image->layers[i], last, i + 1 == image->n_layers);
@@ -300,10 +318,10 @@ static void write_other(const struct tree *t, const Imaged__V1__RootEntry *entry
 	char size[SIZE_TEXT_MAX];
 
 	if (*entry->image_id)
-		write_platform(t, entry->descriptor->platform, entry->image_id, last,
+		write_platform(t, entry->descriptor->platform, "", entry->image_id, last,
 			       size_text((double)number_of(t->images, entry->image_id), 3, size), "");
 	else
-		write_platform(t, entry->descriptor->platform, entry->descriptor->digest, last, "not here", "");
+		write_platform(t, entry->descriptor->platform, "", entry->descriptor->digest, last, "not here", "");
 }
 
 static void write_root(const struct tree *t, const summary *image, const Imaged__V1__ImageRoot *root)

@@ -8,6 +8,8 @@
 #define FIELD(field_name) [F_##field_name] = { .name = #field_name }
 #define OMIT(field_name) [F_##field_name] = { .name = #field_name, .omit_empty = true }
 
+#define PINNED_BY [F_PinnedBy] = { .name = "PinnedBy", .omit_empty = true, .method = true }
+
 #define TYPE(variable, go_name, fields_array)                                                                      \
 	static const struct value_type variable = {                                                                \
 		.name = go_name, .kind = VALUE_STRUCT, .fields = fields_array, .n_fields = ARRAY_LEN(fields_array) \
@@ -335,6 +337,7 @@ enum {
 	F_GraphDriver,
 	F_RootFS,
 	F_Metadata,
+	F_PinnedBy,   /* ours: docker's output is as it was where nothing is pinned */
 	F_Descriptor, /* from here on: the client's only */
 	F_Manifests,
 };
@@ -360,6 +363,7 @@ static const struct value_field engine_fields[] = {
 	FIELD(GraphDriver),
 	FIELD(RootFS),
 	FIELD(Metadata),
+	PINNED_BY,
 };
 
 static const struct value_field client_fields[] = {
@@ -383,6 +387,7 @@ static const struct value_field client_fields[] = {
 	FIELD(GraphDriver),
 	FIELD(RootFS),
 	FIELD(Metadata),
+	PINNED_BY,
 	OMIT(Descriptor),
 	OMIT(Manifests),
 };
@@ -423,6 +428,7 @@ static void fill_image(struct arena *a, struct value *f, const Imaged__V1__Inspe
 	f[F_GraphDriver] = graph_driver_value(a, r, root);
 	f[F_RootFS] = rootfs(a, r);
 	f[F_Metadata] = metadata(a, r);
+	f[F_PinnedBy] = value_string(i->pinned_by);
 }
 
 struct value inspect_engine(struct arena *a, const Imaged__V1__InspectImageResponse *r, const char *root)
