@@ -22,6 +22,7 @@ from builds import Builds  # noqa: E402
 from fakeregistry import FakeRegistry  # noqa: E402
 from harness import BIN, ROOT, Daemon, DockerRegistry, free_port, program, stop, wait_listening  # noqa: E402,F401
 from http2 import Http2, call  # noqa: E402
+from kubernetes import Kubernetes  # noqa: E402
 from layers import Mounting  # noqa: E402
 from networks import Networks  # noqa: E402
 from ociimage import Image, Layer, tar  # noqa: E402
@@ -33,7 +34,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 MANY = int(os.environ.get("BENCH_IMAGES", "10000"))
 TESTS = os.path.join(os.path.dirname(BIN), "tests")
 SECTIONS = (
-    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build", "conns",
+    "pull", "present", "calls", "memory", "start", "cli", "save", "load", "push", "layers", "ranges", "tiny", "cut", "compress", "unary", "build", "conns", "cri",
 )  # fmt: skip
 def run(command, **options):
     """Wall seconds of a whole process; its output is thrown away."""
@@ -58,7 +59,7 @@ def tag_by_api(address, reference, names):
         connection.close()
 
 
-class Bench(Builds, Mounting, Networks):
+class Bench(Builds, Kubernetes, Mounting, Networks):
     def __init__(self):
         base = os.environ.get("BENCH_DIR", images.CACHE)
         os.makedirs(base, exist_ok=True)

@@ -3,7 +3,7 @@
 #
 #   sh tests/bench/run.sh                 everything (about 20 minutes the first time)
 #   sh tests/bench/run.sh SECTION...      pull present calls memory start cli save load push
-#                                         layers ranges tiny cut compress unary build conns
+#                                         layers ranges tiny cut compress unary build conns cri
 #
 # Peers: bench_floor (what a pull costs at least, see floor.c), skopeo, dockerd, and those
 # of peers.py that are there. They run in the same call, in turn with imaged. BENCH_ROUNDS
