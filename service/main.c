@@ -134,7 +134,7 @@ static int make_socket_directory(const char *address, struct err *err)
 		return OK;
 	*slash = 0;
 	for (char *p = directory + 1; p; p = strchr(p + 1, '/')) {
-		char *end = strchr(p, '/');
+		char *end = strchr(p + 1, '/');
 
 		if (end)
 			*end = 0;

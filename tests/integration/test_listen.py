@@ -86,6 +86,13 @@ class Listen(TestCase):
         said = subprocess.run([program("imagectl"), "-H", f"tcp://127.0.0.1:{port}", "images", "-q"], stdout=subprocess.PIPE)
         self.assertEqual((0, b""), (said.returncode, said.stdout))
 
+    def test_directories_of_a_socket_are_made(self):
+        """/run is empty after a boot."""
+        address = f"unix://{self.path('run', 'of', 'imaged.sock')}"
+        self.daemon("--listen", address)
+        with rpc.Client(address) as client:
+            self.assertEqual("0.1.0", client.GetVersion().version)
+
     def test_port_zero_is_chosen_and_told(self):
         imaged = self.daemon("--listen", "tcp://127.0.0.1:0")
         port = int(re.search(r"tcp://127\.0\.0\.1:(\d+)", imaged.log)[1])
