@@ -616,7 +616,8 @@ class Steps(BuildCase):
         self.ok(f"FROM {self.base}\nRUN --mount=type=cache,target=/c touch /c/go\n")
         call.run()
         name = next(n for n in call.names() if " RUN " in n)
-        self.assertEqual("end\n", call.log(name)[-4:])
+        # On a machine with much to do, this client may be too slow as well; it is not held up.
+        self.assertRegex(call.log(name)[-80:], r"(end|the build's log has it\])\n$")
         idle.run()
         self.assertIn("[output clipped, as it was not read", idle.log(name))
         log = self.imaged.ctl("build", "history", "logs", idle.told("started")[0].build_id)
