@@ -226,6 +226,22 @@ class Auth(TestCase):
         self.assertEqual(1, self.imaged.ctl("pull", f"{registry.host}/private/a:1", env=home, check=False).returncode)
         self.assertEqual({None}, {r.headers.get("Authorization") for r in registry.requests[seen:]})
 
+    def test_logout_with_a_helper_that_fails(self):
+        """docker only warns; who calls imagectl learns that the password is still there."""
+        helper = self.path("bin", "docker-credential-broken")
+        for directory in ("bin", "config"):
+            os.makedirs(self.path(directory))
+        with open(helper, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\necho it is broken\nexit 1\n")
+        os.chmod(helper, 0o755)
+        with open(self.path("config", "config.json"), "w", encoding="ascii") as file:
+            json.dump({"credsStore": "broken"}, file)
+        env = {"DOCKER_CONFIG": self.path("config"), "PATH": f"{self.path('bin')}:{os.environ['PATH']}"}
+        for name, status in (("imagectl", 1), ("docker", 0)):
+            said = self.imaged.ctl("logout", "127.0.0.1:5000", env=env, check=False, name=name)
+            self.assertEqual(status, said.returncode)
+            self.assertRegex(said.stderr, r"^WARNING: could not erase credentials:\n127\.0\.0\.1:5000: .*it is broken\n$")
+
     def test_login_pull_logout(self):
         server = self.htpasswd_registry()
         home = {"DOCKER_CONFIG": self.path("config"), "HOME": self.path("home")}
