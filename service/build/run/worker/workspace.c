@@ -33,10 +33,12 @@ static int mount_ramfs(struct workspace *w, struct err *err)
  * does not start (build.md 3.2). Of this cgroup namespace the step sees its own part. */
 static int cover_cgroups(const struct workspace *w, struct err *err)
 {
-	int rc = w->is_root ? mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)
-			    : mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-				    "size=0,mode=755");
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	int rc = mount("tmpfs", "/sys/fs/cgroup", "tmpfs", flags, "size=0,mode=755");
 
+	/* Not at once: the kernel mounts no file system on itself, and most hosts have cgroup2 there. */
+	if (rc == 0 && w->is_root)
+		rc = mount("cgroup2", "/sys/fs/cgroup", "cgroup2", flags, NULL);
 	return rc < 0 && errno != ENOENT ? fail_errno(err, "mount on /sys/fs/cgroup for the step") : OK;
 }
 
