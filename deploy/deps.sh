@@ -7,7 +7,7 @@
 #
 # Groups: build (compile it), run (what the installed programs need beside their
 # libraries), demo (deploy/quickstart.sh), test (tests/run.sh), bench
-# (peers of tests/bench/run.sh), fresh (tests/fresh.sh).
+# (peers of tests/bench/run.sh), fresh (tests/fresh.sh), package (tests/package.sh).
 set -eu
 
 packages() {
@@ -45,8 +45,9 @@ packages() {
 		;;
 	bench) echo docker.io containerd podman buildah crun runc e2fsprogs docker-registry skopeo busybox-static mmdebstrap python3 python3-grpcio python3-protobuf ;;
 	fresh) echo mmdebstrap git ;;
+	package) echo dpkg-dev file lintian mmdebstrap python3 ;;
 	*)
-		echo "deps.sh: unknown group '$1' (build, run, demo, test, bench, fresh)" >&2
+		echo "deps.sh: unknown group '$1' (build, run, demo, test, bench, fresh, package)" >&2
 		exit 2
 		;;
 	esac
