@@ -184,6 +184,8 @@ static int open_server(struct daemon *d, struct err *err)
 		.n_handlers = d->config.cri_runtime_handler.n,
 		.network_ready = d->config.cri_network_ready,
 	};
+	if (cri_kept_list_new(&d->cri.kept, err) < 0)
+		return err->code;
 	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < ARRAY_LEN(bindings); i++)
@@ -315,6 +317,7 @@ static void daemon_close(struct daemon *d)
 	metrics_endpoint_stop(d->metrics);
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
+	cri_kept_list_free(d->cri.kept);
 	build_parts_close(&d->images.build);
 	transfers_free(d->images.transfers);
 	mounts_free(d->mounts);

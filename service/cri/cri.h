@@ -11,6 +11,7 @@
 #ifndef SERVICE_CRI_CRI_H
 #define SERVICE_CRI_CRI_H
 
+#include "service/cri/kept_list.h"
 #include "service/image/image_service.h"
 
 struct cri_service {
@@ -18,6 +19,7 @@ struct cri_service {
 	char *const *handlers; /* NAME or NAME=PLATFORM: what pods may name */
 	size_t n_handlers;
 	bool network_ready; /* what Status says of a network that others care for */
+	struct cri_kept_list *kept;
 };
 
 /* The service outlives the RPC server. */

@@ -64,19 +64,19 @@ static int list_one(struct listing *l, const Runtime__V1__ImageSpec *spec, struc
 	return found && visit(l, &image) < 0 ? err->code : OK;
 }
 
+static bool is_filter(const Runtime__V1__ImageFilter *filter)
+{
+	return filter && *cri_image_name(filter->image);
+}
+
 static int list(struct listing *l, const Runtime__V1__ImageFilter *filter, struct err *err)
 {
-	return filter && *cri_image_name(filter->image) ? list_one(l, filter->image, err) : list_all(l, err);
+	return is_filter(filter) ? list_one(l, filter->image, err) : list_all(l, err);
 }
 
 /* ---- into one message ------------------------------------------------------------------------ */
 
-struct answer {
-	Runtime__V1__Image **images;
-	size_t n, capacity, bytes;
-};
-
-static int grow(struct answer *a, struct err *err)
+static int grow(struct cri_list *a, struct err *err)
 {
 	size_t capacity = a->capacity ? 2 * a->capacity : STEP;
 	Runtime__V1__Image **images = reallocarray(a->images, capacity, sizeof(*images));
@@ -90,7 +90,7 @@ static int grow(struct answer *a, struct err *err)
 
 static int put(void *arg, Runtime__V1__Image *image, struct err *err)
 {
-	struct answer *a = arg;
+	struct cri_list *a = arg;
 
 	a->bytes += runtime__v1__image__get_packed_size(image) + 8;
 	if (a->bytes > LIST_BYTES_MAX)
@@ -102,23 +102,52 @@ static int put(void *arg, Runtime__V1__Image *image, struct err *err)
 	return OK;
 }
 
+/* NULL: see err. */
+static struct cri_list *read_list(struct cri_service *service, struct rpc_call *call,
+				  const Runtime__V1__ImageFilter *filter, struct err *err)
+{
+	struct cri_list *a = cri_list_new();
+	struct listing l = { .store = service->images->store, .cancel = rpc_call_cancel(call), .take = put, .arg = a };
+
+	if (!a) {
+		fail_nomem(err);
+		return NULL;
+	}
+	l.arena = &a->arena;
+	if (list(&l, filter, err) == OK)
+		return a;
+	cri_list_unref(a);
+	return NULL;
+}
+
+/* What was read while something changed is an answer, but not kept. */
+static struct cri_list *list_everything(struct cri_service *service, struct rpc_call *call, struct err *err)
+{
+	struct meta *shared = store_shared(service->images->store);
+	uint64_t revision = meta_revision(shared);
+	struct cri_list *list = revision ? cri_kept_list_get(service->kept, revision) : NULL;
+
+	if (list)
+		return list;
+	list = read_list(service, call, NULL, err);
+	if (list && revision && meta_revision(shared) == revision) {
+		list->revision = revision;
+		cri_kept_list_put(service->kept, list);
+	}
+	return list;
+}
+
 int cri_list_images(void *self, struct rpc_call *call, const Runtime__V1__ListImagesRequest *request,
 		    Runtime__V1__ListImagesResponse *response, struct err *err)
 {
-	struct cri_service *service = self;
-	struct answer answer = { .n = 0 };
-	struct listing l = {
-		.store = service->images->store, .cancel = rpc_call_cancel(call), .take = put, .arg = &answer
-	};
-	int r = answer_arena(call, &l.arena, err);
+	struct cri_list *list = is_filter(request->filter) ? read_list(self, call, request->filter, err)
+							   : list_everything(self, call, err);
 
-	if (r == OK)
-		r = list(&l, request->filter, err);
-	if (answer.images && rpc_call_defer(call, free, answer.images, r == OK ? err : NULL) < 0)
-		return E_NO_MEMORY;
-	response->images = answer.images;
-	response->n_images = answer.n;
-	return r;
+	if (!list || rpc_call_defer(call, cri_list_unref, list, err) < 0)
+		return err->code;
+	response->images = list->images;
+	response->n_images = list->n;
+	return OK;
 }
 
 /* ---- as a stream ------------------------------------------------------------------------------ */
