@@ -2,12 +2,13 @@
 #
 #   imaged_proto_messages(TARGET ROOT file.proto…)
 #     a static library of messages (protoc-gen-c): file.pb-c.{h,c}
-#   imaged_proto_service(PREFIX ROOT file.proto… [MESSAGES TARGET…])
+#   imaged_proto_service(PREFIX ROOT file.proto… [MESSAGES TARGET…] [ROLE ROLE])
 #     services (protoc-gen-imaged-c), as three static libraries:
 #       PREFIX_rpc     file.rpc.*     tables of constants, embedded descriptors
 #       PREFIX_server  file.server.*  typed handlers; needs service/rpc at the link
 #       PREFIX_client  file.client.*  typed stubs; needs imaged_client at the link
-#     MESSAGES are the libraries that hold the message types of the methods.
+#     MESSAGES are the libraries that hold the message types of the methods. ROLE is for
+#     files that stay as their standard has them: the role of methods that name none.
 #   imaged_proto_public(TARGET ROOT file.proto PREFIX)
 #     the calls of a service as an installed library offers them: file.h, which is
 #     installed, and an object library of file.c; needs client/lib at the link
@@ -82,7 +83,11 @@ endfunction()
 # ---- services --------------------------------------------------------------------
 
 function(imaged_proto_service prefix root)
-  cmake_parse_arguments(ARG "" "" "MESSAGES" ${ARGN})
+  cmake_parse_arguments(ARG "" "ROLE" "MESSAGES" ${ARGN})
+  set(parameter)
+  if(ARG_ROLE)
+    set(parameter role=${ARG_ROLE}:)
+  endif()
   foreach(part rpc server client)
     set(${part}_sources)
   endforeach()
@@ -98,7 +103,7 @@ function(imaged_proto_service prefix root)
       OUTPUT ${outputs}
       COMMAND ${PROTOC} --plugin=protoc-gen-imaged-c=$<TARGET_FILE:protoc-gen-imaged-c>
               -I ${root} -I ${PROJECT_SOURCE_DIR}/proto -I ${PROTOBUF_INCLUDE}
-              --dependency_out=${CMAKE_CURRENT_BINARY_DIR}/${id}.d --imaged-c_out=${GENERATED} ${proto}
+              --dependency_out=${CMAKE_CURRENT_BINARY_DIR}/${id}.d --imaged-c_out=${parameter}${GENERATED} ${proto}
       DEPENDS ${root}/${proto} protoc-gen-imaged-c
       DEPFILE ${CMAKE_CURRENT_BINARY_DIR}/${id}.d
       COMMENT "service of ${proto}" VERBATIM)

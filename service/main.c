@@ -11,12 +11,14 @@
 #include "proto/runtime/clock.h"
 #include "proto/runtime/sanitize.h"
 #include "service/api/binding.h"
+#include "service/audit.h"
 #include "service/build/session/build_parts.h"
 #include "service/config/config.h"
 #include "service/cri/cri.h"
 #include "service/maintenance.h"
 #include "service/metrics/endpoint.h"
 #include "service/notify.h"
+#include "service/rpc/grants.h"
 #include "service/rpc/server.h"
 #include "service/rpc/stats.h"
 #include "store/image/pins.h"
@@ -33,6 +35,7 @@ struct daemon {
 	struct registry *registry;
 	struct layer_files *layer_files;
 	struct mounts *mounts;
+	struct grants *grants;
 	struct rpc_server *server;
 	struct metrics_endpoint *metrics;
 	struct maintenance *maintenance;
@@ -95,8 +98,9 @@ static int find_worker(const char *name, char out[PATH_MAX], struct err *err)
 
 /* ---- parts ---------------------------------------------------------------- */
 
-static void log_call(UNUSED void *arg, const struct rpc_event *e)
+static void log_call(void *arg, const struct rpc_event *e)
 {
+	const struct daemon *d = arg;
 	static const enum log_level levels[] = {
 		[ERR_LEVEL_INFO] = LOG_INFO, [ERR_LEVEL_WARN] = LOG_WARN, [ERR_LEVEL_ERROR] = LOG_ERROR
 	};
@@ -118,6 +122,8 @@ static void log_call(UNUSED void *arg, const struct rpc_event *e)
 			  err_reason(e->err->code), e->err->text);
 	else
 		log_event(level, fields, ARRAY_LEN(fields) - 1, "%s from %s after %lld ms: OK", e->method, e->peer, ms);
+	if (!d->config.no_audit)
+		audit_call(e);
 }
 
 /* The directory of a unix socket, since /run is empty after a boot. */
@@ -166,9 +172,24 @@ static int open_registry(struct daemon *d, struct err *err)
 	return registry_new(&options, &d->registry, err);
 }
 
+/* A port that lets nobody in is a mistake, though a safe one. */
+static void warn_of_closed_ports(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->images.n_listeners && !grants_open_tcp(d->grants); i++)
+		if (!strncmp(d->images.listeners[i], "tcp://", 6))
+			log_line(LOG_WARN,
+				 "no grant lets anybody in over %s: give one, as grant = [\"read:cn=viewer-*\"]",
+				 d->images.listeners[i]);
+}
+
 static int open_server(struct daemon *d, struct err *err)
 {
-	struct rpc_server_options options = { .handlers = 0 };
+	struct rpc_server_options options = {
+		.grants = d->grants,
+		.client = { .calls = d->config.client_calls_most,
+			    .transfers = d->config.client_transfers_most,
+			    .bytes = (uint64_t)d->config.client_bytes_most },
+	};
 	struct rpc_tls tls = {
 		.cert_file = d->config.tls_cert,
 		.key_file = d->config.tls_key,
@@ -186,7 +207,7 @@ static int open_server(struct daemon *d, struct err *err)
 	};
 	if (cri_kept_list_new(&d->cri.kept, err) < 0)
 		return err->code;
-	if (rpc_server_new(&options, log_call, NULL, &d->server, err) < 0)
+	if (rpc_server_new(&options, log_call, d, &d->server, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < ARRAY_LEN(bindings); i++)
 		if (rpc_server_add(d->server, &bindings[i], err) < 0)
@@ -198,6 +219,7 @@ static int open_server(struct daemon *d, struct err *err)
 			return err->code;
 	}
 	d->images.n_listeners = rpc_server_addresses(d->server, &d->images.listeners);
+	warn_of_closed_ports(d);
 	return rpc_server_start(d->server, err);
 }
 
@@ -286,7 +308,8 @@ static int open_store(struct daemon *d, struct err *err)
 
 static int daemon_open(struct daemon *d, struct err *err)
 {
-	if (rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
+	if (grants_new((const char *const *)d->config.grant.items, d->config.grant.n, &d->grants, err) < 0 ||
+	    rpc_server_prepare(err) < 0 || find_worker("imaged-layer", d->worker_program, err) < 0 ||
 	    open_store(d, err) < 0 || layer_probe(d->worker_program, d->sandbox, sizeof d->sandbox, err) < 0 ||
 	    open_registry(d, err) < 0 || layer_files_new(d->store, d->worker_program, &d->layer_files, err) < 0 ||
 	    open_mounts(d, err) < 0)
@@ -318,6 +341,7 @@ static void daemon_close(struct daemon *d)
 	maintenance_stop(d->maintenance);
 	rpc_server_free(d->server);
 	cri_kept_list_free(d->cri.kept);
+	grants_free(d->grants);
 	build_parts_close(&d->images.build);
 	transfers_free(d->images.transfers);
 	mounts_free(d->mounts);

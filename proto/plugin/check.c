@@ -1,6 +1,7 @@
 #include "proto/plugin/check.h"
 
 #include "proto/plugin/names.h"
+#include "proto/plugin/options.h"
 #include "proto/plugin/symbols.h"
 #include "proto/runtime/buf.h"
 #include "proto/runtime/codec.h"
@@ -142,6 +143,84 @@ static int check_path(const char *path, struct err *err)
 	return OK;
 }
 
+static int check_role(const struct method *method, struct err *err)
+{
+	if (!*method->role)
+		return fail_at(err, &method->place,
+			       "method %s names no role: option (imaged.v1.role) = \"none\", \"read\", \"write\" or "
+			       "\"admin\"",
+			       method->name);
+	if (!options_is_role(method->role))
+		return fail_at(err, &method->place, "the role of method %s must be none, read, write or admin",
+			       method->name);
+	return OK;
+}
+
+static const FieldProto *field_named(const struct type *type, const char *name, size_t len)
+{
+	for (size_t i = 0; i < type->proto->n_field; i++) {
+		const char *have = text_of(type->proto->field[i]->name);
+
+		if (strlen(have) == len && !memcmp(have, name, len))
+			return type->proto->field[i];
+	}
+	return NULL;
+}
+
+/* One dotted path, which ends at a comma or at the end. */
+static bool is_target(struct model *m, const struct type *type, const char *path)
+{
+	for (;;) {
+		size_t len = strcspn(path, ".,");
+		const FieldProto *field = type ? field_named(type, path, len) : NULL;
+
+		if (!field)
+			return false;
+		path += len;
+		if (*path != '.')
+			return field->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING ||
+			       field->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
+		if (field->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED)
+			return false;
+		type = model_type(m, text_of(field->type_name));
+		path++;
+	}
+}
+
+static int check_target(struct model *m, const struct method *method, struct err *err)
+{
+	const char *path = method->target;
+
+	while (*path) {
+		size_t len = strcspn(path, ",");
+
+		if (!is_target(m, method->input, path))
+			return fail_at(err, &method->place,
+				       "the target '%.*s' of method %s leads to no string or bytes of its request",
+				       (int)len, path, method->name);
+		path += len + (path[len] == ',');
+	}
+	return OK;
+}
+
+static int check_options(struct model *m, const struct unit *u, struct err *err)
+{
+	int r = OK;
+
+	if (m->public_prefix) /* what a client calls says nothing of roles */
+		return OK;
+	for (size_t i = 0; i < u->n_services; i++) {
+		const struct service *s = &u->services[i];
+
+		for (size_t k = 0; r == OK && k < s->n_methods; k++) {
+			r = check_role(&s->methods[k], err);
+			if (r == OK)
+				r = check_target(m, &s->methods[k], err);
+		}
+	}
+	return r;
+}
+
 int check_unit(struct model *m, const struct unit *u, struct err *err)
 {
 	const struct place top = { .file = u->file };
@@ -160,5 +239,7 @@ int check_unit(struct model *m, const struct unit *u, struct err *err)
 		for (size_t k = 0; r == OK && k < s->n_methods; k++)
 			r = check_method(&w, &s->methods[k], err);
 	}
-	return r < 0 ? r : symbols_check(m, u, err);
+	if (r == OK)
+		r = symbols_check(m, u, err);
+	return r < 0 ? r : check_options(m, u, err);
 }

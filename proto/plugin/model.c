@@ -165,6 +165,7 @@ static int fill_method(struct model *m, const MethodProto *proto, struct place p
 	method->member = method->lower ? name_member(&m->arena, method->lower) : NULL;
 	if (!method->upper || !method->member)
 		return fail_nomem(err);
+	method->role = m->default_role ? m->default_role : "";
 	if (options_read(&m->arena, method, err) < 0)
 		return E_INVALID;
 	return fill_types(m, method, err);

@@ -26,6 +26,7 @@ struct model {
 	struct type *types; /* sorted by full_name */
 	size_t n_types;
 	const char *public_prefix; /* of write_public(); NULL for the other parts */
+	const char *default_role;  /* of methods that name none; NULL: each must */
 };
 
 struct method {
@@ -38,9 +39,10 @@ struct method {
 	struct type *input, *output;
 	const char *input_c, *output_c;		/* C types */
 	const char *input_lower, *output_lower; /* for NAME__descriptor */
-	const char *role;
+	const char *role;			/* one of options_is_role(), when check.c has passed */
+	const char *target;			/* paths of fields of the input, separated by commas */
 	bool client_streaming, server_streaming;
-	bool is_inline, idempotent;
+	bool is_inline, is_transfer, idempotent;
 };
 
 struct service {

@@ -1,11 +1,12 @@
 #include "proto/plugin/options.h"
 
-#include "proto/plugin/names.h"
 #include "proto/runtime/varint.h"
 
 enum {
 	OPTION_INLINE = 51001, /* imaged/v1/options.proto */
 	OPTION_ROLE = 51002,
+	OPTION_TARGET = 51003,
+	OPTION_TRANSFER = 51004,
 	OPTION_PB_C_FILE = 1019, /* protobuf-c/protobuf-c.proto */
 	PB_C_FILE_C_PACKAGE = 6,
 };
@@ -40,42 +41,45 @@ static struct bytes bytes_of_field(const ProtobufCMessageUnknownField *f)
 	return f ? (struct bytes){ f->data, f->len } : (struct bytes){ 0 };
 }
 
-static bool is_word(struct bytes text)
+bool options_is_role(const char *word)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		char one[2] = { (char)text.data[i] };
+	static const char *const roles[] = { "none", "read", "write", "admin" };
 
-		if (!name_is_identifier(one) && !strchr("0123456789.-", one[0]))
-			return false;
-	}
-	return text.len == 0 || !memchr(text.data, 0, text.len);
+	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
+		if (!strcmp(word, roles[i]))
+			return true;
+	return false;
 }
 
-static int read_role(struct arena *a, struct method *method, const ProtobufCMessage *options, struct err *err)
+/* Leaves *text as it is when the option is not there. */
+static int read_text(struct arena *a, const ProtobufCMessage *options, uint32_t number, const char **text,
+		     struct err *err)
 {
-	const ProtobufCMessageUnknownField *f = find(options, OPTION_ROLE, WIRE_BYTES);
-	struct bytes in = bytes_of_field(f), role = { 0 };
+	struct bytes in = bytes_of_field(find(options, number, WIRE_BYTES)), content;
 
-	if (f && (!take_content(&in, &role) || !is_word(role)))
-		return fail_at(err, &method->place, "the role of method %s must be a word of [A-Za-z0-9_.-]",
-			       method->name);
-	method->role = arena_bytes(a, role);
-	return method->role ? OK : fail_nomem(err);
+	if (!take_content(&in, &content))
+		return OK;
+	*text = arena_bytes(a, content);
+	return *text ? OK : fail_nomem(err);
+}
+
+static bool read_switch(const ProtobufCMessage *options, uint32_t number)
+{
+	struct bytes in = bytes_of_field(find(options, number, WIRE_VARINT));
+	uint64_t value;
+
+	return take_varint(&in, &value) && value;
 }
 
 int options_read(struct arena *a, struct method *method, struct err *err)
 {
 	const Google__Protobuf__MethodOptions *options = method->proto->options;
-	const ProtobufCMessageUnknownField *f;
-	uint64_t value = 0;
-	struct bytes in;
 
-	method->role = "";
+	method->target = "";
 	if (!options)
 		return OK;
-	f = find(&options->base, OPTION_INLINE, WIRE_VARINT);
-	in = bytes_of_field(f);
-	method->is_inline = take_varint(&in, &value) && value;
+	method->is_inline = read_switch(&options->base, OPTION_INLINE);
+	method->is_transfer = read_switch(&options->base, OPTION_TRANSFER);
 	if (method->is_inline && (method->client_streaming || method->server_streaming))
 		return fail_at(err, &method->place,
 			       "method %s is a stream and cannot be inline: its handler would block a polling thread",
@@ -84,7 +88,9 @@ int options_read(struct arena *a, struct method *method, struct err *err)
 		options->has_idempotency_level &&
 		(options->idempotency_level == GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS ||
 		 options->idempotency_level == GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENT);
-	return read_role(a, method, &options->base, err);
+	if (read_text(a, &options->base, OPTION_ROLE, &method->role, err) < 0)
+		return err->code;
+	return read_text(a, &options->base, OPTION_TARGET, &method->target, err);
 }
 
 /* The string `number` of a message in wire form. */

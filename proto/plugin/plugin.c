@@ -69,15 +69,20 @@ static int generate_file(struct output *o, const char *path, struct err *err)
 	return r;
 }
 
-/* "public=PREFIX", or nothing. */
+/* "public=PREFIX" or "role=ROLE", or nothing. */
 static int read_parameter(struct model *m, const char *parameter, struct err *err)
 {
-	static const char public_is[] = "public=";
+	static const char public_is[] = "public=", role_is[] = "role=";
 
 	if (!*parameter)
 		return OK;
+	if (!strncmp(parameter, role_is, strlen(role_is))) {
+		m->default_role = parameter + strlen(role_is);
+		return OK;
+	}
 	if (strncmp(parameter, public_is, strlen(public_is)) != 0)
-		return fail(err, E_INVALID, "protoc-gen-imaged-c knows the parameter public=PREFIX, and was given '%s'",
+		return fail(err, E_INVALID,
+			    "protoc-gen-imaged-c knows the parameters public=PREFIX and role=ROLE, and was given '%s'",
 			    parameter);
 	m->public_prefix = parameter + strlen(public_is);
 	if (!name_is_identifier(m->public_prefix))

@@ -26,11 +26,15 @@ static void write_method(const struct service *s, const struct method *method, s
 	buf_printf(out, "\t\t.path = \"/%s/%s\",\n", s->full_name, method->name);
 	buf_printf(out, "\t\t.input = &%s__descriptor,\n", method->input_lower);
 	buf_printf(out, "\t\t.output = &%s__descriptor,\n", method->output_lower);
-	buf_puts(out, "\t\t.role = ");
-	write_literal(method->role, out);
+	buf_puts(out, "\t\t.role = RPC_ROLE_");
+	for (const char *p = method->role; *p; p++)
+		buf_putc(out, (char)(*p - 'a' + 'A'));
+	buf_puts(out, ",\n\t\t.target = ");
+	write_literal(method->target, out);
 	buf_printf(out, ",\n\t\t.client_streaming = %s,\n", bool_of(method->client_streaming));
 	buf_printf(out, "\t\t.server_streaming = %s,\n", bool_of(method->server_streaming));
 	buf_printf(out, "\t\t.is_inline = %s,\n", bool_of(method->is_inline));
+	buf_printf(out, "\t\t.is_transfer = %s,\n", bool_of(method->is_transfer));
 	buf_printf(out, "\t\t.idempotent = %s,\n\t},\n", bool_of(method->idempotent));
 }
 

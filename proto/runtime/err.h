@@ -69,8 +69,10 @@ enum err_level { ERR_LEVEL_INFO, ERR_LEVEL_WARN, ERR_LEVEL_ERROR };
 	X(E_NO_PLATFORM,         NOT_FOUND,           "NO_MATCHING_PLATFORM",    NONE,   INFO,    1) \
 	X(E_EXISTS,              ALREADY_EXISTS,      "ALREADY_EXISTS",          DAEMON, INFO,    1) \
 	X(E_DENIED,              PERMISSION_DENIED,   "ACCESS_DENIED",           DAEMON, INFO,    1) \
+	X(E_ROLE,                PERMISSION_DENIED,   "ROLE_REQUIRED",           DAEMON, INFO,    1) \
 	X(E_LIMIT,               RESOURCE_EXHAUSTED,  "LIMIT_EXCEEDED",          DAEMON, INFO,    1) \
 	X(E_BUSY,                RESOURCE_EXHAUSTED,  "SERVICE_BUSY",            DAEMON, WARN,    1) \
+	X(E_CLIENT_LIMIT,        RESOURCE_EXHAUSTED,  "CLIENT_LIMIT",            DAEMON, INFO,    1) \
 	X(E_DISK_FULL,           RESOURCE_EXHAUSTED,  "DISK_FULL",               DAEMON, WARN,    1) \
 	X(E_NO_MEMORY,           RESOURCE_EXHAUSTED,  "OUT_OF_MEMORY",           DAEMON, WARN,    1) \
 	X(E_RATE_LIMITED,        RESOURCE_EXHAUSTED,  "RATE_LIMITED",            DAEMON, INFO,    1) \

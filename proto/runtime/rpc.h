@@ -21,16 +21,23 @@ struct rpc_file {
 	size_t n_symbols;
 };
 
+/* What a caller must be to call a method, each including those before it: imaged/v1/options.proto
+ * says what each is for. */
+enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_WRITE, RPC_ROLE_ADMIN };
+
 struct rpc_method {
 	const char *name; /* "ListImages" */
 	const char *path; /* "/imaged.v1.ImageService/ListImages" */
 	const ProtobufCMessageDescriptor *input;
 	const ProtobufCMessageDescriptor *output;
-	const char *role; /* as the option says; "" when it does not */
+	enum rpc_role role;
+	/* The fields of the request that say what the call is about, as "image,start.tags"; "": none. */
+	const char *target;
 	bool client_streaming;
 	bool server_streaming;
-	bool is_inline;	 /* the handler runs on the polling thread */
-	bool idempotent; /* may be retried */
+	bool is_inline;	  /* the handler runs on the polling thread */
+	bool is_transfer; /* counts in the client's limit of transfers */
+	bool idempotent;  /* may be retried */
 };
 
 struct rpc_service {

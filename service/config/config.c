@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include "proto/runtime/buf.h"
+#include "service/build/number.h"
 #include "service/config/toml.h"
 
 enum { FILE_BYTES_MAX = 1024 * 1024 };
 
+#define CLIENT_BYTES (INT64_C(256) << 20)
 #define DEFAULT_FILE "/etc/imaged/imaged.toml"
 
 const char config_usage[] =
@@ -24,7 +26,13 @@ const char config_usage[] =
 	"      --tls-cert FILE            Certificate chain for tcp:// (PEM)\n"
 	"      --tls-key FILE             Its private key (PEM)\n"
 	"      --tls-client-ca FILE       Demand client certificates signed by these (PEM)\n"
-	"      --tls-allow-anonymous      Serve everybody who reaches tcp://, without client certificates\n"
+	"      --tls-allow-anonymous      Ask nobody who reaches tcp:// for a certificate\n"
+	"      --grant ROLE:WHO           Let callers read, write or admin, as write:gid=docker; may be repeated\n"
+	"                                 (default: who may open a unix socket is admin, nobody is let in by TCP)\n"
+	"      --client-calls N           Calls that one client may have open (default 1024)\n"
+	"      --client-transfers N       Of those, pulls, pushes and copies (default 64)\n"
+	"      --client-bytes SIZE        Messages on their way from and to one client (default 256MB)\n"
+	"      --no-audit                 Write no line for each call that may change something\n"
 	"      --hosts-dir DIR            How registries are asked: HOST/hosts.toml, or certificates\n"
 	"                                 (default /etc/imaged/certs.d)\n"
 	"      --registry-mirror URL      Mirror of Docker Hub, or HOST=URL of another registry; may be repeated\n"
@@ -71,6 +79,11 @@ static const struct field fields[] = {
 	{ "tls-key", offsetof(struct config, tls_key), TEXT },
 	{ "tls-client-ca", offsetof(struct config, tls_client_ca), TEXT },
 	{ "tls-allow-anonymous", offsetof(struct config, tls_allow_anonymous), SWITCH },
+	{ "grant", offsetof(struct config, grant), LIST },
+	{ "client-calls", offsetof(struct config, client_calls), TEXT },
+	{ "client-transfers", offsetof(struct config, client_transfers), TEXT },
+	{ "client-bytes", offsetof(struct config, client_bytes), TEXT },
+	{ "no-audit", offsetof(struct config, no_audit), SWITCH },
 	{ "hosts-dir", offsetof(struct config, hosts_dir), TEXT },
 	{ "registry-mirror", offsetof(struct config, registry_mirror), LIST },
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },
@@ -430,6 +443,28 @@ static int check_builds(struct config *c, struct err *err)
 	return cache_limits_parse(c->build_cache_max, c->build_cache_unused, &c->build_cache_limits, err);
 }
 
+static int check_client_count(const char *key, const char *text, unsigned normal, unsigned *ret_count, struct err *err)
+{
+	uint32_t n = normal;
+
+	if (text && (!uint32_parse(text, 10, &n) || !n))
+		return fail(err, E_INVALID, "%s must be a number from 1, not '%s'", key, text);
+	*ret_count = n;
+	return OK;
+}
+
+static int check_client(struct config *c, struct err *err)
+{
+	enum { CALLS = 1024, TRANSFERS = 64 };
+
+	c->client_bytes_most = CLIENT_BYTES;
+	if (c->client_bytes && (!size_parse(c->client_bytes, &c->client_bytes_most) || c->client_bytes_most <= 0))
+		return fail(err, E_INVALID, "client-bytes must be a size as \"256MB\", not '%s'", c->client_bytes);
+	if (check_client_count("client-calls", c->client_calls, CALLS, &c->client_calls_most, err) < 0)
+		return err->code;
+	return check_client_count("client-transfers", c->client_transfers, TRANSFERS, &c->client_transfers_most, err);
+}
+
 int config_load(int argc, char **argv, struct config *ret_config, enum config_action *ret_action, struct err *err)
 {
 	CLEANUP(config_free) struct config c = { 0 };
@@ -440,7 +475,7 @@ int config_load(int argc, char **argv, struct config *ret_config, enum config_ac
 		return OK;
 	if (apply_file(&c, file ? file : DEFAULT_FILE, file != NULL, err) < 0 ||
 	    apply_arguments(&c, argc, argv, err) < 0 || apply_defaults(&c, err) < 0 || check(&c, err) < 0 ||
-	    check_builds(&c, err) < 0)
+	    check_builds(&c, err) < 0 || check_client(&c, err) < 0)
 		return err->code;
 	*ret_config = TAKE(c);
 	return OK;

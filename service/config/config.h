@@ -22,6 +22,11 @@ struct config {
 	char *metrics_listen;			  /* NULL: no metrics are served */
 	char *tls_cert, *tls_key, *tls_client_ca; /* NULL when not set */
 	bool tls_allow_anonymous;
+	struct config_list grant; /* as grants_new() reads them */
+	bool no_audit;
+	char *client_calls, *client_transfers, *client_bytes;
+	unsigned client_calls_most, client_transfers_most;
+	int64_t client_bytes_most;
 	char *hosts_dir; /* "" for none */
 	struct config_list registry_mirror, insecure_registry;
 	bool allow_foreign_urls;

@@ -3,6 +3,7 @@
 #include "proto/runtime/clock.h"
 #include "service/rpc/identity.h"
 #include "service/rpc/internal.h"
+#include "service/rpc/target.h"
 #include "service/rpc/trace.h"
 #include "service/rpc/wire.h"
 
@@ -50,6 +51,29 @@ static struct rpc_call *call_new(struct rpc_server *s)
 	return c;
 }
 
+int call_hold(struct rpc_call *c, const grpc_byte_buffer *buffer, size_t *held, struct err *err)
+{
+	size_t bytes = grpc_byte_buffer_length((grpc_byte_buffer *)buffer);
+	int r = c->client ? client_hold(c->client, bytes, err) : OK;
+
+	*held = r == OK && c->client ? bytes : 0;
+	return r;
+}
+
+void call_release(struct rpc_call *c, size_t *held)
+{
+	if (*held)
+		client_release(c->client, TAKE(*held));
+}
+
+static void client_forget(struct rpc_call *c)
+{
+	call_release(c, &c->ahead_bytes);
+	call_release(c, &c->taken_bytes);
+	call_release(c, &c->write_bytes);
+	client_leave(c->client, c->entry->method->is_transfer);
+}
+
 static void call_destroy(struct rpc_call *c)
 {
 	if (c->read_buffer)
@@ -64,6 +88,8 @@ static void call_destroy(struct rpc_call *c)
 	if (c->grpc)
 		grpc_call_unref(c->grpc);
 	cancel_unref(c->cancel);
+	if (c->client)
+		client_forget(c);
 	pthread_cond_destroy(&c->changed);
 	pthread_mutex_destroy(&c->mu);
 	free(c);
@@ -214,6 +240,8 @@ static void account_end(const struct rpc_call *c, const struct err *err)
 	struct rpc_event event = {
 		.method = c->entry ? c->entry->method->path : "unknown method",
 		.peer = c->peer,
+		.role = c->entry ? c->entry->method->role : RPC_ROLE_NONE,
+		.target = c->target,
 		.ns = clock_monotonic_ns() - c->began_ns,
 		.err = err,
 	};
@@ -233,8 +261,13 @@ void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *re
 	grpc_op ops[3];
 	size_t n;
 
-	if (!err && response && wire_pack(response, &c->write_buffer, &packing) < 0)
+	if (!err && response &&
+	    (wire_pack(response, &c->write_buffer, &packing) < 0 ||
+	     call_hold(c, c->write_buffer, &c->write_bytes, &packing) < 0)) {
+		if (c->write_buffer)
+			grpc_byte_buffer_destroy(TAKE(c->write_buffer));
 		err = &packing;
+	}
 	account_end(c, err);
 	wire_status_init(&c->status, err, c->context.request_id);
 	n = finish_ops(c, ops);
@@ -259,6 +292,12 @@ static void refuse(struct rpc_call *c, int code, const char *text)
 
 /* ---- running the handler ---- */
 
+void call_note_target(struct rpc_call *c, const ProtobufCMessage *request)
+{
+	if (!c->target && c->entry->method->role >= RPC_ROLE_WRITE)
+		c->target = target_of(c->entry->method, request, &c->arena);
+}
+
 static int take_request(struct rpc_call *c, ProtobufCMessage **ret_request, struct err *err)
 {
 	int r;
@@ -268,6 +307,8 @@ static int take_request(struct rpc_call *c, ProtobufCMessage **ret_request, stru
 		return OK;
 	r = wire_unpack(c->read_buffer, c->entry->method->input, &c->arena, ret_request, err);
 	grpc_byte_buffer_destroy(TAKE(c->read_buffer));
+	if (r == OK)
+		call_note_target(c, *ret_request);
 	return r;
 }
 
@@ -438,6 +479,9 @@ static void begin(struct rpc_call *c, unsigned active)
 		refuse(c, E_UNIMPLEMENTED, "this server has no such method");
 	else if (active > ACTIVE_MAX)
 		refuse(c, E_BUSY, "too many calls at once: try again later");
+	else if (identity_check_role(c, &err) < 0 ||
+		 clients_enter(c->server->clients, c->client_key, c->entry->method->is_transfer, &c->client, &err) < 0)
+		call_finish(c, &err, NULL);
 	else if (!c->entry->method->client_streaming)
 		read_request(c);
 	else {

@@ -25,13 +25,17 @@ struct rpc_call;
  * certificate on TLS, nobody on plain loopback TCP. Never from metadata. */
 enum identity_kind { IDENTITY_NONE, IDENTITY_UNIX, IDENTITY_CERTIFICATE };
 
+enum alt_name_kind { ALT_NAME_DNS, ALT_NAME_URI, ALT_NAME_EMAIL, ALT_NAME_IP };
+
 struct identity {
 	enum identity_kind kind;
 	uint32_t uid, gid; /* IDENTITY_UNIX */
 	int32_t pid;
 	const char *common_name;      /* IDENTITY_CERTIFICATE; "" when it has none */
-	const char *const *alt_names; /* subject alternative names */
+	const char *const *alt_names; /* subject alternative names, by kind */
+	const enum alt_name_kind *alt_kinds;
 	size_t n_alt_names;
+	const char *spiffe_id; /* "" when the certificate has none */
 };
 
 const struct identity *rpc_call_identity(const struct rpc_call *call);

@@ -143,8 +143,8 @@ static int check_client_ca(const struct rpc_tls *tls, const struct certificates 
 	if (tls->allow_anonymous)
 		return OK;
 	return fail(err, E_INVALID,
-		    "TLS without client certificates would let everybody who reaches the port do everything: "
-		    "give tls-client-ca, or tls-allow-anonymous if that is meant");
+		    "TLS without client certificates knows nobody who reaches the port: give tls-client-ca, or "
+		    "tls-allow-anonymous, and a grant to anonymous, if that is meant");
 }
 
 int certificates_check(const struct rpc_tls *tls, const struct certificates *c, struct err *err)

@@ -11,7 +11,7 @@
 enum { REST_MS = 5000, RANGE_MAX = 65536, CONNECTIONS_MAX = 4096 };
 
 struct connection {
-	struct ucred cred;
+	struct connection_peer peer;
 	int64_t free_at; /* closed: when the number may come again */
 	int watch_fd;	 /* our duplicate, while open */
 	bool open, known;
@@ -120,10 +120,10 @@ static int numbered(struct connections *c, int fd, int64_t now)
 	return -1;
 }
 
-static void set(struct connections *c, int number, int watch_fd, const struct ucred *cred)
+static void set(struct connections *c, int number, int watch_fd, const struct connection_peer *peer)
 {
 	c->slots[number - c->base] =
-		(struct connection){ .cred = *cred, .watch_fd = watch_fd, .open = true, .known = true };
+		(struct connection){ .peer = *peer, .watch_fd = watch_fd, .open = true, .known = true };
 	c->open++;
 }
 
@@ -135,15 +135,16 @@ static int watch(struct connections *c, int watch_fd, uint64_t tag)
 	return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, watch_fd, &event);
 }
 
-static int add_locked(struct connections *c, int *fd, uint64_t tag_base, int *ret_number, struct err *err)
+static int add_locked(struct connections *c, int *fd, enum rpc_role role, uint64_t tag_base, int *ret_number,
+		      struct err *err)
 {
-	struct ucred cred;
-	socklen_t len = sizeof cred;
+	struct connection_peer peer = { .role = role };
+	socklen_t len = sizeof peer.cred;
 	int number;
 
 	if (c->open >= c->max)
 		return fail(err, E_BUSY, "%u connections are open, which is the limit", c->open);
-	if (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+	if (getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer.cred, &len) < 0)
 		return fail_errno(err, "read the credentials of a peer");
 	number = numbered(c, *fd, clock_monotonic_ms());
 	if (number < 0)
@@ -152,18 +153,19 @@ static int add_locked(struct connections *c, int *fd, uint64_t tag_base, int *re
 		close(number);
 		return fail_errno(err, "watch a connection");
 	}
-	set(c, number, take_fd(fd), &cred);
+	set(c, number, take_fd(fd), &peer);
 	*ret_number = number;
 	return OK;
 }
 
-int connections_add(struct connections *c, int fd, uint64_t tag_base, int *ret_number, struct err *err)
+int connections_add(struct connections *c, int fd, enum rpc_role role, uint64_t tag_base, int *ret_number,
+		    struct err *err)
 {
 	CLEANUP(closep) int owned = fd;
 	int r;
 
 	pthread_mutex_lock(&c->mu);
-	r = add_locked(c, &owned, tag_base, ret_number, err);
+	r = add_locked(c, &owned, role, tag_base, ret_number, err);
 	pthread_mutex_unlock(&c->mu);
 	return r;
 }
@@ -186,7 +188,7 @@ void connections_remove(struct connections *c, int number)
 		close(watch_fd);
 }
 
-bool connections_find(struct connections *c, int number, struct ucred *ret_cred)
+bool connections_find(struct connections *c, int number, struct connection_peer *ret_peer)
 {
 	bool known;
 
@@ -194,7 +196,7 @@ bool connections_find(struct connections *c, int number, struct ucred *ret_cred)
 	known = number >= c->base && number < c->base + c->count && c->slots[number - c->base].known;
 	if (known) {
 		c->slots[number - c->base].used = true;
-		*ret_cred = c->slots[number - c->base].cred;
+		*ret_peer = c->slots[number - c->base].peer;
 	}
 	pthread_mutex_unlock(&c->mu);
 	return known;

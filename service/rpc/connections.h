@@ -15,9 +15,14 @@
 
 #include <sys/socket.h>
 
-#include "proto/runtime/mem.h"
+#include "proto/runtime/rpc.h"
 
 struct connections;
+
+struct connection_peer {
+	struct ucred cred;
+	enum rpc_role role; /* as given to connections_add() */
+};
 
 /* Before the process has a second thread: makes the kernel's table of descriptors as
  * large as the numbers need. With threads its growth waits for an RCU grace period,
@@ -30,16 +35,17 @@ int connections_prepare(struct err *err);
 int connections_new(unsigned max, int epoll_fd, struct connections **ret_connections, struct err *err);
 void connections_free(struct connections *c);
 
-/* Takes over the accepted socket. Its number, which gRPC is to own, goes to
+/* Takes over the accepted socket, of a peer with that role. Its number, which gRPC is to own, goes to
  * ret_number; the epoll set reports `tag_base` + number when it ends. E_BUSY when
  * there are too many. */
-int connections_add(struct connections *c, int fd, uint64_t tag_base, int *ret_number, struct err *err);
+int connections_add(struct connections *c, int fd, enum rpc_role role, uint64_t tag_base, int *ret_number,
+		    struct err *err);
 
 /* The connection has ended. */
 void connections_remove(struct connections *c, int number);
 
 /* From any thread, for a call of this connection. */
-bool connections_find(struct connections *c, int number, struct ucred *ret_cred);
+bool connections_find(struct connections *c, int number, struct connection_peer *ret_peer);
 
 /* HTTP/2's GOAWAY to every client that has had a call and is not busy now: it opens another
  * connection for its next call, and closes this one when its calls are over. gRPC can only say

@@ -54,7 +54,11 @@ struct rpc_call {
 	grpc_metadata_array metadata;
 	const struct method_entry *entry;
 	struct identity identity;
+	enum rpc_role role;
+	const char *target; /* of the first message, for the audit; NULL before it came */
 	char peer[PEER_MAX];
+	char client_key[PEER_MAX];  /* what the limits of a client count by */
+	struct client *client;	    /* while the call counts in them */
 	int connection;		    /* its number, of a unix socket; else 0 */
 	struct log_context context; /* for the log: lines that are made within the call carry it */
 	int64_t began_ns;	    /* monotonic */
@@ -68,9 +72,12 @@ struct rpc_call {
 
 	/* Reading: gRPC writes read_buffer before `read` is done. */
 	grpc_byte_buffer *read_buffer;
-	enum { READ_GOOD, READ_BROKEN, READ_REFUSED } read_problem;
+	enum { READ_GOOD, READ_BROKEN, READ_REFUSED, READ_TOO_MANY } read_problem;
 	bool read_over; /* the handler has seen the end */
-	bool late;	/* it came after the drain had begun: refused, and nobody waits for it */
+	/* What counts as held: the message that was read ahead, the one that the handler has, the
+	 * one that is on its way out. */
+	size_t ahead_bytes, taken_bytes, write_bytes;
+	bool late; /* it came after the drain had begun: refused, and nobody waits for it */
 	/* Writing. */
 	grpc_byte_buffer *write_buffer;
 	bool headers_sent;
@@ -100,6 +107,7 @@ struct rpc_server {
 	grpc_completion_queue *cq;
 	struct methods methods;
 	struct rpc_stats *stats; /* of each method by its number, and of all others */
+	struct clients *clients;
 	const struct rpc_service **services;
 	size_t n_services;
 	char **addresses;
@@ -138,6 +146,13 @@ void call_unref(struct rpc_call *c);
 /* Ends the call with a status, and with the response when err is NULL; the
  * caller's right to finish is used up. */
 void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response);
+
+/* Of the first message that the handler is given. */
+void call_note_target(struct rpc_call *c, const ProtobufCMessage *request);
+
+/* Bytes of a message that the client's limit counts, in *held; E_CLIENT_LIMIT: none are. */
+int call_hold(struct rpc_call *c, const grpc_byte_buffer *buffer, size_t *held, struct err *err);
+void call_release(struct rpc_call *c, size_t *held);
 
 /* Fires the token and wakes the handler. */
 void call_fire(struct rpc_call *c, int code);

@@ -43,7 +43,11 @@ static void refused(void *arg, const struct err *err)
 static int need_unix_listener(struct rpc_server *s, struct err *err)
 {
 	struct unix_listener_options options = {
-		.connections = s->options.unix_connections, .accept = accepted, .refuse = refused, .arg = s
+		.connections = s->options.unix_connections,
+		.grants = s->options.grants,
+		.accept = accepted,
+		.refuse = refused,
+		.arg = s,
 	};
 
 	return s->unix_listener ? OK : unix_listener_new(&options, &s->unix_listener, err);

@@ -46,6 +46,9 @@ static void fill_defaults(struct rpc_server_options *o)
 	DEFAULT(send_timeout_ms, 60 * 1000);
 	DEFAULT(recv_timeout_ms, 60 * 1000);
 	DEFAULT(grace_ms, 10 * 1000);
+	DEFAULT(client.calls, UINT32_MAX);
+	DEFAULT(client.transfers, UINT32_MAX);
+	DEFAULT(client.bytes, UINT64_MAX);
 #undef DEFAULT
 }
 
@@ -101,7 +104,9 @@ static int create_parts(struct rpc_server *s, struct err *err)
 	s->drain = cancel_new();
 	if (!s->drain)
 		return fail_nomem(err);
-	r = pool_new("rpc-handler", s->options.handlers, s->options.queued, &s->pool, err);
+	r = clients_new(&s->options.client, &s->clients, err);
+	if (r == OK)
+		r = pool_new("rpc-handler", s->options.handlers, s->options.queued, &s->pool, err);
 	if (r == OK)
 		r = pool_new("rpc-stream", 2 * s->options.handlers, s->options.queued, &s->streams, err);
 	if (r == OK)
@@ -386,6 +391,7 @@ void rpc_server_free(struct rpc_server *s)
 	reflection_free(s->reflection);
 	methods_free(&s->methods);
 	free(s->stats);
+	clients_free(s->clients);
 	call_watches_free(&s->watches);
 	cancel_unref(s->drain);
 	for (size_t i = 0; i < s->n_addresses; i++)

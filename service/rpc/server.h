@@ -17,8 +17,10 @@
 
 #include "service/pool.h"
 #include "service/rpc/call.h"
+#include "service/rpc/clients.h"
 
 struct rpc_server;
+struct grants;
 
 struct rpc_server_options {
 	/* 0: 1. A second one contends with the first for every connection: on 2 cores, with
@@ -33,6 +35,8 @@ struct rpc_server_options {
 	int64_t send_timeout_ms;	 /* a reader that takes nothing; 0: 60 s */
 	int64_t recv_timeout_ms;	 /* a writer that sends nothing; 0: 60 s */
 	int64_t grace_ms;		 /* drain; 0: 10 s */
+	struct client_limits client;	 /* of one client; 0: no limit */
+	const struct grants *grants;	 /* outlives the server; NULL: everybody is admin */
 };
 
 /* The files are read again at each handshake: one that was replaced counts for connections
@@ -40,12 +44,14 @@ struct rpc_server_options {
 struct rpc_tls {
 	const char *cert_file, *key_file; /* PEM; NULL: no TLS */
 	const char *client_ca_file;	  /* PEM; a client certificate is demanded */
-	bool allow_anonymous;		  /* without client_ca_file: whoever connects may do everything */
+	bool allow_anonymous;		  /* without client_ca_file: nobody shows a certificate */
 };
 
 /* For the log. */
 struct rpc_event {
 	const char *method, *peer;
+	enum rpc_role role;    /* that the method needs */
+	const char *target;    /* what the call is about, for roles from write on; else NULL */
 	int64_t ns;	       /* from its arrival to its end */
 	const struct err *err; /* NULL: it ended well */
 };

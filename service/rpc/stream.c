@@ -26,6 +26,8 @@ void call_note_read(struct rpc_call *c, bool ok)
 		c->read_problem = READ_BROKEN;
 	else if (!ok)
 		c->read_problem = READ_REFUSED;
+	else if (c->read_buffer && call_hold(c, c->read_buffer, &c->ahead_bytes, NULL) < 0)
+		c->read_problem = READ_TOO_MANY;
 	if (c->read_buffer)
 		rpc_count(&call_stats(c)->received, grpc_byte_buffer_length(c->read_buffer));
 	if (c->read_problem && c->read_buffer)
@@ -37,6 +39,8 @@ int call_read_error(struct rpc_call *c, struct err *err)
 	if (c->read_problem == READ_REFUSED)
 		return fail(err, E_LIMIT, "a message is larger than %zu bytes, or cannot be decompressed",
 			    c->server->options.message_bytes);
+	if (c->read_problem == READ_TOO_MANY)
+		return client_refuse_bytes(c->client, err);
 	return call_over(c, err);
 }
 
@@ -134,11 +138,16 @@ int rpc_call_recv(struct rpc_call *call, ProtobufCMessage **ret_message, struct 
 		return 0;
 	}
 	buffer = TAKE(call->read_buffer);
+	call_release(call, &call->taken_bytes);
+	call->taken_bytes = TAKE(call->ahead_bytes);
 	call_stream_read(call); /* one ahead: it arrives while the handler works */
 	arena_reset(&call->message_arena, 0);
 	r = wire_unpack(buffer, call->entry->method->input, &call->message_arena, ret_message, err);
 	grpc_byte_buffer_destroy(buffer);
-	return r < 0 ? r : 1;
+	if (r < 0)
+		return r;
+	call_note_target(call, *ret_message);
+	return 1;
 }
 
 /* ---- sending ---- */
@@ -157,6 +166,7 @@ static void on_written(struct op *op, bool ok)
 	struct rpc_call *c = op->owner;
 
 	grpc_byte_buffer_destroy(TAKE(c->write_buffer));
+	call_release(c, &c->write_bytes);
 	call_watch_disarm(c); /* before the next one is armed */
 	write_done(c, ok);
 	if (c->on_sent)
@@ -171,6 +181,10 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 
 	if (message && wire_pack(message, &c->write_buffer, err) < 0)
 		return err->code;
+	if (message && call_hold(c, c->write_buffer, &c->write_bytes, err) < 0) {
+		grpc_byte_buffer_destroy(TAKE(c->write_buffer));
+		return err->code;
+	}
 	if (!c->headers_sent)
 		ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	c->headers_sent = true;
@@ -189,6 +203,7 @@ int call_start_write(struct rpc_call *c, const ProtobufCMessage *message, struct
 		return OK;
 	call_watch_disarm(c);
 	grpc_byte_buffer_destroy(TAKE(c->write_buffer));
+	call_release(c, &c->write_bytes);
 	call_unref(c);
 	write_done(c, false);
 	return fail(err, E_INTERNAL, "the message cannot be sent");

@@ -8,7 +8,6 @@
 #include <sys/un.h>
 
 #include "proto/runtime/clock.h"
-#include "service/rpc/connections.h"
 #include "service/rpc/socket_file.h"
 
 enum { SOCKETS_MAX = 8, BACKLOG = 4096, EVENTS = 64, ACCEPTS_AT_ONCE = 64 };
@@ -144,10 +143,11 @@ static void accept_failed(struct unix_listener *l)
 
 static void take_connection(struct unix_listener *l, int fd)
 {
+	enum rpc_role role = l->options.grants ? grants_role_of_socket(l->options.grants, fd) : RPC_ROLE_ADMIN;
 	struct err err = ERR_INIT;
 	int number;
 
-	if (connections_add(l->connections, fd, TAG_CONNECTION, &number, &err) < 0)
+	if (connections_add(l->connections, fd, role, TAG_CONNECTION, &number, &err) < 0)
 		report(l, &err);
 	else
 		l->options.accept(l->options.arg, number);
@@ -229,9 +229,9 @@ void unix_listener_stop(struct unix_listener *l)
 		socket_file_close(&l->sockets[--l->n_sockets]);
 }
 
-bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred)
+bool unix_listener_peer(struct unix_listener *l, int fd, struct connection_peer *ret_peer)
 {
-	return connections_find(l->connections, fd, ret_cred);
+	return connections_find(l->connections, fd, ret_peer);
 }
 
 struct connections *unix_listener_connections(struct unix_listener *l)

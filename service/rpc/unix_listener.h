@@ -11,9 +11,8 @@
 #ifndef SERVICE_RPC_UNIX_LISTENER_H
 #define SERVICE_RPC_UNIX_LISTENER_H
 
-#include <sys/socket.h>
-
-#include "proto/runtime/mem.h"
+#include "service/rpc/connections.h"
+#include "service/rpc/grants.h"
 
 struct unix_listener;
 
@@ -23,7 +22,8 @@ typedef void unix_accept_fn(void *arg, int fd);
 typedef void unix_refuse_fn(void *arg, const struct err *err);
 
 struct unix_listener_options {
-	unsigned connections; /* open at once */
+	unsigned connections;	     /* open at once */
+	const struct grants *grants; /* NULL: everybody is admin */
 	unix_accept_fn *accept;
 	unix_refuse_fn *refuse;
 	void *arg;
@@ -48,7 +48,7 @@ int unix_listener_start(struct unix_listener *l, struct err *err);
 void unix_listener_stop(struct unix_listener *l);
 
 /* From any thread: who is behind a descriptor that was given to accept(). */
-bool unix_listener_peer(struct unix_listener *l, int fd, struct ucred *ret_cred);
+bool unix_listener_peer(struct unix_listener *l, int fd, struct connection_peer *ret_peer);
 
 /* For a drain, see connections.h. */
 struct connections *unix_listener_connections(struct unix_listener *l);

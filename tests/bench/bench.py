@@ -257,7 +257,7 @@ class Bench(Builds, Kubernetes, Mounting, Networks):
         server, client = pki.issue("server", ca), pki.issue("client", ca, CLIENT)
         daemon = Daemon(
             self.fresh("imaged"), "--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", server[0], "--tls-key", server[1],
-            "--tls-client-ca", ca[0],
+            "--tls-client-ca", ca[0], "--grant", "read:certificate",
         )  # fmt: skip
 
         def used(make):

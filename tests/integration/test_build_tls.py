@@ -36,7 +36,7 @@ class Tls(AgentMixin, BuildCase):
         self.address = f"tcp://127.0.0.1:{free_port()}"
         self.anonymous = ("-H", self.address, "--tlsverify", "--tlscacert", self.ca[0])
         self.client_flags = (*self.anonymous, "--tlscert", self.own[0], "--tlskey", self.own[1])
-        return ("--listen", self.address, "--tls-cert", self.server[0], "--tls-key", self.server[1], "--tls-client-ca", self.ca[0])
+        return ("--listen", self.address, "--tls-cert", self.server[0], "--tls-key", self.server[1], "--tls-client-ca", self.ca[0], "--grant", "admin:cn=client")
 
     def ctl(self, *args, **options):
         return self.daemon_.ctl(*self.client_flags, *args, **options)

@@ -43,7 +43,7 @@ class Certificates(TestCase):
     def serve(self):
         return self.daemon(
             "--listen", f"tcp://127.0.0.1:{self.port}", "--tls-cert", self.file("tls.crt"),
-            "--tls-key", self.file("tls.key"), "--tls-client-ca", self.file("ca.crt"),
+            "--tls-key", self.file("tls.key"), "--tls-client-ca", self.file("ca.crt"), "--grant", "read:certificate",
         )
 
     def shown(self):

@@ -31,7 +31,7 @@ class HostileClients(TestCase):
     def setUp(self):
         super().setUp()
         self.port = free_port()
-        self.imaged = self.daemon("--listen", f"tcp://127.0.0.1:{self.port}")
+        self.imaged = self.daemon("--listen", f"tcp://127.0.0.1:{self.port}", "--grant", "write:anonymous")
 
     @contextlib.contextmanager
     def meanwhile(self):
@@ -84,7 +84,7 @@ class HostileClients(TestCase):
         ca = pki.authority("ca")
         server = pki.issue("server", ca)
         self.imaged = self.daemon(
-            "--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", server[0], "--tls-key", server[1], "--tls-client-ca", ca[0], name="tls",
+            "--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", server[0], "--tls-key", server[1], "--tls-client-ca", ca[0], "--grant", "write:certificate", name="tls",
         )
         with self.meanwhile(), contextlib.ExitStack() as open_ones:
             slow = [open_ones.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(MANY)]

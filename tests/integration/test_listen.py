@@ -77,7 +77,7 @@ class Listen(TestCase):
 
     def test_unix_and_tcp_at_the_same_time(self):
         port = free_port()
-        imaged = self.daemon("--listen", f"tcp://127.0.0.1:{port}")
+        imaged = self.daemon("--listen", f"tcp://127.0.0.1:{port}", "--grant", "write:anonymous")
         self.work(imaged.client())
         with rpc.Client(f"tcp://127.0.0.1:{port}") as client:
             self.work(client)
@@ -94,7 +94,7 @@ class Listen(TestCase):
             self.assertEqual("0.1.0", client.GetVersion().version)
 
     def test_port_zero_is_chosen_and_told(self):
-        imaged = self.daemon("--listen", "tcp://127.0.0.1:0")
+        imaged = self.daemon("--listen", "tcp://127.0.0.1:0", "--grant", "write:anonymous")
         port = int(re.search(r"tcp://127\.0\.0\.1:(\d+)", imaged.log)[1])
         self.assertGreater(port, 0)
         with rpc.Client(f"tcp://127.0.0.1:{port}") as client:
@@ -118,7 +118,7 @@ class Listen(TestCase):
         said = self.refused(*pair)
         self.assertIn("tls-client-ca", said)
         self.assertIn("tls-allow-anonymous", said)
-        imaged = self.daemon(*pair, "--tls-allow-anonymous")
+        imaged = self.daemon(*pair, "--tls-allow-anonymous", "--grant", "write:anonymous")
         good = grpc.ssl_channel_credentials(read(made.ca[0]))
         with rpc.Client(f"tcp://127.0.0.1:{port}", good) as client:
             self.work(client)
@@ -138,7 +138,7 @@ class Listen(TestCase):
         port = free_port()
         imaged = self.daemon(
             "--listen", f"tcp://127.0.0.1:{port}", "--tls-cert", made.server[0], "--tls-key", made.server[1],
-            "--tls-client-ca", made.ca[0],
+            "--tls-client-ca", made.ca[0], "--grant", "write:cn=client",
         )
         address, ca = f"tcp://127.0.0.1:{port}", read(made.ca[0])
         with rpc.Client(address, grpc.ssl_channel_credentials(ca, read(made.client[1]), read(made.client[0]))) as client:

@@ -113,6 +113,19 @@ class MetricsTest(TestCase):
         self.assertGreater(seen.get("imaged_rpc_sent_bytes_total", method=METHOD + "GetVersion"), 100)
         self.assertGreaterEqual(seen.check_histograms(), 3)
 
+    def test_calls_that_are_refused_are_counted_with_their_code(self):
+        imaged = self.daemon("--metrics-listen", "127.0.0.1:0", "--grant", "read:unix", "--client-calls", "1", name="strict")
+        client, self.port = imaged.client(), int(imaged.wait_log(r"metrics are at http://127\.0\.0\.1:(\d+)/")[1])
+        self.assert_rpc_fails("PERMISSION_DENIED", "ROLE_REQUIRED", client.Pull, reference="x")
+        watch = client.WatchTransfers()
+        next(watch)
+        self.assert_rpc_fails("RESOURCE_EXHAUSTED", "CLIENT_LIMIT", client.ListImages)
+        watch.cancel()
+        seen = self.scrape()
+        for method, code in (("Pull", "PERMISSION_DENIED"), ("ListImages", "RESOURCE_EXHAUSTED")):
+            self.assertEqual(1, seen.get("imaged_rpc_handled_total", method=METHOD + method, code=code))
+            self.assertEqual(0, seen.get("imaged_rpc_in_flight", method=METHOD + method))
+
     def test_methods_that_clients_invent_are_one_series(self):
         before = len(self.scrape().values)
         for number in range(50):

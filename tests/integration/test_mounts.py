@@ -460,7 +460,7 @@ class Targets(MountsCase):
     def test_only_over_a_unix_socket(self):
         self.small()
         port = free_port()
-        imaged = self.daemon("--listen", f"tcp://127.0.0.1:{port}", name="tcp")
+        imaged = self.daemon("--listen", f"tcp://127.0.0.1:{port}", "--grant", "admin:anonymous", name="tcp")
         with Client(f"127.0.0.1:{port}") as client:
             for call, fields in (
                 (client.MountImage, {"image": "small:1", "target": b"/mnt"}),

@@ -163,7 +163,8 @@ def error_carries_its_details(echo, setup):
     assert (code, message) == (8, request.text)
     info = found["google.rpc.ErrorInfo"]
     assert dict(info)[1] == b"DISK_FULL" and dict(info)[2] == b"imaged.dev"
-    assert entries(info) == {"needed_bytes": str(10**12), "free_bytes": "5"}
+    call_id = dict(error.trailing_metadata())["request-id"]
+    assert entries(info) == {"needed_bytes": str(10**12), "free_bytes": "5", "request-id": call_id}
     delay = dict(fields(dict(found["google.rpc.RetryInfo"])[1]))
     assert delay == {1: 2, 2: 500000000}
 

@@ -21,7 +21,9 @@ static const struct {
 	{ "same_function.proto", "same_function.proto:8: Write and Call (line 7) would both be 'r__s__call_write'" },
 	{ "same_service.proto", "same_service.proto:8: r.HTTPthing and r.HTTPThing (line 6) would both be" },
 	{ "inline_stream.proto", "inline_stream.proto:8: method M is a stream and cannot be inline" },
-	{ "bad_role.proto", "bad_role.proto:8: the role of method M" },
+	{ "bad_role.proto", "bad_role.proto:8: the role of method M must be none, read, write or admin" },
+	{ "no_role.proto", "no_role.proto:12: method M names no role" },
+	{ "bad_target.proto", "bad_target.proto:15: the target 'inner.count' of method M leads to no string" },
 };
 
 static char directory[] = "/tmp/imaged-plugin.XXXXXX";
@@ -87,7 +89,8 @@ static void parameters_are_refused(UNUSED void **state)
 	CLEANUP(buf_free) struct buf errors = BUF_INIT(64 * 1024);
 
 	assert_int_not_equal(run_protoc("proto2_messages.proto", "speed=high:", &errors), 0);
-	assert_contains(buf_text(&errors), "knows the parameter public=PREFIX, and was given 'speed=high'");
+	assert_contains(buf_text(&errors),
+			"knows the parameters public=PREFIX and role=ROLE, and was given 'speed=high'");
 }
 
 int main(void)

@@ -21,7 +21,7 @@ struct request {
 };
 
 static char path[] = "x.proto", syntax[] = "proto3", service_name[] = "S", method_name[] = "M", type[] = ".T",
-	    message_name[] = "T";
+	    message_name[] = "T", parameter[] = "role=read";
 
 static void request_init(struct request *q)
 {
@@ -30,6 +30,7 @@ static void request_init(struct request *q)
 	google__protobuf__service_descriptor_proto__init(&q->service);
 	google__protobuf__method_descriptor_proto__init(&q->method);
 	google__protobuf__descriptor_proto__init(&q->message);
+	q->request.parameter = parameter;
 	q->names[0] = q->file.name = path;
 	q->file.syntax = syntax;
 	q->service.name = service_name;

@@ -35,7 +35,7 @@ static int add(struct table *t, int *ret_peer, struct err *err)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	*ret_peer = pair[1];
-	return connections_add(t->c, pair[0], TAG, &number, err) < 0 ? err->code : number;
+	return connections_add(t->c, pair[0], RPC_ROLE_WRITE, TAG, &number, err) < 0 ? err->code : number;
 }
 
 static int next_ended(struct table *t)
@@ -52,7 +52,7 @@ static void numbers_are_not_reused_while_calls_may_be_on_their_way(void **state)
 	CLEANUP(table_free) struct table t = table_new(4);
 	int seen[ROUNDS], peer;
 	struct err err = ERR_INIT;
-	struct ucred cred;
+	struct connection_peer who;
 
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
@@ -65,8 +65,9 @@ static void numbers_are_not_reused_while_calls_may_be_on_their_way(void **state)
 		close(seen[i]); /* as gRPC does */
 		connections_remove(t.c, seen[i]);
 		/* A call that comes late still finds who it was. */
-		assert_true(connections_find(t.c, seen[i], &cred));
-		assert_int_equal(cred.pid, getpid());
+		assert_true(connections_find(t.c, seen[i], &who));
+		assert_int_equal(who.cred.pid, getpid());
+		assert_int_equal(who.role, RPC_ROLE_WRITE);
 	}
 }
 
@@ -105,14 +106,14 @@ static void connections_beyond_the_limit_are_busy(void **state)
 static void unknown_numbers_have_no_credentials(void **state)
 {
 	CLEANUP(table_free) struct table t = table_new(2);
-	struct ucred cred;
+	struct connection_peer who;
 
 	(void)state;
-	assert_false(connections_find(t.c, -1, &cred));
-	assert_false(connections_find(t.c, 0, &cred));
-	assert_false(connections_find(t.c, INT32_MAX, &cred));
+	assert_false(connections_find(t.c, -1, &who));
+	assert_false(connections_find(t.c, 0, &who));
+	assert_false(connections_find(t.c, INT32_MAX, &who));
 	for (int n = 0; n < 70000; n++)
-		assert_false(connections_find(t.c, n, &cred));
+		assert_false(connections_find(t.c, n, &who));
 	connections_remove(t.c, 5);
 	connections_remove(t.c, INT32_MAX);
 }

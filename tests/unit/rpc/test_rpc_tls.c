@@ -148,7 +148,7 @@ static void mutual_tls_gives_common_name_and_alternative_names(void **state)
 	assert_string_equal(me->alt_names[1], "spiffe://example/alice");
 	assert_string_equal(me->alt_names[2], "a@example.org");
 	assert_non_null(strstr(me->peer, "ipv4:127.0.0.1:"));
-	assert_non_null(strstr(me->peer, ",cn=alice"));
+	assert_non_null(strstr(me->peer, ",spiffe=spiffe://example/alice"));
 }
 
 static void certificate_without_common_name_is_known_by_its_alternative_names(void **state)
