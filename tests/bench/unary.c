@@ -19,7 +19,9 @@
 
 enum { OUTSTANDING_MAX = 1024, SAMPLES_MAX = 8 * 1000 * 1000, WARM_UP = 10, IN_BYTES = 256 * 1024, TEXT_MAX = 127 };
 enum { FRAME_HEADER = 9, DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8 };
-enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, WINDOW_STEP = 1 << 20, LAST_STREAM = 0x7ffffff0 };
+enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, INITIAL_WINDOW_SIZE = 4, LAST_STREAM = 0x7ffffff0 };
+/* An answer is not waited for in parts; what all of them may send ahead, and then again. */
+enum { ANSWER_MAX = 1 << 24, WINDOW_STEP = 1 << 20 };
 
 struct load {
 	int fd;
@@ -255,7 +257,9 @@ static void open_connection(struct load *l, const char *path, const char *method
 	put_field(&l->headers, "content-type", "application/grpc");
 	put_field(&l->headers, "user-agent", "bench");
 	buf_puts(&l->out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-	put_frame(&l->out, 0, SETTINGS, 0, 0);
+	put_frame(&l->out, 6, SETTINGS, 0, 0);
+	buf_append(&l->out, (const uint8_t[]){ 0, INITIAL_WINDOW_SIZE }, 2);
+	put_u32(&l->out, ANSWER_MAX);
 	put_frame(&l->out, 4, WINDOW_UPDATE, 0, 0);
 	put_u32(&l->out, WINDOW_STEP);
 }
