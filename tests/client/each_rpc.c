@@ -354,6 +354,19 @@ static void tag(char *image, char *name)
 	CALL(tag_image, TagImageResponse, &request, strstr(answer->name, name) != NULL);
 }
 
+static void pin(char *image)
+{
+	Imaged__V1__PinImageRequest request = IMAGED__V1__PIN_IMAGE_REQUEST__INIT;
+	Imaged__V1__PinImageResponse *pinned = NULL;
+
+	request.image = image;
+	if (imaged_pin_image(channel, NULL, &request, &pinned, &error) < 0 || !*pinned->pinned_by)
+		report("pin_image", -1, 0);
+	imaged_pin_image_free(pinned);
+	request.unpin = 1;
+	CALL(pin_image, PinImageResponse, &request, !*answer->pinned_by);
+}
+
 static void remove_name(char *name)
 {
 	Imaged__V1__RemoveImageRequest request = IMAGED__V1__REMOVE_IMAGE_REQUEST__INIT;
@@ -406,6 +419,7 @@ int main(int argc, char **argv)
 	look_at(argv[1]);
 	mounts(argv[1]);
 	tag(argv[1], name);
+	pin(name);
 	save(name, &archive);
 	export_tree(name);
 	diff_images(name);
