@@ -174,6 +174,7 @@ static int status_in(enum sandbox_work work, void (*act)(void))
 	if (!pid) {
 		struct sandbox s;
 
+		signal(SIGSEGV, SIG_DFL); /* cmocka's handler would go on with the next test, in the child */
 		if (sandbox_drop(&s, NULL) != OK || sandbox_seal(&s, sockets[0], work, NULL) != OK)
 			_exit(NO_SANDBOX);
 		act();
@@ -213,7 +214,6 @@ static void each_forbidden_system_call_kills_the_process(void **state UNUSED)
 		{ "mmap with PROT_EXEC", call_mmap_exec },
 		{ "mprotect with PROT_EXEC", call_mprotect_exec },
 		{ "sendmsg on another socket", call_sendmsg_elsewhere },
-		{ "a call of another ABI", call_i386_exit },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -222,6 +222,16 @@ static void each_forbidden_system_call_kills_the_process(void **state UNUSED)
 		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
 			failed("%s: wait status %x instead of SIGSYS", cases[i].name, (unsigned)status);
 	}
+}
+
+static void a_call_of_another_abi_kills_the_process(void **state UNUSED)
+{
+	int status = status_of(call_i386_exit);
+
+	assert_true(WIFSIGNALED(status));
+	if (WTERMSIG(status) == SIGSEGV)
+		skip(); /* the kernel has no such ABI */
+	assert_int_equal(WTERMSIG(status), SIGSYS);
 }
 
 /* Each kind of work has its own calls, and those only. */
@@ -544,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allowed_calls_do_no_harm),
 		cmocka_unit_test(each_forbidden_system_call_kills_the_process),
+		cmocka_unit_test(a_call_of_another_abi_kills_the_process),
 		cmocka_unit_test(what_one_kind_of_work_needs_kills_the_others),
 		cmocka_unit_test(the_filter_holds_in_threads_that_were_there_before),
 		cmocka_unit_test(the_worker_has_no_privileges_as_seen_from_outside),
