@@ -19,7 +19,7 @@ static int of_unix_socket(struct rpc_call *c, const char *grpc_peer, struct err 
 	if (*end || number < 0 || number > INT32_MAX ||
 	    !unix_listener_peer(c->server->unix_listener, (int)number, &peer))
 		return fail(err, E_INTERNAL, "the peer of connection '%s' is not known", grpc_peer);
-	c->connection = (int)number;
+	atomic_store(&c->connection, (int)number); /* a drain may look at it */
 	c->identity = (struct identity){ .kind = IDENTITY_UNIX,
 					 .uid = peer.cred.uid,
 					 .gid = peer.cred.gid,

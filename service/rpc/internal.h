@@ -59,7 +59,7 @@ struct rpc_call {
 	char peer[PEER_MAX];
 	char client_key[PEER_MAX];  /* what the limits of a client count by */
 	struct client *client;	    /* while the call counts in them */
-	int connection;		    /* its number, of a unix socket; else 0 */
+	atomic_int connection;	    /* its number, of a unix socket; 0 until that is known, and else */
 	struct log_context context; /* for the log: lines that are made within the call carry it */
 	int64_t began_ns;	    /* monotonic */
 	struct cancel *cancel;

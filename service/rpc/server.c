@@ -278,7 +278,7 @@ static unsigned send_idle_away(struct rpc_server *s)
 	pthread_mutex_lock(&s->mu);
 	for (struct rpc_call *c = s->calls; c; c = c->next)
 		if (!c->late)
-			connections_mark_busy(connections, c->connection);
+			connections_mark_busy(connections, atomic_load(&c->connection));
 	there = connections_send_goaway(connections);
 	pthread_mutex_unlock(&s->mu);
 	return there;
