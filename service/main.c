@@ -185,6 +185,7 @@ static void warn_of_closed_ports(const struct daemon *d)
 static int open_server(struct daemon *d, struct err *err)
 {
 	struct rpc_server_options options = {
+		.channelz = d->config.channelz,
 		.grants = d->grants,
 		.client = { .calls = d->config.client_calls_most,
 			    .transfers = d->config.client_transfers_most,

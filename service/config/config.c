@@ -33,6 +33,7 @@ const char config_usage[] =
 	"      --client-transfers N       Of those, pulls, pushes and copies (default 64)\n"
 	"      --client-bytes SIZE        Messages on their way from and to one client (default 256MB)\n"
 	"      --no-audit                 Write no line for each call that may change something\n"
+	"      --channelz                 Serve gRPC's own view of its connections (grpc.channelz.v1) to admins\n"
 	"      --hosts-dir DIR            How registries are asked: HOST/hosts.toml, or certificates\n"
 	"                                 (default /etc/imaged/certs.d)\n"
 	"      --registry-mirror URL      Mirror of Docker Hub, or HOST=URL of another registry; may be repeated\n"
@@ -84,6 +85,7 @@ static const struct field fields[] = {
 	{ "client-transfers", offsetof(struct config, client_transfers), TEXT },
 	{ "client-bytes", offsetof(struct config, client_bytes), TEXT },
 	{ "no-audit", offsetof(struct config, no_audit), SWITCH },
+	{ "channelz", offsetof(struct config, channelz), SWITCH },
 	{ "hosts-dir", offsetof(struct config, hosts_dir), TEXT },
 	{ "registry-mirror", offsetof(struct config, registry_mirror), LIST },
 	{ "insecure-registry", offsetof(struct config, insecure_registry), LIST },

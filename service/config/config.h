@@ -24,6 +24,7 @@ struct config {
 	bool tls_allow_anonymous;
 	struct config_list grant; /* as grants_new() reads them */
 	bool no_audit;
+	bool channelz;
 	char *client_calls, *client_transfers, *client_bytes;
 	unsigned client_calls_most, client_transfers_most;
 	int64_t client_bytes_most;

@@ -118,6 +118,7 @@ struct rpc_server {
 	struct credentials *credentials; /* of the TCP ports with TLS */
 	struct health *health;
 	struct reflection *reflection;
+	struct channelz *channelz; /* NULL: not asked for */
 	struct call_watches watches;
 	struct cancel *drain;
 	pthread_t *pollers;

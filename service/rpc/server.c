@@ -2,6 +2,7 @@
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/sanitize.h"
+#include "service/rpc/channelz.h"
 #include "service/rpc/connections.h"
 #include "service/rpc/core_log.h"
 #include "service/rpc/credentials.h"
@@ -78,7 +79,7 @@ static void create_grpc(struct rpc_server *s)
 	list[args.num_args++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
 	list[args.num_args++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
 	list[args.num_args++] = number(GRPC_ARG_ALLOW_REUSEPORT, 0);
-	list[args.num_args++] = number(GRPC_ARG_ENABLE_CHANNELZ, 0);
+	list[args.num_args++] = number(GRPC_ARG_ENABLE_CHANNELZ, o->channelz);
 	list[args.num_args++] = number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, IDLE_MS);
 	list[args.num_args++] = number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS);
 	list[args.num_args++] = number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS);
@@ -113,6 +114,8 @@ static int create_parts(struct rpc_server *s, struct err *err)
 		r = health_new(&s->health, err);
 	if (r == OK)
 		r = reflection_new(&s->reflection, err);
+	if (r == OK && s->options.channelz)
+		r = channelz_new(&s->channelz, err);
 	return r;
 }
 
@@ -155,6 +158,13 @@ int rpc_server_add(struct rpc_server *s, const struct rpc_binding *binding, stru
 	return r;
 }
 
+static int add_channelz(struct rpc_server *s, struct err *err)
+{
+	struct rpc_binding channelz = channelz_binding(s->channelz);
+
+	return rpc_server_add(s, &channelz, err);
+}
+
 static int add_standard_services(struct rpc_server *s, struct err *err)
 {
 	struct rpc_binding health = health_binding(s->health);
@@ -167,6 +177,8 @@ static int add_standard_services(struct rpc_server *s, struct err *err)
 		r = rpc_server_add(s, &v1, err);
 	if (r == OK)
 		r = rpc_server_add(s, &v1alpha, err);
+	if (r == OK && s->channelz)
+		r = add_channelz(s, err);
 	if (r == OK)
 		health_take_methods(s->health, &s->methods);
 	return r;
@@ -389,6 +401,7 @@ void rpc_server_free(struct rpc_server *s)
 	credentials_free(s->credentials);
 	health_free(s->health);
 	reflection_free(s->reflection);
+	channelz_free(s->channelz);
 	methods_free(&s->methods);
 	free(s->stats);
 	clients_free(s->clients);

@@ -3,7 +3,7 @@
  *
  * Order: rpc_server_new(), rpc_server_add() for each service, rpc_server_listen()
  * for each address, rpc_server_start(), then rpc_server_drain() and
- * rpc_server_free(). Health and reflection (v1, v1alpha) are added by
+ * rpc_server_free(). Health, reflection (v1, v1alpha) and channelz are added by
  * rpc_server_start(). Signals must be blocked before rpc_server_new(), since
  * gRPC's threads inherit the mask.
  *
@@ -36,6 +36,7 @@ struct rpc_server_options {
 	int64_t recv_timeout_ms;	 /* a writer that sends nothing; 0: 60 s */
 	int64_t grace_ms;		 /* drain; 0: 10 s */
 	struct client_limits client;	 /* of one client; 0: no limit */
+	bool channelz;			 /* gRPC counts for, and serves, grpc.channelz.v1 */
 	const struct grants *grants;	 /* outlives the server; NULL: everybody is admin */
 };
 
