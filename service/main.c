@@ -104,7 +104,7 @@ static void log_call(void *arg, const struct rpc_event *e)
 	static const enum log_level levels[] = {
 		[ERR_LEVEL_INFO] = LOG_INFO, [ERR_LEVEL_WARN] = LOG_WARN, [ERR_LEVEL_ERROR] = LOG_ERROR
 	};
-	enum log_level level = e->err ? levels[err_level(e->err->code)] : LOG_DEBUG;
+	enum log_level level = e->err && !e->unheard ? levels[err_level(e->err->code)] : LOG_DEBUG;
 
 	long long ms = e->ns / NS_PER_MS;
 	const struct log_field fields[] = {

@@ -13,6 +13,8 @@ enum { ACTIVE_MAX = 4096 };
 /* RECV_CLOSE of an expired call may be seen a little before its deadline. */
 enum { DEADLINE_SLACK_MS = 2 };
 
+#define NO_REQUEST "the call carries no request message"
+
 int call_batch(struct rpc_call *c, struct op *op, const grpc_op *ops, size_t n)
 {
 	grpc_call *call = c->grpc; /* after the handover c may be gone */
@@ -149,30 +151,6 @@ static bool take_missing_slot(struct rpc_server *s)
 	return false;
 }
 
-void call_unref(struct rpc_call *c)
-{
-	struct rpc_server *s = c->server;
-	bool late = c->late;
-
-	if (atomic_fetch_sub(&c->refs, 1) != 1)
-		return;
-	unlist(c);
-	call_destroy(c);
-	/* Before leave(): once nothing is active the queue may shut down, and a
-	 * request armed then would abort the process. */
-	if (take_missing_slot(s))
-		call_request(s);
-	leave(s, late);
-}
-
-void call_fire(struct rpc_call *c, int code)
-{
-	cancel_fire(c->cancel, code);
-	pthread_mutex_lock(&c->mu);
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->mu);
-}
-
 static bool deadline_passed(const struct rpc_call *c)
 {
 	gpr_timespec now = gpr_now(c->details.deadline.clock_type);
@@ -190,6 +168,66 @@ int call_over(struct rpc_call *c, struct err *err)
 	if (deadline_passed(c))
 		return fail(err, E_DEADLINE, "the deadline of the call has passed");
 	return fail(err, E_CANCELLED, "the client has gone away");
+}
+
+static void account_end(const struct rpc_call *c, const struct err *err)
+{
+	const struct log_context *before;
+	struct rpc_event event = {
+		.method = c->entry ? c->entry->method->path : "unknown method",
+		.peer = c->peer,
+		.role = c->entry ? c->entry->method->role : RPC_ROLE_NONE,
+		.target = c->target,
+		.ns = clock_monotonic_ns() - c->began_ns,
+		.err = err,
+		.unheard = err && err->code == E_CANCELLED && !c->heard,
+	};
+
+	rpc_stats_handled(call_stats(c), err_grpc_code(err ? err->code : OK), event.ns);
+	if (!c->server->log)
+		return;
+	before = log_enter(&c->context);
+	c->server->log(c->server->log_arg, &event);
+	log_enter(before);
+}
+
+/* Only now is it known: gRPC drops what a client has sent when that resets the call, and
+ * then ends the read as it does when there was nothing. */
+static void account_empty(struct rpc_call *c)
+{
+	struct err err = ERR_INIT;
+
+	if (c->cancelled)
+		call_over(c, &err);
+	else
+		fail(&err, E_INVALID, NO_REQUEST);
+	account_end(c, &err);
+}
+
+void call_unref(struct rpc_call *c)
+{
+	struct rpc_server *s = c->server;
+	bool late = c->late;
+
+	if (atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	if (c->empty)
+		account_empty(c);
+	unlist(c);
+	call_destroy(c);
+	/* Before leave(): once nothing is active the queue may shut down, and a
+	 * request armed then would abort the process. */
+	if (take_missing_slot(s))
+		call_request(s);
+	leave(s, late);
+}
+
+void call_fire(struct rpc_call *c, int code)
+{
+	cancel_fire(c->cancel, code);
+	pthread_mutex_lock(&c->mu);
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->mu);
 }
 
 /* ---- the end ---- */
@@ -234,26 +272,6 @@ static size_t finish_ops(struct rpc_call *c, grpc_op ops[3])
 	return n;
 }
 
-static void account_end(const struct rpc_call *c, const struct err *err)
-{
-	const struct log_context *before;
-	struct rpc_event event = {
-		.method = c->entry ? c->entry->method->path : "unknown method",
-		.peer = c->peer,
-		.role = c->entry ? c->entry->method->role : RPC_ROLE_NONE,
-		.target = c->target,
-		.ns = clock_monotonic_ns() - c->began_ns,
-		.err = err,
-	};
-
-	rpc_stats_handled(call_stats(c), err_grpc_code(err ? err->code : OK), event.ns);
-	if (!c->server->log)
-		return;
-	before = log_enter(&c->context);
-	c->server->log(c->server->log_arg, &event);
-	log_enter(before);
-}
-
 void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *response)
 {
 	struct deferred *deferred = TAKE(c->deferred);
@@ -268,7 +286,8 @@ void call_finish(struct rpc_call *c, struct err *err, const ProtobufCMessage *re
 			grpc_byte_buffer_destroy(TAKE(c->write_buffer));
 		err = &packing;
 	}
-	account_end(c, err);
+	if (!c->empty)
+		account_end(c, err);
 	wire_status_init(&c->status, err, c->context.request_id);
 	n = finish_ops(c, ops);
 	c->finish = (struct op){ on_finished, c };
@@ -412,12 +431,14 @@ static void on_request(struct op *op, bool ok)
 	call_watch_disarm(c);
 	call_note_read(c, ok);
 	if (c->read_buffer) {
+		c->heard = true;
 		dispatch(c);
 	} else if (c->read_problem) {
 		call_read_error(c, &err);
 		call_finish(c, &err, NULL);
 	} else {
-		refuse(c, E_INVALID, "the call carries no request message");
+		c->empty = true;
+		refuse(c, E_INVALID, NO_REQUEST);
 	}
 	call_unref(c);
 }
@@ -485,6 +506,7 @@ static void begin(struct rpc_call *c, unsigned active)
 	else if (!c->entry->method->client_streaming)
 		read_request(c);
 	else {
+		c->heard = true;
 		call_stream_read(c);
 		dispatch(c);
 	}

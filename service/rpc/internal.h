@@ -74,6 +74,8 @@ struct rpc_call {
 	grpc_byte_buffer *read_buffer;
 	enum { READ_GOOD, READ_BROKEN, READ_REFUSED, READ_TOO_MANY } read_problem;
 	bool read_over; /* the handler has seen the end */
+	bool heard;	/* its request was read, or is for the handler to read */
+	bool empty;	/* no request came: whether that is a mistake or a reset shows at the very end */
 	/* What counts as held: the message that was read ahead, the one that the handler has, the
 	 * one that is on its way out. */
 	size_t ahead_bytes, taken_bytes, write_bytes;

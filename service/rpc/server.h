@@ -55,6 +55,7 @@ struct rpc_event {
 	const char *target;    /* what the call is about, for roles from write on; else NULL */
 	int64_t ns;	       /* from its arrival to its end */
 	const struct err *err; /* NULL: it ended well */
+	bool unheard;	       /* its client took it back before the request was read */
 };
 
 /* One call that is over. Runs on any of the server's threads, also at once.

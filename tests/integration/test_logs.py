@@ -8,6 +8,7 @@ import grpc
 
 from fakeregistry import FakeRegistry
 from harness import TestCase
+from http2 import DATA, EMPTY, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Http2, block, call, frame
 from ociimage import Image, Layer, tar
 from rpc import SERVICE, error_info, pb
 
@@ -113,6 +114,23 @@ class LogTest(TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             stub(b"", timeout=30)
         self.assertRegex(dict(caught.exception.trailing_metadata())["request-id"], MADE_UP)
+
+    def test_call_that_is_taken_back_before_it_is_read_is_the_client_s_affair(self):
+        """However much of it had come: gRPC drops what came of a call that is reset."""
+        path, reset = "/imaged.v1.ImageService/GetInfo", frame(RST_STREAM, 0, 1, (8).to_bytes(4, "big"))
+        headers = frame(HEADERS, END_HEADERS, 1, block(path))
+        for come in (headers, headers + frame(DATA, END_STREAM, 1), call(1, path), headers + frame(DATA, 0, 1, EMPTY)):
+            begin = len(self.imaged.log)
+            with Http2.unix(self.imaged.address.removeprefix("unix://")) as h:
+                h.start().send(come + reset)
+                line = json.loads(self.imaged.wait_log(r"[^\n]*/GetInfo from [^\n]*", begin)[0])
+            self.assertEqual(("debug", "CANCELLED", "CANCELLED"), (line["level"], line["code"], line["reason"]))
+        begin = len(self.imaged.log)
+        with Http2.unix(self.imaged.address.removeprefix("unix://")) as h:
+            h.start().send(headers + frame(DATA, END_STREAM, 1))
+            self.assertTrue(h.ended(1))
+            line = json.loads(self.imaged.wait_log(r"[^\n]*/GetInfo from [^\n]*", begin)[0])
+        self.assertEqual(("info", "INVALID_ARGUMENT", "INVALID_ARGUMENT"), (line["level"], line["code"], line["reason"]))
 
     def test_transfers_carry_the_id_of_the_call_that_began_them(self):
         with FakeRegistry() as registry:
