@@ -57,7 +57,12 @@ static int check_schema(struct store *s, struct meta *m, const char *space, stru
 static int open_space(struct store *s, int meta_fd, const char *name, int64_t reserve, struct meta **ret_meta,
 		      struct err *err)
 {
-	struct meta_lmdb_options options = { .read_only = s->read_only, .reserve = reserve };
+	struct meta_lmdb_options options = {
+		.read_only = s->read_only,
+		.reserve = reserve,
+		.counters = key_counters,
+		.n_counters = ret_meta == &s->shared ? KEY_COUNTERS : 0, /* where they are */
+	};
 	int r = meta_open_lmdb(meta_fd, name, &options, ret_meta, err);
 
 	if (r == OK)

@@ -197,41 +197,19 @@ int image_shared_size(struct store *s, const struct image *image, int64_t *ret_s
 
 /* ---- counts --------------------------------------------------------------- */
 
-struct counting {
-	struct digest last;
-	int64_t n;
-};
-
-static bool count_config(void *arg, struct bytes key, UNUSED struct bytes value, UNUSED uint64_t revision)
+static int64_t count_of(struct store *s, size_t counter)
 {
-	struct digest config, manifest;
-	struct counting *c = arg;
+	int64_t n = 0;
 
-	if (key_parse_config(key, &config, &manifest) && !digest_eq(&config, &c->last)) {
-		c->last = config;
-		c->n++;
-	}
-	return true;
+	return meta_count(s->shared, counter, &n, NULL) == OK ? n : 0;
 }
 
 int64_t store_image_count(struct store *s)
 {
-	struct key prefix = key_config_prefix(NULL);
-	struct counting c = { .n = 0 };
-
-	return meta_prefix(s->shared, key_bytes(&prefix), count_config, &c, NULL) == OK ? c.n : 0;
-}
-
-static bool count_key(void *arg, UNUSED struct bytes key, UNUSED struct bytes value, UNUSED uint64_t revision)
-{
-	++*(int64_t *)arg;
-	return true;
+	return count_of(s, KEY_COUNT_IMAGES);
 }
 
 int64_t store_name_count(struct store *s)
 {
-	struct key prefix = key_name_prefix("");
-	int64_t n = 0;
-
-	return meta_prefix(s->shared, key_bytes(&prefix), count_key, &n, NULL) == OK ? n : 0;
+	return count_of(s, KEY_COUNT_NAMES);
 }

@@ -24,7 +24,7 @@ int store_usage(struct store *s, struct usage *ret_usage, struct err *err);
 /* Of an image's size: layers that other images have too, on whatever parent. */
 int image_shared_size(struct store *s, const struct image *image, int64_t *ret_shared, struct err *err);
 
-/* Cheap counts for GetInfo. */
+/* Kept by each transaction, and read: no walk. */
 int64_t store_image_count(struct store *s);
 int64_t store_name_count(struct store *s);
 

@@ -254,6 +254,23 @@ bool key_parse_config(struct bytes key, struct digest *ret_config, struct digest
 	return parse_two(key, 'c', ret_config, ret_manifest);
 }
 
+static size_t config_bytes(struct bytes key)
+{
+	struct digest config, manifest;
+
+	return key_parse_config(key, &config, &manifest) ? key_config_prefix(&config).len : 0;
+}
+
+#define SPACE(letter)                        \
+	{                                    \
+		(const uint8_t *)(letter), 1 \
+	}
+
+const struct meta_counter key_counters[KEY_COUNTERS] = {
+	[KEY_COUNT_IMAGES] = { SPACE("c"), config_bytes },
+	[KEY_COUNT_NAMES] = { SPACE("n"), NULL },
+};
+
 static unsigned hex_value(char c)
 {
 	assert((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));

@@ -123,6 +123,10 @@ void key_config_hex_range(const char *hex, struct key *ret_from, struct key *ret
 void key_image_hex_range(const char *hex, struct key *ret_from, struct key *ret_to);
 bool key_parse_config(struct bytes key, struct digest *ret_config, struct digest *ret_manifest);
 
+/* What a space counts: images, by their configurations, and names. */
+enum { KEY_COUNT_IMAGES, KEY_COUNT_NAMES, KEY_COUNTERS };
+extern const struct meta_counter key_counters[KEY_COUNTERS];
+
 struct key key_order(const struct timestamp *created, const struct digest *manifest);
 struct key key_order_prefix(void);
 bool key_parse_order(struct bytes key, struct timestamp *ret_created, struct digest *ret_manifest);

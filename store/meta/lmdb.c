@@ -1,4 +1,4 @@
-#include "store/meta/lmdb.h"
+#include "store/meta/lmdb_counts.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -170,17 +170,31 @@ static int erase(struct lmdb *m, MDB_txn *mdb, struct bytes key, struct err *err
 	return rc && rc != MDB_NOTFOUND ? lmdb_fail(m, rc, err, "delete") : OK;
 }
 
+/* A change of one key, which may make something come or go that is counted. */
+static int apply_counted(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, const struct meta_op *op,
+			 uint64_t revision, struct lmdb_counts *counts, struct err *err)
+{
+	struct bytes key = meta_span(t, op->key);
+	struct lmdb_counted counted;
+	int r = lmdb_counts_before(m, mdb, key, &counted, err);
+
+	if (r == OK)
+		r = op->kind == META_PUT ? put(m, mdb, key, meta_span(t, op->value), revision, err)
+					 : erase(m, mdb, key, err);
+	return r == OK ? lmdb_counts_after(m, mdb, &counted, counts, err) : r;
+}
+
 static int apply(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, uint64_t first, uint64_t revision,
-		 struct err *err)
+		 struct lmdb_counts *counts, struct err *err)
 {
 	uint64_t number = first;
 
 	for (size_t i = 0; i < t->n_ops; i++) {
 		const struct meta_op *op = &t->ops[i];
-		struct bytes key = meta_span(t, op->key), value = meta_span(t, op->value);
-		int r = op->kind == META_PUT	  ? put(m, mdb, key, value, revision, err)
-			: op->kind == META_DELETE ? erase(m, mdb, key, err)
-						  : put_numbered(m, mdb, key, value, number++, revision, err);
+		int r = op->kind == META_PUT_AT_REVISION
+				? put_numbered(m, mdb, meta_span(t, op->key), meta_span(t, op->value), number++,
+					       revision, err)
+				: apply_counted(m, mdb, t, op, revision, counts, err);
 
 		if (r != OK)
 			return r;
@@ -215,6 +229,7 @@ static int get_revision(struct lmdb *m, MDB_txn *mdb, uint64_t *ret_revision, st
 
 static int change(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, uint64_t *ret_revision, struct err *err)
 {
+	struct lmdb_counts counts = { { 0 } };
 	uint64_t old = 0;
 	int r = compare(m, mdb, t, err);
 
@@ -224,10 +239,14 @@ static int change(struct lmdb *m, MDB_txn *mdb, const struct meta_txn *t, uint64
 	if (r != OK || !t->n_ops)
 		return r;
 	*ret_revision = old + (t->n_numbered ? t->n_numbered : 1);
-	if (!t->use_reserve)
+	if (m->n_counters)
+		r = lmdb_counts_get(m, mdb, old, &counts, err);
+	if (r == OK && !t->use_reserve)
 		r = lmdb_allocate(m, (int64_t)(t->bytes.len + t->n_ops * PAGE_BYTES_PER_OP), err);
 	if (r == OK)
-		r = apply(m, mdb, t, old + 1, *ret_revision, err);
+		r = apply(m, mdb, t, old + 1, *ret_revision, &counts, err);
+	if (r == OK && m->n_counters)
+		r = lmdb_counts_put(m, mdb, *ret_revision, &counts, err);
 	return r == OK ? put_revision(m, mdb, *ret_revision, err) : r;
 }
 
@@ -292,6 +311,34 @@ static int64_t size(struct meta *meta)
 	return total;
 }
 
+static int count_in(struct lmdb *m, MDB_txn *mdb, struct lmdb_counts *ret_counts, struct err *err)
+{
+	uint64_t now = 0;
+	int r = get_revision(m, mdb, &now, err);
+
+	return r == OK ? lmdb_counts_get(m, mdb, now, ret_counts, err) : r;
+}
+
+static int count(struct meta *meta, size_t counter, int64_t *ret_count, struct err *err)
+{
+	struct lmdb *m = lmdb_of(meta);
+	struct lmdb_counts counts = { { 0 } };
+	MDB_txn *txn = NULL;
+	int r;
+
+	assert(counter < m->n_counters);
+	pthread_rwlock_rdlock(&m->env_lock);
+	r = begin_read(m, &txn, err);
+	if (r == OK) {
+		r = count_in(m, txn, &counts, err);
+		mdb_txn_abort(txn);
+	}
+	pthread_rwlock_unlock(&m->env_lock);
+	if (r == OK)
+		*ret_count = counts.n[counter];
+	return r;
+}
+
 static void close_lmdb(struct meta *meta)
 {
 	struct lmdb *m = lmdb_of(meta);
@@ -302,7 +349,7 @@ static void close_lmdb(struct meta *meta)
 	free(m);
 }
 
-static const struct meta_ops lmdb_ops = { get, range, commit, revision, size, close_lmdb };
+static const struct meta_ops lmdb_ops = { get, range, commit, revision, size, count, close_lmdb };
 
 static int open_dir(struct lmdb *m, int parent_fd, const char *name, struct err *err)
 {
@@ -359,10 +406,16 @@ int meta_open_lmdb(int dir_fd, const char *name, const struct meta_lmdb_options 
 	struct lmdb *m = malloc(sizeof *m);
 	int r;
 
+	assert(options->n_counters <= META_COUNTERS_MAX);
 	if (!m)
 		return fail_nomem(err);
 	*m = (struct lmdb){
-		.meta = { &lmdb_ops }, .dir_fd = -1, .read_only = options->read_only, .reserve = options->reserve
+		.meta = { &lmdb_ops },
+		.dir_fd = -1,
+		.read_only = options->read_only,
+		.reserve = options->reserve,
+		.counters = options->counters,
+		.n_counters = options->n_counters,
 	};
 	pthread_rwlock_init(&m->env_lock, NULL);
 	r = open_env(m, dir_fd, name, err);

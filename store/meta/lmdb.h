@@ -28,11 +28,13 @@ struct lmdb {
 	int dir_fd; /* of the environment's own directory */
 	bool read_only;
 	int64_t reserve;
+	const struct meta_counter *counters;
+	size_t n_counters;
 	int64_t allocated; /* end of what is allocated; guarded by LMDB's writer lock */
 	bool can_allocate; /* the same */
 };
 
-/* The back end's own key: the revision counter, 8 bytes little endian. */
+/* The back end's own key (the other one is of lmdb_counts.c): the revision counter, 8 bytes little endian. */
 extern const uint8_t lmdb_revision_key[2];
 
 int lmdb_fail(struct lmdb *m, int rc, struct err *err, const char *what);

@@ -49,6 +49,11 @@ uint64_t meta_revision(struct meta *m)
 	return m->ops->revision(m);
 }
 
+int meta_count(struct meta *m, size_t counter, int64_t *ret_count, struct err *err)
+{
+	return m->ops->count(m, counter, ret_count, err);
+}
+
 int64_t meta_size(struct meta *m)
 {
 	return m->ops->size(m);

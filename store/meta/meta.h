@@ -29,6 +29,7 @@ enum {
 	META_KEY_MAX = 500,
 	META_TXN_OPS = 100,
 	META_TXN_BYTES = 1024 * 1024,
+	META_COUNTERS_MAX = 4,
 };
 
 struct meta;
@@ -51,6 +52,8 @@ struct meta_ops {
 	uint64_t (*revision)(struct meta *m);
 	/* Bytes on the disk. */
 	int64_t (*size)(struct meta *m);
+	/* What the counter has counted, without a walk. */
+	int (*count)(struct meta *m, size_t counter, int64_t *ret_count, struct err *err);
 	void (*close)(struct meta *m);
 };
 
@@ -58,11 +61,21 @@ struct meta {
 	const struct meta_ops *ops;
 };
 
+/* Things whose number a space keeps while they come and go. A key that begins with the prefix
+ * names one by its first bytes, as many as name_bytes() says: 0 for a key that does not count.
+ * Keys of the same name are one thing. Prefixes must not begin with one another. */
+struct meta_counter {
+	struct bytes prefix;
+	size_t (*name_bytes)(struct bytes key); /* NULL: the whole key */
+};
+
 /* The LMDB back end in `dir_fd`/name (a directory, made if missing). `reserve`: bytes
  * to keep aside. read_only: nothing is made or locked, commits are E_READ_ONLY. */
 struct meta_lmdb_options {
 	bool read_only;
 	int64_t reserve;
+	const struct meta_counter *counters; /* outlive the space */
+	size_t n_counters;		     /* <= META_COUNTERS_MAX */
 };
 
 int meta_open_lmdb(int dir_fd, const char *name, const struct meta_lmdb_options *options, struct meta **ret_meta,
@@ -97,5 +110,7 @@ int meta_txn_commit(struct meta *m, struct meta_txn *t, uint64_t *ret_revision, 
 
 uint64_t meta_revision(struct meta *m);
 int64_t meta_size(struct meta *m);
+/* Of the options' counters[counter]. */
+int meta_count(struct meta *m, size_t counter, int64_t *ret_count, struct err *err);
 
 #endif

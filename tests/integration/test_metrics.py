@@ -98,6 +98,41 @@ class MetricsTest(TestCase):
         registry.repo(name).add(Image(content), "1")
         return f"{registry.host}/{name}:1"
 
+    def test_images_and_names_are_counted_as_they_come_and_go(self):
+        """What each change keeps, against what a list finds."""
+        with FakeRegistry() as registry:
+            one, two = self.image(registry, "one"), self.image(registry, "two")
+            steps = (
+                (0, lambda client: None),
+                (1, lambda client: client.pull(one)),
+                (1, lambda client: client.pull(one)),
+                (2, lambda client: client.pull(two)),
+                (2, lambda client: client.TagImage(source=one, target="a:1")),
+                (2, lambda client: client.TagImage(source=one, target="a:2")),
+                (2, lambda client: client.TagImage(source=one, target="a:2")),
+                (2, lambda client: client.TagImage(source=two, target="a:2")),
+                (2, lambda client: client.RemoveImage(image="a:1")),
+                (1, lambda client: client.RemoveImage(image=one)),
+                (2, lambda client: client.pull(one)),
+                (2, lambda client: self.restart()),
+                (0, lambda client: client.PruneImages(all=True)),
+                (0, lambda client: self.restart()),
+            )
+            for number, (images, step) in enumerate(steps):
+                step(self.client)
+                listed = self.client.images(all=True)
+                names = sum(len(i.repo_tags) + len(i.repo_digests) for i in listed)
+                seen, info = self.scrape(), self.client.GetInfo()
+                self.assertEqual(images, len(listed), number)
+                self.assertEqual((images, names), (seen.get("imaged_images"), seen.get("imaged_image_names")), number)
+                self.assertEqual((images, names), (info.images, info.names), number)
+
+    def restart(self):
+        begin = len(self.imaged.log)
+        self.imaged.restart()
+        self.client = self.imaged.client()
+        self.port = int(self.imaged.wait_log(r"metrics are at http://127\.0\.0\.1:(\d+)/metrics\n", begin)[1])
+
     def test_calls_are_counted_by_method_and_code(self):
         for _ in range(3):
             self.client.GetVersion()

@@ -74,12 +74,17 @@ static int64_t size(struct meta *m)
 	return meta_size(wrapped_of(m)->real);
 }
 
+static int count(struct meta *m, size_t counter, int64_t *ret_count, struct err *err)
+{
+	return meta_count(wrapped_of(m)->real, counter, ret_count, err);
+}
+
 static void close_real(struct meta *m)
 {
 	meta_close(wrapped_of(m)->real);
 }
 
-static const struct meta_ops wrapped_ops = { get, range, commit, revision, size, close_real };
+static const struct meta_ops wrapped_ops = { get, range, commit, revision, size, count, close_real };
 
 static void wrap(struct fixture *f, struct wrapped *w, void (*run)(void *arg), void *arg)
 {

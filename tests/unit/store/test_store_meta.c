@@ -58,6 +58,19 @@ int fallocate(int fd, int mode, off_t at, off_t len)
 
 /* ---- the space under test ------------------------------------------------- */
 
+/* Keys "g:X…" name what their third byte says; "g:" alone names nothing. */
+static size_t third_byte(struct bytes key)
+{
+	return key.len > 2 ? 3 : 0;
+}
+
+enum { GROUPS, WHOLE };
+
+static const struct meta_counter counters[] = {
+	[GROUPS] = { { (const uint8_t *)"g:", 2 }, third_byte },
+	[WHOLE] = { { (const uint8_t *)"w:", 2 }, NULL },
+};
+
 struct space {
 	char dir[64];
 	int fd;
@@ -66,7 +79,9 @@ struct space {
 
 static void open_space(struct space *s, bool read_only)
 {
-	struct meta_lmdb_options options = { .read_only = read_only, .reserve = 64 * 1024 };
+	struct meta_lmdb_options options = {
+		.read_only = read_only, .reserve = 64 * 1024, .counters = counters, .n_counters = ARRAY_LEN(counters)
+	};
 	struct err err = ERR_INIT;
 
 	assert_ok(meta_open_lmdb(s->fd, "space", &options, &s->m, &err), &err);
@@ -340,6 +355,92 @@ static void a_read_only_space_is_read_and_refuses_commits(void **state)
 	assert_code(put(s->m, "b", "2", NULL), E_READ_ONLY);
 }
 
+static int drop(struct meta *m, const char *key)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+
+	meta_txn_delete(t, bytes_of(key));
+	return meta_txn_commit(m, t, NULL, NULL);
+}
+
+static void assert_counts(struct meta *m, int64_t groups, int64_t whole)
+{
+	struct err err = ERR_INIT;
+	int64_t n = -1;
+
+	assert_ok(meta_count(m, GROUPS, &n, &err), &err);
+	assert_int_equal(n, groups);
+	assert_ok(meta_count(m, WHOLE, &n, &err), &err);
+	assert_int_equal(n, whole);
+}
+
+static void things_are_counted_while_keys_come_and_go(void **state)
+{
+	static const char *const keys[] = { "g:a1", "g:a1", "g:a2", "g:b", "g:", "w:", "w:1", "w:1", "x", "w" };
+	struct space *s = *state;
+
+	assert_counts(s->m, 0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_code(put(s->m, keys[i], "v", NULL), OK);
+	assert_counts(s->m, 2, 2);
+	assert_code(drop(s->m, "g:a1"), OK);
+	assert_code(drop(s->m, "g:a1"), OK);
+	assert_counts(s->m, 2, 2);
+	assert_code(drop(s->m, "g:a2"), OK);
+	assert_code(drop(s->m, "w:1"), OK);
+	assert_code(drop(s->m, "g:"), OK);
+	assert_code(drop(s->m, "no such key"), OK);
+	assert_counts(s->m, 1, 1);
+	meta_close(s->m);
+	open_space(s, true);
+	assert_counts(s->m, 1, 1);
+}
+
+static void a_transaction_counts_whole_or_not_at_all(void **state)
+{
+	CLEANUP(meta_txn_freep) struct meta_txn *t = meta_txn_new();
+	struct space *s = *state;
+
+	for (int tries = 0; tries < 2; tries++) {
+		meta_txn_compare(t, bytes_of("x"), tries ? 0 : 7);
+		meta_txn_put(t, bytes_of("w:1"), bytes_of("1"));
+		meta_txn_delete(t, bytes_of("w:1"));
+		meta_txn_put(t, bytes_of("w:2"), bytes_of("1"));
+		meta_txn_put_at_revision(t, bytes_of("e"), bytes_of("1"));
+		meta_txn_put(t, bytes_of("g:a1"), bytes_of("1"));
+		meta_txn_put(t, bytes_of("g:a2"), bytes_of("1"));
+		assert_code(meta_txn_commit(s->m, t, NULL, NULL), tries ? OK : E_ABORTED);
+		assert_counts(s->m, tries, tries);
+	}
+	disk = PAGES_FAIL;
+	assert_true(put(s->m, "w:3", "1", NULL) < 0);
+	disk = WORKS;
+	assert_counts(s->m, 1, 1);
+	assert_code(put(s->m, "w:3", "1", NULL), OK);
+	assert_counts(s->m, 1, 2);
+}
+
+/* An older program, say. */
+static void counts_are_right_after_a_program_that_keeps_none(void **state)
+{
+	struct meta_lmdb_options none = { .reserve = 64 * 1024 };
+	struct space *s = *state;
+	struct err err = ERR_INIT;
+
+	put(s->m, "w:1", "1", NULL);
+	for (int writable = 0; writable < 2; writable++) {
+		meta_close(s->m);
+		assert_ok(meta_open_lmdb(s->fd, "space", &none, &s->m, &err), &err);
+		put(s->m, writable ? "w:2" : "w:3", "1", NULL);
+		put(s->m, writable ? "g:1" : "g:2", "1", NULL);
+		meta_close(s->m);
+		open_space(s, !writable);
+		assert_counts(s->m, 1 + writable, 2 + writable);
+	}
+	put(s->m, "w:4", "1", NULL);
+	assert_counts(s->m, 2, 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -355,6 +456,9 @@ int main(void)
 		TEST(works_on_after_the_meta_page_could_not_be_written),
 		TEST(a_disk_without_room_is_told_before_anything_is_written),
 		TEST(a_read_only_space_is_read_and_refuses_commits),
+		TEST(things_are_counted_while_keys_come_and_go),
+		TEST(a_transaction_counts_whole_or_not_at_all),
+		TEST(counts_are_right_after_a_program_that_keeps_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
