@@ -18,7 +18,7 @@ from pki import CLIENT, Pki
 VERSION = "/imaged.v1.ImageService/GetVersion"
 MANY = 200
 IDLE = 1000
-IDLE_BYTES = 32 << 10  # of imaged's memory, each
+IDLE_BYTES = 20 << 10  # of imaged's memory, each
 ROOM = 32 << 20  # what an attack may cost, bytes
 
 
