@@ -278,6 +278,17 @@ class Commands(CacheCase):
         self.assertEqual(1, len(self.ctl("build", "cache", "ls").splitlines()))
         self.assertIn("invalid filter 'foo'", self.imaged.ctl("builder", "prune", "-f", "--filter", "foo=bar", check=False).stderr)
 
+    def test_pruning_heeds_the_filters_of_the_configuration(self):
+        self.build()
+        configured = {"DOCKER_CONFIG": self.path()}
+        with open(self.path("config.json"), "w", encoding="ascii") as file:
+            json.dump({"pruneFilters": ["until=24h", "label=a"]}, file)
+        both = self.imaged.ctl("builder", "prune", "-af", "--filter", "until=1h", env=configured, check=False)
+        self.assertEqual((1, ""), (both.returncode, both.stdout))
+        self.assertIn("filters expect only one value", both.stderr)
+        self.assertEqual("Total reclaimed space: 0B\n", self.imaged.ctl("builder", "prune", "-af", env=configured).stdout)
+        self.assertNotEqual([], self.entries())
+
     def test_a_directory_named_history_can_be_built(self):
         os.makedirs(self.path("history"))
         with open(self.path("history", "Dockerfile"), "w", encoding="ascii") as file:

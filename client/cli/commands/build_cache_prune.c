@@ -42,20 +42,43 @@ int prune_set_until(const char *filter, int64_t now_ns, Imaged__V1__PruneBuildCa
 	return OK;
 }
 
-static int set_filters(const struct strings *filters, int64_t now_ns, Imaged__V1__PruneBuildCacheRequest *request,
+static int set_filter(const char *filter, int64_t now_ns, bool *until_given,
+		      Imaged__V1__PruneBuildCacheRequest *request, struct err *err)
+{
+	const char *value;
+
+	if (value_of(filter, "type", &value)) {
+		request->kinds[request->n_kinds++] = (char *)value;
+		return OK;
+	}
+	if (!value_of(filter, "until", &value))
+		return fail(err, E_INVALID_FILTER, "invalid filter '%.*s'", (int)strcspn(filter, "="), filter);
+	if (*until_given)
+		return fail(err, E_INVALID_FILTER, "filters expect only one value");
+	*until_given = true;
+	return prune_set_until(filter, now_ns, request, err);
+}
+
+/* A label that config.json asks for chooses among images only. The kinds are the caller's to free. */
+static int set_filters(struct cli *cli, const struct strings *given, Imaged__V1__PruneBuildCacheRequest *request,
 		       struct err *err)
 {
-	for (size_t i = 0; i < filters->n; i++) {
-		const char *filter = filters->items[i], *value;
+	int64_t now_ns = clock_wall_ns();
+	bool until_given = false;
+	struct strings all;
+	const char *value;
+	int r = prune_filters(cli, given, &all, err);
 
-		if (value_of(filter, "type", &value))
-			request->kinds[request->n_kinds++] = (char *)value;
-		else if (!value_of(filter, "until", &value))
-			return fail(err, E_INVALID_FILTER, "invalid filter '%.*s'", (int)strcspn(filter, "="), filter);
-		else if (prune_set_until(filter, now_ns, request, err))
-			return err->code;
-	}
-	return OK;
+	if (r)
+		return r;
+	request->kinds = calloc(all.n + 1, sizeof *request->kinds);
+	if (!request->kinds)
+		r = fail_nomem(err);
+	for (size_t i = 0; !r && i < all.n; i++)
+		if (i < given->n || value_of(all.items[i], "type", &value) || value_of(all.items[i], "until", &value))
+			r = set_filter(all.items[i], now_ns, &until_given, request, err);
+	free(all.items);
+	return r;
 }
 
 /* ---- what went ------------------------------------------------------------------------ */
@@ -132,31 +155,35 @@ static int prune(struct cli *cli, const struct options *o, const Imaged__V1__Pru
 	return OK;
 }
 
+static int ask_and_prune(struct cli *cli, const struct options *o, Imaged__V1__PruneBuildCacheRequest *request,
+			 struct err *err)
+{
+	int r = set_filters(cli, &o->filters, request, err);
+
+	if (r)
+		return r;
+	if (!o->force && !o->dry_run &&
+	    !prompt_confirm(o->all ? "WARNING! This will remove all build cache."
+				   : "WARNING! This will remove all dangling build cache."))
+		return OK;
+	return prune(cli, o, request, err);
+}
+
 static int run(struct cli *cli, const void *options, UNUSED int argc, UNUSED char **argv)
 {
 	const struct options *o = options;
 	Imaged__V1__PruneBuildCacheRequest request = IMAGED__V1__PRUNE_BUILD_CACHE_REQUEST__INIT;
-	CLEANUP(freep) char **kinds = calloc(o->filters.n + 1, sizeof *kinds);
 	struct err err = ERR_INIT;
+	int r;
 
-	if (!kinds) {
-		fail_nomem(&err);
-		return cli_fail(&err);
-	}
 	request.all = o->all;
 	request.dry_run = o->dry_run;
 	request.keep_bytes = o->keep;
-	request.kinds = kinds;
-	cli_config(cli);
 	if (o->format && *o->format && object_check_format(o->format, &err))
 		return cli_fail(&err);
-	if (set_filters(&o->filters, clock_wall_ns(), &request, &err))
-		return cli_fail_call(&err);
-	if (!o->force && !o->dry_run &&
-	    !prompt_confirm(o->all ? "WARNING! This will remove all build cache."
-				   : "WARNING! This will remove all dangling build cache."))
-		return 0;
-	return prune(cli, o, &request, &err) ? cli_fail_call(&err) : 0;
+	r = ask_and_prune(cli, o, &request, &err);
+	free(request.kinds);
+	return r ? cli_fail_call(&err) : 0;
 }
 
 static const struct flag flags[] = {
