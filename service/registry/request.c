@@ -268,7 +268,8 @@ static int attempt(struct repository *r, struct endpoint *e, const struct reques
 		code = auth_refused(&e->auth, e->host, &host, a.x, &authorization, ret_again, err);
 		if (code != OK)
 			return wrap_auth(&t, code, err);
-		http_drain(a.x);
+		if (*ret_again)
+			http_drain(a.x);
 	}
 	*ret_answer = TAKE(a);
 	return OK;

@@ -351,6 +351,9 @@ static void refusals_read_like_docker(void **state)
 		{ 401, E_DENIED, "",
 		  "pull access denied for ~/g/nosuch, repository does not exist or may require 'docker login': "
 		  "unauthorized: authentication required" },
+		{ 401, E_DENIED, "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"wrong password\"}]}",
+		  "pull access denied for ~/g/nosuch, repository does not exist or may require 'docker login': "
+		  "unauthorized: wrong password" },
 		{ 400, E_UNKNOWN, "{\"errors\":[{\"code\":\"NAME_INVALID\",\"message\":\"a \\u001b[1mbad\\nname\"}]}",
 		  "Get \"http://~/v2/g/nosuch/manifests/latest\": received unexpected HTTP status: 400 Bad Request: "
 		  "name invalid: a [1mbad name" },
