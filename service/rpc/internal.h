@@ -125,7 +125,10 @@ struct rpc_server {
 	struct cancel *drain;
 	pthread_t *pollers;
 	unsigned n_pollers;	    /* started */
-	atomic_uint_fast64_t polls; /* finished, by all of them */
+	atomic_uint_fast64_t polls; /* finished, by all of them; the relief's only when there was an event */
+	pthread_t relief;
+	pthread_cond_t relief_wake;
+	bool relief_started, relief_stop; /* relief_stop: guarded by mu */
 	bool started, drained;
 	atomic_uint missing_slots; /* requests that could not be armed */
 

@@ -13,7 +13,7 @@
 enum {
 	SLOTS = 16, /* requests armed on the queue; 1 to 128 measured the same */
 	/* A fuse against exhaustion, no backpressure: calls fail when it blows. */
-	QUOTA_BYTES = 512 * 1024 * 1024,
+	QUOTA_BYTES = 128 * 1024 * 1024,
 	/* Bytes that a client may send ahead of a slow handler, for each stream:
 	 * instead of gRPC's estimator, which opens windows of 4 MiB. */
 	LOOKAHEAD_BYTES = 512 * 1024,
@@ -141,6 +141,7 @@ int rpc_server_new(const struct rpc_server_options *options, rpc_log_fn *log, vo
 	s->log_arg = log_arg;
 	pthread_mutex_init(&s->mu, NULL);
 	cond_init_monotonic(&s->quiet);
+	cond_init_monotonic(&s->relief_wake);
 	call_watches_init(&s->watches, s->options.recv_timeout_ms, s->options.send_timeout_ms);
 	core_log_attach(log, log_arg);
 	grpc_init();
@@ -418,6 +419,7 @@ void rpc_server_free(struct rpc_server *s)
 	for (size_t i = 0; i < s->n_addresses; i++)
 		free(s->addresses[i]);
 	free(s->addresses);
+	pthread_cond_destroy(&s->relief_wake);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->mu);
 	free(s);

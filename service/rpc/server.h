@@ -24,7 +24,8 @@ struct grants;
 
 struct rpc_server_options {
 	/* 0: 1. A second one contends with the first for every connection: on 2 cores, with
-	 * two, small calls were 40 % fewer and uploads 15 % slower, also from four clients. */
+	 * two, small calls were 40 % fewer and uploads 15 % slower, also from four clients. One more
+	 * thread steps in for one that does not come back. */
 	unsigned pollers;
 	unsigned handlers;		 /* blocking unary calls at once, and half the streams; 0: 64 */
 	unsigned queued;		 /* calls that wait for a handler; 0: 64 */

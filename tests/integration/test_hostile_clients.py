@@ -4,14 +4,15 @@ answers everybody else meanwhile."""
 import contextlib
 import re
 import socket
+import struct
 import threading
 
 import grpc
 
 from harness import TestCase, free_port
 from http2 import (
-    ACK, CONTINUATION, DATA, EMPTY, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, Http2,
-    block, call, frame,
+    ACK, CONTINUATION, DATA, EMPTY, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, Http2, block, call, field, frame,
 )  # fmt: skip
 from pki import CLIENT, Pki
 
@@ -20,6 +21,7 @@ MANY = 200
 IDLE = 1000
 IDLE_BYTES = 20 << 10  # of imaged's memory, each
 ROOM = 32 << 20  # what an attack may cost, bytes
+FUSE = 128 << 20  # what gRPC may hold for all clients
 
 
 def anonymous(pid):
@@ -34,8 +36,9 @@ class HostileClients(TestCase):
         self.imaged = self.daemon("--listen", f"tcp://127.0.0.1:{self.port}", "--grant", "write:anonymous")
 
     @contextlib.contextmanager
-    def meanwhile(self):
-        """While the block runs somebody else is answered again and again, and imaged stays small."""
+    def meanwhile(self, room=ROOM, interrupted=False):
+        """While the block runs somebody else is answered again and again (unless that may be interrupted),
+        and imaged stays small."""
         client, over, failed, sizes = self.imaged.client(), threading.Event(), [], []
         client.GetVersion()
         before = anonymous(self.imaged.pid)
@@ -45,7 +48,8 @@ class HostileClients(TestCase):
                 try:
                     client.GetVersion(timeout=30)
                 except grpc.RpcError as error:
-                    failed.append(error)
+                    if not interrupted:
+                        failed.append(error)
                 sizes.append(anonymous(self.imaged.pid))
 
         asker = threading.Thread(target=ask)
@@ -55,13 +59,18 @@ class HostileClients(TestCase):
         finally:
             over.set()
             asker.join()
-        client.GetVersion()
+        self.wait_until(self.answered, "a new connection is not answered")
         self.assertEqual([], failed)
         self.assertTrue(sizes)
-        self.assertLess(max(sizes), before + ROOM)
+        self.assertLess(max(sizes), before + room)
 
     def unix(self):
         return Http2.unix(self.imaged.socket)
+
+    def answered(self):
+        with self.unix() as one:
+            one.start().send(call(1, VERSION))
+            return one.ended(1)
 
     def closed(self, connection):
         """Reads until imaged has closed it."""
@@ -144,12 +153,55 @@ class HostileClients(TestCase):
             ("resets of nothing", frame(RST_STREAM, 0, 1, b"\0\0\0\x08")),
         ):
             with self.subTest(flood=name), self.meanwhile(), self.unix() as one:
-                one.start()
-                one.sock.settimeout(2)  # imaged stops to read who does not read
-                with contextlib.suppress(TimeoutError):
-                    for _ in range(500):
-                        if not one.send(flood * 1000):
-                            break
+                self.flood(one.start(), [flood * 1000] * 500)
+
+    def flood(self, connection, pieces):
+        """Sends them; whether imaged took them all."""
+        connection.sock.settimeout(5)  # imaged stops to read who does not read
+        with contextlib.suppress(TimeoutError):
+            return all(connection.send(piece) for piece in pieces)
+        return False
+
+    def test_calls_that_are_reset_at_once_cost_nothing(self):
+        def calls(first):
+            for number in range(first, first + 500):
+                stream = 2 * number + 1
+                yield frame(HEADERS, END_HEADERS, stream, block(VERSION)) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
+
+        with self.meanwhile(), self.unix() as one:
+            one.start()
+            self.flood(one, (b"".join(calls(first)) for first in range(0, 30000, 500)))
+
+    # One that is let in can blow the fuse, which may end a call of somebody else, too.
+
+    def test_a_message_without_an_end_is_ended(self):
+        piece, window, answers = b"x" * 16384, {0: 65535, 1: 65535}, []
+
+        def learn(kind, flags, stream, payload):
+            if kind == WINDOW_UPDATE:
+                window[stream] += int.from_bytes(payload, "big")
+            elif kind == SETTINGS and not flags & ACK:
+                values = dict(struct.iter_unpack(">HI", payload))
+                window[1] += values.get(4, 65535) - 65535
+            elif kind == RST_STREAM:
+                answers.append(stream)
+
+        with self.meanwhile(FUSE + ROOM, interrupted=True), self.unix() as one:
+            frames = one.start().frames()
+            one.send(frame(HEADERS, END_HEADERS, 1, block(VERSION)) + frame(DATA, 0, 1, b"\0\xf0\0\0\0"))
+            sent = 5
+            while not answers and sent < 4 * FUSE:
+                while not answers and min(window.values()) - sent < len(piece):
+                    learn(*next(frames))
+                one.send(frame(DATA, 0, 1, piece))
+                sent += len(piece)
+            self.assertEqual([1], answers)
+
+    def test_headers_without_an_end_are_ended(self):
+        more = b"".join(field(b"x-%d" % number, b"v" * 100) for number in range(140))
+        with self.meanwhile(8 * FUSE, interrupted=True), self.unix() as one:
+            one.start().send(frame(HEADERS, 0, 1, block(VERSION)))
+            self.assertFalse(self.flood(one, (frame(CONTINUATION, 0, 1, more) for _ in range(8 * FUSE // len(more)))))
 
     # -- too many
 
