@@ -10,8 +10,10 @@
 /* Calls beyond this are refused when they arrive: what bounds the calls that
  * wait for their request, which no pool counts. */
 enum { ACTIVE_MAX = 4096 };
-/* RECV_CLOSE of an expired call may be seen a little before its deadline. */
-enum { DEADLINE_SLACK_MS = 2 };
+/* A client that gives up at its deadline resets the call, which may be seen here before the
+ * deadline: gRPC sends the time that is left rounded up, by up to a hundredth, and it counts
+ * from when the call came. */
+enum { DEADLINE_SLACK_MS = 20, DEADLINE_ROUNDED = 100 };
 
 #define NO_REQUEST "the call carries no request message"
 
@@ -154,9 +156,10 @@ static bool take_missing_slot(struct rpc_server *s)
 static bool deadline_passed(const struct rpc_call *c)
 {
 	gpr_timespec now = gpr_now(c->details.deadline.clock_type);
+	int64_t left = gpr_time_to_millis(gpr_time_sub(c->details.deadline, now));
+	int64_t whole = left + (clock_monotonic_ns() - c->began_ns) / 1000000;
 
-	now = gpr_time_add(now, gpr_time_from_millis(DEADLINE_SLACK_MS, GPR_TIMESPAN));
-	return gpr_time_cmp(now, c->details.deadline) >= 0;
+	return left <= DEADLINE_SLACK_MS + whole / DEADLINE_ROUNDED;
 }
 
 int call_over(struct rpc_call *c, struct err *err)
