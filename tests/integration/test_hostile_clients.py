@@ -162,13 +162,14 @@ class HostileClients(TestCase):
             return all(connection.send(piece) for piece in pieces)
         return False
 
-    def test_calls_that_are_reset_at_once_cost_nothing(self):
+    def test_calls_that_are_reset_at_once_do_not_pile_up(self):
         def calls(first):
             for number in range(first, first + 500):
                 stream = 2 * number + 1
                 yield frame(HEADERS, END_HEADERS, stream, block(VERSION)) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
 
-        with self.meanwhile(interrupted=True), self.unix() as one:  # by the limit of calls of one client
+        # Until somebody steps in for the poller they pile up; another of this user's calls may meet their limit.
+        with self.meanwhile(FUSE, interrupted=True), self.unix() as one:
             one.start()
             self.flood(one, (b"".join(calls(first)) for first in range(0, 30000, 500)))
 
