@@ -3,17 +3,16 @@
  * in them what the model of a layer says (layer_model.h): each name and no other, types,
  * modes, owners, times, links, extended attributes, every byte of every file.
  *
- * Input: 6 bytes an entry (struct model_order).
+ * Input: that of model_build().
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "service/layer/erofs/check.h"
 #include "service/layer/erofs/reader.h"
-#include "service/layer/erofs/writer.h"
 #include "tests/fuzz/layer_model.h"
 
-enum { ORDER_BYTES = 6, ORDERS_MAX = 200, TAR_MAX = 16 * 1024 * 1024, CACHED = 8, PIECE = 1000 };
+enum { TAR_MAX = 16 * 1024 * 1024, CACHED = 8, PIECE = 1000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,28 +20,6 @@ static void require(bool holds)
 {
 	if (!holds)
 		abort();
-}
-
-/* ---- the image ------------------------------------------------------------------------- */
-
-static void build(struct model *m, const uint8_t *data, size_t size, struct buf *tar)
-{
-	model_init(m);
-	for (size_t n = 0; size >= ORDER_BYTES && n < ORDERS_MAX; n++, data += ORDER_BYTES, size -= ORDER_BYTES)
-		model_apply(
-			m,
-			&(struct model_order){ data[0], data[1], data[2], data[3], (uint16_t)(data[4] | data[5] << 8) },
-			tar);
-	model_end(tar);
-}
-
-static void convert(struct bytes tar, int fd, struct erofs_result *result)
-{
-	const struct erofs_limits limits = erofs_limits_default();
-	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
-
-	require(erofs_writer_new(fd, &limits, &w, NULL) == OK);
-	require(erofs_writer_feed(w, tar.data, tar.len, NULL) == OK && erofs_writer_finish(w, result, NULL) == OK);
 }
 
 /* ---- what the reader finds --------------------------------------------------------------- */
@@ -186,10 +163,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct erofs_summary summary;
 	struct erofs_result result;
 
-	build(&m, data, size, &tar);
+	model_build(&m, data, size, &tar);
 	if (fd < 0 || !buf_ok(&tar))
 		return 0;
-	convert(buf_bytes(&tar), fd, &result);
+	require(model_convert(buf_bytes(&tar), fd, &result) == OK);
 	require(erofs_check(fd, UINT64_MAX, NULL, &summary, NULL) == OK);
 	require(result.root_is_opaque == m.nodes[0].is_opaque);
 	compare(&m, fd);

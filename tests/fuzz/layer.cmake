@@ -19,3 +19,5 @@ imaged_fuzz(fuzz_erofs_reader imaged_tree)
 add_library(fuzz_layer_model STATIC layer_model.c)
 target_link_libraries(fuzz_layer_model PUBLIC fuzz_tar_checksums imaged_flags)
 imaged_fuzz(fuzz_erofs_model fuzz_layer_model fuzz_tar_checksums imaged_tree imaged_layer_client)
+# And the comparison of two such trees, against what their models differ in.
+imaged_fuzz(fuzz_tree_diff fuzz_layer_model fuzz_tar_checksums imaged_tree imaged_layer_client)

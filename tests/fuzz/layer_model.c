@@ -30,6 +30,8 @@ enum {
 	PIECE_MAX = 300, /* of a sparse file */
 	TARGET_MAX = 90, /* fits the header */
 	ROOT_XATTR_MAX = 2000,
+	ORDER_BYTES = 6,
+	ORDERS_MAX = 200,
 };
 
 /* ---- names ---------------------------------------------------------------------------- */
@@ -431,4 +433,26 @@ void model_apply(struct model *m, const struct model_order *order, struct buf *t
 		apply_inode(m, order, node, o, tar);
 	}
 	take_time(m, order, &o);
+}
+
+void model_build(struct model *m, const uint8_t *data, size_t size, struct buf *tar)
+{
+	model_init(m);
+	for (size_t n = 0; size >= ORDER_BYTES && n < ORDERS_MAX; n++, data += ORDER_BYTES, size -= ORDER_BYTES)
+		model_apply(
+			m,
+			&(struct model_order){ data[0], data[1], data[2], data[3], (uint16_t)(data[4] | data[5] << 8) },
+			tar);
+	model_end(tar);
+}
+
+int model_convert(struct bytes tar, int fd, struct erofs_result *ret_result)
+{
+	const struct erofs_limits limits = erofs_limits_default();
+	CLEANUP(erofs_writer_freep) struct erofs_writer *w = NULL;
+	int r = erofs_writer_new(fd, &limits, &w, NULL);
+
+	if (r == OK)
+		r = erofs_writer_feed(w, tar.data, tar.len, NULL);
+	return r == OK ? erofs_writer_finish(w, ret_result, NULL) : r;
 }

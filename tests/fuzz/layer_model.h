@@ -11,6 +11,7 @@
 #define TESTS_FUZZ_LAYER_MODEL_H
 
 #include "proto/runtime/buf.h"
+#include "service/layer/erofs/writer.h"
 
 enum {
 	MODEL_CHILDREN = 3,
@@ -54,6 +55,11 @@ struct model_order {
 	uint8_t kind, node, attributes, other;
 	uint16_t size;
 };
+
+/* All of it: an entry is made of 6 bytes (struct model_order), of at most 200 of them. */
+void model_build(struct model *m, const uint8_t *data, size_t size, struct buf *tar);
+/* The image of such a tar. */
+int model_convert(struct bytes tar, int fd, struct erofs_result *ret_result);
 
 void model_init(struct model *m);
 /* Does what the entry does, and appends it to the tar; nothing where it makes no sense. */
