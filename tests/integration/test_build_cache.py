@@ -175,6 +175,8 @@ class Kept(CacheCase):
         verbose = self.ctl("system", "df", "-v")
         self.assertRegex(verbose, r"Build cache usage: [\d.]+kB\n\nCACHE ID +CACHE TYPE +SIZE +CREATED +LAST USED +USAGE +SHARED\n")
         self.assertEqual(2, len(re.findall(r"(?m)^[0-9a-f]{12} +regular ", verbose)))
+        raw = self.ctl("system", "df", "-v", "--format", "raw")
+        self.assertEqual(2, len(re.findall(r"(?m)^type: Build Cache\nbuild_cache_id: \S+\nparent_id: .*\nbuild_cache_type: regular\n", raw)))
 
 
 class Pruned(CacheCase):

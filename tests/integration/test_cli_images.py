@@ -54,6 +54,18 @@ class CliImages(TestCase):
         self.assertEqual(["Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache usage: 0B"], sections)
         self.assertTrue(self.imaged.ctl("system", "df", "-v").stdout.startswith(self.docker("system", "df", "-v").stdout + "\nStore usage: "))
 
+    def test_df_raw_is_a_block_for_each(self):
+        self.load((an_image(), "a:1"))
+        image = self.client.images()[0]
+        blocks = self.imaged.ctl("system", "df", "--format", "raw").stdout.split("\n\n")
+        self.assertRegex(blocks[0], r"^type: Images\ntotal: 1\nactive: 0\nsize: \S+\nreclaimable: \S+ \(100%\)$")
+        self.assertEqual(["type: Containers\ntotal: 0\nactive: 0\nsize: 0B\nreclaimable: 0B", "type: Local Volumes\ntotal: 0\nactive: 0\nsize: 0B\nreclaimable: 0B"], blocks[1:3])
+        self.assertEqual(["type: Build Cache\ntotal: 0\nactive: 0\nsize: 0B\nreclaimable: 0B", ""], blocks[3:])
+        self.assertRegex(
+            self.imaged.ctl("system", "df", "-v", "--format", "raw").stdout,
+            rf"^type: Image\nrepository: a\ntag: 1\ndigest: \nimage_id: {image.id}\ncreated_at: [-0-9: +UTC]+\nvirtual_size: \S+\n\n$",
+        )
+
     def test_an_argument_counts_as_it_was_typed_and_a_filter_without_blanks(self):
         self.load((an_image(), "a:1"))
         names = ("images", "--format", "{{.Repository}}")

@@ -28,6 +28,17 @@ static const struct column columns[] = {
 	{ "Type", "TYPE" },
 };
 
+static const char raw_summary[] = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n"
+				  "reclaimable: {{.Reclaimable}}\n";
+
+static const char raw_verbose[] =
+	"{{range .Images}}type: Image\nrepository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\n"
+	"image_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.VirtualSize}}\n\n{{end}}"
+	"{{range .BuildCache}}type: Build Cache\nbuild_cache_id: {{.ID}}\nparent_id: {{.Parent}}\n"
+	"build_cache_type: {{.CacheType}}\ndescription: {{.Description}}\ncreated_at: {{.CreatedAt}}\n"
+	"created_since: {{.CreatedSince}}\nlast_used_at: {{.LastUsedAt}}\nlast_used_since: {{.LastUsedSince}}\n"
+	"usage_count: {{.UsageCount}}\nin_use: {{.InUse}}\nshared: {{.Shared}}\n\n{{end}}";
+
 /* ---- the summary ---------------------------------------------------------- */
 
 static struct value reclaimable(struct arena *a, int64_t bytes, int64_t total)
@@ -81,6 +92,8 @@ static int render_summary(const char *format_text, struct arena *a, const Imaged
 
 	if (!format_text || !*format_text || !strcmp(format_text, "table"))
 		format_text = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
+	else if (!strcmp(format_text, "raw"))
+		format_text = raw_summary;
 	r = rows_open(&rows, format_text, columns_value(a, columns, ARRAY_LEN(columns)), err);
 	if (!r)
 		r = add_rows(&rows, a, m, err);
@@ -163,7 +176,7 @@ static int render_template(const struct disk_usage_view *view, struct arena *a,
 
 	if (all.kind == VALUE_NONE)
 		return fail_nomem(err);
-	r = rows_open(&rows, view->format, value_none(), err);
+	r = rows_open(&rows, strcmp(view->format, "raw") ? view->format : raw_verbose, value_none(), err);
 	if (!r && template_execute(rows.t, &options, value_pointer_to(all), out, err))
 		r = err_wrap(err, "template parsing error");
 	rows_free(&rows);
