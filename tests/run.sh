@@ -13,7 +13,7 @@
 #   clang        clang with warnings as errors, ASan, UBSan and libFuzzer, into build-asan/
 #   asan         all unit tests and much of the integration tests under ASan + UBSan, with assertions
 #   fuzz         every fuzz target for FUZZ_SECONDS (3)
-#   tsan         the same under TSan, in build-tsan/
+#   tsan         all unit tests, and the integration tests in which threads meet, under TSan, in build-tsan/
 #   valgrind     a short pull scenario under valgrind
 #   lint         clang-format, clang-tidy, cppcheck
 #
@@ -102,11 +102,12 @@ stage_clang() {
 }
 
 # Calls of every kind, many at a time, and hostile bytes; not those that measure memory.
-sanitized_tests() { # LABEL BUILD
-	IMAGED_BIN_DIR=$PWD/$2/bin IMAGED_TEST_SLOW=4 python_tests "$1" tests/integration/test_scenario.py \
-		tests/integration/test_concurrency.py tests/integration/test_hostile.py tests/integration/test_import.py \
-		tests/integration/test_load.py tests/integration/test_load_protocol.py tests/integration/test_save.py \
-		tests/integration/test_build_agents.py tests/integration/test_build_language.py
+sanitized_tests() { # LABEL BUILD FILE...: those and some more
+	label=$1 build=$2
+	shift 2
+	IMAGED_BIN_DIR=$PWD/$build/bin IMAGED_TEST_SLOW=4 python_tests "$label" tests/integration/test_scenario.py \
+		tests/integration/test_concurrency.py tests/integration/test_hostile.py tests/integration/test_load_protocol.py \
+		tests/integration/test_build_agents.py tests/integration/test_build_language.py "$@"
 }
 
 asan_environment() {
@@ -118,9 +119,10 @@ asan_environment() {
 stage_asan() (
 	asan_environment
 	$PYTHON tests/lib/unit.py build-asan --label asan --results "$RESULTS" --timeout 300
-	sanitized_tests asan build-asan
-	IMAGED_BIN_DIR=$PWD/build-asan/bin IMAGED_TEST_SLOW=4 python_tests asan tests/integration/test_build_run.py \
-		tests/integration/test_build_layer.py tests/integration/test_build_rootless.py tests/integration/test_build_threats.py
+	# These have few threads that meet: for tsan the others do.
+	sanitized_tests asan build-asan tests/integration/test_import.py tests/integration/test_load.py \
+		tests/integration/test_save.py tests/integration/test_build_run.py tests/integration/test_build_layer.py \
+		tests/integration/test_build_rootless.py tests/integration/test_build_threats.py
 )
 
 fuzz_one() { # PROGRAM
