@@ -386,7 +386,7 @@ int http_next(struct http_exchange *x, struct bytes *ret_piece, struct cancel *c
 
 int http_body(struct http_exchange *x, struct buf *out, struct cancel *cancel, struct err *err)
 {
-	struct bytes piece = {0};
+	struct bytes piece = { 0 };
 	int r;
 
 	while ((r = http_next(x, &piece, cancel, err)) == 1) {
