@@ -169,7 +169,7 @@ class HostileClients(TestCase):
                 yield frame(HEADERS, END_HEADERS, stream, block(VERSION)) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08")
 
         # Until somebody steps in for the poller they pile up; another of this user's calls may meet their limit.
-        with self.meanwhile(FUSE, interrupted=True), self.unix() as one:
+        with self.meanwhile(2 * FUSE, interrupted=True), self.unix() as one:
             one.start()
             self.flood(one, (b"".join(calls(first)) for first in range(0, 30000, 500)))
 
